@@ -1,0 +1,352 @@
+"""A grid of plans: every quantity that a formula needs, as numpy arrays that broadcast over plans.
+
+A single estimate is a grid of one; calibration puts all measured runs into one grid of different models; a
+search keeps model and workload as scalars and varies the layout. Words (precision, framework, sharding) are
+turned into numbers here once, so that no formula ever branches on a string. This room knows nothing of what
+the numbers are used for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.engine.defaults import MemoryRecipe, memory_recipe
+from planner.engine.params import count_parameters, lora_parameters
+from planner.engine.request import Cluster, Layout, PlanRequest, Workload
+from planner.engine.specs import AcceleratorSpec, ModelSpec
+
+Array = NDArray[np.float64]
+
+#: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
+ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium")
+FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
+SHARDINGS = ("none", "zero1", "zero2", "zero3")
+RECOMPUTES = ("none", "selective", "full")
+#: Share of positions whose label is predicted in masked-language-model pretraining
+#: (Devlin et al. 2019, section 3.1: 15 % of tokens; NVIDIA's recipes gather just these for the head).
+MASKED_SHARE = 0.15
+#: A MIG compute slice is one seventh of the streaming multiprocessors, a memory slice one eighth of the
+#: memory and its bandwidth (NVIDIA MIG User Guide, "Concepts"); A30 has four of each.
+MIG_SLICES = {"a30": (4, 4)}
+MIG_SLICES_DEFAULT = (7, 8)
+#: Peers that must talk through host memory (no link of their own): PCIe 4 x16, one direction.
+PCIE4_BYTES_PER_S = 32e9
+
+
+@dataclass(frozen=True, slots=True)
+class PlanGrid:
+    """Arrays of shape (plans,), or shape () where a quantity is the same for all plans.
+
+    Flags are 0.0 or 1.0. Everything per chip (FLOPs, bandwidth, memory) is per *rank* here.
+    ``*_parameters`` are counts; ``*_matmul`` are weights of matrices that each token of a block meets.
+    """
+
+    # model
+    layers: Array
+    decoder_layers: Array
+    hidden_size: Array
+    attention_heads: Array
+    kv_heads: Array
+    head_dim: Array
+    value_head_dim: Array
+    ffn_size: Array
+    gated: Array
+    vocab_size: Array
+    experts: Array
+    experts_per_token: Array
+    expert_ffn_size: Array
+    shared_expert_ffn_size: Array
+    kv_lora_rank: Array
+    dense_blocks: Array
+    moe_blocks: Array
+    decoder_blocks: Array
+    causal: Array
+    encoder: Array
+    vision: Array
+    layernorm: Array
+    biased: Array
+    dropout: Array
+    tied: Array
+    window: Array
+    windowed_share: Array
+    embedding_parameters: Array
+    head_parameters: Array
+    tied_head_parameters: Array
+    dense_block_parameters: Array
+    moe_block_parameters: Array
+    routed_expert_parameters: Array
+    decoder_block_parameters: Array
+    total_parameters: Array
+    active_parameters: Array
+    attention_matmul: Array
+    cross_attention_matmul: Array
+    ffn_matmul: Array
+    expert_matmul: Array
+    shared_expert_matmul: Array
+    router_matmul: Array
+    head_matmul: Array
+    # workload
+    sequence_length: Array
+    decoder_sequence_length: Array
+    global_batch_size: Array
+    head_share: Array
+    element_bytes: Array
+    fp8: Array
+    fp16: Array
+    full_precision: Array
+    flash: Array
+    overlap: Array
+    compiled: Array
+    frozen: Array
+    quantized: Array
+    lora_parameters: Array
+    lora_modules: Array
+    offload: Array
+    finetuning: Array
+    lamb: Array
+    framework: Array
+    # memory recipe (bytes per parameter and flags; see defaults.MemoryRecipe)
+    weight_bytes: Array
+    master_bytes: Array
+    gradient_bytes: Array
+    state_bytes: Array
+    temporary_bytes: Array
+    frozen_bytes: Array
+    frozen_head_bytes: Array
+    loss_whole: Array
+    loss_chunked: Array
+    # cluster
+    peak_flops_per_s: Array
+    bf16_flops_per_s: Array
+    memory_bytes: Array
+    memory_bandwidth_bytes_per_s: Array
+    link_bytes_per_s: Array
+    pcie: Array
+    internode_bytes_per_s: Array
+    ranks_per_node: Array
+    ranks_per_accelerator: Array
+    nodes: Array
+    architecture: Array
+    usd_per_node_hour: Array
+    # layout
+    tensor_parallel: Array
+    sequence_parallel: Array
+    pipeline_parallel: Array
+    interleaved_stages: Array
+    context_parallel: Array
+    expert_parallel: Array
+    data_parallel: Array
+    sharding: Array
+    sharding_group: Array
+    micro_batch_size: Array
+    gradient_accumulation: Array
+    recompute: Array
+
+    @property
+    def ranks(self) -> Array:
+        return self.tensor_parallel * self.pipeline_parallel * self.context_parallel * self.data_parallel
+
+    @property
+    def tokens_per_rank(self) -> Array:
+        """Tokens of one micro-batch on one rank of the context-parallel group."""
+        return self.micro_batch_size * self.sequence_length / self.context_parallel
+
+    def with_fields(self, **arrays: Any) -> PlanGrid:
+        return replace(self, **{name: np.asarray(value, dtype=float) for name, value in arrays.items()})
+
+    def rows(self, index: Any) -> PlanGrid:
+        """The plans at ``index`` (mask, slice or positions); scalars stay as they are."""
+        return PlanGrid(
+            *(
+                value[index] if (value := getattr(self, item.name)).ndim else value
+                for item in fields(self)
+            )
+        )
+
+
+def model_numbers(model: ModelSpec) -> dict[str, float]:
+    count = count_parameters(model)
+    blocks = max(model.layers, 1)
+    return {
+        "layers": model.layers,
+        "decoder_layers": model.decoder_layers,
+        "hidden_size": model.hidden_size,
+        "attention_heads": model.attention_heads,
+        "kv_heads": model.kv_heads,
+        "head_dim": model.head_dim,
+        "value_head_dim": model.value_head_dim,
+        "ffn_size": model.ffn_size,
+        "gated": model.gated_ffn,
+        "vocab_size": model.vocab_size,
+        "experts": model.experts,
+        "experts_per_token": model.experts_per_token,
+        "expert_ffn_size": model.expert_ffn_size,
+        "shared_expert_ffn_size": model.shared_expert_ffn_size * max(model.shared_experts, 0),
+        "kv_lora_rank": model.kv_lora_rank,
+        "dense_blocks": count.dense_blocks,
+        "moe_blocks": count.moe_blocks,
+        "decoder_blocks": count.decoder_blocks,
+        "causal": model.architecture == "decoder",
+        "encoder": model.architecture == "encoder",
+        "vision": model.architecture == "vision_encoder",
+        "layernorm": model.norm == "layernorm",
+        "biased": model.ffn_bias,
+        "tied": model.tied_embeddings,
+        "window": model.sliding_window,
+        "windowed_share": model.windowed_layers / blocks if model.sliding_window else 0.0,
+        "embedding_parameters": count.embedding,
+        "head_parameters": count.head,
+        "tied_head_parameters": count.tied_head,
+        "dense_block_parameters": count.dense_block,
+        "moe_block_parameters": count.moe_block,
+        "routed_expert_parameters": count.routed_experts,
+        "decoder_block_parameters": count.decoder_block,
+        "total_parameters": count.total,
+        "active_parameters": count.active,
+        "attention_matmul": count.attention_matmul,
+        "cross_attention_matmul": count.cross_attention_matmul,
+        "ffn_matmul": count.ffn_matmul,
+        "expert_matmul": count.expert_matmul,
+        "shared_expert_matmul": count.shared_expert_matmul,
+        "router_matmul": count.router_matmul,
+        "head_matmul": count.head_matmul or (
+            # An encoder is counted as its base model, but it is pretrained with a masked-token head.
+            model.hidden_size * model.vocab_size if model.architecture == "encoder" else 0
+        ),
+    }
+
+
+def workload_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+    recipe: MemoryRecipe = memory_recipe(workload)
+    frozen = workload.task in ("lora", "qlora")
+    masked = model.architecture == "encoder" and workload.task == "pretraining"
+    adapters = lora_parameters(model, workload.lora_rank, workload.lora_targets) if frozen else 0
+    return {
+        "sequence_length": workload.sequence_length,
+        "decoder_sequence_length": (workload.decoder_sequence_length or workload.sequence_length)
+        if model.architecture == "encoder_decoder"
+        else 0,
+        "global_batch_size": workload.global_batch_size,
+        "head_share": MASKED_SHARE if masked else 1.0,
+        "element_bytes": 4.0 if workload.precision in ("fp32", "tf32") else 2.0,
+        "fp8": workload.precision == "fp8",
+        "fp16": workload.precision == "fp16",
+        "full_precision": workload.precision in ("fp32", "tf32"),
+        "flash": workload.attention == "flash",
+        "overlap": workload.overlap_communication,
+        "compiled": workload.compile,
+        "frozen": frozen,
+        "quantized": workload.task == "qlora",
+        "lora_parameters": adapters,
+        "lora_modules": 0,
+        "offload": workload.offload == "optimizer",
+        "finetuning": workload.task != "pretraining",
+        "lamb": workload.optimizer == "lamb",
+        # Unfused attention comes with the recipes of its day, which drop out (Korthikanti et al. 2022,
+        # section 4.1); flash-attention era decoders train without.
+        "dropout": workload.attention == "standard" and model.norm == "layernorm",
+        "framework": FRAMEWORKS.index(workload.framework),
+        "weight_bytes": recipe.weight_bytes,
+        "master_bytes": recipe.master_bytes,
+        "gradient_bytes": recipe.gradient_bytes,
+        "state_bytes": recipe.state_bytes,
+        "temporary_bytes": recipe.temporary_bytes,
+        "frozen_bytes": recipe.frozen_bytes,
+        "frozen_head_bytes": recipe.frozen_head_bytes,
+        "loss_whole": recipe.loss == "whole",
+        "loss_chunked": recipe.loss == "chunked",
+    }
+
+
+def peak_flops_per_s(accelerator: AcceleratorSpec, precision: str) -> float:
+    """Peak dense FLOP/s of one chip in ``precision``; a precision without a unit of its own runs in fp32."""
+    rates = {
+        "fp32": accelerator.fp32_flops_per_s,
+        "tf32": accelerator.tf32_flops_per_s,
+        "bf16": accelerator.bf16_flops_per_s,
+        "fp16": accelerator.fp16_flops_per_s,
+        "fp8": accelerator.fp8_flops_per_s,
+    }
+    return rates[precision] or accelerator.fp32_flops_per_s
+
+
+def architecture_index(architecture: str) -> int:
+    name = "trainium" if architecture.startswith("neuroncore") else architecture
+    return ARCHITECTURES.index(name) if name in ARCHITECTURES else ARCHITECTURES.index("hopper")
+
+
+def cluster_numbers(cluster: Cluster, precision: str) -> dict[str, float]:
+    chip = cluster.accelerator
+    ranks_per_chip = chip.ranks_per_accelerator
+    compute_share = memory_share = 1.0 / ranks_per_chip
+    memory_bytes = chip.memory_bytes / ranks_per_chip
+    link_bytes_per_s, pcie = chip.link_bytes_per_s / ranks_per_chip, chip.link.startswith("pcie")
+    if cluster.mig_profile is not None:
+        compute_slices, memory_slices = MIG_SLICES.get(chip.slug, MIG_SLICES_DEFAULT)
+        compute_share = cluster.mig_profile.compute_slices / compute_slices
+        memory_share = cluster.mig_profile.memory_slices / memory_slices
+        memory_bytes = float(cluster.mig_profile.memory_bytes)
+        # GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide, "Limitations").
+        link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
+    nodes = 1 if cluster.nodes is None else cluster.nodes
+    price = cluster.usd_per_node_hour
+    return {
+        "peak_flops_per_s": peak_flops_per_s(chip, precision) * compute_share,
+        "bf16_flops_per_s": (chip.bf16_flops_per_s or chip.fp16_flops_per_s) * compute_share,
+        "memory_bytes": memory_bytes,
+        "memory_bandwidth_bytes_per_s": chip.memory_bandwidth_bytes_per_s * memory_share,
+        "link_bytes_per_s": link_bytes_per_s,
+        "pcie": pcie,
+        "internode_bytes_per_s": cluster.internode_bytes_per_s,
+        "ranks_per_node": cluster.accelerators_per_node * ranks_per_chip,
+        "ranks_per_accelerator": ranks_per_chip,
+        "nodes": nodes,
+        "architecture": architecture_index(chip.architecture),
+        "usd_per_node_hour": np.nan if price is None else price,
+    }
+
+
+def layout_numbers(layout: Layout) -> dict[str, float]:
+    return {
+        "tensor_parallel": layout.tensor_parallel,
+        "sequence_parallel": layout.sequence_parallel,
+        "pipeline_parallel": layout.pipeline_parallel,
+        "interleaved_stages": layout.interleaved_stages,
+        "context_parallel": layout.context_parallel,
+        "expert_parallel": layout.expert_parallel,
+        "data_parallel": layout.data_parallel,
+        "sharding": SHARDINGS.index(layout.sharding),
+        "sharding_group": layout.sharding_group,
+        "micro_batch_size": layout.micro_batch_size,
+        "gradient_accumulation": layout.gradient_accumulation,
+        "recompute": RECOMPUTES.index(layout.activation_recompute),
+    }
+
+
+def question_numbers(request: PlanRequest) -> dict[str, float]:
+    """Everything but the layout."""
+    return {
+        **model_numbers(request.model),
+        **workload_numbers(request.model, request.workload),
+        **cluster_numbers(request.cluster, request.workload.precision),
+    }
+
+
+def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
+    """One row per (request, layout); every array has shape (len(plans),)."""
+    rows = [{**question_numbers(request), **layout_numbers(layout)} for request, layout in plans]
+    return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
+
+
+def grid_over_layouts(request: PlanRequest, layouts: dict[str, Array], **cluster_arrays: Array) -> PlanGrid:
+    """One question over many layouts: ``layouts`` holds the layout arrays by PlanGrid field name.
+
+    cluster_arrays: cluster fields that vary with the plan (node counts, accelerators), shape (plans,).
+    """
+    constants = {name: np.asarray(value, dtype=float) for name, value in question_numbers(request).items()}
+    return PlanGrid(**{**constants, **cluster_arrays, **layouts})
