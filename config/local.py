@@ -1,0 +1,55 @@
+"""The data folder: where one installation keeps its database, its secrets and its broker's socket.
+
+Standard library only, since settings are read through it before Django exists.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import stat
+import tempfile
+from pathlib import Path
+
+# sun_path of a Unix socket holds 104 bytes on macOS and 108 on Linux, with the closing zero.
+LONGEST_SOCKET_PATH = 100
+
+
+def make_private_folder(folder: Path) -> Path:
+    """Make the folder, readable by its owner alone, unless it is there already.
+
+    Raises PermissionError if the folder belongs to somebody else.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = folder.stat().st_uid
+    if owner not in (os.getuid(), 0):
+        raise PermissionError(f"{folder} belongs to user {owner}; choose another folder with HEADROOM_DATA.")
+    return folder
+
+
+def secret_in_file(path: Path, *, random_bytes: int) -> str:
+    """Return the secret kept in this file; the first caller makes it, at random.
+
+    Several processes may ask at once: each writes its own draft and the first link to the name wins.
+    Raises PermissionError if others may read the file.
+    """
+    if not path.exists():
+        make_private_folder(path.parent)
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(random_bytes) + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        os.unlink(draft)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise PermissionError(f"{path} can be read by others; run: chmod 600 {path}")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def broker_socket(data: Path) -> Path:
+    """Where the embedded broker listens: inside the data folder, or in a private folder if that path is too long."""
+    inside = data / "run" / "broker.sock"
+    if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
+        return inside
+    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"headroom-{os.getuid()}-{digest}" / "broker.sock"

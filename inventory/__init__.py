@@ -1,0 +1,1 @@
+"""The fleet: what machines there are, and how they are doing."""

@@ -1,0 +1,1 @@
+"""Planning: from a described run to memory, time and cost."""

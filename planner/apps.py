@@ -1,0 +1,10 @@
+"""The planning app's entry in Django's registry."""
+
+from django.apps import AppConfig
+
+
+class PlannerConfig(AppConfig):
+    """Catalog, plans and the pages that show them."""
+
+    name = "planner"
+    verbose_name = "Planning"
