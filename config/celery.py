@@ -1,4 +1,4 @@
-"""The Celery application: how work travels to workers.  What the work is, the apps' own `tasks` modules say."""
+"""The Celery application: how work travels to workers.  What the work is, the apps' `tasks` modules say."""
 
 import os
 

@@ -47,7 +47,7 @@ def secret_in_file(path: Path, *, random_bytes: int) -> str:
 
 
 def broker_socket(data: Path) -> Path:
-    """Where the embedded broker listens: inside the data folder, or in a private folder if that path is too long."""
+    """Where the embedded broker listens: in the data folder, or in a private one if that path is too long."""
     inside = data / "run" / "broker.sock"
     if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
         return inside

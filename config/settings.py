@@ -1,6 +1,6 @@
 """Settings, all from the environment, with defaults that run on one machine without any set-up.
 
-`.env.example` lists every variable.  A file `.env` beside manage.py is read if there is one; the environment wins.
+`.env.example` lists every variable.  A file `.env` beside manage.py is read too; the environment wins over it.
 """
 
 from pathlib import Path
@@ -17,19 +17,22 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
 
-# --- Where and for whom ---------------------------------------------------------------------------------------------
+# --- Where and for whom -----------------------------------------------------------------------------------
 DATA = Path(env.str("HEADROOM_DATA", default=str(BASE_DIR / "data"))).expanduser().resolve()
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=sorted(LOOPBACK))
+HOST = env.str("HEADROOM_HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+WEB_THREADS = env.int("WEB_THREADS", default=8)
 # Local mode: nobody but this machine can reach the pages, so reading them asks for no login.
-LOCAL = set(ALLOWED_HOSTS) <= LOOPBACK
+LOCAL = set(ALLOWED_HOSTS) <= LOOPBACK and HOST in LOOPBACK | {"::1"}
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or secret_in_file(DATA / "secret-key", random_bytes=48)
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
 
-# --- What it is made of ---------------------------------------------------------------------------------------------
+# --- What it is made of -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "planner",
     "inventory",
@@ -79,7 +82,7 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Where state lives ----------------------------------------------------------------------------------------------
+# --- Where state lives ------------------------------------------------------------------------------------
 SQLITE_OPTIONS: dict[str, Any] = {
     # A transaction that means to write says so at once: it then waits its turn instead of failing half way.
     "transaction_mode": "IMMEDIATE",
@@ -103,10 +106,10 @@ def database() -> dict[str, Any]:
 
 DATABASES = {"default": database()}
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
-# A pasted Hugging Face config of 10 MB, percent-encoded, must reach its form so that the form can refuse it kindly.
+# A pasted Hugging Face config of 10 MB, percent-encoded, must reach its form, which refuses it kindly.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20
 
-# --- Work in the background -----------------------------------------------------------------------------------------
+# --- Work in the background -------------------------------------------------------------------------------
 BROKER_SOCKET = broker_socket(DATA)
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 # Without a broker of one's own, the supervisor starts an embedded one on a private socket.
@@ -131,7 +134,7 @@ CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
-# --- Static files ---------------------------------------------------------------------------------------------------
+# --- Static files -----------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATIC_ROOT = DATA / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -145,7 +148,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
-# --- Safety ---------------------------------------------------------------------------------------------------------
+# --- Safety -----------------------------------------------------------------------------------------------
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -189,11 +192,12 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 if env.bool("TRUST_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# --- What it says ---------------------------------------------------------------------------------------------------
+# --- What it says -----------------------------------------------------------------------------------------
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

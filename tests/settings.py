@@ -8,9 +8,17 @@ import tempfile
 os.environ["HEADROOM_DATA"] = tempfile.mkdtemp(prefix="headroom-tests-")
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
 os.environ["SECRET_KEY"] = "only-for-tests"
-for name in ("ALLOWED_HOSTS", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CACHE_URL", "DEBUG", "HTTPS", "LOGIN_REQUIRED"):
+for name in (
+    "ALLOWED_HOSTS",
+    "CELERY_BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+    "CACHE_URL",
+    "DEBUG",
+    "HTTPS",
+    "LOGIN_REQUIRED",
+):
     os.environ.pop(name, None)
-# Playwright's synchronous interface keeps an event loop in the tests' thread, which Django would mistake for async code.
+# Playwright's synchronous interface keeps an event loop in the tests' thread, which Django takes for async.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 from config.settings import *  # noqa: E402, F403

@@ -1,0 +1,66 @@
+# Everything one does with Headroom from a shell.  `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help install run chromium test test-all lint format types
+
+BIN := .venv/bin
+# The newest interpreter that serves; PYTHON=... names another one.
+PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12 python3.11 python3,$(if $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>&1 && echo yes),$(name))))
+PYTEST_ARGS ?= -n auto --dist loadscope
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
+
+# --- Use -------------------------------------------------------------------------------------------------------------
+install: .venv/.requirements ## set up: virtualenv, requirements, database, catalog, static files
+	@$(BIN)/python -m config.prepare
+	@echo "Installed. Start it with: make run"
+
+run: .venv/.requirements ## set up if need be, then run web, worker, scheduler and broker until Ctrl-C
+	@exec $(BIN)/python -m config.supervisor
+
+# --- Check -----------------------------------------------------------------------------------------------------------
+test: .venv/.requirements-dev chromium lint types ## all checks and tests, in minutes
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
+	$(BIN)/pytest $(PYTEST_ARGS) -m "not gpu"
+
+lint: .venv/.requirements-dev ## style and import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: .venv/.requirements-dev ## static types
+	$(BIN)/mypy
+
+format: .venv/.requirements-dev ## rewrite in the project's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Playwright drives the system's Chromium.  Without it the browser tests are skipped and say so.
+chromium:
+	@command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the browser tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium \
+			>/dev/null || echo "Chromium could not be installed: the browser tests will be skipped."; \
+	else \
+		echo "No Chromium: the browser tests will be skipped. Debian and Ubuntu: sudo apt-get install chromium"; \
+	fi
+
+# --- Set-up, done again only when the requirements change -----------------------------------------------------------------
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Headroom needs Python 3.11 or later; name one with PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.requirements: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.requirements-dev: requirements-dev.txt .venv/.requirements
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv/.requirements-oracle: requirements-oracle.txt .venv/.requirements-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-oracle.txt
+	@touch $@

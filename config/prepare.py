@@ -1,0 +1,120 @@
+"""Bring one installation up to date: database, catalog, static files, first user.
+
+`python -m config.prepare` (`make install`) and the supervisor (`make run`) both come through here.  Steps that
+cost time are skipped while what they read has not changed since the last time.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import django
+from django.conf import settings
+from django.core.management import call_command, get_commands
+
+from config.local import make_private_folder
+
+LOCAL_USER = "admin"
+
+
+def prepare() -> None:
+    """Set Django up and run every step that is due."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    make_private_folder(settings.DATA)
+    call_command("migrate", verbosity=0, interactive=False)
+    _load_catalog_if_changed()
+    _collect_static_if_changed()
+    if settings.LOCAL:
+        ensure_local_user(settings.DATA / "admin-password")
+
+
+def ensure_local_user(password_file: Path) -> None:
+    """Make the one user of local mode, with a random password, unless somebody can administer already."""
+    from django.contrib.auth import get_user_model
+
+    users = get_user_model().objects
+    if users.filter(is_superuser=True).exists():
+        return
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(username=LOCAL_USER, password=password)
+    password_file.unlink(missing_ok=True)
+    descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(password + "\n")
+
+
+def _load_catalog_if_changed() -> None:
+    if "load_catalog" not in get_commands():
+        return
+    planner = settings.BASE_DIR / "planner"
+    seen = _fingerprint(
+        [*(planner / "catalog").rglob("*"), *(planner / "migrations").glob("*.py"), *planner.glob("*.py")],
+        also=_database_identity(),
+    )
+    if _remembered("catalog") != seen:
+        call_command("load_catalog", stdout=sys.stderr)
+        _remember("catalog", seen)
+
+
+def _collect_static_if_changed() -> None:
+    if settings.DEBUG:
+        return  # served from where the files are written
+    from django.contrib.staticfiles.finders import get_finders
+
+    files = [
+        storage.path(name) for finder in get_finders() for name, storage in finder.list(["CVS", ".*", "*~"])
+    ]
+    seen = _fingerprint((Path(file) for file in files), also=str(settings.STATIC_ROOT))
+    manifest = settings.STATIC_ROOT / "staticfiles.json"
+    if _remembered("static") != seen or not manifest.exists():
+        call_command("collectstatic", verbosity=0, interactive=False, clear=True)
+        _remember("static", seen)
+
+
+def _fingerprint(files: Iterable[Path], *, also: str) -> str:
+    """A digest of these files' names, sizes and times: cheap, and different whenever one was written."""
+    digest = hashlib.sha256(also.encode())
+    for file in sorted(set(files)):
+        if file.is_file() and file.suffix != ".pyc":
+            status = file.stat()
+            digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _database_identity() -> str:
+    """What tells this database from another one, so that a new one is filled again."""
+    database = settings.DATABASES["default"]
+    where = [str(database.get(key, "")) for key in ("ENGINE", "HOST", "PORT", "NAME")]
+    file = Path(where[-1])
+    return "|".join([*where, str(file.stat().st_ino) if file.is_file() else ""])
+
+
+def _memory() -> Path:
+    return Path(settings.DATA) / "prepared.json"
+
+
+def _remembered(step: str) -> str | None:
+    try:
+        known: dict[str, str] = json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return known.get(step)
+
+
+def _remember(step: str, fingerprint: str) -> None:
+    try:
+        known = json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    draft = _memory().with_suffix(".draft")
+    draft.write_text(json.dumps(known | {step: fingerprint}), encoding="utf-8")
+    draft.replace(_memory())
+
+
+if __name__ == "__main__":
+    prepare()

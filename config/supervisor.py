@@ -1,0 +1,148 @@
+"""One command that runs all of Headroom: broker, web, worker and scheduler, started and stopped together.
+
+`python -m config.supervisor` (`make run`).  Larger installations start the same processes by themselves.
+"""
+
+import contextlib
+import fcntl
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+from honcho.manager import Manager
+
+from config.broker import BrokerError, embedded_broker
+from config.local import make_private_folder
+from config.prepare import LOCAL_USER, prepare
+
+WEB_DEADLINE_S = 60
+
+
+class NotStartedError(Exception):
+    """Why nothing was started, and what to do about it."""
+
+
+def main() -> int:
+    """Prepare, start everything, wait for Ctrl-C, stop everything.  Returns the exit status."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    # Until the manager listens for signals itself, a request to end unwinds what was started so far.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        _check_port(settings.HOST, settings.PORT)
+        with _data_folder_to_ourselves():
+            prepare()
+            with _broker():
+                return _run()
+    except (NotStartedError, BrokerError) as refusal:
+        print(f"headroom: {refusal}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run() -> int:
+    manager = Manager()
+    for name, command in commands().items():
+        manager.add_process(name, command, cwd=str(settings.BASE_DIR))
+    threading.Thread(target=_greet, daemon=True).start()
+    manager.loop()
+    # Ctrl-C and a polite request to end are how this command ends well.
+    return 0 if manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM) else manager.returncode or 1
+
+
+def commands() -> dict[str, str]:
+    """The shell command of each process, by name.  `exec` leaves no shell in between to swallow a signal."""
+    python = shlex.quote(sys.executable)
+    address = shlex.quote(
+        f"[{settings.HOST}]:{settings.PORT}" if ":" in settings.HOST else f"{settings.HOST}:{settings.PORT}"
+    )
+    level = settings.LOG_LEVEL.lower()
+    # The page comes first: what works in the background starts at a lower priority.
+    celery = f"exec nice -n 5 {python} -m celery --quiet -A config"
+    return {
+        "web": f"exec {python} -m gunicorn config.wsgi:application --bind {address} --worker-class gthread"
+        f" --threads {settings.WEB_THREADS} --timeout 120 --graceful-timeout 3 --log-level warning"
+        " --no-control-socket",
+        "worker": f"{celery} worker --loglevel {level} --without-gossip --without-mingle",
+        "beat": f"{celery} beat --loglevel {level} --pidfile=",
+    }
+
+
+def _check_port(host: str, port: int) -> None:
+    """Find out before anything is started that another program has the port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as failure:
+            raise NotStartedError(
+                f"cannot listen on {host}, port {port}: {failure.strerror}. Is Headroom running already?"
+                f" To use another port: PORT={port + 1} make run"
+            ) from failure
+
+
+@contextlib.contextmanager
+def _data_folder_to_ourselves() -> Iterator[None]:
+    """Hold the data folder: two supervisors on one database would run every scheduled job twice."""
+    path = make_private_folder(settings.DATA / "run") / "supervisor.lock"
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotStartedError(
+                f"Headroom already runs on {settings.DATA}. Stop it first, or name another folder"
+                " in HEADROOM_DATA."
+            ) from None
+        yield
+
+
+def _broker() -> contextlib.AbstractContextManager[None]:
+    """The embedded broker, unless the environment names another one.
+
+    It starts before and stops after all that talk to it.  If it ends by itself, all the rest ends too.
+    """
+    if not settings.EMBEDDED_BROKER:
+        return contextlib.nullcontext()
+
+    def give_up() -> None:
+        print("headroom: the embedded broker has ended; stopping the rest.", file=sys.stderr)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return embedded_broker(
+        socket_path=settings.BROKER_SOCKET, data_folder=settings.DATA / "broker", on_death=give_up
+    )
+
+
+def _greet() -> None:
+    """Say where the pages are, once they are there."""
+    wildcards = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    target = wildcards.get(settings.HOST, settings.HOST)
+    deadline = time.monotonic() + WEB_DEADLINE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((target, settings.PORT), timeout=1):
+            print(_greeting(), flush=True)
+            return
+        time.sleep(0.1)
+
+
+def _greeting() -> str:
+    name = "localhost" if settings.LOCAL else settings.HOST
+    lines = ["", f"Headroom is ready:  http://{name}:{settings.PORT}/"]
+    password_file: Path = settings.DATA / "admin-password"
+    if settings.LOCAL and password_file.exists():
+        password = password_file.read_text(encoding="utf-8").strip()
+        lines.append(f"To save and to edit, log in as  {LOCAL_USER}  with the password  {password}")
+        lines.append(f"(the first password, kept in {password_file}; change it at /admin/password_change/)")
+    return "\n".join([*lines, "Ctrl-C stops it.", ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
