@@ -81,6 +81,7 @@ class Cluster:
 
     internode_bytes_per_s: per node and direction.  usd_per_node_hour: None where no price is known.
     price_source, price_as_of: of that price.  instance_type, region, purchase: None for a free cluster.
+    price_asked_as_of: the day whose prices were asked for, None for the latest known.
     """
 
     accelerator: AcceleratorSpec
@@ -94,6 +95,7 @@ class Cluster:
     purchase: Purchase | None = None
     price_source: str | None = None
     price_as_of: date | None = None
+    price_asked_as_of: date | None = None
     mig_profile: MigProfileSpec | None = None
 
 
