@@ -83,11 +83,13 @@ class ModelSpec:
     layers: blocks of the only stack, or of the encoder for ``encoder_decoder``; the decoder's are
     ``decoder_layers``.  head_dim: query and key width per head; value_head_dim: value width per head.
     ffn_size: inner width of a dense block's MLP; expert_ffn_size: of one routed expert.
+    shared_expert_ffn_size: of all shared experts of a block together (0: shared_experts x expert_ffn_size).
     dense_layers: leading blocks with a dense MLP in a mixture-of-experts model (the other blocks route).
     q_lora_rank, kv_lora_rank, rope_head_dim: multi-head latent attention (DeepSeek-V2, section 2.1), else 0.
     sliding_window: tokens a windowed block attends to (0: none); windowed_layers: how many blocks are so.
     vocab_size: 0 for vision.  patch_size, image_size: pixels, 0 for text.
-    The family's oddities that only parameter counts need stand in ``extras`` as (name, value) pairs.
+    The family's oddities that only parameter counts need stand in ``extras`` as (name, value) pairs, whose
+    names and meanings ``planner.engine.params.EXTRAS`` lists.
     """
 
     name: str
@@ -166,7 +168,11 @@ class ParameterCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearModule:
-    """A linear layer of the blocks by its Hugging Face name, for adapters.  copies: in the whole model."""
+    """A linear layer by its Hugging Face name, for adapters.  copies: in the whole model.
+
+    name: the last part of its name, e.g. ``q_proj``; path: within its block, e.g. ``self_attn.q_proj``.
+    in_blocks: False for the output projection, poolers and the like, which adapters leave out unless named.
+    """
 
     name: str
     in_features: int
@@ -174,3 +180,5 @@ class LinearModule:
     copies: int
     bias: bool = False
     routed_expert: bool = False
+    path: str = ""
+    in_blocks: bool = True

@@ -1,0 +1,166 @@
+"""Reading sizes and switches out of a mapping that somebody wrote, with every problem named, not just the first.
+
+Serves the explicit architecture and the Hugging Face configs alike; knows no model family.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from planner.engine.errors import PlanError, PlanErrors
+
+LARGEST_SIZE: Final = 100_000_000  # any width or table length; far above every published model
+MOST_LAYERS: Final = 10_000
+
+
+class SpecReader:
+    """Reads fields of one mapping and collects what is wrong with them.
+
+    A field that cannot be read gives a harmless stand-in, so that reading goes on and finds the other
+    problems; ``finish`` raises them all. ``assumed`` holds the keys that were absent and took a default.
+    """
+
+    def __init__(self, values: Mapping[str, Any], field: str) -> None:
+        self.values = values
+        self.field = field
+        self.errors: list[PlanError] = []
+        self.assumed: dict[str, Any] = {}
+
+    def problem(self, key: str, message: str, remedy: str) -> None:
+        field = f"{self.field}.{key}" if key else self.field
+        self.errors.append(PlanError(field, _shown(self.values.get(key)), message, remedy))
+
+    def finish(self) -> None:
+        """Raises PlanErrors with all problems found so far, or PlanError where there is one alone."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise PlanErrors(list(self.errors))
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there with something other than null."""
+        return self.values.get(key) is not None
+
+    def first_present(self, keys: tuple[str, ...]) -> str:
+        """The first of several names of one field that is present, else the first name."""
+        return next((key for key in keys if self.has(key)), keys[0])
+
+    def required_size(self, *keys: str, largest: int = LARGEST_SIZE) -> int:
+        """A positive whole number that must be there, under any of its names."""
+        key = self.first_present(keys)
+        if not self.has(key):
+            self.problem(key, "This key is missing.", f"Add {key}, a positive whole number.")
+            return 1
+        return self._whole_number(key, smallest=1, largest=largest)
+
+    def size(self, key: str, default: int, *, smallest: int = 1, largest: int = LARGEST_SIZE) -> int:
+        """A whole number with the default that holds where the key is absent or null."""
+        if not self.has(key):
+            if key not in self.values:
+                self.assumed[key] = default
+            return default
+        return self._whole_number(key, smallest=smallest, largest=largest)
+
+    def optional_size(self, key: str, *, smallest: int = 1, largest: int = LARGEST_SIZE) -> int | None:
+        """A whole number, or None where the key is absent or null."""
+        return self._whole_number(key, smallest=smallest, largest=largest) if self.has(key) else None
+
+    def flag(self, key: str, default: bool) -> bool:
+        """true or false."""
+        if not self.has(key):
+            return default
+        value = self.values[key]
+        if not isinstance(value, bool):
+            self.problem(key, "This must be true or false.", f"Write true or false, or leave {key} out.")
+            return default
+        return value
+
+    def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
+        """One of a few words."""
+        if not self.has(key):
+            return default
+        value = self.values[key]
+        if not isinstance(value, str) or value not in choices:
+            self.problem(key, "This value is not known.", _choices_remedy(value, choices))
+            return default
+        return value
+
+    def text(self, key: str, default: str) -> str:
+        if not self.has(key):
+            return default
+        value = self.values[key]
+        if not isinstance(value, str):
+            self.problem(key, "This must be a text.", f"Write {key} as a string, or leave it out.")
+            return default
+        return value
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        if not self.has(key):
+            return {}
+        value = self.values[key]
+        if not isinstance(value, Mapping):
+            self.problem(key, "This must be an object.", f"Write {key} as an object, or leave it out.")
+            return {}
+        return value
+
+    def items(self, key: str) -> list[Any] | None:
+        """A list, or None where the key is absent or null."""
+        if not self.has(key):
+            return None
+        value = self.values[key]
+        if not isinstance(value, list | tuple):
+            self.problem(key, "This must be a list.", f"Write {key} as a list, or leave it out.")
+            return None
+        return list(value)
+
+    def must_divide(self, key: str, value: int, by_key: str, by: int) -> None:
+        """Records a problem where ``value`` is not a multiple of ``by``."""
+        if by > 0 and value % by:
+            self.problem(
+                key,
+                f"{key} {value} is not a multiple of {by_key} {by}.",
+                f"Change {key} or {by_key} so that one divides the other.",
+            )
+
+    def unknown_keys(self, known: Iterable[str]) -> None:
+        """Records a problem for every key that is not among the known ones."""
+        names = sorted(known)
+        for key in self.values:
+            if key not in names:
+                self.problem(str(key), "This field is not known.", _choices_remedy(key, tuple(names)))
+
+    def _whole_number(self, key: str, *, smallest: int, largest: int) -> int:
+        value = self.values[key]
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.problem(key, "This must be a whole number.", f"Write {key} as a number such as 4096, no text.")
+            return max(smallest, 1)
+        if not smallest <= value <= largest:
+            self.problem(
+                key,
+                f"This must be between {smallest:,} and {largest:,}.",
+                f"Check {key}: it counts units of the model, not bytes.",
+            )
+            return max(smallest, 1)
+        return value
+
+
+def nearest(word: Any, known: Iterable[str]) -> tuple[str, ...]:
+    """Up to three of the known words that look most like the given one."""
+    return tuple(difflib.get_close_matches(str(word)[:100].lower(), list(known), n=3, cutoff=0.5))
+
+
+def _choices_remedy(value: Any, choices: tuple[str, ...]) -> str:
+    near = nearest(value, choices)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"Choose from: {', '.join(choices)}."
+
+
+def _shown(value: Any) -> Any:
+    """A value as it may be repeated in a message: long texts and lists are cut."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
