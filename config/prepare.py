@@ -1,7 +1,7 @@
 """Bring one installation up to date: database, catalog, static files, first user.
 
-`python -m config.prepare` (`make install`) and the supervisor (`make run`) both come through here.  Steps that
-cost time are skipped while what they read has not changed since the last time.
+`python -m config.prepare` (`make install`) and the supervisor (`make run`) both come through here.  Steps
+that cost time are skipped while what they read has not changed since the last time.
 """
 
 import hashlib

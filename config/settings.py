@@ -1,6 +1,6 @@
 """Settings, all from the environment, with defaults that run on one machine without any set-up.
 
-`.env.example` lists every variable.  A file `.env` beside manage.py is read too; the environment wins over it.
+`.env.example` lists every variable.  A file `.env` beside manage.py is read too; the environment wins.
 """
 
 from pathlib import Path
