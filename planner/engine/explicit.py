@@ -65,7 +65,9 @@ def model_from_explicit(spec: Mapping[str, Any], name: str = "custom", field: st
     Raises PlanError or PlanErrors whose fields begin with ``field``.
     """
     if not isinstance(spec, Mapping):
-        raise PlanError(field, repr(spec)[:200], "This must be an object.", "Write the architecture as an object.")
+        raise PlanError(
+            field, repr(spec)[:200], "This must be an object.", "Write the architecture as an object."
+        )
     reader = SpecReader(spec, field)
     reader.unknown_keys(EXPLICIT_FIELDS)
     if not reader.has("architecture"):
@@ -91,7 +93,7 @@ def check_size(model: ModelSpec, field: str) -> None:
 
 
 def cross_check_parameters(model: ModelSpec, params_total: int) -> tuple[str, str] | None:
-    """The warning (code, message) where a stated total differs from the counted one by over 2 %, else None."""
+    """The warning (code, message) where a stated total is over 2 % from the counted one, else None."""
     counted = count_parameters(model).total
     if abs(counted - params_total) <= CROSS_CHECK_TOLERANCE * params_total:
         return None

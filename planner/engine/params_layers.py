@@ -210,7 +210,10 @@ def _shared_experts(model: ModelSpec, names: LinearNames) -> tuple[BlockLinear, 
     if not extras.get("shared_expert_gate", 0):
         return shared
     gate = BlockLinear(
-        part="shared_expert", path=names.shared_gate, in_features=model.hidden_size, out_features=1, bias=False
+        part="shared_expert",
+        path=names.shared_gate,
+        in_features=model.hidden_size,
+        out_features=1,
+        bias=False,
     )
     return (*shared, gate)
-

@@ -171,9 +171,7 @@ _BY_FAMILY: dict[str, LinearNames] = {
     "bloom": _BLOOM,
     "falcon": _BLOOM,
     "opt": LinearNames(qkv=_SELF_ATTENTION, output="self_attn.out_proj", up="fc1", down="fc2"),
-    "mpt": LinearNames(
-        qkv=("attn.Wqkv",), output="attn.out_proj", up="ffn.up_proj", down="ffn.down_proj"
-    ),
+    "mpt": LinearNames(qkv=("attn.Wqkv",), output="attn.out_proj", up="ffn.up_proj", down="ffn.down_proj"),
     "phi": LinearNames(qkv=_SELF_ATTENTION, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2"),
     "phi3": LinearNames(
         qkv=("self_attn.qkv_proj",),

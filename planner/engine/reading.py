@@ -1,4 +1,4 @@
-"""Reading sizes and switches out of a mapping that somebody wrote, with every problem named, not just the first.
+"""Reading sizes and switches out of a mapping that somebody wrote; every problem is named, not one.
 
 Serves the explicit architecture and the Hugging Face configs alike; knows no model family.
 """
@@ -134,7 +134,9 @@ class SpecReader:
     def _whole_number(self, key: str, *, smallest: int, largest: int) -> int:
         value = self.values[key]
         if isinstance(value, bool) or not isinstance(value, int):
-            self.problem(key, "This must be a whole number.", f"Write {key} as a number such as 4096, no text.")
+            self.problem(
+                key, "This must be a whole number.", f"Write {key} as a number such as 4096, no text."
+            )
             return max(smallest, 1)
         if not smallest <= value <= largest:
             self.problem(
