@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all lint format types
+.PHONY: help install run chromium test test-all test-gpu lint format types
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -24,6 +24,9 @@ test: .venv/.requirements-dev chromium lint types ## all checks and tests, in mi
 
 test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
 	$(BIN)/pytest $(PYTEST_ARGS) -m "not gpu"
+
+test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its driver
+	$(BIN)/pytest -m gpu
 
 lint: .venv/.requirements-dev ## style and import rules
 	$(BIN)/ruff check
@@ -51,7 +54,8 @@ chromium:
 # --- Set-up, done again only when the requirements change -----------------------------------------------------------------
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Headroom needs Python 3.11 or later; name one with PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "No virtualenv could be made. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 
 .venv/.requirements: requirements.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
