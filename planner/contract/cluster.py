@@ -1,0 +1,251 @@
+"""The ``cluster`` of a request: an instance type that one can buy, or accelerators described freely.
+
+Looks prices up in the catalog as of the day asked for; no price known is no error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any, cast, get_args
+
+from planner.catalog.catalog import Catalog, UnknownSlugError
+from planner.contract.render import BYTES_PER_S_IN_GBPS
+from planner.contract.section import Problems, Section, near, suggestion
+from planner.engine.request import Cluster, Purchase
+from planner.engine.specs import AcceleratorSpec, InstanceSpec
+
+MAX_NODES = 100_000
+MAX_SLUG = 100
+MAX_ACCELERATORS_PER_NODE = 1024
+MAX_GBPS = 1e7
+MAX_USD_PER_NODE_HOUR = 1e7
+PURCHASES: tuple[str, ...] = get_args(Purchase)
+DEFAULT_PURCHASE: Purchase = "on_demand"
+INSTANCE_FORM = ("instance_type", "region", "purchase", "nodes", "mig_profile", "price_as_of")
+ACCELERATOR_FORM = (
+    "accelerator",
+    "accelerators_per_node",
+    "nodes",
+    "internode_gbps_per_node",
+    "usd_per_node_hour",
+    "mig_profile",
+    "price_as_of",
+)
+HINTS = {
+    "gpus": "Use accelerators_per_node and nodes.",
+    "accelerators": "Use accelerators_per_node and nodes.",
+    "instance": "Use instance_type.",
+    "count": "Use nodes.",
+}
+INSTANCE_HINTS = HINTS | dict.fromkeys(
+    ("accelerators_per_node", "internode_gbps_per_node", "usd_per_node_hour"),
+    "The instance type says it; to describe a node freely, use accelerator in place of instance_type.",
+)
+ACCELERATOR_HINTS = HINTS | dict.fromkeys(
+    ("region", "purchase"),
+    "It only goes with instance_type; a free description has its price in usd_per_node_hour.",
+)
+TWO_FORMS = (
+    'Give instance_type, for example {"instance_type": "p5.48xlarge", "nodes": 16}, or accelerator, '
+    "accelerators_per_node, nodes, internode_gbps_per_node and usd_per_node_hour."
+)
+
+
+def read_cluster(
+    data: Any, catalog: Catalog, problems: Problems, *, path: str = "cluster", beside: tuple[str, ...] = ()
+) -> Cluster | None:
+    """The cluster at ``path``; None where its machines cannot be told. Every problem is noted.
+
+    beside: names of fields that stand in the same object and are read by the caller.
+    """
+    section = Section(data, path, problems)
+    if not section.sound:
+        return None
+    if section.has("instance_type") and section.has("accelerator"):
+        section.fail(
+            "accelerator", "The cluster is described twice, by instance type and by accelerator.", TWO_FORMS
+        )
+        return None
+    if section.has("accelerator"):
+        section.only((*ACCELERATOR_FORM, *beside), ACCELERATOR_HINTS)
+        return _free_cluster(section, catalog)
+    if section.has("instance_type"):
+        section.only((*INSTANCE_FORM, *beside), INSTANCE_HINTS)
+        return _bought_cluster(section, catalog)
+    section.only(dict.fromkeys((*INSTANCE_FORM, *ACCELERATOR_FORM, *beside)), HINTS)
+    section.missing("instance_type", TWO_FORMS)
+    return None
+
+
+def read_nodes(section: Section) -> int | None:
+    """Whole nodes up to ``MAX_NODES``; None for ``"auto"``."""
+    if section.data.get("nodes") == "auto":
+        return None
+    if isinstance(section.data.get("nodes"), str):
+        section.fail("nodes", 'A whole number or "auto" is wanted here.', "Write the number without quotes.")
+        return 1
+    if not section.has("nodes"):
+        section.missing("nodes", 'Give a whole number of nodes, or "auto" for the fewest that fit.')
+        return 1
+    return section.whole("nodes", maximum=MAX_NODES)
+
+
+def instance_named(section: Section, name: str, catalog: Catalog) -> InstanceSpec | None:
+    slug = section.text(name)
+    if slug is None:
+        return None
+    try:
+        return catalog.instance(slug[:MAX_SLUG]).spec
+    except UnknownSlugError as unknown:
+        section.fail(
+            name,
+            "No instance type of this name is in the catalog.",
+            suggestion(
+                unknown.suggestions, "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
+            ),
+        )
+        return None
+
+
+def accelerator_named(section: Section, name: str, catalog: Catalog) -> AcceleratorSpec | None:
+    slug = section.text(name)
+    if slug is None:
+        return None
+    try:
+        return catalog.accelerator(slug[:MAX_SLUG]).spec
+    except UnknownSlugError as unknown:
+        known = ", ".join(record.slug for record in catalog.accelerators())
+        section.fail(
+            name,
+            "No accelerator of this name is in the catalog.",
+            suggestion(unknown.suggestions, f"The catalog has {known}."),
+        )
+        return None
+
+
+def priced_cluster(
+    instance: InstanceSpec,
+    catalog: Catalog,
+    *,
+    region: str,
+    purchase: str,
+    nodes: int | None,
+    as_of: date | None,
+) -> Cluster:
+    """The cluster of one instance type with its price in force on a day (None: the latest known).
+
+    ``price_as_of`` is the last day on which the price was seen, or the day asked for if that is earlier.
+    """
+    price = catalog.price(instance.slug, region, purchase, as_of)
+    seen = None if price is None else price.provenance.as_of
+    return Cluster(
+        accelerator=instance.accelerator,
+        accelerators_per_node=instance.accelerators_per_node,
+        nodes=nodes,
+        internode_bytes_per_s=instance.internode_bytes_per_s,
+        usd_per_node_hour=None if price is None else price.usd_per_hour,
+        instance_type=instance.slug,
+        provider=instance.provider,
+        region=region,
+        purchase=cast(Purchase, purchase),
+        price_source=None if price is None else price.provenance.source,
+        price_as_of=min(seen, as_of) if seen is not None and as_of is not None else seen,
+        price_asked_as_of=as_of,
+    )
+
+
+def provider_regions(catalog: Catalog, provider: str) -> list[str]:
+    """Every region of a provider that the catalog knows, its default first."""
+    slugs = [record.slug for record in catalog.instances() if record.spec.provider == provider]
+    default = catalog.default_region(provider)
+    return list(dict.fromkeys([default, *(region for slug in slugs for region in catalog.regions(slug))]))
+
+
+def _bought_cluster(section: Section, catalog: Catalog) -> Cluster | None:
+    instance = instance_named(section, "instance_type", catalog)
+    nodes = read_nodes(section)
+    purchase = section.choice("purchase", PURCHASES) or DEFAULT_PURCHASE
+    as_of = section.day("price_as_of")
+    region = section.text("region")
+    if instance is None:
+        return None
+    if region is not None:
+        _check_region(section, instance, region, catalog)
+    cluster = priced_cluster(
+        instance,
+        catalog,
+        region=region or catalog.default_region(instance.provider),
+        purchase=purchase,
+        nodes=nodes,
+        as_of=as_of,
+    )
+    return _with_mig(section, cluster, catalog)
+
+
+def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
+    accelerator = accelerator_named(section, "accelerator", catalog)
+    nodes = read_nodes(section)
+    per_node = section.whole("accelerators_per_node", maximum=MAX_ACCELERATORS_PER_NODE)
+    network = section.positive("internode_gbps_per_node", maximum=MAX_GBPS)
+    usd = section.positive("usd_per_node_hour", maximum=MAX_USD_PER_NODE_HOUR)
+    as_of = section.day("price_as_of")
+    if not section.has("internode_gbps_per_node") and nodes != 1:
+        section.missing(
+            "internode_gbps_per_node", "Give the network of one node, one direction, in gigabits a second."
+        )
+    if accelerator is None:
+        return None
+    cluster = Cluster(
+        accelerator=accelerator,
+        accelerators_per_node=per_node,
+        nodes=nodes,
+        # One node alone has no use for the network: its own link stands in.
+        internode_bytes_per_s=accelerator.link_bytes_per_s
+        if network is None
+        else network * BYTES_PER_S_IN_GBPS,
+        usd_per_node_hour=usd,
+        price_source=None if usd is None else "given in the request",
+        price_as_of=as_of,
+        price_asked_as_of=as_of,
+    )
+    return _with_mig(section, cluster, catalog)
+
+
+def _check_region(section: Section, instance: InstanceSpec, region: str, catalog: Catalog) -> None:
+    if region in catalog.regions(instance.slug):
+        return
+    known = provider_regions(catalog, instance.provider)
+    if region not in known:
+        section.fail(
+            "region",
+            f"{instance.provider} has no region of this name in the catalog.",
+            suggestion(near(region, known), f"Use for example {known[0]}."),
+        )
+    else:
+        section.problems.note(
+            "region_unavailable", f"{instance.slug} is not known to be offered in {region}."
+        )
+
+
+def _with_mig(section: Section, cluster: Cluster, catalog: Catalog) -> Cluster:
+    name = section.text("mig_profile")
+    if name is None:
+        return cluster
+    chip = cluster.accelerator
+    known = [record.spec.profile for record in catalog.mig_profiles(chip.slug)]
+    if not known:
+        section.fail(
+            "mig_profile",
+            f"{chip.name} cannot be split by MIG.",
+            "Remove it, or choose for example an A100 or H100.",
+        )
+        return cluster
+    if name not in known:
+        section.fail(
+            "mig_profile",
+            f"{chip.name} has no MIG profile of this name.",
+            f"{suggestion(near(name, known), '')} It has {', '.join(known)}.".strip(),
+        )
+        return cluster
+    return replace(cluster, mig_profile=catalog.mig_profile(chip.slug, name).spec)

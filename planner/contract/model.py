@@ -1,0 +1,147 @@
+"""The ``model`` of a request: a name in the catalog, a pasted Hugging Face config, or an explicit shape.
+
+The shapes themselves are the engine's to read; here their problems get the path where they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from planner.catalog.catalog import Catalog, UnknownSlugError
+from planner.catalog.records import ModelRecord
+from planner.contract.jsontext import excerpt
+from planner.contract.section import Problems, Section, described, suggestion
+from planner.engine.errors import PlanError, PlanErrors
+from planner.engine.explicit import cross_check_parameters, model_from_explicit
+from planner.engine.hf_config import assumed_defaults, model_from_hf_config
+from planner.engine.params import targeted_modules
+from planner.engine.specs import ModelSpec
+
+MAX_SLUG = 100
+FORMS = 'Give a catalog name such as "llama-3.1-8b", {"hf_config": {…}}, or layers, hidden_size and so on.'
+
+NAMING_FAMILIES = (
+    "gpt2",
+    "opt",
+    "gpt_neox",
+    "mpt",
+    "phi",
+    "phi3",
+    "starcoder2",
+    "mixtral",
+    "gptj",
+    "bert",
+    "distilbert",
+    "t5",
+    "vit",
+)
+
+_built: dict[str, tuple[ModelRecord, ModelSpec]] = {}
+
+
+def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> ModelSpec | None:
+    """The model at ``path``; None after a problem, which is noted."""
+    if isinstance(data, str):
+        return _catalog_model(data, path, catalog, problems)
+    if not isinstance(data, dict):
+        problems.add(path, data, f"A model is wanted here, not {described(data)}.", FORMS)
+        return None
+    if "hf_config" in data:
+        return _pasted_model(data, path, problems)
+    model = _shaped(path, problems, lambda: model_from_explicit(data, field=path))
+    stated = data.get("params_total")
+    if model is not None and isinstance(stated, int):
+        difference = cross_check_parameters(model, stated)
+        if difference is not None:
+            problems.note(*difference)
+    return model
+
+
+def model_of_record(record: ModelRecord) -> ModelSpec:
+    """The shape of a catalog's model, built once per record.
+
+    Raises PlanError or PlanErrors where its config makes no sense.
+    """
+    known = _built.get(record.slug)
+    if known is not None and known[0] is record:
+        return known[1]
+    if record.hf_config is not None:
+        model = model_from_hf_config(record.hf_config, name=record.name)
+    else:
+        model = model_from_explicit(record.architecture or {}, name=record.name)
+    _built[record.slug] = (record, model)
+    return model
+
+
+def _catalog_model(slug: str, path: str, catalog: Catalog, problems: Problems) -> ModelSpec | None:
+    try:
+        record = catalog.model(slug[:MAX_SLUG])
+    except UnknownSlugError as unknown:
+        problems.add(
+            path, slug, "No model of this name is in the catalog.", suggestion(unknown.suggestions, FORMS)
+        )
+        return None
+    return _shaped(path, problems, lambda: model_of_record(record))
+
+
+def _pasted_model(data: dict[str, Any], path: str, problems: Problems) -> ModelSpec | None:
+    section = Section(data, path, problems)
+    section.only(("hf_config",), dict.fromkeys(data, "Remove it: the pasted config says it all."))
+    config = data["hf_config"]
+    if not isinstance(config, dict):
+        section.fail(
+            "hf_config",
+            f"The content of a config.json is wanted here, not {described(config)}.",
+            "Paste the file as it is, braces included, without quotes around it.",
+        )
+        return None
+    field = f"{path}.hf_config"
+    model = _shaped(
+        field, problems, lambda: model_from_hf_config(config, name=_own_name(config), field=field)
+    )
+    assumed = assumed_defaults(config) if model is not None else ()
+    if assumed:
+        taken = ", ".join(f"{key} {value:,}" for key, value in assumed)
+        problems.note("assumed_defaults", f"Not in the config, so the family's usual was taken: {taken}.")
+    return model
+
+
+def _own_name(config: dict[str, Any]) -> str:
+    """What the config calls its model, without the folders before it."""
+    named = config.get("_name_or_path")
+    return (
+        excerpt(named.rstrip("/").rpartition("/")[2])
+        if isinstance(named, str) and named.strip("/")
+        else "custom"
+    )
+
+
+def _shaped(path: str, problems: Problems, build: Callable[[], ModelSpec]) -> ModelSpec | None:
+    """What ``build`` makes; its problems are noted, under ``path`` unless they say where they stand."""
+    try:
+        return build()
+    except PlanErrors as several:
+        problems.take(several.errors, path)
+    except PlanError as one:
+        problems.take([one], path)
+    return None
+
+
+def with_named_layers(model: ModelSpec, targets: tuple[str, ...]) -> ModelSpec:
+    """An explicit shape has no layer names of its own: it takes those of the family whose layers are named.
+
+    Returns the model as it is where its usual names will do, or where no family has all the names.
+    """
+    if model.family != "explicit":
+        return model
+    for family in (model.family, *NAMING_FAMILIES):
+        candidate = replace(model, family=family)
+        try:
+            for target in targets:
+                targeted_modules(candidate, (target,))
+        except PlanError:
+            continue
+        return candidate
+    return model

@@ -1,0 +1,234 @@
+"""The engine's answer as the contract's JSON object: same names, units and meanings, nothing formatted.
+
+Everything here is plain (dict, list, str, int, float, bool, None) and finite, so that JSON can hold it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from planner.contract.jsontext import not_finite, plain_value
+from planner.engine.errors import HeadroomError, PlanError, PlanErrors
+from planner.engine.request import Cluster, Layout
+from planner.engine.result import Cost, Memory, NearestFit, Parameters, PlanResult, Term, Time
+
+BYTES_PER_S_IN_GBPS = 1.25e8
+MEMORY_PARTS = (
+    "weights",
+    "gradients",
+    "optimizer_states",
+    "activations",
+    "logits",
+    "temporary",
+    "framework",
+    "total",
+)
+STEP_PARTS = (
+    "forward",
+    "backward",
+    "recompute",
+    "pipeline_bubble",
+    "tensor_communication",
+    "context_communication",
+    "expert_communication",
+    "pipeline_communication",
+    "data_communication",
+    "optimizer",
+    "other",
+)
+PPO_STEP_PARTS = ("generation", "scoring")
+LAYOUT_FIELDS = (
+    "tensor_parallel",
+    "sequence_parallel",
+    "pipeline_parallel",
+    "interleaved_stages",
+    "context_parallel",
+    "expert_parallel",
+    "data_parallel",
+    "sharding",
+    "sharding_group",
+    "micro_batch_size",
+    "gradient_accumulation",
+    "activation_recompute",
+)
+
+
+def render_result(result: PlanResult) -> dict[str, Any]:
+    """The contract's response of ``estimate``."""
+    return {
+        "id": result.id,
+        "fits": bool(result.fits),
+        "reason": result.reason,
+        "nearest_fit": None if result.nearest_fit is None else render_nearest_fit(result.nearest_fit),
+        "layout": render_layout(result.layout),
+        "layout_chosen": list(result.layout_chosen),
+        "cluster": render_cluster(result.cluster),
+        "accelerators": int(result.accelerators),
+        "parameters": _parameters(result.parameters),
+        "memory": _memory(result.memory),
+        "time": _time(result.time),
+        "cost": None if result.cost is None else _cost(result.cost),
+        "explanation": [_term(term) for term in result.explanation],
+        "warnings": [{"code": warning.code, "message": warning.message} for warning in result.warnings],
+    }
+
+
+def render_error(error: HeadroomError, *, request_id: Any = None) -> dict[str, Any]:
+    """``{"error": …}``: the first problem, and all of them as ``errors`` where there are several.
+
+    ``id`` is echoed where it could be read.
+    """
+    problems = error.errors if isinstance(error, PlanErrors) else [error]
+    described = [_problem(problem) for problem in problems]
+    echoed = {} if request_id is None or not_finite(request_id) else {"id": request_id}
+    several = {"errors": described} if len(described) > 1 else {}
+    return {**echoed, "error": described[0], **several}
+
+
+def render_layout(layout: Layout) -> dict[str, Any]:
+    """A complete layout; sent back as a request's ``layout`` it asks for the same."""
+    return {name: _plain(getattr(layout, name)) for name in LAYOUT_FIELDS}
+
+
+def render_cluster(cluster: Cluster) -> dict[str, Any]:
+    """A cluster; sent back as a request's ``cluster`` it asks for the same machines at the same price."""
+    nodes: int | str = "auto" if cluster.nodes is None else int(cluster.nodes)
+    if cluster.instance_type is not None:
+        described: dict[str, Any] = {
+            "instance_type": cluster.instance_type,
+            "region": cluster.region,
+            "purchase": cluster.purchase,
+            "nodes": nodes,
+        }
+    else:
+        described = {
+            "accelerator": cluster.accelerator.slug,
+            "accelerators_per_node": int(cluster.accelerators_per_node),
+            "nodes": nodes,
+            "internode_gbps_per_node": gbps(cluster.internode_bytes_per_s),
+        }
+        if cluster.usd_per_node_hour is not None:
+            described["usd_per_node_hour"] = float(cluster.usd_per_node_hour)
+    if cluster.mig_profile is not None:
+        described["mig_profile"] = cluster.mig_profile.profile
+    if cluster.price_asked_as_of is not None:
+        described["price_as_of"] = cluster.price_asked_as_of.isoformat()
+    return described
+
+
+def gbps(bytes_per_s: float) -> float:
+    """Gigabits per second such that reading them back gives these very bytes per second."""
+    near = bytes_per_s / BYTES_PER_S_IN_GBPS
+    for candidate in (round(near, 9), near, math.nextafter(near, math.inf), math.nextafter(near, 0.0)):
+        if candidate * BYTES_PER_S_IN_GBPS == bytes_per_s:
+            return candidate
+    return near
+
+
+def render_nearest_fit(nearest: NearestFit) -> dict[str, Any]:
+    return {
+        "change": nearest.change,
+        "layout": render_layout(nearest.layout),
+        "nodes": int(nearest.nodes),
+        "instance_type": nearest.instance_type,
+        "accelerator": nearest.accelerator,
+        "memory_total_bytes": _number(nearest.memory_total_bytes),
+        "usable_bytes": _number(nearest.usable_bytes),
+    }
+
+
+def _problem(error: HeadroomError) -> dict[str, Any]:
+    if isinstance(error, PlanError):
+        return {**error.as_dict(), "value": plain_value(error.value)}
+    return {
+        "field": "",
+        "value": None,
+        "message": str(error),
+        "remedy": "Check the request against the contract.",
+    }
+
+
+def _parameters(parameters: Parameters) -> dict[str, int]:
+    return {
+        "total": int(parameters.total),
+        "active": int(parameters.active),
+        "trainable": int(parameters.trainable),
+    }
+
+
+def _memory(memory: Memory) -> dict[str, Any]:
+    parts = memory.per_accelerator_bytes
+    return {
+        "per_accelerator_bytes": {name: _number(getattr(parts, name)) for name in MEMORY_PARTS},
+        "resident_bytes": _number(memory.resident_bytes),
+        "allocated_bytes": _number(memory.allocated_bytes),
+        "reserved_bytes": _number(memory.reserved_bytes),
+        "usable_bytes": _number(memory.usable_bytes),
+        "interval_bytes": _interval(memory.interval_bytes),
+        "worst_stage": int(memory.worst_stage),
+    }
+
+
+def _time(time: Time) -> dict[str, Any]:
+    breakdown = time.step_breakdown_s
+    parts = {name: _number(getattr(breakdown, name)) for name in STEP_PARTS}
+    ppo = {name: getattr(breakdown, name) for name in PPO_STEP_PARTS}
+    parts |= {name: _number(value) for name, value in ppo.items() if value is not None}
+    rendered: dict[str, Any] = {
+        "step_s": _number(time.step_s),
+        "step_breakdown_s": parts,
+        "step_interval_s": _interval(time.step_interval_s),
+        "tokens_per_s": _number(time.tokens_per_s),
+        "tokens_per_s_per_accelerator": _number(time.tokens_per_s_per_accelerator),
+        "model_flops_utilization": _number(time.model_flops_utilization),
+        "hardware_flops_utilization": _number(time.hardware_flops_utilization),
+        "model_flops_utilization_interval": _interval(time.model_flops_utilization_interval),
+        "steps": int(time.steps),
+        "total_s": _number(time.total_s),
+        "total_interval_s": _interval(time.total_interval_s),
+    }
+    if time.samples_per_s is not None:
+        rendered["samples_per_s"] = _number(time.samples_per_s)
+    return rendered
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return {
+        "usd": _number(cost.usd),
+        "usd_interval": _interval(cost.usd_interval),
+        "price_usd_per_node_hour": _number(cost.price_usd_per_node_hour),
+        "price_as_of": None if cost.price_as_of is None else cost.price_as_of.isoformat(),
+        "price_source": cost.price_source,
+        "purchase": cost.purchase,
+        "usd_per_million_tokens": _number(cost.usd_per_million_tokens),
+    }
+
+
+def _term(term: Term) -> dict[str, Any]:
+    return {
+        "name": term.name,
+        "value": _number(term.value),
+        "unit": term.unit,
+        "formula": term.formula,
+        "source": term.source,
+        "parent": term.parent,
+        "part": term.part,
+    }
+
+
+def _interval(interval: tuple[float, float]) -> list[float]:
+    low, high = interval
+    return [_number(low), _number(high)]
+
+
+def _number(value: float) -> float:
+    """A plain finite number, whatever array scalar it was; counts stay whole."""
+    number = value if isinstance(value, int) else float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"The estimate holds {number}, which JSON cannot say.")
+    return number
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | bool) else int(value)

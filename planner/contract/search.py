@@ -1,0 +1,272 @@
+"""The contract's ``search``: JSON to ``SearchRequest``, and the parts of its answer that are plans.
+
+Everything about model, workload and clusters is read as ``estimate`` reads it, so that a plan found by a
+search and sent to ``estimate`` is the same question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import product
+from typing import Any, cast, get_args
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.records import InstanceRecord
+from planner.contract.cluster import (
+    DEFAULT_PURCHASE,
+    MAX_NODES,
+    PURCHASES,
+    priced_cluster,
+    provider_regions,
+    read_cluster,
+)
+from planner.contract.parse import (
+    MAX_DAYS,
+    check_precision,
+    note_stale_price,
+    open_request,
+    read_model_and_workload,
+    unit_flops_per_s,
+)
+from planner.contract.render import render_cluster, render_layout
+from planner.contract.section import Problems, Section, described, near, suggestion
+from planner.engine.request import Cluster, Workload
+from planner.engine.result import PlanResult
+from planner.engine.search_request import Objective, SearchRequest, Variable
+
+FIELDS = (
+    "id",
+    "model",
+    "workload",
+    "cluster",
+    "objective",
+    "deadline_days",
+    "budget_usd",
+    "max_nodes",
+    "limit",
+    "vary",
+)
+HINTS = {"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."}
+ANY_FIELDS = ("providers", "regions", "accelerators", "purchases", "nodes", "price_as_of")
+DEFAULT_NODES = (1, 2, 4, 8, 16, 32, 64)
+MAX_CLUSTERS = 20_000
+MAX_LISTED = 500
+MAX_LIMIT = 1000
+VARIABLES: tuple[Variable, ...] = get_args(Variable)
+CLUSTER_REMEDY = 'Give a list of clusters, or {"any": {"providers": ["aws"], "nodes": [1, 2, 4, 8]}}.'
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """What ``any`` narrows down to; None is no narrowing."""
+
+    providers: list[str] | None
+    regions: list[str] | None
+    accelerators: list[str] | None
+    purchases: list[str] | None
+    nodes: tuple[int, ...]
+    as_of: date | None
+
+
+def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = None) -> SearchRequest:
+    """The question that one JSON value asks; ``today`` as for ``parse_plan_request``.  Raises PlanErrors."""
+    problems = Problems()
+    section = open_request(data, problems)
+    section.only(FIELDS, HINTS)
+    model, workload = read_model_and_workload(section, catalog)
+    max_nodes = section.whole("max_nodes", maximum=MAX_NODES, default=MAX_NODES)
+    objective = section.choice("objective", get_args(Objective)) or "cost"
+    deadline_days = section.positive("deadline_days", maximum=MAX_DAYS)
+    budget_usd = section.positive("budget_usd", maximum=1e15)
+    limit = section.whole("limit", maximum=MAX_LIMIT, default=20)
+    vary = _names(section, "vary", VARIABLES)
+    clusters = _clusters(section, catalog, workload, max_nodes)
+    for cluster in clusters:
+        note_stale_price(cluster, today, problems)
+    problems.raise_if_any()
+    assert model is not None
+    assert workload is not None
+    return SearchRequest(
+        model=model,
+        workload=workload,
+        clusters=clusters,
+        objective=cast(Objective, objective),
+        vary=VARIABLES if vary is None else cast(tuple[Variable, ...], tuple(vary)),
+        deadline_days=deadline_days,
+        budget_usd=budget_usd,
+        limit=limit,
+        id=section.data.get("id"),
+        notes=tuple(problems.notes[:MAX_LISTED]),
+    )
+
+
+def render_summary(result: PlanResult) -> dict[str, Any]:
+    """One plan of a search, in the digits that ``estimate`` gives of it."""
+    return {
+        "cluster": render_cluster(result.cluster),
+        "layout": render_layout(result.layout),
+        "total_s": float(result.time.total_s),
+        "usd": None if result.cost is None else float(result.cost.usd),
+        "memory_total_bytes": float(result.memory.per_accelerator_bytes.total),
+        "usable_bytes": float(result.memory.usable_bytes),
+        "model_flops_utilization": float(result.time.model_flops_utilization),
+        "tokens_per_s": float(result.time.tokens_per_s),
+    }
+
+
+def _clusters(
+    section: Section, catalog: Catalog, workload: Workload | None, max_nodes: int
+) -> tuple[Cluster, ...]:
+    """The clusters to look at, none alike; ``nodes: "auto"`` stands for the usual sizes."""
+    given = section.data.get("cluster")
+    if given is None:
+        section.missing("cluster", CLUSTER_REMEDY)
+        return ()
+    if isinstance(given, dict) and "any" in given:
+        return _any_clusters(section, given, catalog, workload, max_nodes)
+    listed = [given] if isinstance(given, dict) else given
+    if not isinstance(listed, list) or not listed:
+        section.fail("cluster", f"Clusters are wanted here, not {described(given)}.", CLUSTER_REMEDY)
+        return ()
+    if len(listed) > MAX_LISTED:
+        section.fail("cluster", f"{len(listed):,} clusters are too many.", f"List at most {MAX_LISTED}.")
+        return ()
+    found: dict[Cluster, None] = {}
+    for index, data in enumerate(listed):
+        path = "cluster" if isinstance(given, dict) else f"cluster.{index}"
+        cluster = read_cluster(data, catalog, section.problems, path=path)
+        if cluster is None:
+            continue
+        if workload is not None:
+            check_precision(workload, cluster.accelerator, section.problems, field=path)
+        sizes = DEFAULT_NODES if cluster.nodes is None else (cluster.nodes,)
+        found |= {replace(cluster, nodes=nodes): None for nodes in sizes if nodes <= max_nodes}
+    if not found and not section.problems.errors:
+        section.fail(
+            "max_nodes",
+            "Every cluster asked for has more nodes.",
+            "Raise max_nodes or list smaller clusters.",
+        )
+    return tuple(found)
+
+
+def _any_clusters(
+    section: Section, given: dict[str, Any], catalog: Catalog, workload: Workload | None, max_nodes: int
+) -> tuple[Cluster, ...]:
+    outer = Section(given, section.at("cluster"), section.problems)
+    outer.only(("any",))
+    filters = _read_filters(Section(given["any"], outer.at("any"), section.problems), catalog)
+    if section.problems.errors:
+        return ()
+    sizes = tuple(nodes for nodes in filters.nodes if nodes <= max_nodes)
+    instances = [
+        record
+        for record in catalog.instances()
+        if (filters.providers is None or record.spec.provider in filters.providers)
+        and (filters.accelerators is None or record.spec.accelerator.slug in filters.accelerators)
+        and (workload is None or unit_flops_per_s(record.spec.accelerator, workload.precision) > 0)
+    ]
+    offers = [offer for record in instances for offer in _offers(record, catalog, filters)]
+    if len(offers) * len(sizes) > MAX_CLUSTERS:
+        outer.fail(
+            "any",
+            f"This means {len(offers) * len(sizes):,} clusters.",
+            "Narrow regions, purchases, accelerators or nodes.",
+        )
+        return ()
+    clusters = tuple(
+        priced_cluster(
+            record.spec, catalog, region=region, purchase=purchase, nodes=nodes, as_of=filters.as_of
+        )
+        for (record, region, purchase), nodes in product(offers, sizes)
+    )
+    if not clusters:
+        outer.fail(
+            "any",
+            "Nothing in the catalog is all of this at once.",
+            "Leave a filter out, raise max_nodes, or choose a precision that these accelerators have.",
+        )
+    return clusters
+
+
+def _offers(
+    record: InstanceRecord, catalog: Catalog, filters: _Filters
+) -> list[tuple[InstanceRecord, str, str]]:
+    """(instance, region, purchase) that can be had: what was asked for and is priced or offered there.
+
+    Regions not named: the provider's default, or the first that has it where the default has not.
+    Purchases not named: on demand, or a capacity block where that alone is sold.
+    """
+    known = catalog.regions(record.slug)
+    regions = [region for region in known if filters.regions is None or region in filters.regions]
+    if filters.regions is None:
+        regions = regions[:1]
+    offers: list[tuple[InstanceRecord, str, str]] = []
+    for region in regions:
+        wanted = filters.purchases
+        if wanted is None:
+            block_only = catalog.purchases(record.slug, region) == ("capacity_block",)
+            wanted = ["capacity_block"] if block_only else [DEFAULT_PURCHASE]
+        offers += [
+            (record, region, purchase)
+            for purchase in wanted
+            if filters.purchases is None or catalog.price(record.slug, region, purchase, filters.as_of)
+        ]
+    return offers
+
+
+def _read_filters(section: Section, catalog: Catalog) -> _Filters:
+    section.only(ANY_FIELDS)
+    providers = sorted({record.spec.provider for record in catalog.instances()})
+    regions = [region for provider in providers for region in provider_regions(catalog, provider)]
+    nodes = _node_counts(section)
+    return _Filters(
+        providers=_names(section, "providers", providers),
+        regions=_names(section, "regions", regions),
+        accelerators=_names(section, "accelerators", [record.slug for record in catalog.accelerators()]),
+        purchases=_names(section, "purchases", PURCHASES),
+        nodes=nodes,
+        as_of=section.day("price_as_of"),
+    )
+
+
+def _node_counts(section: Section) -> tuple[int, ...]:
+    given = section.data.get("nodes")
+    if given is None:
+        return DEFAULT_NODES
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_LISTED:
+        section.fail(
+            "nodes", f"A list of node counts is wanted here, not {described(given)}.", "Write [1, 2, 4, 8]."
+        )
+        return ()
+    counts = Section(
+        {str(index): value for index, value in enumerate(given)}, section.at("nodes"), section.problems
+    )
+    return tuple(dict.fromkeys(counts.whole(name, maximum=MAX_NODES) for name in counts.data))
+
+
+def _names(section: Section, name: str, known: tuple[str, ...] | list[str]) -> list[str] | None:
+    """A list of known names, or None where absent."""
+    given = section.data.get(name)
+    if given is None:
+        return None
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_LISTED:
+        section.fail(
+            name,
+            f"A list of names is wanted here, not {described(given)}.",
+            "Write it in brackets, or leave it out.",
+        )
+        return None
+    for index, value in enumerate(given):
+        if value not in known:
+            shown = ", ".join(list(known)[:20])
+            section.problems.add(
+                section.at(f"{name}.{index}"),
+                value,
+                f"{described(value)} is not known here.".capitalize()
+                if not isinstance(value, str)
+                else "This name is not known here.",
+                suggestion(near(value, known), f"Known are {shown}."),
+            )
+    return [value for value in given if value in known]

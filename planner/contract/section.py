@@ -1,0 +1,245 @@
+"""One object of a request, read field by field; every problem is noted and reading goes on.
+
+A reader returns a placeholder after a problem, so that what follows can be checked as well; nothing made
+from placeholders leaves the room, since ``Problems.raise_if_any`` comes before the request is handed out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import date
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from planner.contract.jsontext import excerpt, plain_value
+from planner.engine.errors import PlanError, PlanErrors
+
+MAX_PROBLEMS = 50
+
+
+class Problems:
+    """What is wrong with one request, one problem a field, in the order found.
+
+    notes: what is merely worth a warning, as (code, message).
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[PlanError] = []
+        self.notes: list[tuple[str, str]] = []
+
+    def add(self, field: str, value: Any, message: str, remedy: str) -> None:
+        named = bool(field) and any(error.field == field for error in self.errors)
+        if not named and len(self.errors) < MAX_PROBLEMS:
+            self.errors.append(PlanError(field, plain_value(value), message, remedy))
+
+    def take(self, errors: Iterable[PlanError], prefix: str = "") -> None:
+        """Note errors raised elsewhere, under ``prefix`` unless their field stands there already."""
+        for error in errors:
+            field = error.field
+            if prefix and field != prefix and not field.startswith(prefix + "."):
+                field = f"{prefix}.{field}" if field else prefix
+            self.add(field, error.value, error.message, error.remedy)
+
+    def note(self, code: str, message: str) -> None:
+        if (code, message) not in self.notes:
+            self.notes.append((code, message))
+
+    def raise_if_any(self) -> None:
+        if self.errors:
+            raise PlanErrors(self.errors)
+
+
+def near(name: object, known: Iterable[str], count: int = 3) -> list[str]:
+    """The known names that look most like ``name``, best first."""
+    if not isinstance(name, str):
+        return []
+    folded = {option.lower(): option for option in known}
+    wanted = name.strip().lower()[:100]
+    close = get_close_matches(wanted, folded, n=count, cutoff=0.6)
+    if wanted:
+        starting = sorted((option for option in folded if option.startswith(wanted)), key=len)
+        close += [option for option in starting if option not in close]
+    return [folded[option] for option in close[:count]]
+
+
+def suggestion(close: Sequence[str], otherwise: str) -> str:
+    """'Did you mean …?' where near names are known, else ``otherwise``."""
+    return f"Did you mean {' or '.join(close)}?" if close else otherwise
+
+
+def described(value: Any) -> str:
+    """The JSON kind of a value, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'the text "{excerpt(value)}"'
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return str(plain_value(value))
+
+
+class Section:
+    """The object at ``path`` ("" for the request itself). null counts as absent for optional fields."""
+
+    def __init__(self, data: Any, path: str, problems: Problems) -> None:
+        self.path = path
+        self.problems = problems
+        self.sound = isinstance(data, dict)
+        self.data: dict[str, Any] = data if isinstance(data, dict) else {}
+        self._failed: set[str] = set()
+        if not self.sound:
+            problems.add(
+                path, data, f"An object is wanted here, not {described(data)}.", "Write it in braces: {…}."
+            )
+
+    def at(self, name: str) -> str:
+        """The dotted path of a field of this section."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def has(self, name: str) -> bool:
+        return self.data.get(name) is not None
+
+    def ok(self, name: str) -> bool:
+        """The field was given and read without a problem."""
+        return self.has(name) and name not in self._failed
+
+    def fail(self, name: str, message: str, remedy: str) -> None:
+        self._failed.add(name)
+        self.problems.add(self.at(name), self.data.get(name), message, remedy)
+
+    def missing(self, name: str, remedy: str) -> None:
+        if self.sound:
+            self.fail(name, "This field is missing.", remedy)
+
+    def only(self, known: Iterable[str], hints: dict[str, str] | None = None) -> None:
+        """Note every field that is not known; ``hints`` has better remedies for foreseeable ones."""
+        names = list(known)
+        for name in self.data:
+            if name not in names:
+                remedy = (hints or {}).get(name) or suggestion(
+                    near(name, names), f"Remove it; the fields here are {', '.join(names)}."
+                )
+                shown = name if len(name) <= 60 else name[:59] + "…"
+                self._failed.add(name)
+                self.problems.add(self.at(shown), self.data[name], "This field is unknown.", remedy)
+
+    def whole(self, name: str, *, maximum: int, minimum: int = 1, default: int | None = None) -> int:
+        """A whole number from ``minimum`` to ``maximum``; required where there is no ``default``.
+
+        16.0 and 1e3 are whole: JSON has one kind of number.
+        """
+        optional = self.optional_whole(name, maximum=maximum, minimum=minimum)
+        if optional is not None:
+            return optional
+        if default is not None:
+            return default
+        if not self.has(name):
+            self.missing(name, f"Give a whole number, at least {minimum}.")
+        return minimum
+
+    def optional_whole(self, name: str, *, maximum: int, minimum: int = 1) -> int | None:
+        number = self._number(name, "a whole number")
+        if number is None:
+            return None
+        if number != math.floor(number):
+            self.fail(
+                name,
+                f"{number:g} is not a whole number.",
+                f"Round it, for example to {max(minimum, round(number))}.",
+            )
+            return None
+        if number < minimum:
+            self.fail(
+                name, f"{plain_value(int(number))} is too small.", f"Give a whole number, at least {minimum}."
+            )
+            return None
+        if number > maximum:
+            self.fail(name, f"{plain_value(int(number))} is too large.", f"Give at most {maximum:,}.")
+            return None
+        return int(number)
+
+    def positive(self, name: str, *, maximum: float) -> float | None:
+        """A finite number above zero, or None where the field is absent."""
+        number = self._number(name, "a number")
+        if number is None:
+            return None
+        if number <= 0:
+            self.fail(name, f"{plain_value(number)} is not positive.", "Give a number greater than zero.")
+            return None
+        if number > maximum:
+            self.fail(name, f"{plain_value(number)} is too large.", f"Give at most {maximum:g}.")
+            return None
+        return float(number)
+
+    def flag(self, name: str) -> bool | None:
+        value = self.data.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        self.fail(
+            name, f"true or false is wanted here, not {described(value)}.", "Write true or false, unquoted."
+        )
+        return None
+
+    def choice(self, name: str, options: tuple[str, ...]) -> str | None:
+        """One of ``options``, or None where absent."""
+        value = self.data.get(name)
+        if value is None:
+            return None
+        if isinstance(value, str) and value in options:
+            return value
+        close = near(value, options, count=1)
+        remedy = f"Did you mean {close[0]}? " if close else ""
+        self.fail(
+            name, f"{_said(value)} is not one of the choices.", f"{remedy}Choose one of {', '.join(options)}."
+        )
+        return None
+
+    def text(self, name: str) -> str | None:
+        value = self.data.get(name)
+        if value is None:
+            return None
+        if isinstance(value, str) and value.strip():
+            return value
+        self.fail(name, f"A name is wanted here, not {described(value)}.", "Give a name in quotes.")
+        return None
+
+    def day(self, name: str) -> date | None:
+        """A calendar date, ISO 8601."""
+        value = self.data.get(name)
+        if value is None:
+            return None
+        try:
+            if isinstance(value, str) and len(value) == len("2025-06-05"):
+                return date.fromisoformat(value)
+        except ValueError:
+            pass
+        self.fail(name, f"A date is wanted here, not {described(value)}.", "Write it as 2025-06-05.")
+        return None
+
+    def _number(self, name: str, wanted: str) -> float | int | None:
+        value = self.data.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            quoted = isinstance(value, str)
+            remedy = "Write the number without quotes." if quoted else f"Give {wanted}."
+            self.fail(name, f"{wanted.capitalize()} is wanted here, not {described(value)}.", remedy)
+            return None
+        if isinstance(value, float) and not math.isfinite(value):
+            self.fail(name, f"{value} is not a finite number.", f"Give {wanted}.")
+            return None
+        return value
+
+
+def _said(value: Any) -> str:
+    return f'"{excerpt(value)}"' if isinstance(value, str) else described(value).capitalize()
+
+
+def refuse(field: str, value: Any, message: str, remedy: str) -> NoReturn:
+    """Raise one problem by itself."""
+    raise PlanErrors([PlanError(field, plain_value(value), message, remedy)])
