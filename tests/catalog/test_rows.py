@@ -101,7 +101,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 def test_every_slug_of_the_contract_is_there() -> None:
     assert set(VENDOR_DENSE_TFLOPS) <= set(ACCELERATORS)
-    assert PROMISED_INSTANCES <= set(INSTANCES)
+    assert not PROMISED_INSTANCES - set(INSTANCES)
 
 
 def test_every_accelerator_but_the_loose_cards_is_in_an_instance_type() -> None:
