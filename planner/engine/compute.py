@@ -1,0 +1,272 @@
+"""Seconds that the blocks of a model compute for one micro-batch, forward and backward, on one rank.
+
+Dense, mixture-of-experts and decoder (cross-attention) blocks, and the output head. Communication, pipeline
+and optimizer are not its concern.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine import flops, kernels
+from planner.engine.grid import FRAMEWORKS, Array, PlanGrid
+from planner.engine.timing_constants import TimingConstants
+
+TORCHTITAN = float(FRAMEWORKS.index("torchtitan"))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTime:
+    """Forward seconds of one block and micro-batch on one rank, by kind of kernel.
+
+    adapters, dequantisation: of frozen, quantised bases; 0 elsewhere.
+    """
+
+    linear: Array
+    attention: Array
+    elementwise: Array
+    casts: Array
+    adapters: Array
+    dequantisation: Array
+
+
+@dataclass(frozen=True, slots=True)
+class StageCompute:
+    """Seconds of one micro-batch over all blocks of the model on one rank, and of the output head forward.
+
+    blocks: their number.  terms: per-block seconds for the explanation.
+    """
+
+    forward: Array
+    backward: Array
+    recompute: Array
+    head: Array
+    blocks: Array
+    terms: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mlp:
+    """One MLP as matmuls: weights of all its matrices, its inner width, and the rows that go through it."""
+
+    weights: Array
+    width: Array
+    rows: Array
+
+
+def mlp_s(grid: PlanGrid, constants: TimingConstants, mlp: Mlp) -> Array:
+    """Up (with its gate) and down projection."""
+    rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
+    down = mlp.width / split
+    up = np.maximum(mlp.weights / hidden / split - down, 0.0)
+    return kernels.matmul_s(
+        grid, constants, rate=rate, rows=mlp.rows, inner=hidden, columns=up
+    ) + kernels.matmul_s(grid, constants, rate=rate, rows=mlp.rows, inner=down, columns=hidden)
+
+
+def projections_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
+    """Attention's projections as two matmuls of their true weight count: into the heads and out of them."""
+    rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
+    out = grid.attention_heads * grid.value_head_dim / split
+    into = np.maximum(grid.attention_matmul / hidden / split - out, 0.0)
+    return kernels.matmul_s(
+        grid, constants, rate=rate, rows=tokens, inner=hidden, columns=into
+    ) + kernels.matmul_s(grid, constants, rate=rate, rows=tokens, inner=out, columns=hidden)
+
+
+def self_attention_s(grid: PlanGrid, constants: TimingConstants, sequence: Array) -> Array:
+    return kernels.attention_core_s(
+        grid,
+        constants,
+        sequences=grid.micro_batch_size,
+        queries=sequence / grid.context_parallel,
+        keys=sequence,
+        keys_met=flops.attended_tokens(grid, sequence),
+    )
+
+
+def dense_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, sequence: Array) -> BlockTime:
+    mlp = Mlp(weights=grid.ffn_matmul, width=grid.ffn_size, rows=tokens)
+    out = grid.attention_heads * grid.value_head_dim / grid.tensor_parallel
+    inner = grid.ffn_size / grid.tensor_parallel
+    return BlockTime(
+        linear=projections_s(grid, constants, tokens) + mlp_s(grid, constants, mlp),
+        attention=self_attention_s(grid, constants, sequence),
+        elementwise=kernels.elementwise_s(
+            grid, constants, kernels.elementwise_bytes(grid, tokens, grid.ffn_size)
+        ),
+        casts=kernels.fp8_cast_s(grid, constants, tokens * (2.0 * grid.hidden_size + out + inner)),
+        adapters=kernels.adapter_s(grid, constants, tokens, all_blocks(grid)),
+        dequantisation=kernels.dequantisation_s(grid, constants, grid.attention_matmul + grid.ffn_matmul),
+    )
+
+
+def moe_block(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> BlockTime:
+    """Routed copies spread over the experts that live on this rank; each expert's matmul has fewer rows.
+
+    The fullest expert rank sets the pace (``expert_imbalance``); shared experts and router are dense matmuls.
+    Permuting tokens to experts and back reads and writes each copy twice.
+    """
+    experts, copies = np.maximum(grid.experts, 1.0), np.maximum(grid.experts_per_token, 1.0)
+    rows = tokens * copies * grid.expert_parallel / experts
+    routed = mlp_s(grid, constants, Mlp(weights=grid.expert_matmul, width=grid.expert_ffn_size, rows=rows))
+    local = experts / grid.expert_parallel
+    dense_weights = grid.shared_expert_matmul + grid.router_matmul
+    dense = mlp_s(
+        grid,
+        constants,
+        Mlp(weights=dense_weights, width=np.maximum(grid.shared_expert_ffn_size, 1.0), rows=tokens),
+    )
+    inner = grid.expert_ffn_size * copies + grid.shared_expert_ffn_size
+    permuted = 4.0 * copies * tokens * grid.hidden_size * grid.element_bytes
+    moved = kernels.elementwise_bytes(grid, tokens, inner) + permuted
+    out = grid.attention_heads * grid.value_head_dim
+    cast = tokens * ((1.0 + copies) * grid.hidden_size + (out + inner) / grid.tensor_parallel)
+    return BlockTime(
+        linear=projections_s(grid, constants, tokens) + dense + constants.expert_imbalance * local * routed,
+        attention=self_attention_s(grid, constants, grid.sequence_length),
+        elementwise=kernels.elementwise_s(grid, constants, moved),
+        casts=kernels.fp8_cast_s(grid, constants, cast),
+        adapters=kernels.adapter_s(grid, constants, tokens, all_blocks(grid)),
+        dequantisation=kernels.dequantisation_s(
+            grid, constants, grid.attention_matmul + local * grid.expert_matmul + dense_weights
+        ),
+    )
+
+
+def decoder_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, targets: Array) -> BlockTime:
+    """A block of an encoder-decoder's decoder: a dense block on the targets and cross-attention beside it.
+
+    Cross-attention projects queries and outputs from the targets, keys and values from the source.
+    """
+    sequence = np.maximum(grid.decoder_sequence_length, 1.0)
+    own = dense_block(grid, constants, targets, sequence)
+    core = kernels.attention_core_s(
+        grid,
+        constants,
+        sequences=grid.micro_batch_size,
+        queries=sequence / grid.context_parallel,
+        keys=grid.sequence_length,
+        keys_met=grid.sequence_length,
+    )
+    projected = flops.linear_flops(
+        0.5 * (targets + tokens), grid.cross_attention_matmul, grid.tensor_parallel
+    )
+    # The block's third norm and residual: half as many passes again over the hidden width.
+    third = kernels.elementwise_bytes(grid, targets, np.asarray(0.0)) / 2.0
+    return BlockTime(
+        linear=own.linear + projected / kernels.matmul_rate(grid, constants),
+        attention=own.attention + core,
+        elementwise=own.elementwise + kernels.elementwise_s(grid, constants, third),
+        casts=own.casts,
+        adapters=own.adapters,
+        dequantisation=own.dequantisation,
+    )
+
+
+def all_blocks(grid: PlanGrid) -> Array:
+    return grid.dense_blocks + grid.moe_blocks + grid.decoder_blocks
+
+
+def target_tokens(grid: PlanGrid) -> Array:
+    """Tokens of one micro-batch on one rank that the output head and the decoder see."""
+    own = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
+    return np.where(grid.decoder_blocks > 0, own, grid.tokens_per_rank)
+
+
+def kinds_of_blocks(grid: PlanGrid, constants: TimingConstants) -> list[tuple[Array, BlockTime]]:
+    """(how many, seconds of one) for each kind that any plan of the grid has."""
+    tokens = grid.tokens_per_rank
+    kinds = []
+    if np.any(grid.moe_blocks > 0):
+        kinds.append((grid.moe_blocks, moe_block(grid, constants, tokens)))
+    if np.any(grid.dense_blocks > 0) or not kinds:
+        kinds.append((grid.dense_blocks, dense_block(grid, constants, tokens, grid.sequence_length)))
+    if np.any(grid.decoder_blocks > 0):
+        targets = np.maximum(target_tokens(grid), 1.0)
+        kinds.append((grid.decoder_blocks, decoder_block(grid, constants, tokens, targets)))
+    return kinds
+
+
+def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
+    """All blocks of the model for one micro-batch on one tensor- and context-parallel rank.
+
+    Backward: two matmuls for each of the forward (one where the weight is frozen), five for two in flash
+    attention, twice the memory passes. Device work or kernel launches, whichever is slower, block by block.
+    """
+    kinds = kinds_of_blocks(grid, constants)
+    factor = constants.framework_factor[grid.framework.astype(int)]
+    launch = constants.launch_s * np.where(grid.compiled > 0, constants.compiled_traffic, 1.0)
+    attention_ratio = np.where(
+        grid.flash > 0, flops.FLASH_BACKWARD * constants.attention_backward, flops.BACKWARD_MATMULS
+    )
+    matmuls = flops.BACKWARD_MATMULS - grid.frozen
+    forward: Array = np.asarray(0.0)
+    backward: Array = np.asarray(0.0)
+    core: Array = np.asarray(0.0)
+    matmul: Array = np.asarray(0.0)
+    for count, block in kinds:
+        beside = block.elementwise + block.casts
+        device = block.linear + block.attention + beside + block.adapters + block.dequantisation
+        device_backward = (
+            matmuls * block.linear
+            + attention_ratio * block.attention
+            + 2.0 * (beside + block.adapters)
+            + block.dequantisation
+        )
+        forward = forward + count * kernels.slower_of(factor * device, launch)
+        backward = backward + count * kernels.slower_of(factor * device_backward, 2.0 * launch)
+        core = core + count * factor * block.attention
+        matmul = matmul + count * factor * (block.linear + block.casts)
+    main = kinds[0][1]
+    return StageCompute(
+        forward=forward,
+        backward=backward,
+        recompute=recompute_s(grid, forward, core, matmul),
+        head=head_s(grid, constants) * factor,
+        blocks=all_blocks(grid),
+        terms={
+            "matmul_rate_flops_per_s": kernels.matmul_rate(grid, constants),
+            "block_matmul_s": factor * main.linear,
+            "block_attention_s": factor * main.attention,
+            "block_elementwise_s": factor * main.elementwise,
+            "block_cast_s": factor * main.casts,
+            "block_adapter_s": factor * main.adapters,
+            "block_dequantisation_s": factor * main.dequantisation,
+            "block_launch_s": launch,
+            "framework_factor": factor,
+        },
+    )
+
+
+def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array) -> Array:
+    """Full: the blocks' forward again. Selective means what the named stack does.
+
+    torchtitan's operator-level policy keeps every second matmul and the attention output; Megatron's repeats
+    the attention core (Korthikanti et al. 2022, section 5), which a flash kernel does by itself anyway.
+    """
+    selective = np.where(
+        grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, np.where(grid.flash > 0, 0.0, core)
+    )
+    return np.where(grid.recompute == 2.0, forward, np.where(grid.recompute == 1.0, selective, 0.0))
+
+
+def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Output projection and cross-entropy of one micro-batch, forward, on the last stage.
+
+    The loss reads the logits, writes their fp32 copy and reads it twice (maximum and sum of exponentials).
+    """
+    rows = np.maximum(target_tokens(grid) * grid.head_share, 1.0)
+    columns = np.maximum(grid.head_matmul / grid.hidden_size / grid.tensor_parallel, 1.0)
+    projection = kernels.matmul_s(
+        grid,
+        constants,
+        rate=kernels.head_rate(grid, constants),
+        rows=rows,
+        inner=grid.hidden_size,
+        columns=columns,
+    )
+    loss = kernels.elementwise_s(grid, constants, rows * columns * (grid.element_bytes + 12.0))
+    return np.where(grid.head_matmul > 0, projection + loss, 0.0)

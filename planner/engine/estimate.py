@@ -1,0 +1,240 @@
+"""The conductor: a question in, the whole answer out. It holds no formula of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from planner.engine import flops
+from planner.engine.calibration import Calibration
+from planner.engine.choose import Choice, choose, evaluate_choice, nearest_fit, total_steps
+from planner.engine.cost import SECONDS_PER_HOUR, run_usd
+from planner.engine.errors import PlanError, PlanErrors
+from planner.engine.evaluate import Evaluation
+from planner.engine.explain import RUN_TEMPLATES, STEP_TEMPLATES, terms
+from planner.engine.grid import task_trainable
+from planner.engine.intervals import bounds, model_kind, what_is_far
+from planner.engine.memory import MEMORY_TEMPLATES
+from planner.engine.request import Cluster, PlanRequest
+from planner.engine.result import (
+    Cost,
+    Memory,
+    MemoryParts,
+    Parameters,
+    PlanResult,
+    StepBreakdown,
+    Time,
+    Warning,
+)
+
+
+def estimate(
+    request: PlanRequest, calibration: Calibration, alternatives: Sequence[Cluster] = ()
+) -> PlanResult:
+    """Memory, time and cost of one plan, with intervals and the trace of every number.
+
+    alternatives: machines to look at, in this order, when the plan fits in no way on its own.
+    Raises PlanErrors for a question that makes no sense. A plan that does not fit is a result.
+    """
+    choice = choose(request, calibration)
+    return answer(choice, evaluate_choice(choice, calibration), calibration, alternatives)
+
+
+def estimate_many(requests: Iterable[PlanRequest], calibration: Calibration) -> list[PlanResult | PlanErrors]:
+    """Each request's result, or the errors of a question that makes no sense, in the order given."""
+    answers: list[PlanResult | PlanErrors] = []
+    for request in requests:
+        try:
+            answers.append(estimate(request, calibration))
+        except PlanErrors as errors:
+            answers.append(errors)
+        except PlanError as error:
+            answers.append(PlanErrors([error]))
+    return answers
+
+
+def answer(
+    choice: Choice, result: Evaluation, calibration: Calibration, alternatives: Sequence[Cluster]
+) -> PlanResult:
+    """Turn the grid of one into the contract's answer."""
+    request = choice.request
+    row = row_values(choice, result)
+    far = what_is_far(result.grid, calibration.intervals, ppo=request.workload.ppo is not None)
+    memory = memory_of(row, far, calibration, request)
+    time = time_of(row, far, calibration, result)
+    cost = cost_of(row, time, request)
+    fits = bool(row["total"] <= row["memory_bytes"])
+    return PlanResult(
+        id=request.id,
+        fits=fits,
+        reason=None if fits else reason(row, request),
+        nearest_fit=None if fits else nearest_fit(choice, calibration, alternatives),
+        layout=choice.layout,
+        layout_chosen=choice.open_fields,
+        cluster=request.cluster,
+        accelerators=int(row["nodes"]) * request.cluster.accelerators_per_node,
+        parameters=Parameters(
+            total=int(row["parameters_total"]),
+            active=int(row["parameters_active"]),
+            trainable=int(row["parameters_trainable"]),
+        ),
+        memory=memory,
+        time=time,
+        cost=cost,
+        explanation=(
+            *terms(MEMORY_TEMPLATES, row),
+            *terms(STEP_TEMPLATES, row),
+            *terms(RUN_TEMPLATES, row),
+        ),
+        warnings=warnings_of(choice, row, far),
+    )
+
+
+def row_values(choice: Choice, result: Evaluation) -> dict[str, Any]:
+    """Every named number of the plan as a plain float, for the answer and its explanation."""
+    request, grid = choice.request, result.grid
+    row: dict[str, Any] = {item.name: first(getattr(grid, item.name)) for item in fields(grid)}
+    for source in (result.memory, result.step):
+        row |= {
+            item.name: first(getattr(source, item.name)) for item in fields(source) if item.name != "terms"
+        }
+    row |= {name: first(values) for name, values in result.memory.terms.items()}
+    row |= {name: first(values) for name, values in result.step.terms.items()}
+    nodes = request.cluster.nodes or 1
+    steps = total_steps(request)
+    step_s = row.pop("step")
+    price = request.cluster.usd_per_node_hour
+    model_flops = row["global_batch_size"] * first(flops.model_flops_per_sequence(grid))
+    model_flops = row.get("ppo_model_flops", model_flops)
+    recomputed = row["global_batch_size"] * first(flops.recomputed_flops_per_sequence(grid))
+    ranks = nodes * row["ranks_per_node"]
+    capacity = step_s * ranks * row["peak_flops_per_s"]
+    total_s = steps * step_s
+    row |= {
+        "step_s": step_s,
+        "nodes": nodes,
+        "ranks": ranks,
+        "steps": steps,
+        "total_s": total_s,
+        "hours": total_s / SECONDS_PER_HOUR,
+        "tokens_per_rank": first(grid.tokens_per_rank),
+        "tokens_per_s": row["global_batch_size"] * row["sequence_length"] / step_s,
+        "model_flops": model_flops,
+        "recomputed_flops": recomputed,
+        "model_flops_utilization": model_flops / capacity,
+        "hardware_flops_utilization": (model_flops + recomputed) / capacity,
+        "peak_tflops": row["peak_flops_per_s"] / 1e12,
+        "matmul_rate_tflops": row["matmul_rate_flops_per_s"] / 1e12,
+        "bandwidth_gbyte_s": row["memory_bandwidth_bytes_per_s"] / 1e9,
+        "parameters_total": row["total_parameters"],
+        "parameters_active": row["active_parameters"],
+        "parameters_trainable": task_trainable(row),
+        "usd": None if price is None else run_usd(nodes, total_s, price),
+    }
+    return row
+
+
+def first(values: Any) -> float:
+    array = np.asarray(values)
+    return float(array.reshape(-1)[0])
+
+
+def memory_of(
+    row: dict[str, Any], far: tuple[str, ...], calibration: Calibration, request: PlanRequest
+) -> Memory:
+    parts = MemoryParts(**{item.name: row[item.name] for item in fields(MemoryParts)})
+    return Memory(
+        per_accelerator_bytes=parts,
+        resident_bytes=row["resident"],
+        allocated_bytes=row["allocated"],
+        reserved_bytes=row["reserved"],
+        usable_bytes=row["memory_bytes"],
+        interval_bytes=bounds(row["total"], "memory", calibration.intervals, far, request.workload.task),
+        worst_stage=int(row["worst_stage"]),
+    )
+
+
+def time_of(row: dict[str, Any], far: tuple[str, ...], calibration: Calibration, result: Evaluation) -> Time:
+    key = model_kind(result.grid)
+    low, high = bounds(row["step_s"], "time", calibration.intervals, far, key)
+    utilization, step_s = row["model_flops_utilization"], row["step_s"]
+    accelerators = row["ranks"] / row["ranks_per_accelerator"]
+    samples = row["global_batch_size"] / step_s
+    return Time(
+        step_s=step_s,
+        step_breakdown_s=StepBreakdown(**{item.name: row.get(item.name) for item in fields(StepBreakdown)}),
+        step_interval_s=(low, high),
+        tokens_per_s=row["tokens_per_s"],
+        tokens_per_s_per_accelerator=row["tokens_per_s"] / accelerators,
+        model_flops_utilization=utilization,
+        hardware_flops_utilization=row["hardware_flops_utilization"],
+        model_flops_utilization_interval=(utilization * step_s / high, utilization * step_s / low),
+        steps=int(row["steps"]),
+        total_s=row["total_s"],
+        total_interval_s=(row["steps"] * low, row["steps"] * high),
+        samples_per_s=samples,
+    )
+
+
+def cost_of(row: dict[str, Any], time: Time, request: PlanRequest) -> Cost | None:
+    cluster = request.cluster
+    price = cluster.usd_per_node_hour
+    if price is None:
+        return None
+    low, high = time.total_interval_s
+    usd = float(row["usd"])
+    return Cost(
+        usd=usd,
+        usd_interval=(float(run_usd(row["nodes"], low, price)), float(run_usd(row["nodes"], high, price))),
+        price_usd_per_node_hour=price,
+        price_as_of=cluster.price_as_of,
+        price_source=cluster.price_source,
+        purchase=cluster.purchase,
+        usd_per_million_tokens=usd / (row["tokens_per_s"] * row["total_s"]) * 1e6,
+    )
+
+
+def reason(row: dict[str, Any], request: PlanRequest) -> str:
+    lacking = row["total"] - row["memory_bytes"]
+    stage = int(row["worst_stage"])
+    of = (
+        f"pipeline stage {stage + 1} of {int(row['pipeline_parallel'])}"
+        if row["pipeline_parallel"] > 1
+        else "each accelerator"
+    )
+    largest = max(
+        (name for name in ("weights", "gradients", "optimizer_states", "activations", "logits", "temporary")),
+        key=lambda name: row[name],
+    )
+    return (
+        f"{of} lacks {lacking:,.0f} bytes ({lacking / 2**30:.1f} GiB): it needs {row['total'] / 2**30:.1f} GiB "
+        f"and has {row['memory_bytes'] / 2**30:.1f} GiB; the largest part is {largest.replace('_', ' ')} "
+        f"with {row[largest] / 2**30:.1f} GiB."
+    )
+
+
+def warnings_of(choice: Choice, row: dict[str, Any], far: tuple[str, ...]) -> tuple[Warning, ...]:
+    request = choice.request
+    found = [Warning(code=code, message=message) for code, message in request.notes]
+    if request.cluster.usd_per_node_hour is None and not any(warning.code == "no_price" for warning in found):
+        found.append(
+            Warning(code="no_price", message="No price is known for these machines, so there is no cost.")
+        )
+    if choice.idle_ranks:
+        found.append(
+            Warning(
+                code="idle_accelerators",
+                message=f"{choice.idle_ranks} of {int(row['ranks'])} ranks have no work: a batch of {int(row['global_batch_size'])} sequences cannot use them, but they are billed. Use fewer nodes or a larger global batch.",
+            )
+        )
+    if far:
+        found.append(
+            Warning(
+                code="extrapolating",
+                message="Outside what was measured, so the ranges are wider: " + "; ".join(far) + ".",
+            )
+        )
+    return tuple(found)

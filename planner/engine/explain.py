@@ -1,0 +1,230 @@
+"""The trace of every number: which named terms it is made of, the formula with its numbers in, the source.
+
+A formula is a template that is filled from the very arrays the estimate was computed with, so an explanation
+cannot drift from the computation. This room computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from planner.engine.result import Term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermTemplate:
+    """name: of the value in the row.  formula: str.format template over the row.  parent, part: see Term."""
+
+    name: str
+    unit: str
+    formula: str
+    source: str
+    parent: str | None = None
+    part: bool = False
+    optional: bool = False
+
+
+FIT = "fitted constant; docs/validation.md"
+
+STEP_TEMPLATES: tuple[TermTemplate, ...] = (
+    TermTemplate(
+        name="step_s",
+        unit="s",
+        formula="forward + backward + recompute + bubble + exposed communication + optimizer + other = {step_s:.5g} s",
+        source="planner.engine.timing.step_time",
+    ),
+    TermTemplate(
+        name="forward",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{gradient_accumulation:.0f} micro-batches x ({stage_forward_s:.4g} s blocks of one stage + {head_forward_s:.4g} s output head)",
+        source="timing.step_time",
+    ),
+    TermTemplate(
+        name="block_matmul_s",
+        unit="s",
+        parent="forward",
+        formula="projections and MLP of one block, {tokens_per_rank:.0f} tokens, at up to {matmul_rate_tflops:.1f} TFLOP/s of {peak_tflops:.1f} peak",
+        source="timing.matmul_s: saturating roofline; " + FIT,
+    ),
+    TermTemplate(
+        name="block_attention_s",
+        unit="s",
+        parent="forward",
+        formula="scores and values of one block, {sequence_length:.0f} tokens, {attention_heads:.0f} heads of {head_dim:.0f} / TP {tensor_parallel:.0f}",
+        source="timing.attention_core_s; Dao 2023; " + FIT,
+    ),
+    TermTemplate(
+        name="block_elementwise_s",
+        unit="s",
+        parent="forward",
+        formula="norms, residuals, activation of one block at {bandwidth_gbyte_s:.0f} GB/s peak",
+        source="timing.elementwise_bytes",
+    ),
+    TermTemplate(
+        name="block_cast_s",
+        unit="s",
+        parent="forward",
+        formula="fp8 casts and scales of one block",
+        source="timing.fp8_cast_s; " + FIT,
+        optional=True,
+    ),
+    TermTemplate(
+        name="backward",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{gradient_accumulation:.0f} micro-batches x ({stage_backward_s:.4g} s blocks of one stage + {head_backward_s:.4g} s output head)",
+        source="two matmuls for each of the forward; flash attention five for two (Dao et al. 2022)",
+    ),
+    TermTemplate(
+        name="recompute",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{gradient_accumulation:.0f} micro-batches x {stage_recompute_s:.4g} s",
+        source="Korthikanti et al. 2022, section 5",
+    ),
+    TermTemplate(
+        name="pipeline_bubble",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="({pipeline_parallel:.0f} - 1) / {interleaved_stages:.0f} x one micro-batch on one stage",
+        source="Narayanan et al. 2021, section 2.2",
+    ),
+    TermTemplate(
+        name="tensor_communication",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{gradient_accumulation:.0f} micro-batches x {tensor_exposed_s:.4g} s exposed over TP {tensor_parallel:.0f}",
+        source="Shoeybi et al. 2019, section 3; comms.reduce_scatter_s",
+    ),
+    TermTemplate(
+        name="context_communication",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{gradient_accumulation:.0f} micro-batches x {context_exposed_s:.4g} s exposed over CP {context_parallel:.0f}",
+        source="Liu et al. 2023 (ring attention)",
+    ),
+    TermTemplate(
+        name="expert_communication",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{gradient_accumulation:.0f} micro-batches x {expert_exposed_s:.4g} s all-to-all exposed over EP {expert_parallel:.0f}",
+        source="comms.all_to_all_s",
+    ),
+    TermTemplate(
+        name="pipeline_communication",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="exposed share of 2 x {interleaved_stages:.0f} x {gradient_accumulation:.0f} hand-overs of {hand_over_s:.3g} s",
+        source="comms.point_to_point_s",
+    ),
+    TermTemplate(
+        name="data_communication",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{gradient_accumulation:.0f} x {gather_exposed_s:.4g} s weight gathers + {reduction_exposed_s:.4g} s gradient reduction, exposed",
+        source="Rajbhandari et al. 2020, section 7; comms.reduce_scatter_s",
+    ),
+    TermTemplate(
+        name="optimizer",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="memory traffic of the optimizer's states at {bandwidth_gbyte_s:.0f} GB/s peak",
+        source="timing.optimizer_s",
+    ),
+    TermTemplate(
+        name="other",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{slack_s:.4g} s data loading, logging, host + {jitter_s:.4g} s waiting for the slowest of {nodes:.0f} nodes",
+        source=FIT,
+    ),
+    TermTemplate(
+        name="generation",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="{rollout_tokens:.0f} tokens decoded one by one, {generation_sequences:.0f} sequences at a time",
+        source="ppo.generation_s: weights and KV cache read once a token",
+        optional=True,
+    ),
+    TermTemplate(
+        name="scoring",
+        unit="s",
+        parent="step_s",
+        part=True,
+        formula="forward passes of reference, reward, critic and actor over the finished sequences",
+        source="ppo.scoring_s",
+        optional=True,
+    ),
+)
+
+RUN_TEMPLATES: tuple[TermTemplate, ...] = (
+    TermTemplate(
+        name="total_s",
+        unit="s",
+        formula="{steps:.0f} steps x {step_s:.5g} s",
+        source="steps = tokens / (global batch x sequence length), rounded up",
+    ),
+    TermTemplate(
+        name="tokens_per_s",
+        unit="token/s",
+        formula="{global_batch_size:.0f} sequences x {sequence_length:.0f} tokens / {step_s:.5g} s",
+        source="definition",
+    ),
+    TermTemplate(
+        name="model_flops_utilization",
+        unit="ratio",
+        formula="{model_flops:.4g} model FLOPs a step / ({step_s:.5g} s x {ranks:.0f} ranks x {peak_tflops:.1f} TFLOP/s dense peak)",
+        source="Chowdhery et al. 2022, appendix B",
+    ),
+    TermTemplate(
+        name="hardware_flops_utilization",
+        unit="ratio",
+        formula="({model_flops:.4g} model + {recomputed_flops:.4g} recomputed FLOPs) / ({step_s:.5g} s x {ranks:.0f} ranks x {peak_tflops:.1f} TFLOP/s)",
+        source="Korthikanti et al. 2022, section 6.3",
+    ),
+    TermTemplate(
+        name="usd",
+        unit="USD",
+        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour",
+        source="catalog price",
+        optional=True,
+    ),
+    TermTemplate(
+        name="parameters_total",
+        unit="parameter",
+        formula="{parameters_total:,.0f} in all, {parameters_active:,.0f} met by a token, {parameters_trainable:,.0f} trained",
+        source="planner.engine.params.count_parameters",
+    ),
+)
+
+
+def terms(templates: tuple[TermTemplate, ...], row: Mapping[str, Any]) -> tuple[Term, ...]:
+    """The terms of ``row`` (values by name); optional ones only where the row has them and they are not 0."""
+    return tuple(
+        Term(
+            name=item.name,
+            value=float(row[item.name]),
+            unit=item.unit,
+            formula=item.formula.format_map(row),
+            source=item.source,
+            parent=item.parent,
+            part=item.part,
+        )
+        for item in templates
+        if not item.optional or row.get(item.name)
+    )

@@ -1,0 +1,135 @@
+"""How much of the communication is exposed: what compute could not hide, and what hiding costs the compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine import comms, kernels
+from planner.engine.compute import StageCompute
+from planner.engine.grid import FRAMEWORKS, Array, PlanGrid
+from planner.engine.timing_constants import TimingConstants
+
+MEGATRON = float(FRAMEWORKS.index("megatron"))
+
+
+@dataclass(frozen=True, slots=True)
+class DataExposure:
+    """per_micro_batch: ZeRO-3's gathers and scatters.  per_step: the gradient reduction of the other kinds."""
+
+    per_micro_batch: Array
+    per_step: Array
+
+
+def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
+    """All blocks, one micro-batch. Two all-reduces a block and direction (Shoeybi et al. 2019, section 3), or
+    the all-gather and reduce-scatter pairs of sequence parallelism that move as many bytes; full
+    recomputation repeats the forward ones."""
+    nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes
+    passes = 4.0 + 2.0 * (grid.recompute == 2.0)
+    each = 2.0 * comms.reduce_scatter_s(comms.tensor_group(grid, constants), nbytes)
+    return np.where(grid.tensor_parallel > 1, constants.tensor_exposed * compute.blocks * passes * each, 0.0)
+
+
+def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
+    """Keys and values pass round the ring once forward and, with their gradients, twice backward, mostly
+    hidden behind the attention of the blocks (Liu et al. 2023, ring attention)."""
+    if not np.any(grid.context_parallel > 1):
+        return np.asarray(0.0)
+    widths = grid.kv_heads * (grid.head_dim + grid.value_head_dim) / grid.tensor_parallel
+    nbytes = grid.context_parallel * grid.tokens_per_rank * widths * grid.element_bytes
+    each = comms.reduce_scatter_s(comms.context_group(grid, constants), nbytes)
+    total = 3.0 * compute.blocks * each
+    return np.where(grid.context_parallel > 1, total * constants.context_exposed, 0.0)
+
+
+def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Dispatch and combine, forward and backward: four all-to-alls of the routed copies a block."""
+    if not np.any(grid.expert_parallel > 1):
+        return np.asarray(0.0)
+    split = np.where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    nbytes = grid.tokens_per_rank * grid.experts_per_token * grid.hidden_size * grid.element_bytes / split
+    passes = 4.0 + 2.0 * (grid.recompute == 2.0)
+    total = passes * grid.moe_blocks * comms.all_to_all_s(comms.expert_group(grid, constants), nbytes)
+    return np.where(grid.expert_parallel > 1, constants.expert_exposed * total, 0.0)
+
+
+def exposed_s(
+    grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array, crosses: Array
+) -> Array:
+    """What is left of ``communication`` beside ``cover`` seconds of compute to hide behind.
+
+    The excess over the reachable cover, smoothly, and a share of what is hidden, since it takes streaming
+    multiprocessors and memory bandwidth from the compute; all of it when overlap is off.
+    crosses: whether it leaves the node.
+    """
+    reach = constants.overlap_reach * cover
+    excess = np.minimum(kernels.slower_of(communication, reach) - reach, communication)
+    contention = np.where(crosses, constants.network_contention, constants.link_contention)
+    overlapped = excess + contention * (communication - excess)
+    return np.where(grid.overlap > 0, overlapped, communication)
+
+
+def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
+    """Parameters of one rank before data-parallel sharding, the mean stage: dense ones, routed experts."""
+    dense = (
+        grid.dense_blocks * grid.dense_block_parameters
+        + grid.moe_blocks * grid.moe_block_parameters
+        + grid.decoder_blocks * grid.decoder_block_parameters
+        + grid.embedding_parameters
+        + grid.head_parameters
+    )
+    experts = grid.moe_blocks * grid.routed_expert_parameters / grid.expert_parallel
+    split = grid.tensor_parallel * grid.pipeline_parallel
+    return dense / split, experts / split
+
+
+def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
+    """As ``local_parameters``, of what is trained: the adapters alone where the base is frozen."""
+    dense, experts = local_parameters(grid)
+    adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
+    return np.where(grid.frozen > 0, adapters, dense), experts * (1.0 - grid.frozen)
+
+
+def data_communication_s(
+    grid: PlanGrid, constants: TimingConstants, forward: Array, backward: Array
+) -> DataExposure:
+    """Exposed seconds of sharding and gradient reduction beside one micro-batch's forward and backward.
+
+    ZeRO-3 gathers every block's weights forward and backward and scatters its gradients in each micro-batch
+    (Rajbhandari et al. 2020, section 7.2). ZeRO-0 to 2 reduce once a step, behind the last backward, and
+    gather the new weights (or finish the all-reduce) behind the next forward. Experts are replicated over
+    fewer ranks; frozen weights have no gradients.
+    """
+    dense, experts = local_parameters(grid)
+    trained, trained_experts = trained_parameters(grid)
+    ranks = grid.data_parallel * grid.context_parallel
+    replicas = np.maximum(ranks / grid.expert_parallel, 1.0)
+    expert_ranks = comms.group(grid, constants, replicas, grid.tensor_parallel * grid.expert_parallel)
+    everyone = comms.data_group(grid, constants, ranks)
+    sharded = comms.data_group(grid, constants, np.minimum(grid.sharding_group, ranks))
+    weight_wire = grid.element_bytes
+    # Megatron reduces in the precision it accumulates in; the others in the working precision.
+    gradient_wire = np.where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
+
+    def over(group: comms.Group, own: Array, routed: Array, wire: Array) -> Array:
+        return comms.reduce_scatter_s(group, own * wire) + comms.reduce_scatter_s(expert_ranks, routed * wire)
+
+    gather = over(sharded, dense, experts, weight_wire)
+    scatter = over(sharded, trained, trained_experts, gradient_wire)
+    zero3 = (grid.sharding == 3.0) & (grid.sharding_group > 1)
+    leaves_node = sharded.machines > 1.0
+    per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
+        grid, constants, gather + scatter, backward, leaves_node
+    )
+    leaves_node = everyone.machines > 1.0
+    reduce = over(everyone, trained, trained_experts, gradient_wire)
+    renew = over(everyone, trained, trained_experts, weight_wire)
+    per_step = exposed_s(grid, constants, reduce, backward, leaves_node) + exposed_s(
+        grid, constants, renew, forward, leaves_node
+    )
+    return DataExposure(
+        per_micro_batch=np.where(zero3, per_micro_batch, 0.0),
+        per_step=np.where(zero3 | (ranks <= 1.0), 0.0, per_step),
+    )

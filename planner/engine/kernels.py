@@ -1,0 +1,136 @@
+"""Seconds of one kernel on one rank: matmuls, attention cores, memory-bound passes, casts.
+
+Rates are achievable ones: a share of peak that the calibration fits, with saturating laws for short sides.
+Arrays of shape (plans,) in, seconds out. Nothing here knows how kernels make up a step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.engine import flops
+from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
+from planner.engine.timing_constants import TimingConstants
+
+MEGATRON = float(FRAMEWORKS.index("megatron"))
+HOPPER = float(ARCHITECTURES.index("hopper"))
+BLACKWELL = float(ARCHITECTURES.index("blackwell"))
+#: Smoothness of "the slower of two": (a^4 + b^4)^(1/4) is 19 % over max(a, b) where they are equal and soon
+#: equal to it elsewhere, as host and device, or compute and communication, interleave in practice.
+SMOOTH = 4.0
+
+
+def slower_of(first: Array, second: Array) -> Array:
+    return (first**SMOOTH + second**SMOOTH) ** (1.0 / SMOOTH)
+
+
+def tuned(grid: PlanGrid) -> Array:
+    """Where Transformer Engine's kernels run: Megatron on Hopper and later."""
+    return (grid.framework == MEGATRON) & ((grid.architecture == HOPPER) | (grid.architecture == BLACKWELL))
+
+
+def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
+    return grid.memory_bandwidth_bytes_per_s * constants.bandwidth_efficiency
+
+
+def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Achievable FLOP/s of a large matmul in the plan's precision."""
+    base = constants.matmul_efficiency[grid.architecture.astype(int)]
+    low = np.where(grid.fp8 > 0, constants.fp8_efficiency, base)
+    gain = np.where(tuned(grid), constants.engine_matmul_gain, 1.0)
+    return grid.peak_flops_per_s * np.where(grid.full_precision > 0, constants.tf32_efficiency, low * gain)
+
+
+def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """As ``matmul_rate``, for the output projection, which fp8 recipes leave in 16 bit."""
+    base = constants.matmul_efficiency[grid.architecture.astype(int)]
+    gain = np.where(tuned(grid), constants.engine_matmul_gain, 1.0)
+    return np.where(
+        grid.full_precision > 0,
+        grid.peak_flops_per_s * constants.tf32_efficiency,
+        grid.bf16_flops_per_s * base * gain,
+    )
+
+
+def matmul_s(
+    grid: PlanGrid, constants: TimingConstants, *, rate: Array, rows: Array, inner: Array, columns: Array
+) -> Array:
+    """Seconds of one matmul (rows x inner) @ (inner x columns).
+
+    A saturating law in each short side stands for tile and wave quantisation, and the part of the operand
+    traffic that the arithmetic does not hide is added (a roofline with imperfect overlap).
+    """
+    width = np.maximum(np.minimum(inner, columns), 1.0)
+    rows = np.maximum(rows, 1.0)
+    saturation = (1.0 + constants.few_tokens / rows) * (1.0 + constants.narrow_width / width)
+    arithmetic = 2.0 * rows * inner * columns / rate * saturation
+    traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
+    return arithmetic + constants.matmul_traffic * traffic / achievable_bandwidth(grid, constants)
+
+
+def attention_core_s(
+    grid: PlanGrid,
+    constants: TimingConstants,
+    *,
+    sequences: Array,
+    queries: Array,
+    keys: Array,
+    keys_met: Array,
+) -> Array:
+    """Forward seconds of scores, softmax and weighted values of one block on one rank.
+
+    queries: per sequence on this rank; keys: per sequence; keys_met: the average that a query meets.
+    Flash: at a rate of its own that grows with sequence and head width. Unfused: two batched matmuls plus
+    ``score_passes`` memory passes over the T x T scores.
+    """
+    operations = flops.attention_core_flops(grid, sequences * queries, keys_met)
+    peak = np.where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)
+    gain = np.where(tuned(grid), constants.engine_attention_gain, 1.0)
+    narrow = 1.0 + constants.narrow_head / grid.head_dim
+    arithmetic = operations / (peak * constants.attention_efficiency[grid.architecture.astype(int)]) * narrow
+    fused = arithmetic / gain * (1.0 + constants.short_attention / np.maximum(queries, 1.0))
+    scores = sequences * queries * keys * grid.attention_heads / grid.tensor_parallel
+    passes = constants.score_passes * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
+    return np.where(grid.flash > 0, fused, arithmetic + passes)
+
+
+def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Array:
+    """Memory traffic of the kernels between matmuls of one block, forward.
+
+    Two norms (read, write), two residual additions (two reads, a write) and rotary or bias passes: 12 passes
+    over the hidden width, three more with dropout; the activation reads and writes the inner width, three
+    passes when gated. Sequence parallel splits the hidden part, tensor parallel always the inner part.
+    """
+    hidden_split = np.where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    hidden = (12.0 + 3.0 * grid.dropout) * grid.hidden_size / hidden_split
+    inner = (2.0 + grid.gated) * inner_width / grid.tensor_parallel
+    return tokens * (hidden + inner) * grid.element_bytes
+
+
+def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
+    share = constants.elementwise_traffic * np.where(grid.compiled > 0, constants.compiled_traffic, 1.0)
+    return share * nbytes / achievable_bandwidth(grid, constants)
+
+
+def fp8_cast_s(grid: PlanGrid, constants: TimingConstants, operand_elements: Array) -> Array:
+    """Quantising matmul operands: read 2 bytes, write 1, per element, with amax and transpose."""
+    nbytes = 3.0 * operand_elements
+    return grid.fp8 * constants.fp8_cast_traffic * nbytes / achievable_bandwidth(grid, constants)
+
+
+def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks: Array) -> Array:
+    """Low-rank adapters of one block: thin matmuls, bound by reading inputs and adding to outputs."""
+    elements = tokens * grid.lora_width / np.maximum(blocks, 1.0) / grid.tensor_parallel
+    return (
+        grid.frozen
+        * constants.adapter_traffic
+        * elements
+        * grid.element_bytes
+        / achievable_bandwidth(grid, constants)
+    )
+
+
+def dequantisation_s(grid: PlanGrid, constants: TimingConstants, weights: Array) -> Array:
+    """Unpacking a block's quantised weights: read the packed bytes, write 16 bit, before each use."""
+    nbytes = weights * (grid.frozen_bytes + 2.0) / grid.tensor_parallel
+    return grid.quantized * constants.dequantisation_traffic * nbytes / achievable_bandwidth(grid, constants)

@@ -1,0 +1,144 @@
+"""Seconds of one optimizer step: blocks into stages, micro-batches through the pipeline, gradients, optimizer.
+
+Communication counts where it is exposed. The step is the sum of its named parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine import comms, exposure, kernels
+from planner.engine.compute import StageCompute, blocks_compute
+from planner.engine.grid import Array, PlanGrid
+from planner.engine.timing_constants import TimingConstants
+
+#: LAMB reads weights and updates once more for its layer norms (You et al. 2020, algorithm 2).
+LAMB_EXTRA_PASSES = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Seconds per step, shape (plans,); the parts add up to ``step``.
+
+    terms: every named intermediate, for the explanation.
+    """
+
+    forward: Array
+    backward: Array
+    recompute: Array
+    pipeline_bubble: Array
+    tensor_communication: Array
+    context_communication: Array
+    expert_communication: Array
+    pipeline_communication: Array
+    data_communication: Array
+    optimizer: Array
+    other: Array
+    step: Array
+    terms: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """One micro-batch on the fullest stage: compute, the last stage's head, exposed communication."""
+
+    forward: Array
+    backward: Array
+    recompute: Array
+    head_forward: Array
+    head_backward: Array
+    tensor: Array
+    context: Array
+    expert: Array
+
+    @property
+    def blocks(self) -> Array:
+        """Without the head, which only the last stage has: what a pipeline bubble waits for."""
+        return self.forward + self.backward + self.recompute + self.tensor + self.context + self.expert
+
+
+def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> StageTime:
+    """Blocks that do not divide evenly over the chunks leave some stages fuller; the fullest sets the pace."""
+    chunks = grid.pipeline_parallel * grid.interleaved_stages
+    fullest = np.ceil(compute.blocks / chunks) * chunks / np.maximum(compute.blocks, 1.0)
+    share = fullest / grid.pipeline_parallel
+    return StageTime(
+        forward=compute.forward * share,
+        backward=compute.backward * share,
+        recompute=compute.recompute * share,
+        head_forward=compute.head,
+        # A frozen head has no weight gradient.
+        head_backward=(2.0 - grid.frozen) * compute.head,
+        tensor=exposure.tensor_communication_s(grid, constants, compute) * share,
+        context=exposure.context_communication_s(grid, constants, compute) * share,
+        expert=exposure.expert_communication_s(grid, constants) * share,
+    )
+
+
+def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tuple[Array, Array]:
+    """(exposed seconds per step, seconds of one hand-over) of activations and their gradients."""
+    split = np.where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
+    each = comms.point_to_point_s(comms.pipeline_group(grid, constants), nbytes)
+    count = 2.0 * grid.interleaved_stages * grid.gradient_accumulation
+    return np.where(grid.pipeline_parallel > 1, constants.pipeline_exposed * count * each, 0.0), each
+
+
+def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update)."""
+    trained, experts = exposure.trained_parameters(grid)
+    ranks = np.where(grid.sharding > 0, grid.sharding_group, 1.0)
+    states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
+    passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
+    nbytes = (trained + experts) / ranks * passes
+    return constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
+
+
+def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
+    compute = blocks_compute(grid, constants)
+    stage = stage_time(grid, constants, compute)
+    micro_batches = grid.gradient_accumulation
+    data = exposure.data_communication_s(
+        grid,
+        constants,
+        stage.forward + stage.head_forward,
+        stage.backward + stage.recompute + stage.head_backward,
+    )
+    slack = constants.micro_batch_slack_s
+    pipeline, hand_over = pipeline_communication_s(grid, constants)
+    waiting = (grid.pipeline_parallel - 1.0) / grid.interleaved_stages
+    parts = {
+        "forward": micro_batches * (stage.forward + stage.head_forward),
+        "backward": micro_batches * (stage.backward + stage.head_backward),
+        "recompute": micro_batches * stage.recompute,
+        "pipeline_bubble": waiting * (stage.blocks + slack),
+        "tensor_communication": micro_batches * stage.tensor,
+        "context_communication": micro_batches * stage.context,
+        "expert_communication": micro_batches * stage.expert,
+        "pipeline_communication": pipeline,
+        "data_communication": micro_batches * data.per_micro_batch + data.per_step,
+        "optimizer": optimizer_s(grid, constants),
+    }
+    busy = sum(parts.values(), np.asarray(0.0))
+    jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
+    slack_s = constants.step_slack_s + micro_batches * slack
+    terms = {
+        **compute.terms,
+        "blocks": compute.blocks,
+        "stage_forward_s": stage.forward,
+        "stage_backward_s": stage.backward,
+        "stage_recompute_s": stage.recompute,
+        "head_forward_s": stage.head_forward,
+        "head_backward_s": stage.head_backward,
+        "tensor_exposed_s": stage.tensor,
+        "context_exposed_s": stage.context,
+        "expert_exposed_s": stage.expert,
+        "gather_exposed_s": data.per_micro_batch,
+        "reduction_exposed_s": data.per_step,
+        "hand_over_s": hand_over,
+        "slack_s": slack_s,
+        "jitter_s": jitter,
+    }
+    return StepTime(**parts, other=slack_s + jitter, step=busy + slack_s + jitter, terms=terms)
