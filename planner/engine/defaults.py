@@ -14,10 +14,25 @@ from planner.engine.request import Loss, MasterWeights, OptimizerKernel, Workloa
 ELEMENT_BYTES = {"fp32": 4.0, "tf32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 2.0, "int8": 1.0}
 #: Bytes of one frozen weight. nf4 and int4: 4 bits plus block constants; double quantisation leaves
 #: 0.127 bits a parameter (Dettmers et al. 2023, section 3: 0.5 to 0.127 bits at block size 64).
-FROZEN_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5 + 0.127 / 8, "nf4": 0.5 + 0.127 / 8}
+FROZEN_BYTES = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "int8": 1.0,
+    "int4": 0.5 + 0.127 / 8,
+    "nf4": 0.5 + 0.127 / 8,
+}
 #: Optimizer states per parameter, as a number of elements (papers of the optimizers; Adam keeps two moments,
 #: Lion and momentum SGD one, Muon one on matrices, Adafactor row and column sums only).
-STATE_ELEMENTS = {"adamw": 2.0, "adamw_8bit": 2.0, "lamb": 2.0, "lion": 1.0, "muon": 1.0, "sgd": 1.0, "adafactor": 0.0}
+STATE_ELEMENTS = {
+    "adamw": 2.0,
+    "adamw_8bit": 2.0,
+    "lamb": 2.0,
+    "lion": 1.0,
+    "muon": 1.0,
+    "sgd": 1.0,
+    "adafactor": 0.0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +41,9 @@ class MemoryRecipe:
 
     weight_bytes: working copy.  master_bytes: fp32 copy beside it (0 where there is none).
     gradient_bytes, state_bytes.  temporary_bytes: copy that the optimizer's step keeps (foreach kernels).
+    gradient_copy_bytes: second, flat copy of the gradients, sharded as they are.  gradient_partition_bytes:
+    fp32 gradient of the optimizer's partition, sharded as its states.  unsynced_gradients: gradient sync is
+    off between accumulation steps, which leaves gradients whole on every rank.
     frozen_bytes, frozen_head_bytes: per frozen weight of the blocks and of the output head.
     """
 
@@ -36,6 +54,9 @@ class MemoryRecipe:
     temporary_bytes: float
     frozen_bytes: float
     frozen_head_bytes: float
+    gradient_copy_bytes: float
+    gradient_partition_bytes: float
+    unsynced_gradients: bool
     loss: Loss
     master_weights: MasterWeights
     optimizer_kernel: OptimizerKernel
@@ -56,12 +77,20 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
     gradient = ELEMENT_BYTES[workload.gradient_precision or gradient_default]
     state_precision = workload.optimizer_state_precision
     if state_precision is None:
-        state_precision = "int8" if workload.optimizer == "adamw_8bit" else ("fp32" if master != "none" or full else "bf16")
+        state_precision = (
+            "int8" if workload.optimizer == "adamw_8bit" else ("fp32" if master != "none" or full else "bf16")
+        )
     states = STATE_ELEMENTS[workload.optimizer] * ELEMENT_BYTES[state_precision]
     kernel = workload.optimizer_kernel or default_kernel(workload)
     temporary = weight if kernel == "foreach" else 0.0
-    frozen_precision = workload.frozen_precision or ("nf4" if workload.task == "qlora" else ("bf16" if not full else "fp32"))
-    head_precision = frozen_precision if workload.quantized_head else (frozen_precision if frozen_precision in ("fp32", "bf16", "fp16") else "bf16")
+    frozen_precision = workload.frozen_precision or (
+        "nf4" if workload.task == "qlora" else ("bf16" if not full else "fp32")
+    )
+    head_precision = (
+        frozen_precision
+        if workload.quantized_head
+        else (frozen_precision if frozen_precision in ("fp32", "bf16", "fp16") else "bf16")
+    )
     return MemoryRecipe(
         weight_bytes=weight,
         master_bytes=4.0 if master == "separate" and not full else 0.0,
@@ -70,10 +99,24 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
         temporary_bytes=temporary,
         frozen_bytes=FROZEN_BYTES[frozen_precision] if adapters else 0.0,
         frozen_head_bytes=FROZEN_BYTES[head_precision] if adapters else 0.0,
+        gradient_copy_bytes=gradient_copy_bytes(workload) if not adapters else 0.0,
+        gradient_partition_bytes=4.0 if workload.framework == "deepspeed" and not full else 0.0,
+        unsynced_gradients=workload.framework == "fsdp" and master == "none",
         loss=workload.loss or default_loss(workload),
         master_weights=master,
         optimizer_kernel=kernel,
     )
+
+
+def gradient_copy_bytes(workload: Workload) -> float:
+    """DeepSpeed keeps gradients twice: as the backward pass writes them and flattened for the reduction.
+
+    bf16 training accumulates the flat copy in fp32 (DeepSpeed runtime/bf16_optimizer.py); fp16 in fp16
+    (runtime/zero/stage_1_and_2.py, contiguous_gradients).
+    """
+    if workload.framework != "deepspeed" or workload.task != "pretraining":
+        return 0.0
+    return {"bf16": 6.0, "fp16": 2.0}.get(workload.precision, 0.0)
 
 
 def default_master_weights(workload: Workload) -> MasterWeights:
@@ -95,7 +138,11 @@ def default_kernel(workload: Workload) -> OptimizerKernel:
     """PyTorch's own optimizers default to foreach; Megatron, DeepSpeed and Neuron bring fused ones."""
     if workload.framework in ("megatron", "deepspeed", "neuron"):
         return "fused"
-    return "foreach" if workload.framework in ("fsdp", "torchtitan") or workload.task != "pretraining" else "fused"
+    return (
+        "foreach"
+        if workload.framework in ("fsdp", "torchtitan") or workload.task != "pretraining"
+        else "fused"
+    )
 
 
 def default_loss(workload: Workload) -> Loss:

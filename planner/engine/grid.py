@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.engine.adapters import kept_matmul_inputs
 from planner.engine.defaults import MemoryRecipe, memory_recipe
 from planner.engine.params import count_parameters, lora_parameters
 from planner.engine.request import Cluster, Layout, PlanRequest, Workload
@@ -105,7 +106,7 @@ class PlanGrid:
     frozen: Array
     quantized: Array
     lora_parameters: Array
-    lora_modules: Array
+    lora_width: Array
     offload: Array
     finetuning: Array
     lamb: Array
@@ -118,6 +119,13 @@ class PlanGrid:
     temporary_bytes: Array
     frozen_bytes: Array
     frozen_head_bytes: Array
+    gradient_copy_bytes: Array
+    gradient_partition_bytes: Array
+    unsynced_gradients: Array
+    qkv_input_kept: Array
+    output_input_kept: Array
+    ffn_input_kept: Array
+    down_input_kept: Array
     loss_whole: Array
     loss_chunked: Array
     # cluster
@@ -162,10 +170,7 @@ class PlanGrid:
     def rows(self, index: Any) -> PlanGrid:
         """The plans at ``index`` (mask, slice or positions); scalars stay as they are."""
         return PlanGrid(
-            *(
-                value[index] if (value := getattr(self, item.name)).ndim else value
-                for item in fields(self)
-            )
+            *(value[index] if (value := getattr(self, item.name)).ndim else value for item in fields(self))
         )
 
 
@@ -214,7 +219,8 @@ def model_numbers(model: ModelSpec) -> dict[str, float]:
         "expert_matmul": count.expert_matmul,
         "shared_expert_matmul": count.shared_expert_matmul,
         "router_matmul": count.router_matmul,
-        "head_matmul": count.head_matmul or (
+        "head_matmul": count.head_matmul
+        or (
             # An encoder is counted as its base model, but it is pretrained with a masked-token head.
             model.hidden_size * model.vocab_size if model.architecture == "encoder" else 0
         ),
@@ -243,7 +249,8 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
         "frozen": frozen,
         "quantized": workload.task == "qlora",
         "lora_parameters": adapters,
-        "lora_modules": 0,
+        # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
+        "lora_width": adapters / workload.lora_rank,
         "offload": workload.offload == "optimizer",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
@@ -258,6 +265,10 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
         "temporary_bytes": recipe.temporary_bytes,
         "frozen_bytes": recipe.frozen_bytes,
         "frozen_head_bytes": recipe.frozen_head_bytes,
+        "gradient_copy_bytes": recipe.gradient_copy_bytes,
+        "gradient_partition_bytes": recipe.gradient_partition_bytes,
+        "unsynced_gradients": recipe.unsynced_gradients,
+        **kept_matmul_inputs(model, workload),
         "loss_whole": recipe.loss == "whole",
         "loss_chunked": recipe.loss == "chunked",
     }
@@ -286,6 +297,8 @@ def cluster_numbers(cluster: Cluster, precision: str) -> dict[str, float]:
     compute_share = memory_share = 1.0 / ranks_per_chip
     memory_bytes = chip.memory_bytes / ranks_per_chip
     link_bytes_per_s, pcie = chip.link_bytes_per_s / ranks_per_chip, chip.link.startswith("pcie")
+    if not link_bytes_per_s:
+        link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
     if cluster.mig_profile is not None:
         compute_slices, memory_slices = MIG_SLICES.get(chip.slug, MIG_SLICES_DEFAULT)
         compute_share = cluster.mig_profile.compute_slices / compute_slices
@@ -350,3 +363,8 @@ def grid_over_layouts(request: PlanRequest, layouts: dict[str, Array], **cluster
     """
     constants = {name: np.asarray(value, dtype=float) for name, value in question_numbers(request).items()}
     return PlanGrid(**{**constants, **cluster_arrays, **layouts})
+
+
+def task_trainable(row: dict[str, Any]) -> float:
+    """Parameters that are trained: the adapters alone where the base is frozen. row: PlanGrid fields."""
+    return float(row["lora_parameters"] if row["frozen"] else row["total_parameters"])

@@ -1,0 +1,289 @@
+"""Memory of one accelerator rank at its peak: on the fullest pipeline stage, at the fullest moment of a step.
+
+The conductor of the memory rooms: states, activations and buffers are counted there; here they are put
+together at four moments (loss, start and end of the backward pass, optimizer step) on three stages (first,
+middle, last), and the largest sum wins. Everything is an array over plans; no value of a plan is branched on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid import Array, PlanGrid
+from planner.engine.memory_activations import activations, in_flight
+from planner.engine.memory_buffers import communicator_count, gathered_bytes, logit_bytes
+from planner.engine.memory_constants import MemoryConstants
+from planner.engine.memory_explain import MEMORY_TEMPLATES
+from planner.engine.memory_states import parameters_here, stages, state_bytes
+from planner.engine.memory_traits import traits_of
+
+__all__ = [
+    "MEMORY_TEMPLATES",
+    "MOMENTS",
+    "MemoryConstants",
+    "MemoryTerms",
+    "inference_memory",
+    "memory_per_rank",
+]
+
+MOMENTS = ("loss", "backward start", "backward end", "optimizer step")
+LOSS, BACKWARD, BACKWARD_END, STEP = range(4)
+
+#: Sub-terms by the part of ``per_accelerator_bytes`` they belong to; each part is the sum of its sub-terms.
+PARTS: dict[str, tuple[str, ...]] = {
+    "weights": ("trained_weights", "frozen_weights", "cast_weights"),
+    "gradients": ("gradient_buffer", "gradient_copies"),
+    "optimizer_states": ("master_weights", "optimizer_moments"),
+    "activations": ("block_inputs", "attention_activations", "attention_scores", "ffn_activations"),
+    "logits": ("logits_and_loss",),
+    "temporary": (
+        "recompute_working_set",
+        "activation_gradients",
+        "gathered_root",
+        "gathered_blocks",
+        "gathered_gradients",
+        "dequantized_weights",
+        "optimizer_step_copy",
+    ),
+    "framework": ("context", "communication_buffers", "allocator_reserve"),
+}
+_ALLOCATED = tuple(name for part, names in PARTS.items() if part != "framework" for name in names)
+_ROW = {name: index for index, name in enumerate(_ALLOCATED)}
+_STATIC = {"trained_weights", "frozen_weights", "gradient_copies", "master_weights", "optimizer_moments"}
+_ACTIVATIONS = set(PARTS["activations"])
+#: Which sub-terms are alive at which moment, shape (moments, sub-terms).
+_ALIVE = np.array(
+    [
+        [float(name in _STATIC | _ACTIVATIONS | extra) for name in _ALLOCATED]
+        for extra in (
+            {"cast_weights", "gradient_buffer", "logits_and_loss", "gathered_root", "dequantized_weights"},
+            {
+                "cast_weights",
+                "gradient_buffer",
+                "recompute_working_set",
+                "activation_gradients",
+                "gathered_root",
+                "gathered_blocks",
+                "gathered_gradients",
+                "dequantized_weights",
+            },
+            {
+                "gradient_buffer",
+                "recompute_working_set",
+                "activation_gradients",
+                "gathered_root",
+                "gathered_blocks",
+                "gathered_gradients",
+                "dequantized_weights",
+            },
+            {"gradient_buffer", "optimizer_step_copy"},
+        )
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTerms:
+    """Bytes on the fullest rank at its peak, arrays of shape (plans,).
+
+    The seven parts add up to ``total``, what nvidia-smi would show.  resident: between steps.  allocated,
+    reserved: torch's max_memory_allocated and max_memory_reserved.  worst_stage: index of the stage.
+    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of.
+    """
+
+    weights: Array
+    gradients: Array
+    optimizer_states: Array
+    activations: Array
+    logits: Array
+    temporary: Array
+    framework: Array
+    total: Array
+    resident: Array
+    allocated: Array
+    reserved: Array
+    worst_stage: Array
+    moment: Array
+    terms: dict[str, Array]
+
+
+def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
+    """Peak memory of each plan. A plan that does not fit is answered like any other."""
+    traits = traits_of(grid)
+    stage = stages(grid)
+    here = parameters_here(grid, stage)
+    state = state_bytes(grid, here)
+    acts = activations(grid, traits)
+    gathered = gathered_bytes(grid, traits, here, stage)
+    alive = in_flight(grid, stage) * stage.blocks_share
+    working = np.where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
+    values = {
+        "trained_weights": state.weights,
+        "frozen_weights": state.frozen_weights,
+        "cast_weights": state.cast_weights,
+        "gradient_buffer": state.gradients,
+        "gradient_copies": state.gradient_copies,
+        "master_weights": state.master,
+        "optimizer_moments": state.moments,
+        "block_inputs": alive * acts.model_inputs,
+        "attention_activations": alive * acts.model_attention,
+        "attention_scores": alive * acts.model_scores,
+        "ffn_activations": alive * acts.model_ffn,
+        "logits_and_loss": stage.last * logit_bytes(grid, traits, constants),
+        "recompute_working_set": working * acts.recomputed,
+        "activation_gradients": working * acts.gradients,
+        "gathered_root": gathered.root,
+        "gathered_blocks": gathered.blocks,
+        "gathered_gradients": gathered.gradients,
+        "dequantized_weights": gathered.dequantized,
+        "optimizer_step_copy": state.step_temporary,
+    }
+    plans = np.broadcast_shapes(*(value.shape for value in values.values()))
+    table = np.empty((len(_ALLOCATED), *plans))
+    for name, value in values.items():
+        table[_ROW[name]] = value
+    # Gradients of an earlier micro-batch, or a buffer made at the start, are there when the first loss is
+    # computed; otherwise they come into being as the backward pass goes, while the activations leave.
+    early = np.maximum(traits["gradient_buffer"], (grid.gradient_accumulation > 1) * 1.0)
+    one_block = acts.block_kept / np.maximum(acts.kept * alive, 1.0)
+    late = np.minimum(one_block, 1.0)
+    return _at_peak(
+        grid,
+        constants,
+        traits_between=traits["gradients_between_steps"],
+        table=table,
+        early=early,
+        late=late,
+        numbers=stage.number,
+    )
+
+
+def _moment_sums(table: Array, early: Array, late: Array) -> Array:
+    """Allocated bytes at each moment and stage, shape (moments, 3, plans)."""
+    sums = np.empty((len(MOMENTS), *table.shape[1:]))
+    flat = table.reshape(len(table), -1)
+    np.matmul(_ALIVE, flat, out=sums.reshape(len(MOMENTS), -1))
+    acts = sum(table[_ROW[name]] for name in PARTS["activations"])
+    gradients = table[_ROW["gradient_buffer"]] * (1.0 - early)
+    sums[LOSS] -= gradients
+    sums[BACKWARD] -= gradients
+    sums[BACKWARD_END] -= acts * (1.0 - late)
+    sums[STEP] -= acts
+    return sums
+
+
+def _at_peak(
+    grid: PlanGrid,
+    constants: MemoryConstants,
+    *,
+    traits_between: Array,
+    table: Array,
+    early: Array,
+    late: Array,
+    numbers: Array,
+) -> MemoryTerms:
+    sums = _moment_sums(table, early, late)
+    count = table.shape[-1]
+    flat = sums.reshape(-1, count)
+    winner = flat.argmax(axis=0)
+    column = np.arange(count)
+    allocated = flat[winner, column]
+    moment, place = winner // 3, winner % 3
+    chosen = table[:, place, column]
+    share = _ALIVE.T[:, moment].copy()
+    early, late = np.broadcast_to(early, (count,)), np.broadcast_to(late, table.shape[1:])[place, column]
+    share[_ROW["gradient_buffer"]] = np.where(moment <= BACKWARD, early, 1.0)
+    for name in PARTS["activations"]:
+        share[_ROW[name]] = np.where(moment == STEP, 0.0, np.where(moment == BACKWARD_END, late, 1.0))
+    at_peak = chosen * share
+    terms = dict(zip(_ALLOCATED, at_peak, strict=True))
+    return _with_framework(
+        grid,
+        constants,
+        terms=terms,
+        allocated=allocated,
+        idle=chosen.sum(axis=0) - at_peak.sum(axis=0),
+        resident=_resident(chosen, traits_between),
+        worst_stage=np.broadcast_to(numbers, table.shape[1:])[place, column],
+        moment=moment,
+    )
+
+
+def _resident(chosen: Array, between: Array) -> Array:
+    """What stays allocated between steps: weights, states, and gradients where the stack keeps them."""
+    kept = sum(
+        chosen[_ROW[name]]
+        for name in ("trained_weights", "frozen_weights", "master_weights", "optimizer_moments")
+    )
+    gradients: Array = between * (chosen[_ROW["gradient_buffer"]] + chosen[_ROW["gradient_copies"]])
+    return kept + gradients
+
+
+def _with_framework(
+    grid: PlanGrid,
+    constants: MemoryConstants,
+    *,
+    terms: dict[str, Array],
+    allocated: Array,
+    idle: Array,
+    resident: Array,
+    worst_stage: Array,
+    moment: Array,
+) -> MemoryTerms:
+    """Add what the allocator does not hand out: context, communication buffers and its own reserve.
+
+    The caching allocator gives its idle blocks back before it fails, so the reserve shrinks where memory is
+    short, down to what the states and live tensors cannot share.
+    Source: PyTorch notes, "CUDA semantics: memory management".
+    """
+    parts = {part: sum_of(terms, names) for part, names in PARTS.items() if part != "framework"}
+    states = parts["weights"] + parts["gradients"] + parts["optimizer_states"]
+    passing = allocated - states
+    context = constants.context_bytes[grid.architecture.astype(int)]
+    communication = constants.communicator_bytes * communicator_count(grid)
+    least = constants.state_reserve_share * allocated
+    wished = least + constants.reserve_share * passing + constants.idle_reserve_share * idle
+    room = grid.memory_bytes - allocated - context - communication
+    reserve = np.maximum(np.minimum(wished, room), least)
+    terms["context"] = context + 0.0 * allocated
+    terms["communication_buffers"] = communication + 0.0 * allocated
+    terms["allocator_reserve"] = reserve
+    framework = context + communication + reserve
+    return MemoryTerms(
+        **parts,
+        framework=framework,
+        total=allocated + framework,
+        resident=resident,
+        allocated=allocated,
+        reserved=allocated + reserve,
+        worst_stage=worst_stage,
+        moment=moment,
+        terms=terms,
+    )
+
+
+def sum_of(terms: dict[str, Array], names: tuple[str, ...]) -> Array:
+    first, *rest = names
+    total = terms[first]
+    for name in rest:
+        total = total + terms[name]
+    return total
+
+
+def inference_memory(grid: PlanGrid, *, cached_tokens: Array, weight_bytes: Array) -> Array:
+    """Weights and key-value cache of the generation phase on one rank, bytes, shape (plans,).
+
+    cached_tokens: prompt and generated tokens of all sequences held on the rank's replica.  weight_bytes: per
+    parameter.  Latent attention caches the compressed vector instead of keys and values (DeepSeek-V2, 2.1).
+    Source of the cache: 2 x layers x kv_heads x head_dim elements a token (Kwon et al. 2023, section 1).
+    """
+    split = grid.tensor_parallel * grid.pipeline_parallel
+    heads = np.maximum(grid.kv_heads / grid.tensor_parallel, 1.0)
+    per_token = np.where(
+        grid.kv_lora_rank > 0, grid.kv_lora_rank, heads * (grid.head_dim + grid.value_head_dim)
+    )
+    blocks = (grid.layers + grid.decoder_blocks) / grid.pipeline_parallel
+    cache = cached_tokens * blocks * per_token * grid.element_bytes
+    return grid.total_parameters * weight_bytes / split + cache

@@ -1,0 +1,223 @@
+"""Activations that the forward pass keeps for the backward pass, on one rank.
+
+Counted tensor by tensor as in Korthikanti et al. 2022, section 4, with what later kernels changed: flash
+attention keeps no scores, RMSNorm has no bias, gated MLPs have a third matrix, experts a dispatch. Bytes
+are of one micro-batch; how many micro-batches are alive at once is the pipeline's affair (below).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid import Array, PlanGrid
+from planner.engine.memory_states import Stages
+from planner.engine.memory_traits import Traits
+
+#: fp32 log-sum-exp that flash attention keeps per token and head (Dao et al. 2022, algorithm 2).
+LOG_SUM_EXP_BYTES = 4.0
+#: Plain RMSNorm keeps its input as an fp32 copy (transformers' LlamaRMSNorm, torchtune's, litgpt's).
+WIDE_NORM_BYTES = 4.0
+#: Share of the blocks that "selective" checkpoints whole in block-wise stacks: every second one.
+SELECTIVE_BLOCK_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBytes:
+    """Bytes kept per token of one block on one rank, shape (plans,); scores per query, key and pair of them.
+
+    block_input: the residual stream.  norms: both norms.  query_side: query, attention output and what the
+    projections read, per query token.  key_side: key and value, per token attended to.  score: per query and
+    key, all heads.  ffn, experts: the MLP of a dense and of a routed block, without its norm.  masks: dropout.
+    """
+
+    block_input: Array
+    norms: Array
+    matmul_inputs: Array
+    query_side: Array
+    key_side: Array
+    score: Array
+    ffn: Array
+    experts: Array
+    masks: Array
+
+
+def token_bytes(grid: PlanGrid, traits: Traits) -> TokenBytes:
+    """Per-token coefficients; equations 1 to 4 of Korthikanti et al. 2022 are their sums.
+
+    Without recompute, with dropout and unfused attention, a GPT block sums to s b h (34 + 5 a s / h) bytes at
+    tensor parallel 1 and two bytes an element; (10 + 24/t + 5 a s / (h t)) with tensor parallelism alone and
+    (34/t + 5 a s / (h t)) with sequence parallelism.
+    """
+    tensor, element = grid.tensor_parallel, grid.element_bytes
+    token_share = np.where(grid.sequence_parallel > 0, 1.0 / tensor, 1.0)
+    hidden = grid.hidden_size * token_share
+    matmul = element - grid.fp8 * traits["fp8_copies"]
+    wide_norm = traits.eager * (1.0 - grid.layernorm)
+    norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
+    heads = grid.attention_heads / tensor
+    kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
+    kept_heads = kept_heads + traits.eager * np.maximum(heads - kept_heads, 0.0)
+    latent = grid.kv_lora_rank * (2.0 * element)
+    attended = heads * grid.value_head_dim
+    query_side = heads * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES) + attended * (
+        matmul * grid.output_input_kept + traits.eager * element
+    )
+    # Fused kernels hand the attention output on as the projection's input: one tensor serves both.
+    query_side = query_side + (1.0 - traits.eager) * attended * element * (1.0 - grid.output_input_kept)
+    return TokenBytes(
+        block_input=hidden * (element + grid.frozen * traits["wide_adapter_inputs"] * (4.0 - element)),
+        norms=hidden * (2.0 * norm),
+        matmul_inputs=hidden * (matmul * (grid.qkv_input_kept + grid.ffn_input_kept)),
+        query_side=query_side,
+        key_side=kept_heads * ((grid.head_dim + grid.value_head_dim) * element) + latent,
+        score=heads * ((1.0 - grid.flash) * (element + 4.0 * traits.eager + grid.dropout * (1.0 + element))),
+        ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul),
+        experts=expert_bytes(grid, traits, matmul),
+        masks=hidden * (2.0 * grid.dropout),
+    )
+
+
+def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array) -> Array:
+    """Inner tensors of one MLP per token: before the non-linearity (gate and up), and the last matrix's input.
+
+    A gated MLP of plain modules also keeps the activated gate. width: inner width on this rank.
+    """
+    element = grid.element_bytes
+    inner = element * (1.0 + grid.gated * (1.0 + traits.plain_modules))
+    return width * (inner + matmul_bytes * grid.down_input_kept)
+
+
+def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
+    """A routed MLP per token: dispatched inputs, inner tensors and outputs of the experts it visits, the
+    shared experts, and the router's fp32 logits and probabilities.
+
+    With expert parallelism an expert is whole on its rank and meets the tokens of this rank's sequence shard
+    on average; load imbalance is not counted. Source: Megatron-Core's MoE dispatcher.
+    """
+    tensor = grid.tensor_parallel
+    visits = grid.experts_per_token
+    split = grid.expert_parallel > 1
+    tokens_share = np.where(split, 1.0 / tensor, 1.0)
+    width_share = np.where(split, 1.0, 1.0 / tensor)
+    routed = (
+        visits
+        * tokens_share
+        * (
+            grid.hidden_size * (matmul_bytes * grid.ffn_input_kept + grid.element_bytes)
+            + mlp_bytes(grid, traits, grid.expert_ffn_size * width_share, matmul_bytes)
+        )
+    )
+    shared = mlp_bytes(grid, traits, grid.shared_expert_ffn_size / tensor, matmul_bytes)
+    return routed + shared + 8.0 * grid.experts
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """Bytes of one micro-batch on one rank, shape (plans,).
+
+    model_*: summed over all blocks of the model, by what they are; kept: their sum after recompute.
+    block_kept: the largest block's own part of it.  recomputed: what that block brings back to life in its
+    backward pass.  gradients: of its tensors, alive at once.
+    """
+
+    model_inputs: Array
+    model_attention: Array
+    model_scores: Array
+    model_ffn: Array
+    kept: Array
+    block_kept: Array
+    recomputed: Array
+    gradients: Array
+
+
+def activations(grid: PlanGrid, traits: Traits) -> Activations:
+    """Sum the blocks of each kind and apply recompute: nothing kept but the block input (full), all but the
+    attention scores (selective; see TRAITS for the stacks that mean otherwise), or everything (none)."""
+    per = token_bytes(grid, traits)
+    tokens = grid.tokens_per_rank
+    targets = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
+    scores = per.score * tokens * grid.sequence_length
+    target_scores = per.score * targets * (grid.decoder_sequence_length + grid.sequence_length)
+    around = per.norms + per.matmul_inputs + per.masks
+    attention = tokens * (around + per.query_side + per.key_side)
+    crossed = (1.5 * around + 2.0 * per.query_side + per.key_side) * targets + per.key_side * tokens
+    dense_ffn, target_ffn, expert_ffn = tokens * per.ffn, targets * per.ffn, tokens * per.experts
+    input_bytes, target_input = tokens * per.block_input, targets * per.block_input
+    dense, moe, cross = grid.dense_blocks, grid.moe_blocks, grid.decoder_blocks
+
+    full, selective = grid.recompute == 2, grid.recompute == 1
+    operators, blockwise = traits["selective_operators"], traits["selective_blocks"]
+    # Every second matmul's output: query, value, the MLP's first and last, and the attention output.
+    operator_bytes = tokens * (
+        per.block_input
+        + per.query_side
+        + 0.5 * per.key_side
+        + operator_ffn(grid)
+        + grid.hidden_size * grid.element_bytes
+    )
+    score_share = np.where(selective & (operators == 0) & (blockwise == 0), 0.0, 1.0)
+    inner_share = np.where(full, 0.0, np.where(selective, 1.0 - SELECTIVE_BLOCK_SHARE * blockwise, 1.0))
+    input_share = np.where(full, 1.0, np.where(selective, SELECTIVE_BLOCK_SHARE * blockwise, 0.0))
+    by_operator = selective & (operators > 0)
+    inner_share = np.where(by_operator, 0.0, inner_share)
+
+    blocks_inputs = (dense + moe) * input_bytes + cross * target_input
+    model_inputs = input_share * blocks_inputs + by_operator * ((dense + moe) * operator_bytes)
+    model_attention = inner_share * ((dense + moe) * attention + cross * crossed)
+    model_scores = inner_share * score_share * ((dense + moe) * scores + cross * target_scores)
+    model_ffn = inner_share * (dense * dense_ffn + moe * expert_ffn + cross * target_ffn)
+
+    largest = attention + scores + np.where(moe > 0, expert_ffn, dense_ffn)
+    largest = np.maximum(largest, np.where(cross > 0, crossed + target_scores + target_ffn, 0.0))
+    block_kept = (
+        input_share * np.maximum(input_bytes, target_input)
+        + by_operator * operator_bytes
+        + inner_share * (largest - (1.0 - score_share) * scores)
+    )
+    # A block recomputed whole brings everything back, whatever its neighbours keep.
+    kept_by_recomputed = np.where(selective & (blockwise > 0), input_bytes, block_kept)
+    return Activations(
+        model_inputs=model_inputs,
+        model_attention=model_attention,
+        model_scores=model_scores,
+        model_ffn=model_ffn,
+        kept=model_inputs + model_attention + model_scores + model_ffn,
+        block_kept=block_kept,
+        recomputed=np.maximum(largest - kept_by_recomputed, 0.0),
+        gradients=gradient_bytes(grid, tokens, targets, scores, expert_ffn),
+    )
+
+
+def operator_ffn(grid: PlanGrid) -> Array:
+    """First matmul's output of the MLP (the gate's), on the experts a token visits where it is routed."""
+    routed = grid.experts_per_token * (grid.expert_ffn_size + grid.hidden_size) + grid.shared_expert_ffn_size
+    width = np.where(grid.moe_blocks > 0, routed, grid.ffn_size)
+    return width * (grid.element_bytes / grid.tensor_parallel)
+
+
+def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array, expert_ffn: Array) -> Array:
+    """Gradients alive at once in one block's backward pass: the residual stream's, the branch's, and the
+    inner ones of the MLP (or of the scores, where these are kept and larger)."""
+    element = grid.element_bytes
+    inner = (
+        np.maximum(tokens, targets) * grid.ffn_size * ((1.0 + grid.gated) * element / grid.tensor_parallel)
+    )
+    inner = np.where(grid.moe_blocks > 0, 0.5 * expert_ffn, inner)
+    stream = np.maximum(tokens, targets) * grid.hidden_size * (2.0 * element)
+    return stream + np.maximum(inner, 0.5 * scores)
+
+
+def in_flight(grid: PlanGrid, stage: Stages) -> Array:
+    """Micro-batches whose activations a stage holds at once, in units of whole stages, shape (3, plans).
+
+    1F1B: min(stages - stage, micro-batches). Interleaved with v chunks: the warm-up holds
+    2 (p - stage - 1) + (v - 1) p + 1 chunks of 1/v of the stage; on the first that is p (1 + (p - 1)/(p v)).
+    Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, appendix B.
+    """
+    pipeline, chunks = grid.pipeline_parallel, grid.interleaved_stages
+    plain = np.minimum(pipeline - stage.number, grid.gradient_accumulation)
+    warm_up = 2.0 * (pipeline - stage.number - 1.0) + (chunks - 1.0) * pipeline + 1.0
+    interleaved = np.minimum(warm_up / chunks, grid.gradient_accumulation)
+    return np.where(chunks > 1, interleaved, plain)

@@ -1,0 +1,107 @@
+"""Passing memory: logits and their loss, FSDP's gathered weights, communication, context, allocator reserve.
+
+What is here is alive at some moment of a step only, or is held by the driver and the caching allocator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid import Array, PlanGrid
+from planner.engine.memory_constants import MemoryConstants
+from planner.engine.memory_states import ParametersHere, Stages
+from planner.engine.memory_traits import Traits
+
+#: Vocabulary-parallel cross-entropy in place: the 16-bit logits and one fp32 copy that the softmax and its
+#: gradient reuse (Megatron-LM, core/tensor_parallel/cross_entropy.py).
+IN_PLACE_EXTRA_BYTES = 4.0
+#: Compiled cross-entropy fuses the fp32 copy into the softmax: 16-bit logits, fp32 log-probabilities, gradient.
+COMPILED_EXTRA_BYTES = 6.0
+#: Chunked: 16-bit logits and their gradient; fp32 for one chunk at a time.
+CHUNKED_EXTRA_BYTES = 2.0
+#: DeepSpeed's defaults, in elements: stage3_max_live_parameters; reduce and all-gather buckets.
+LIVE_PARAMETERS = 1e9
+BUCKET_ELEMENTS = 5e8
+
+
+def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
+    """Output logits of one micro-batch, their fp32 copy, softmax and gradient, on a rank of the last stage.
+
+    tokens x vocabulary x bytes per logit; the vocabulary is split over tensor-parallel ranks where the loss is
+    vocabulary-parallel; masked-language models compute the masked positions only. Shape (plans,).
+    """
+    tokens = np.where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length) * (
+        grid.micro_batch_size / grid.context_parallel
+    )
+    split = np.where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
+    element = grid.element_bytes
+    whole = np.where(
+        traits.in_place_loss > 0,
+        element + IN_PLACE_EXTRA_BYTES,
+        np.where(grid.compiled > 0, element + COMPILED_EXTRA_BYTES, constants.whole_logit_bytes),
+    )
+    per_logit = np.where(
+        grid.loss_whole > 0,
+        whole,
+        np.where(grid.loss_chunked > 0, element + CHUNKED_EXTRA_BYTES, constants.fused_logit_bytes),
+    )
+    classified = grid.encoder * grid.finetuning
+    return tokens * grid.head_share * (1.0 - classified) * (grid.vocab_size / split) * per_logit
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Sharded weights made whole for a while, shape (3, plans): root unit, blocks, a block's gradients."""
+
+    root: Array
+    blocks: Array
+    gradients: Array
+    dequantized: Array
+
+
+def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: Stages) -> Gathered:
+    """Under ZeRO-3 one block computes while the next is gathered, and a block's whole gradient waits to be
+    reduced; DeepSpeed instead keeps up to a number of live parameters and fixed buckets (from ZeRO-2 on).
+
+    Source: PyTorch FSDP (Zhao et al. 2023, section 3.3: rate limiter of two all-gathers); DeepSpeed
+    configuration reference, "ZeRO optimizations".
+    """
+    whole = (grid.sharding >= 3) & (grid.sharding_group * grid.context_parallel > 1)
+    tensor = grid.tensor_parallel
+    split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    routed = np.where(
+        grid.moe_blocks > 0, grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split, 0.0
+    )
+    block = np.maximum(
+        np.maximum(grid.dense_block_parameters * (grid.dense_blocks > 0), grid.decoder_block_parameters)
+        / tensor,
+        routed,
+    )
+    element = grid.element_bytes
+    gathered = np.where(grid.quantized > 0, grid.frozen_bytes, element)
+    buckets = traits["buckets"]
+    live = np.minimum(LIVE_PARAMETERS, here.dense + here.experts)
+    bucket = np.minimum(BUCKET_ELEMENTS, here.trained_dense + here.trained_experts)
+    head = np.where(here.head > 0, here.head, grid.tied * here.embedding)
+    root = traits["root_embedding"] * here.embedding + np.where(here.head > 0, head, 0.0)
+    matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
+    return Gathered(
+        root=whole * (1.0 - buckets) * root * element,
+        blocks=whole * np.where(buckets > 0, live * element, 2.0 * block * gathered),
+        gradients=whole * (1.0 - buckets) * (1.0 - grid.frozen) * (block * element)
+        + buckets * (grid.sharding >= 2) * (bucket * element),
+        dequantized=grid.quantized * matrix * element,
+    )
+
+
+def communicator_count(grid: PlanGrid) -> Array:
+    """Communicators with buffers of their own: one for each kind of parallelism above degree one."""
+    return (
+        1.0 * (grid.data_parallel > 1)
+        + (grid.tensor_parallel > 1)
+        + (grid.pipeline_parallel > 1)
+        + (grid.context_parallel > 1)
+        + (grid.expert_parallel > 1)
+    )

@@ -1,0 +1,96 @@
+"""The few fitted numbers of the memory model, and how the named stacks differ where their code says so.
+
+A trait is read off a framework's own code or documentation and is not fitted; a constant is fitted to
+measured runs (``scripts/calibrate_memory.py``) and comes in as data. This room knows no plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Order of the accelerator architectures and frameworks, as ``planner.engine.grid`` numbers them.
+ARCHITECTURE_COUNT = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryConstants:
+    """Fitted constants. Bytes unless a share (of the bytes it multiplies) is meant.
+
+    context_bytes: CUDA context, kernels and libraries of one process, by architecture, shape (architectures,).
+    communicator_bytes: NCCL buffers of one communicator; a rank has one for each degree above 1.
+    reserve_share: of the peak's activations, logits and buffers, held by the caching allocator over what is
+    handed out (fragmentation).  state_reserve_share: likewise of weights, gradients and states.
+    idle_reserve_share: of what the moments other than the peak needed on top, still held in the cache.
+    whole_logit_bytes, fused_logit_bytes: per logit at the peak of an unfused and of a fused cross-entropy.
+    working_share: of the recompute working set and its gradients that is alive at once.
+    adapter_working_share: the same where adapters are trained (fp32 copies of their inputs).
+    interval: {"allocated" | "reserved" | "nvidia-smi": (low, high)} factors of an 80 % interval.
+    """
+
+    context_bytes: NDArray[np.float64] = field(default_factory=lambda: np.full(ARCHITECTURE_COUNT, 0.6e9))
+    communicator_bytes: float = 0.4e9
+    reserve_share: float = 0.08
+    state_reserve_share: float = 0.01
+    idle_reserve_share: float = 0.3
+    whole_logit_bytes: float = 12.0
+    fused_logit_bytes: float = 0.1
+    working_share: float = 1.0
+    adapter_working_share: float = 1.0
+    interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> MemoryConstants:
+        """From ``{"constants": {...}, "interval": {...}}`` as the calibration file holds it.
+
+        Raises KeyError where a name is not one of the constants.
+        """
+        values: dict[str, Any] = dict(data["constants"])
+        unknown = set(values) - {item for item in cls.__dataclass_fields__ if item != "interval"}
+        if unknown:
+            raise KeyError(f"unknown memory constants: {sorted(unknown)}")
+        values["context_bytes"] = np.asarray(values["context_bytes"], dtype=float)
+        interval = {kind: (float(low), float(high)) for kind, (low, high) in data.get("interval", {}).items()}
+        return cls(**values, interval=interval)
+
+
+#: How the stacks differ, columns in the order of ``grid.FRAMEWORKS``
+#: (generic, megatron, fsdp, deepspeed, torchtitan, neuron).
+TRAITS = {
+    # Plain PyTorch modules: each elementwise step keeps its own tensors for backward, and grouped keys and
+    # values are repeated to all heads before attention. Megatron and Neuron bring fused kernels, and
+    # DeepSpeed is pretrained with Megatron's (Megatron-LM transformer engine; Megatron-DeepSpeed).
+    "eager": (1.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+    # DeepSpeed fine-tunes models of plain PyTorch.
+    "eager_finetuning": (1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
+    # Gradients live in a contiguous buffer from the first step to the last (Megatron's param_and_grad_buffer,
+    # DeepSpeed's contiguous_gradients); plain PyTorch frees them with zero_grad(set_to_none=True).
+    "gradient_buffer": (0.0, 1.0, 0.0, 1.0, 0.0, 1.0),
+    # FSDP's flat shards keep theirs between steps.
+    "gradients_between_steps": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+    # The loss works on a shard of the vocabulary under tensor parallelism; FSDP2 with DTensor does so only in
+    # torchtitan (loss parallel), elsewhere the logits are gathered whole.
+    "vocabulary_parallel": (1.0, 1.0, 0.0, 1.0, 1.0, 1.0),
+    # Megatron's vocabulary-parallel cross-entropy works in place: bf16 logits and one fp32 copy.
+    "in_place_loss": (0.0, 1.0, 0.0, 1.0, 0.0, 1.0),
+    # What "selective" means: the attention core (Megatron); every second matmul kept, the rest recomputed
+    # (torchtitan's per-operator checkpointing); whole blocks for half of the layers (IBM's FSDP trainer).
+    "selective_operators": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "selective_blocks": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    # The unsharded root unit of FSDP1 holds token table and head from forward to the end of backward;
+    # torchtitan keeps only the head unsharded.
+    "root_embedding": (1.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    # DeepSpeed gathers up to stage3_max_live_parameters = 1e9 and reduces in buckets of 5e8 (its defaults).
+    "buckets": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+    # FSDP under autocast with adapters carries the residual stream, so the saved block inputs, in fp32.
+    "wide_adapter_inputs": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    # Transformer Engine keeps matmul inputs in fp8 and an fp8 copy and its transpose of each weight; torchao's
+    # float8 (torchtitan) casts again instead.
+    "fp8_copies": (1.0, 1.0, 0.0, 1.0, 0.0, 0.0),
+}
+TRAIT_NAMES = tuple(TRAITS)
+TRAIT_TABLE: NDArray[np.float64] = np.array([TRAITS[name] for name in TRAIT_NAMES])

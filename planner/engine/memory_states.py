@@ -1,0 +1,157 @@
+"""Bytes that training keeps per parameter: weights, gradients, optimizer states, on each pipeline stage.
+
+Three stages stand for all: the first (token table, most micro-batches in flight), a middle one, and the last
+(output head, logits). Arrays have shape (3, plans); a pipeline of one stage is first and last at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid import Array, PlanGrid
+
+FIRST = np.array([[1.0], [0.0], [0.0]])
+MIDDLE = np.array([[0.0], [1.0], [0.0]])
+LAST = np.array([[0.0], [0.0], [1.0]])
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The three candidate stages of each plan, shape (3, plans).
+
+    first, last: 1.0 where the stage is so.  number: its index.  blocks_share: of the model's blocks.
+    """
+
+    first: Array
+    last: Array
+    number: Array
+    blocks_share: Array
+
+
+def stages(grid: PlanGrid) -> Stages:
+    """Blocks are dealt out evenly; what does not divide lies on the middle stages.
+
+    That is how Megatron and BLOOM's DeepSpeed balance the embedding and the head, counting each as a layer
+    (BigScience chronicles, 2022: 70 layers on 12 stages as 5, 6 x 10, 5).
+    """
+    pipeline, blocks = grid.pipeline_parallel, grid.layers + grid.decoder_layers
+    single, short = pipeline == 1, pipeline <= 2
+    middle = MIDDLE * ~short
+    number = LAST * (pipeline - 1) + middle
+    per_stage = blocks / pipeline
+    share = np.where(middle > 0, np.ceil(per_stage), np.floor(per_stage))
+    # Where only first and last stages exist, one of them takes the odd block.
+    share = np.where(short, np.ceil(per_stage), share)
+    return Stages(
+        first=np.where(single, 1.0, FIRST + MIDDLE * short),
+        last=np.where(single, 1.0, LAST),
+        number=number,
+        blocks_share=share / np.maximum(blocks, 1.0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersHere:
+    """Parameters on one rank of a stage before data-parallel sharding, shape (3, plans).
+
+    dense: all but routed experts.  experts: routed ones.  head: the output projection's, where not tied on
+    the same stage.  trained_dense, trained_experts: those with gradients and states.
+    """
+
+    dense: Array
+    experts: Array
+    embedding: Array
+    head: Array
+    trained_dense: Array
+    trained_experts: Array
+
+
+def parameters_here(grid: PlanGrid, stage: Stages) -> ParametersHere:
+    """Tensor parallelism splits every matrix; experts are split over expert parallelism first.
+
+    With expert parallelism an expert is whole on its rank (expert tensor parallel 1, Megatron-Core's
+    recommended layout), else it is split like any other matrix.
+    """
+    tensor = grid.tensor_parallel
+    dense_blocks = (
+        grid.dense_blocks * grid.dense_block_parameters
+        + grid.moe_blocks * grid.moe_block_parameters
+        + grid.decoder_blocks * grid.decoder_block_parameters
+    )
+    expert_split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    embedding = stage.first * (grid.embedding_parameters / tensor)
+    head = stage.last * ((grid.head_parameters + (1.0 - stage.first) * grid.tied_head_parameters) / tensor)
+    blocks = stage.blocks_share * (dense_blocks / tensor)
+    experts = stage.blocks_share * (grid.moe_blocks * grid.routed_expert_parameters / expert_split)
+    trained = 1.0 - grid.frozen
+    return ParametersHere(
+        dense=blocks + embedding + head,
+        experts=experts,
+        embedding=embedding,
+        head=head,
+        trained_dense=trained * (blocks + embedding + head)
+        + grid.frozen * (stage.blocks_share * (grid.lora_parameters / tensor)),
+        trained_experts=trained * experts,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StateBytes:
+    """What lies in memory per parameter on one rank, shape (3, plans)."""
+
+    frozen_weights: Array
+    weights: Array
+    cast_weights: Array
+    gradients: Array
+    gradient_copies: Array
+    master: Array
+    moments: Array
+    step_temporary: Array
+
+
+def state_bytes(grid: PlanGrid, here: ParametersHere) -> StateBytes:
+    """ZeRO shards optimizer states (1), then gradients (2), then weights (3) over the data-parallel group.
+
+    Source: Rajbhandari et al. 2020, section 5; context-parallel ranks hold the same weights and shard with
+    the data-parallel ones; experts are replicated, hence sharded, over fewer ranks.
+    """
+    group = grid.sharding_group * grid.context_parallel
+    expert_group = np.where(
+        grid.expert_parallel > 1,
+        np.maximum(group * grid.tensor_parallel / grid.expert_parallel, 1.0),
+        group,
+    )
+    level = grid.sharding
+    by_level = [np.where(level >= stage, group, 1.0) for stage in (1, 2, 3)]
+    experts_by_level = [np.where(level >= stage, expert_group, 1.0) for stage in (1, 2, 3)]
+
+    def sharded(stage: int) -> Array:
+        return here.trained_dense / by_level[stage - 1] + here.trained_experts / experts_by_level[stage - 1]
+
+    weights_kept, gradients_kept, states_kept = sharded(3), sharded(2), sharded(1)
+    trained = here.trained_dense + here.trained_experts
+    # Gradient sync switched off between accumulation steps leaves them whole on every rank.
+    unsynced = (grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)
+    whole_gradients = np.where(unsynced, trained, gradients_kept)
+    on_gpu = 1.0 - grid.offload
+    frozen_dense = grid.frozen * (here.dense - here.embedding - here.head) / by_level[2]
+    frozen_experts = grid.frozen * here.experts / experts_by_level[2]
+    frozen_tables = (
+        grid.frozen
+        * (here.embedding * np.maximum(grid.element_bytes, 2.0) + here.head * grid.frozen_head_bytes)
+        / by_level[2]
+    )
+    widened = (grid.weight_bytes > grid.element_bytes) & (level < 3)
+    return StateBytes(
+        frozen_weights=(frozen_dense + frozen_experts) * grid.frozen_bytes + frozen_tables,
+        weights=weights_kept * grid.weight_bytes,
+        cast_weights=trained * (grid.element_bytes * widened),
+        gradients=whole_gradients * grid.gradient_bytes,
+        gradient_copies=gradients_kept * grid.gradient_copy_bytes
+        + states_kept * (grid.gradient_partition_bytes * on_gpu),
+        master=states_kept * (grid.master_bytes * on_gpu),
+        moments=states_kept * (grid.state_bytes * on_gpu),
+        step_temporary=states_kept * (grid.temporary_bytes * on_gpu),
+    )
