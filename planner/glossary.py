@@ -1,0 +1,23 @@
+"""The glossary as a page: docs/glossary.md in HTML, each term with an anchor that other pages link to."""
+
+from __future__ import annotations
+
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+
+def glossary_html(text: str) -> SafeString:
+    """Trusted Markdown of the project's own as HTML. Raw HTML in it is shown, not obeyed."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = markdown.parse(text)
+    for heading, inline in zip(tokens, tokens[1:], strict=False):
+        if heading.type == "heading_open":
+            heading.attrSet("id", anchor(inline))
+    return mark_safe(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S308 (our own file, html off)
+
+
+def anchor(inline: Token) -> str:
+    """The anchor of a heading: its first term, so that "MFU (model FLOPs utilisation)" is #mfu."""
+    return slugify(inline.content.split("(")[0].split(",")[0])

@@ -1,0 +1,417 @@
+"""From a plan's result to what its page says: sentences, headline figures, the trace of each number.
+
+Reads the same ``PlanResult`` as the API and the exports, and holds no formula of its own. Templates take these
+records as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from planner import formats
+from planner.engine.request import Cluster, Layout, PlanRequest
+from planner.engine.result import NearestFit, PlanResult, Term
+from planner.formats import Quantity
+from planner.launch import launch_hint
+from planner.questions import NodePoint
+
+PRICE_AGE_DAYS = 90
+PURCHASES = {
+    "on_demand": "on demand",
+    "spot": "spot",
+    "reserved_1y": "reserved for 1 year",
+    "reserved_3y": "reserved for 3 years",
+    "savings_1y": "savings plan of 1 year",
+    "savings_3y": "savings plan of 3 years",
+    "capacity_block": "capacity block",
+}
+SHARDING = {
+    "none": "no sharding of states",
+    "zero1": "ZeRO-1 (optimizer states sharded)",
+    "zero2": "ZeRO-2 (optimizer states and gradients sharded)",
+    "zero3": "ZeRO-3 (weights, gradients and optimizer states sharded)",
+}
+RECOMPUTE = {
+    "none": "no activation recompute",
+    "selective": "selective activation recompute",
+    "full": "full activation recompute",
+}
+#: Headline figure -> names that its root term may have in the explanation.
+HEADLINES = {
+    "time": ("total_s", "total_time", "time"),
+    "cost": ("usd", "cost"),
+    "memory": ("memory_total", "memory", "total_memory", "total"),
+    "mfu": ("model_flops_utilization", "mfu"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer in one sentence. detail: what lacks where, or what it rests on."""
+
+    fits: bool
+    subject: str
+    sentence: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """One of the four figures. key: its trace's anchor.  term: glossary entry of its name, if it has one."""
+
+    key: str
+    label: str
+    value: Quantity | None
+    range: Quantity | None
+    note: str = ""
+    term: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceNode:
+    """A number with its formula, source and parts. sums: its children add up to it."""
+
+    name: str
+    value: Quantity
+    formula: str
+    source: str
+    children: tuple[TraceNode, ...]
+    sums: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The trees behind one headline."""
+
+    key: str
+    title: str
+    roots: tuple[TraceNode, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceNote:
+    text: str
+    source: str
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """The nearest change that fits, and the form fields that make it."""
+
+    text: str
+    changes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPage:
+    verdict: Verdict
+    headlines: tuple[Headline, ...]
+    remedy: Remedy | None
+    price: PriceNote | None
+    layout: str
+    layout_chosen: str
+    launch: str
+    facts: tuple[tuple[str, Quantity | str], ...]
+    warnings: tuple[str, ...]
+    traces: tuple[Trace, ...]
+
+
+def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> PlanPage:
+    """Everything the plan page says of one result, charts apart."""
+    return PlanPage(
+        verdict=verdict(request, result),
+        headlines=headlines(result),
+        remedy=None if result.nearest_fit is None else remedy(result.nearest_fit),
+        price=price_note(result, today=today),
+        layout=layout_in_words(result.layout, result.cluster),
+        layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
+        launch=launch_hint(request, result),
+        facts=facts(request, result),
+        warnings=tuple(
+            warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")
+        ),
+        traces=traces(result),
+    )
+
+
+def machines(cluster: Cluster) -> str:
+    """16 × p5.48xlarge, or 4 × (8 × H100 SXM) for machines of one's own."""
+    kind = cluster.instance_type or f"({cluster.accelerators_per_node} × {cluster.accelerator.name})"
+    if cluster.mig_profile is not None:
+        kind = f"{kind} in {cluster.mig_profile.profile} slices"
+    return f"{cluster.nodes or 1:,} × {kind}"
+
+
+def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
+    """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k ($590k to $740k)."""
+    memory = result.memory
+    spare = memory.usable_bytes - memory.per_accelerator_bytes.total
+    if result.fits:
+        fit = f"fits with {formats.gib(spare)} to spare"
+    else:
+        fit = f"does not fit, {formats.gib(-spare)} too much"
+    time = f"{formats.duration(result.time.total_s)} ({formats.duration_range(*result.time.total_interval_s, result.time.total_s).text})"
+    cost = ""
+    if result.cost is not None:
+        cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
+    return Verdict(
+        fits=result.fits,
+        subject=f"{request.model.name} on {machines(result.cluster)}",
+        sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
+        detail=result.reason or "",
+    )
+
+
+def unit_of(cluster: Cluster) -> str:
+    """What one rank runs on, in words."""
+    if cluster.mig_profile is not None:
+        return "GPU instance"
+    if cluster.accelerator.ranks_per_accelerator > 1:
+        return "NeuronCore"
+    return "GPU" if cluster.accelerator.vendor.lower() in ("nvidia", "amd") else "accelerator"
+
+
+def headlines(result: PlanResult) -> tuple[Headline, ...]:
+    """Time, cost, memory and MFU, each with its 80 % range."""
+    time, memory, cost = result.time, result.memory, result.cost
+    would = "" if result.fits else "if it fitted; "
+    return (
+        Headline(
+            key="time",
+            label="Time",
+            value=formats.duration(time.total_s),
+            range=formats.duration_range(*time.total_interval_s, time.total_s),
+            note=f"{would}{formats.count(time.steps)} steps of {formats.duration(time.step_s)}",
+        ),
+        Headline(
+            key="cost",
+            label="Cost",
+            value=None if cost is None else formats.dollars(cost.usd),
+            range=None if cost is None else formats.dollar_range(*cost.usd_interval),
+            note="No price is known for these machines here"
+            if cost is None
+            else f"{would}{formats.dollars(cost.usd_per_million_tokens)} a million tokens",
+        ),
+        Headline(
+            key="memory",
+            label=f"Memory per {unit_of(result.cluster)}",
+            value=formats.gib(memory.per_accelerator_bytes.total),
+            range=formats.gib_range(*memory.interval_bytes),
+            note=f"of {formats.gib(memory.usable_bytes)} usable, on stage {memory.worst_stage}",
+        ),
+        Headline(
+            key="mfu",
+            label="MFU",
+            term="mfu",
+            value=formats.percent(time.model_flops_utilization),
+            range=formats.percent_range(*time.model_flops_utilization_interval),
+            note=f"{formats.count(time.tokens_per_s_per_accelerator)} tokens/s per {unit_of(result.cluster)}"
+            if result.cluster.accelerator.ranks_per_accelerator == 1
+            else f"{formats.count(time.tokens_per_s_per_accelerator)} tokens/s per chip",
+        ),
+    )
+
+
+def remedy(nearest: NearestFit) -> Remedy:
+    """The change in words, and as form fields; replicas and accumulation are left to follow from the rest."""
+    layout = nearest.layout
+    changes = {
+        "tp": layout.tensor_parallel, "pp": layout.pipeline_parallel, "vp": layout.interleaved_stages,
+        "cp": layout.context_parallel, "ep": layout.expert_parallel, "mbs": layout.micro_batch_size,
+        "sharding": layout.sharding, "recompute": layout.activation_recompute, "nodes": nearest.nodes,
+        "dp": "", "ga": "", "group": "", "sp": "on" if layout.sequence_parallel else "",
+    }  # fmt: skip
+    written = {name: str(value) for name, value in changes.items()}
+    if nearest.instance_type is not None:
+        written["instance"] = nearest.instance_type
+    spare = nearest.usable_bytes - nearest.memory_total_bytes
+    return Remedy(text=f"{nearest.change}: fits with {formats.gib(spare)} to spare", changes=written)
+
+
+def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
+    """The price that the cost rests on, and whether it has grown old."""
+    cost, cluster = result.cost, result.cluster
+    if cost is None:
+        if cluster.instance_type is None:
+            return None
+        bought = PURCHASES.get(cluster.purchase or "", cluster.purchase or "")
+        return PriceNote(
+            text=f"No {bought} price of {cluster.instance_type} is known in {cluster.region}. "
+            "Choose another region or purchase, or add the price in the catalog.",
+            source="",
+            stale=True,
+        )
+    where = f" in {cluster.region}" if cluster.region else ""
+    bought = PURCHASES.get(cost.purchase or "", "as given")
+    hourly = formats.dollars_per_hour(cost.price_usd_per_node_hour)
+    if cost.price_as_of is None:
+        return PriceNote(
+            text=f"{hourly} a node, {bought}{where}.", source=cost.price_source or "", stale=False
+        )
+    age = today - cost.price_as_of
+    stale = age > timedelta(days=PRICE_AGE_DAYS)
+    old = f", {age.days:,} days ago: check it before you rely on it" if stale else ""
+    return PriceNote(
+        text=f"{hourly} a node, {bought}{where}: list price of {formats.day(cost.price_as_of)}{old}.",
+        source=cost.price_source or "",
+        stale=stale,
+    )
+
+
+def layout_in_words(layout: Layout, cluster: Cluster) -> str:
+    """8-way tensor parallel inside each node with sequence parallel, 16 replicas, ZeRO-1, ..."""
+    per_node = cluster.accelerators_per_node * cluster.accelerator.ranks_per_accelerator
+    parts = []
+    if layout.tensor_parallel > 1:
+        inside = "inside each node" if layout.tensor_parallel <= per_node else "across nodes"
+        sequence = " with sequence parallel" if layout.sequence_parallel else ""
+        parts.append(f"{layout.tensor_parallel}-way tensor parallel {inside}{sequence}")
+    if layout.pipeline_parallel > 1:
+        chunks = (
+            f", {layout.interleaved_stages} chunks interleaved on each"
+            if layout.interleaved_stages > 1
+            else ""
+        )
+        parts.append(f"{layout.pipeline_parallel} pipeline stages{chunks}")
+    if layout.context_parallel > 1:
+        parts.append(f"{layout.context_parallel}-way context parallel")
+    if layout.expert_parallel > 1:
+        parts.append(f"{layout.expert_parallel}-way expert parallel")
+    replicas = layout.data_parallel
+    parts.append("one replica" if replicas == 1 else f"{replicas:,} replicas (data parallel)")
+    parts.append(SHARDING[layout.sharding])
+    batch = f"micro-batches of {layout.micro_batch_size}"
+    if layout.gradient_accumulation > 1:
+        batch += f", {layout.gradient_accumulation:,} accumulated in each step"
+    parts.append(batch)
+    parts.append(RECOMPUTE[layout.activation_recompute])
+    sentence = "; ".join(parts)
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity | str], ...]:
+    """What the figures rest on, in pairs of name and value."""
+    parameters, time, memory, cluster = result.parameters, result.time, result.memory, result.cluster
+    rows: list[tuple[str, Quantity | str]] = [("Parameters", formats.count(parameters.total))]
+    if parameters.active != parameters.total:
+        rows.append(("Active for each token", formats.count(parameters.active)))
+    if parameters.trainable != parameters.total:
+        rows.append(("Trained", formats.count(parameters.trainable)))
+    batch_tokens = request.workload.global_batch_size * request.workload.sequence_length
+    rows += [
+        ("Run", formats.count(request.workload.tokens, "tokens")),
+        ("Batch", f"{request.workload.global_batch_size:,} × {request.workload.sequence_length:,} = {formats.count(batch_tokens)} tokens"),
+        ("Machines", f"{machines(cluster)}, {result.accelerators:,} × {cluster.accelerator.name}"),
+        ("Throughput", formats.count(time.tokens_per_s, "tokens/s")),
+        ("Step", formats.duration(time.step_s)),
+        ("Hardware FLOPs used", formats.percent(time.hardware_flops_utilization)),
+        ("Kept between steps", formats.gib(memory.resident_bytes)),
+        ("PyTorch would report, allocated", formats.gib(memory.allocated_bytes)),
+        ("PyTorch would report, reserved", formats.gib(memory.reserved_bytes)),
+    ]  # fmt: skip
+    return tuple(rows)
+
+
+def traces(result: PlanResult) -> tuple[Trace, ...]:
+    """The explanation as trees, the four headlines first; what belongs to none of them comes last."""
+    by_parent: dict[str | None, list[Term]] = {}
+    names = {term.name for term in result.explanation}
+    for term in result.explanation:
+        by_parent.setdefault(term.parent if term.parent in names else None, []).append(term)
+    roots = by_parent.get(None, [])
+    found: list[Trace] = []
+    used: set[str] = set()
+    titles = {"time": "Time", "cost": "Cost", "memory": "Memory", "mfu": "MFU"}
+    for key, aliases in HEADLINES.items():
+        mine = [term for term in roots if term.name in aliases]
+        used |= {term.name for term in mine}
+        if mine:
+            found.append(
+                Trace(key=key, title=titles[key], roots=tuple(_node(term, by_parent) for term in mine))
+            )
+    rest = tuple(_node(term, by_parent) for term in roots if term.name not in used)
+    if rest:
+        found.append(Trace(key="rest", title="Everything else", roots=rest))
+    return tuple(found)
+
+
+def _node(term: Term, by_parent: dict[str | None, list[Term]], depth: int = 0) -> TraceNode:
+    children = [child for child in by_parent.get(term.name, []) if child is not term] if depth < 12 else []
+    parts = [child for child in children if child.part]
+    return TraceNode(
+        name=spoken(term.name),
+        value=formats.in_unit(term.value, term.unit),
+        formula=term.formula,
+        source=term.source,
+        children=tuple(_node(child, by_parent, depth + 1) for child in children),
+        sums=len(parts) > 1,
+    )
+
+
+def spoken(name: str) -> str:
+    """A term's name for people: optimizer_state_bytes -> Optimizer state."""
+    words = name
+    for suffix in ("_bytes_per_s", "_flops_per_s", "_bytes", "_flops", "_s", "_usd"):
+        words = words.removesuffix(suffix)
+    text = words.replace("_", " ").replace(".", ": ").strip() or name
+    return text if text.isupper() else text[0].upper() + text[1:]
+
+
+def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
+    """What the page shows, one number a line: section, name, value, unit, low, high. Values are exact."""
+    time, memory, cost = result.time, result.memory, result.cost
+    rows: list[tuple[Any, ...]] = [
+        ("section", "name", "value", "unit", "low", "high"),
+        ("plan", "model", request.model.name, "", "", ""),
+        ("plan", "machines", machines(result.cluster), "", "", ""),
+        ("plan", "accelerators", result.accelerators, "", "", ""),
+        ("plan", "fits", "yes" if result.fits else "no", "", "", ""),
+        ("time", "total", time.total_s, "s", *time.total_interval_s),
+        ("time", "step", time.step_s, "s", *time.step_interval_s),
+        ("time", "steps", time.steps, "", "", ""),
+        ("time", "throughput", time.tokens_per_s, "tokens/s", "", ""),
+        ("time", "model FLOPs utilisation", time.model_flops_utilization, "", *time.model_flops_utilization_interval),
+    ]  # fmt: skip
+    if cost is not None:
+        rows.append(("cost", "total", cost.usd, "USD", *cost.usd_interval))
+        rows.append(("cost", "node-hour", cost.price_usd_per_node_hour, "USD", "", ""))
+    for name in (
+        "weights",
+        "gradients",
+        "optimizer_states",
+        "activations",
+        "logits",
+        "temporary",
+        "framework",
+    ):
+        rows.append(("memory", name, getattr(memory.per_accelerator_bytes, name), "byte", "", ""))
+    rows.append(("memory", "total", memory.per_accelerator_bytes.total, "byte", *memory.interval_bytes))
+    rows.append(("memory", "usable", memory.usable_bytes, "byte", "", ""))
+    for name in result.time.step_breakdown_s.__slots__:
+        value = getattr(result.time.step_breakdown_s, name)
+        if value is not None:
+            rows.append(("step", name, value, "s", "", ""))
+    for name in result.layout.__slots__:
+        rows.append(("layout", name, getattr(result.layout, name), "", "", ""))
+    return [tuple(str(cell) for cell in row) for row in rows]
+
+
+def node_csv_rows(points: Sequence[NodePoint]) -> list[tuple[str, ...]]:
+    """Time and cost against nodes, in the columns of ``csv_rows``."""
+    rows: list[tuple[Any, ...]] = []
+    for point in points:
+        result = point.answer
+        if not isinstance(result, PlanResult):
+            rows.append(("nodes", f"{point.nodes}: error", result.errors[0].message, "", "", ""))
+            continue
+        rows.append(("nodes", f"{point.nodes}: fits", "yes" if result.fits else "no", "", "", ""))
+        rows.append(
+            ("nodes", f"{point.nodes}: time", result.time.total_s, "s", *result.time.total_interval_s)
+        )
+        if result.cost is not None:
+            rows.append(("nodes", f"{point.nodes}: cost", result.cost.usd, "USD", *result.cost.usd_interval))
+    return [tuple(str(cell) for cell in row) for row in rows]

@@ -1,0 +1,134 @@
+"""The questions that a page asks beside the reader's own: the same run on other node counts and other machines.
+
+Makes ``PlanRequest``s from a ``PlanRequest`` and the catalog, and asks the engine all of them at once. Knows
+nothing of forms, templates or the database.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.records import InstanceRecord
+from planner.contract.cluster import priced_cluster
+from planner.contract.parse import check_precision
+from planner.contract.section import Problems
+from planner.engine.errors import PlanErrors
+from planner.engine.request import Cluster, LayoutRequest, PlanRequest
+from planner.engine.result import PlanResult
+
+Answer = PlanResult | PlanErrors
+Spread = Literal["accelerators", "nodes", "fewest"]
+NODE_COUNTS = (1, 2, 4, 8, 16, 32, 64)
+MAX_NODES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class NodePoint:
+    """What a run would be on some number of nodes."""
+
+    nodes: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRow:
+    """What a run would be on one instance type. nodes: asked for, None for the fewest that fit."""
+
+    record: InstanceRecord
+    cluster: Cluster
+    answer: Answer
+
+
+def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
+    """The reader's own question.  Raises PlanErrors where it makes no sense."""
+    from planner.catalog.calibration import current_calibration
+    from planner.engine.estimate import estimate
+
+    return estimate(request, current_calibration())
+
+
+def estimate_many(requests: Sequence[PlanRequest]) -> list[Answer]:
+    from planner.catalog.calibration import current_calibration
+    from planner.engine import estimate
+
+    return estimate.estimate_many(requests, current_calibration())
+
+
+def answer_node_counts(request: PlanRequest, plan: PlanResult) -> list[NodePoint]:
+    """The same run on 1 to 64 nodes and on the plan's own number; degrees that were asked for are kept."""
+    own = plan.cluster.nodes or 1
+    counts = sorted({*NODE_COUNTS, own})
+    others = [nodes for nodes in counts if nodes != own]
+    layout = free_layout(request.layout)
+    asked = [replace(request, cluster=replace(plan.cluster, nodes=nodes), layout=layout) for nodes in others]
+    answers = dict(zip(others, estimate_many(asked), strict=True))
+    return [NodePoint(nodes, plan if nodes == own else answers[nodes]) for nodes in counts]
+
+
+def answer_machines(
+    request: PlanRequest, plan: PlanResult, catalog: Catalog, *, spread: Spread
+) -> list[MachineRow]:
+    """The same run on every instance type of the catalog.
+
+    spread: on as many accelerators as the plan has, on as many nodes, or on the fewest nodes that fit.
+    Layouts are chosen anew, since what suits one machine need not suit another.
+    """
+    rows: list[tuple[InstanceRecord, Cluster]] = []
+    for record in catalog.instances():
+        nodes = _nodes(record, plan, spread)
+        rows.append((record, _priced(record, request, catalog, nodes=nodes)))
+    sound = [_precision_problem(request, cluster) for _, cluster in rows]
+    asked = [
+        replace(request, cluster=cluster, layout=LayoutRequest(), deadline_days=None, notes=())
+        for (_, cluster), problem in zip(rows, sound, strict=True)
+        if problem is None
+    ]
+    answers = iter(estimate_many(asked))
+    return [
+        MachineRow(record, cluster, problem if problem is not None else next(answers))
+        for (record, cluster), problem in zip(rows, sound, strict=True)
+    ]
+
+
+def free_layout(layout: LayoutRequest) -> LayoutRequest:
+    """The layout without what only one number of nodes allows: replicas and accumulation follow from the rest."""
+    return replace(layout, data_parallel=None, gradient_accumulation=None, sharding_group=None)
+
+
+def _nodes(record: InstanceRecord, plan: PlanResult, spread: Spread) -> int | None:
+    if spread == "fewest":
+        return None
+    if spread == "nodes":
+        return plan.cluster.nodes or 1
+    return min(MAX_NODES, max(1, math.ceil(plan.accelerators / record.spec.accelerators_per_node)))
+
+
+def _priced(record: InstanceRecord, request: PlanRequest, catalog: Catalog, *, nodes: int | None) -> Cluster:
+    """In the reader's region where the machine is offered there, else where its provider offers it first."""
+    offered = catalog.regions(record.slug)
+    asked = request.cluster.region
+    default = catalog.default_region(record.spec.provider)
+    region = asked if asked in offered else next(iter(offered), default)
+    return priced_cluster(
+        record.spec,
+        catalog,
+        region=region or default,
+        purchase=request.cluster.purchase or "on_demand",
+        nodes=nodes,
+        as_of=request.cluster.price_asked_as_of,
+    )
+
+
+def _precision_problem(request: PlanRequest, cluster: Cluster) -> PlanErrors | None:
+    problems = Problems()
+    check_precision(request.workload, cluster.accelerator, problems)
+    return PlanErrors(problems.errors) if problems.errors else None
+
+
+def fitting(rows: Sequence[MachineRow]) -> list[tuple[MachineRow, PlanResult]]:
+    """The rows whose plan fits, with its result."""
+    return [(row, row.answer) for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits]

@@ -1,0 +1,259 @@
+"""The planner's pages: doorways that read a form, ask the engine, and hand presenters' records to a template."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_safe
+
+from planner import charts, comparison, machine_picker, presenters, questions, selectors, validation_report
+from planner.contract.parse import parse_plan_request
+from planner.contract.render import render_error, render_result
+from planner.engine.errors import PlanError, PlanErrors
+from planner.engine.request import PlanRequest
+from planner.engine.result import PlanResult
+from planner.form_choices import PRESET_BUTTONS
+from planner.forms import ScenarioForm, valid_day
+from planner.glossary import glossary_html
+
+LAYOUT_FIELDS = ("tp", "pp", "vp", "cp", "ep", "dp", "mbs", "ga", "sp", "group", "sharding", "recompute")
+ADVANCED_FIELDS = (
+    "precision", "optimizer", "attention", "framework", "offload", "compile", "overlap", "master", "gradients",
+    "states", "kernel", "loss", "target", "deadline", "price_on", "mig",
+)  # fmt: skip
+MACHINE_TRIGGERS = ("instance", "region", "buy", "chip", "price_on")
+PRICE_TRIGGERS = ("region", "buy", "price_on")
+
+
+# A plan changes nothing on the server, so a posted form needs no token; it is posted, not only put in the
+# address, because a pasted configuration may be longer than an address can be.
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan(request: HttpRequest) -> HttpResponse:
+    """The planning page; posted by the form, its answer moves to the address that holds the scenario."""
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        return _plan_with_problems(request, form, wrong)
+    if request.method == "POST" and not swaps(request):
+        return HttpResponseRedirect(f"{reverse('planner:plan')}?{form.query()}", status=303)
+    context = plan_context(form) | answer_context(form, question, result)
+    response = _render_plan(request, form, context)
+    if swaps(request):
+        response["HX-Push-Url"] = f"{reverse('planner:plan')}?{form.query()}"
+    return response
+
+
+@require_safe
+def plan_csv(request: HttpRequest) -> HttpResponse:
+    """Every number of the plan page, exact, one a line."""
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        return _plain_problems(wrong)
+    points = questions.answer_node_counts(question, result)
+    rows = presenters.csv_rows(question, result) + presenters.node_csv_rows(points)
+    return csv_response("plan.csv", rows)
+
+
+@require_safe
+def plan_json(request: HttpRequest) -> HttpResponse:
+    """The contract's response for the scenario in the address."""
+    try:
+        _, result = answer(read_form(request))
+    except PlanErrors as wrong:
+        return JsonResponse(render_error(wrong), status=422)
+    return JsonResponse(render_result(result), json_dumps_params={"indent": 2})
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """The same run on every instance type of the catalog."""
+    form = read_form(request)
+    context = plan_context(form) | {"problems": [], "table": None}
+    try:
+        table = comparison_of(request, form)
+    except PlanErrors as wrong:
+        form.add_plan_errors(wrong.errors)
+        return render(request, "planner/compare.html", context | {"problems": problems(wrong)}, status=422)
+    context |= {"table": table, "chart": table.chart, "query": form.query()}
+    template = "planner/compare_table.html" if swaps(request) else "planner/compare.html"
+    return render(request, template, context)
+
+
+@require_safe
+def compare_csv(request: HttpRequest) -> HttpResponse:
+    """The comparison's table, exact."""
+    try:
+        table = comparison_of(request, read_form(request))
+    except PlanErrors as wrong:
+        return _plain_problems(wrong)
+    return csv_response("compare.csv", table.csv_rows)
+
+
+@require_safe
+def validation(request: HttpRequest) -> HttpResponse:
+    """Predicted against measured, or what is missing to say so."""
+    report = validation_report.read_report()
+    return render(request, "planner/validation.html", {"report": report})
+
+
+@require_safe
+def glossary(request: HttpRequest) -> HttpResponse:
+    """The field's terms, from docs/glossary.md."""
+    return render(request, "planner/glossary.html", {"entries": _glossary()})
+
+
+@lru_cache(maxsize=1)
+def _glossary() -> str:
+    return glossary_html((Path(settings.BASE_DIR) / "docs" / "glossary.md").read_text(encoding="utf-8"))
+
+
+# --- what the views share ---
+
+
+def read_form(request: HttpRequest) -> ScenarioForm:
+    """The scenario in the address, or in the posted form."""
+    return ScenarioForm.of_query(
+        request.POST if request.method == "POST" else request.GET, selectors.current_catalog()
+    )
+
+
+def today() -> date:
+    return timezone.localdate()
+
+
+def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
+    """The form's question and its answer.  Raises PlanErrors where it makes no sense."""
+    try:
+        question = parse_plan_request(form.request(), form.catalog, today=today())
+        return question, questions.answer_plan(question, form.catalog)
+    except PlanError as one:
+        raise PlanErrors([one]) from one
+
+
+def swaps(request: HttpRequest) -> bool:
+    """htmx asks for a part of the page."""
+    return request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
+
+
+def plan_context(form: ScenarioForm) -> dict[str, Any]:
+    """What the form shows, whatever the answer."""
+    values, catalog = form.values, form.catalog
+    priced = {"region": values["region"], "purchase": values["buy"], "as_of": valid_day(values["price_on"])}
+    changed = form.changed_fields()
+    form.fields["region"].widget.choices = machine_picker.region_choices(  # type: ignore[attr-defined]
+        catalog, values["instance"], purchase=values["buy"], chosen=values["region"]
+    )
+    form.fields["chip"].widget.choices = machine_picker.chip_choices(catalog)  # type: ignore[attr-defined]
+    return {
+        "form": form,
+        "models": machine_picker.model_options(catalog),
+        "presets": PRESET_BUTTONS,
+        "machine": machine_picker.chosen_machine(catalog, values["instance"], **priced),
+        "machine_groups": machine_picker.machine_groups(catalog, **priced),
+        "own": bool(values["chip"]),
+        "open": {
+            "own": bool(values["chip"]),
+            "layout": not changed.isdisjoint(LAYOUT_FIELDS),
+            "advanced": not changed.isdisjoint(ADVANCED_FIELDS),
+        },
+    }
+
+
+def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> dict[str, Any]:
+    page = presenters.present_plan(question, result, today=today())
+    points = questions.answer_node_counts(question, result)
+    return {
+        "page": page,
+        "charts": [
+            charts.memory_chart(result),
+            charts.step_chart(result),
+            *charts.node_charts(points, result),
+        ],
+        "query": form.query(),
+        "remedy_query": "" if page.remedy is None else form.query(**page.remedy.changes),
+    }
+
+
+def problems(wrong: PlanErrors) -> list[dict[str, str]]:
+    """Each problem with the label and anchor of the form field that it is about."""
+    found = []
+    for error in wrong.errors:
+        name = ScenarioForm.field_of(error.field)
+        value = "" if error.value in (None, "") else str(error.value)[:80]
+        found.append(
+            {
+                "anchor": f"id_{name}" if name != "instance" else "instance-filter",
+                "label": str(ScenarioForm.base_fields[name].label or name),
+                "value": value,
+                "message": error.message,
+                "remedy": error.remedy,
+            }
+        )
+    return found
+
+
+def comparison_of(request: HttpRequest, form: ScenarioForm) -> comparison.Comparison:
+    question, result = answer(form)
+    spread = comparison.spread_named(request.GET.get("spread", ""))
+    rows = questions.answer_machines(question, result, form.catalog, spread=spread)
+    return comparison.compare_machines(
+        question, result, rows, sort=request.GET.get("sort", ""), spread=spread, today=today()
+    )
+
+
+def csv_response(name: str, rows: list[tuple[str, ...]]) -> HttpResponse:
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    csv.writer(response).writerows(rows)
+    return response
+
+
+def _plan_with_problems(request: HttpRequest, form: ScenarioForm, wrong: PlanErrors) -> HttpResponse:
+    form.add_plan_errors(wrong.errors)
+    context = plan_context(form) | {"problems": problems(wrong), "page": None, "query": ""}
+    response = _render_plan(request, form, context, status=422)
+    if swaps(request) and "preset" not in request.POST:
+        # The last answer stays beneath what is wrong with the new question.
+        response["HX-Retarget"] = "#problems"
+        response["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _render_plan(
+    request: HttpRequest, form: ScenarioForm, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    if not swaps(request):
+        return render(request, "planner/plan.html", context, status=status)
+    if "preset" in request.POST or "preset" in request.GET:
+        response = render(request, "planner/planner.html", context, status=status)
+        response["HX-Retarget"] = "#planner"
+        response["HX-Reswap"] = "outerHTML"
+        return response
+    trigger = request.headers.get("HX-Trigger-Name", "")
+    context |= {
+        "swap": True,
+        "refresh": {"machines": trigger in MACHINE_TRIGGERS, "prices": trigger in PRICE_TRIGGERS},
+    }
+    template = "planner/results.html" if status == 200 else "planner/problems_swap.html"
+    return render(request, template, context, status=status)
+
+
+def _plain_problems(wrong: PlanErrors) -> HttpResponse:
+    return HttpResponse(
+        json.dumps(render_error(wrong), indent=2), content_type="application/json", status=422
+    )

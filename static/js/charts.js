@@ -1,0 +1,78 @@
+// Draws every <figure data-chart="id"> from the JSON element with that id, in the page's own colours.
+// The JSON is {data, layout, narrow?} in Plotly's words; a colour written "token:name" is the CSS variable --name.
+"use strict";
+(() => {
+  const NARROW = 560;
+  const CONFIG = {
+    displayModeBar: false, displaylogo: false, responsive: false, showSendToCloud: false, plotlyServerURL: "",
+    scrollZoom: false, doubleClick: "reset",
+  };
+  const probe = document.createElement("span");
+  probe.hidden = true;
+
+  const token = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const resolve = (value) => {
+    if (typeof value === "string") return value.startsWith("token:") ? token(value.slice(6)) : value;
+    if (Array.isArray(value)) return value.map(resolve);
+    if (value && typeof value === "object")
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, resolve(inner)]));
+    return value;
+  };
+  const merge = (base, over) => {
+    const merged = { ...base };
+    for (const [key, value] of Object.entries(over || {}))
+      merged[key] = value && typeof value === "object" && !Array.isArray(value) && merged[key] && typeof merged[key] === "object"
+        ? merge(merged[key], value) : value;
+    return merged;
+  };
+  const template = () => {
+    const axis = {
+      automargin: true, gridcolor: token("grid"), linecolor: token("line-strong"), zerolinecolor: token("line-strong"),
+      tickcolor: token("line-strong"), title: { standoff: 8, font: { color: token("muted") } }, tickfont: { color: token("muted") },
+      fixedrange: true,
+    };
+    return { layout: {
+      font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: token("text") },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 8, r: 8, t: 8, b: 8 },
+      colorway: ["blue", "orange", "green", "red", "pink", "sky", "yellow", "grey"].map((name) => token(`c-${name}`)),
+      hoverlabel: { bgcolor: token("surface"), bordercolor: token("line-strong"), font: { color: token("text") }, align: "left" },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: -0.25, yanchor: "top", itemclick: false, itemdoubleclick: false },
+      dragmode: false, xaxis: axis, yaxis: axis,
+    } };
+  };
+
+  const draw = (figure) => {
+    const source = document.getElementById(figure.dataset.chart);
+    const canvas = figure.querySelector("[data-chart-canvas]");
+    if (!source || !canvas || !canvas.clientWidth) return;
+    const spec = JSON.parse(source.textContent);
+    const layout = merge(spec.layout || {}, canvas.clientWidth < NARROW ? spec.narrow : {});
+    const drawn = resolve({ data: spec.data, layout });
+    drawn.layout.template = template();
+    drawn.layout.width = canvas.clientWidth;
+    if (!drawn.layout.height) drawn.layout.height = canvas.clientHeight || 280;
+    canvas.dataset.width = canvas.clientWidth;
+    window.Plotly.react(canvas, drawn.data, drawn.layout, CONFIG);
+  };
+  const drawAll = () => {
+    if (!window.Plotly) return;
+    if (!probe.isConnected) document.body.append(probe);
+    for (const figure of document.querySelectorAll("figure[data-chart]")) {
+      draw(figure);
+      watcher.observe(figure);
+    }
+  };
+  const watcher = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const canvas = target.querySelector("[data-chart-canvas]");
+      if (canvas && canvas.clientWidth && canvas.dataset.width !== String(canvas.clientWidth)) draw(target);
+    }
+  });
+
+  document.addEventListener("DOMContentLoaded", drawAll);
+  document.addEventListener("headroom:theme", drawAll);
+  document.addEventListener("htmx:afterSettle", drawAll);
+})();
