@@ -21,7 +21,7 @@ class BrokerError(Exception):
 
 
 @contextlib.contextmanager
-def embedded_broker(*, socket_path: Path, data_folder: Path, on_death: Callable[[], None]) -> Iterator[None]:
+def embedded_broker(*, socket_path: Path, on_death: Callable[[], None]) -> Iterator[None]:
     """Run the broker while the block runs.  `on_death` is called if it ends before its time.
 
     The caller holds the data folder alone: a broker found on the socket is what a killed supervisor left.
@@ -32,7 +32,7 @@ def embedded_broker(*, socket_path: Path, data_folder: Path, on_death: Callable[
     server = ValkeyServer(
         port=0,
         unix_socket_path=socket_path,
-        data_dir=make_private_folder(data_folder),
+        data_dir=make_private_folder(socket_path.parent / "broker"),
         persist=True,  # keep the folder with its log; the messages themselves are not worth keeping
         config={"save": "", "appendonly": "no"},
     )
@@ -42,9 +42,7 @@ def embedded_broker(*, socket_path: Path, data_folder: Path, on_death: Callable[
     try:
         server.start()
     except ValkeyServerError as failure:
-        raise BrokerError(
-            f"the embedded broker did not start: {failure}. Its log: {server.log_path}"
-        ) from failure
+        raise BrokerError(f"the embedded broker did not start: {failure}") from failure
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     stopping = threading.Event()

@@ -6,6 +6,7 @@ Standard library only, since settings are read through it before Django exists.
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -47,9 +48,12 @@ def secret_in_file(path: Path, *, random_bytes: int) -> str:
 
 
 def broker_socket(data: Path) -> Path:
-    """Where the embedded broker listens: in the data folder, or in a private one if that path is too long."""
+    """Where the embedded broker listens: in the data folder, or in a private one of its own.
+
+    The latter if the path is too long for a socket or has signs that the broker's settings file cannot quote.
+    """
     inside = data / "run" / "broker.sock"
-    if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH and re.fullmatch(r"[\w./+@-]+", str(inside), re.ASCII):
         return inside
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"headroom-{os.getuid()}-{digest}" / "broker.sock"

@@ -8,6 +8,7 @@ from typing import Any
 
 import django_stubs_ext
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from config.local import broker_socket, secret_in_file
 
@@ -27,7 +28,10 @@ WEB_THREADS = env.int("WEB_THREADS", default=8)
 # Local mode: nobody but this machine can reach the pages, so reading them asks for no login.
 LOCAL = set(ALLOWED_HOSTS) <= LOOPBACK and HOST in LOOPBACK | {"::1"}
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or secret_in_file(DATA / "secret-key", random_bytes=48)
+try:
+    SECRET_KEY = env.str("SECRET_KEY", default="") or secret_in_file(DATA / "secret-key", random_bytes=48)
+except OSError as failure:
+    raise ImproperlyConfigured(f"HEADROOM_DATA cannot be used: {failure}") from failure
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"

@@ -128,9 +128,7 @@ def _broker() -> contextlib.AbstractContextManager[None]:
         print("headroom: the embedded broker has ended; stopping the rest.", file=sys.stderr)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    return embedded_broker(
-        socket_path=settings.BROKER_SOCKET, data_folder=settings.DATA / "broker", on_death=give_up
-    )
+    return embedded_broker(socket_path=settings.BROKER_SOCKET, on_death=give_up)
 
 
 def _greet() -> None:

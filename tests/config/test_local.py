@@ -31,8 +31,9 @@ def test_socket_lies_in_the_data_folder_while_its_path_is_short() -> None:
     assert broker_socket(Path("/srv/headroom")) == Path("/srv/headroom/run/broker.sock")
 
 
-def test_a_deep_data_folder_gets_a_short_socket_of_its_own() -> None:
-    deep = [Path("/srv") / ("deep" * 30) / name for name in ("a", "b")]
-    sockets = [broker_socket(data) for data in deep]
+@pytest.mark.parametrize("parent", ["/srv/" + "deep" * 30, "/srv/it's odd", "/srv/ünder"])
+def test_an_awkward_data_folder_gets_a_short_socket_of_its_own(parent: str) -> None:
+    sockets = [broker_socket(Path(parent) / name) for name in ("a", "b")]
+    assert not any(str(socket).startswith("/srv") for socket in sockets)
     assert sockets[0] != sockets[1]
     assert all(len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH for socket in sockets)

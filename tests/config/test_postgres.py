@@ -20,7 +20,7 @@ START_DEADLINE_S = 60
 @pytest.fixture(scope="module")
 def database_url() -> Iterator[str]:
     """The url of an empty PostgreSQL database."""
-    # PostgreSQL refuses to run as root; another user needs a copy, as the virtualenv may lie in a closed home.
+    # PostgreSQL refuses to run as root; another user needs a copy, as the virtualenv may lie in a closed home
     as_whom: dict[str, Any] = (
         {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
     )

