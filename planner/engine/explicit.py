@@ -196,17 +196,15 @@ def _read_experts(reader: SpecReader, layers: int, ffn_size: int, gated: bool) -
             "Add experts_per_token.",
         )
     per_token = reader.size("experts_per_token", 1)
-    if per_token > experts:
-        reader.problem(
-            "experts_per_token",
-            f"A token cannot visit {per_token} of {experts} experts.",
-            "Lower experts_per_token or raise experts.",
-        )
+    reader.must_not_exceed(
+        "experts_per_token",
+        per_token,
+        "experts",
+        experts,
+        f"A token cannot visit {per_token} of {experts} experts.",
+    )
     dense_layers = reader.size("dense_layers", 0, smallest=0)
-    if dense_layers > layers:
-        reader.problem(
-            "dense_layers", f"There are only {layers} layers.", "Lower dense_layers or raise layers."
-        )
+    reader.must_not_exceed("dense_layers", dense_layers, "layers", layers, f"There are only {layers} layers.")
     return {
         "experts": experts,
         "experts_per_token": per_token,
@@ -228,8 +226,7 @@ def _read_image(reader: SpecReader, architecture: Architecture) -> dict[str, int
         reader.problem("vocab_size", "A vision_encoder has no vocabulary.", "Leave vocab_size out.")
     patch = reader.required_size("patch_size", largest=100_000)
     image = reader.required_size("image_size", largest=1_000_000)
-    if patch > image:
-        reader.problem("patch_size", "A patch is larger than the image.", "Lower patch_size.")
+    reader.must_not_exceed("patch_size", patch, "image_size", image, "A patch is larger than the image.")
     tokens = (image // patch) ** 2 + 1
     return {"max_positions": tokens, "patch_size": patch, "image_size": image}
 

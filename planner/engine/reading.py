@@ -116,13 +116,23 @@ class SpecReader:
         return list(value)
 
     def must_divide(self, key: str, value: int, by_key: str, by: int) -> None:
-        """Records a problem where ``value`` is not a multiple of ``by``."""
-        if by > 0 and value % by:
+        """Records a problem where ``value`` is not a multiple of ``by``, unless either is already faulty."""
+        if value % by and not self.is_faulty(key, by_key):
             self.problem(
                 key,
                 f"{key} {value} is not a multiple of {by_key} {by}.",
                 f"Change {key} or {by_key} so that one divides the other.",
             )
+
+    def must_not_exceed(self, key: str, value: int, most_key: str, most: int, message: str) -> None:
+        """Records a problem where ``value`` is above ``most``, unless either is already faulty."""
+        if value > most and not self.is_faulty(key, most_key):
+            self.problem(key, message, f"Lower {key} or raise {most_key}.")
+
+    def is_faulty(self, *keys: str) -> bool:
+        """Whether any of the keys has a problem already, so that its value is a stand-in."""
+        fields = {f"{self.field}.{key}" for key in keys}
+        return any(error.field in fields for error in self.errors)
 
     def unknown_keys(self, known: Iterable[str]) -> None:
         """Records a problem for every key that is not among the known ones."""

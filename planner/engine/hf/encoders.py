@@ -77,7 +77,7 @@ def read_t5(reader: SpecReader, family: str, name: str) -> ModelSpec:
     """
     layers = layer_count(reader, "num_layers", "num_hidden_layers")
     heads = reader.required_size("num_heads", "num_attention_heads")
-    first = family == "t5"
+    multilingual = family != "t5"
     extras = {"relative_buckets": reader.size("relative_attention_num_buckets", 32)}
     if family == "umt5":
         extras["relative_every_block"] = 1
@@ -90,12 +90,12 @@ def read_t5(reader: SpecReader, family: str, name: str) -> ModelSpec:
         hidden=reader.required_size("d_model", "hidden_size"),
         heads=heads,
         head_dim=reader.size("d_kv", 64),
-        ffn=reader.size("d_ff", 2048 if first else 1024),
-        gated=_gated(reader, "relu" if first else "gated-gelu"),
+        ffn=reader.size("d_ff", 1024 if multilingual else 2048),
+        gated=_gated(reader, "gated-gelu" if multilingual else "relu"),
         vocab=reader.required_size("vocab_size"),
         positions=0,
         position_embedding="relative",
-        tied=reader.flag("tie_word_embeddings", first),
+        tied=reader.flag("tie_word_embeddings", family != "mt5"),
         norm="rmsnorm",
         extras=extras,
     )
@@ -109,8 +109,7 @@ def read_vit(reader: SpecReader, family: str, name: str) -> ModelSpec:
     head_width(reader, hidden, heads, "hidden_size", "num_attention_heads")
     patch = reader.size("patch_size", 16, largest=100_000)
     image = reader.size("image_size", 224, largest=1_000_000)
-    if patch > image:
-        reader.problem("patch_size", "A patch is larger than the image.", "Lower patch_size.")
+    reader.must_not_exceed("patch_size", patch, "image_size", image, "A patch is larger than the image.")
     class_tokens = 2 if family == "deit" else 1
     return model_spec(
         name=name,

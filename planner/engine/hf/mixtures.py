@@ -159,12 +159,9 @@ def _experts(reader: SpecReader, key: str, default: int, default_per_token: int)
     experts = reader.size(key, default, largest=MOST_EXPERTS)
     per_token_key = reader.first_present(("num_experts_per_tok", "experts_per_token"))
     per_token = reader.size(per_token_key, min(default_per_token, experts))
-    if per_token > experts:
-        reader.problem(
-            per_token_key,
-            f"A token cannot visit {per_token} of {experts} experts.",
-            f"Lower {per_token_key} or raise {key}.",
-        )
+    reader.must_not_exceed(
+        per_token_key, per_token, key, experts, f"A token cannot visit {per_token} of {experts} experts."
+    )
     return {"experts": experts, "experts_per_token": per_token}
 
 
