@@ -56,8 +56,11 @@ def read_json(text: str | bytes) -> Any:
 
 
 def write_json(value: Any) -> str:
-    """One line of JSON. A NaN or infinity in it is our own mistake and raises ValueError."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(", ", ": "))
+    """One line of JSON in ASCII, which passes through any terminal, pipe and encoding.
+
+    A NaN or infinity in it is our own mistake and raises ValueError.
+    """
+    return json.dumps(value, allow_nan=False)
 
 
 def not_finite(value: Any, path: str = "") -> list[tuple[str, float]]:

@@ -29,11 +29,11 @@ from planner.contract.parse import (
     read_model_and_workload,
     unit_flops_per_s,
 )
-from planner.contract.render import render_cluster, render_layout
+from planner.contract.render import render_cluster, render_layout, render_result
 from planner.contract.section import Problems, Section, described, near, suggestion
 from planner.engine.request import Cluster, Workload
 from planner.engine.result import PlanResult
-from planner.engine.search_request import Objective, SearchRequest, Variable
+from planner.engine.search_request import Objective, SearchRequest, SearchResult, Variable
 
 FIELDS = (
     "id",
@@ -53,6 +53,7 @@ DEFAULT_NODES = (1, 2, 4, 8, 16, 32, 64)
 MAX_CLUSTERS = 20_000
 MAX_LISTED = 500
 MAX_LIMIT = 1000
+REJECTIONS = ("memory", "divisibility", "deadline", "budget")
 VARIABLES: tuple[Variable, ...] = get_args(Variable)
 CLUSTER_REMEDY = 'Give a list of clusters, or {"any": {"providers": ["aws"], "nodes": [1, 2, 4, 8]}}.'
 
@@ -99,6 +100,20 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         id=section.data.get("id"),
         notes=tuple(problems.notes[:MAX_LISTED]),
     )
+
+
+def render_search(result: SearchResult, *, request_id: Any = None, elapsed_s: float) -> dict[str, Any]:
+    """The contract's response of ``search``."""
+    return {
+        "id": request_id,
+        "evaluated": int(result.evaluated),
+        "fitting": int(result.fitting),
+        "elapsed_s": elapsed_s,
+        "best": None if result.best is None else render_result(result.best),
+        "pareto": [render_summary(plan) for plan in result.pareto],
+        "top": [render_summary(plan) for plan in result.top],
+        "rejected": {name: int(getattr(result.rejected, name)) for name in REJECTIONS},
+    }
 
 
 def render_summary(result: PlanResult) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The question that ``search`` answers: one run, many machines, and what counts as better.
+"""What ``search`` is asked and answers: one run, many machines, and what counts as better.
 
-Frozen and validated once by ``planner.contract.search``; inside the engine it is trusted.
+A question is frozen and validated once by ``planner.contract.search``; inside the engine it is trusted.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from planner.engine.request import Cluster, Workload
+from planner.engine.result import PlanResult
 from planner.engine.specs import ModelSpec
 
 Objective = Literal["cost", "time", "balanced"]
@@ -55,3 +56,19 @@ class Rejections:
     divisibility: int = 0
     deadline: int = 0
     budget: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """evaluated: layouts looked at; fitting: those within memory and limits.
+
+    best: the first of ``top``, None where nothing fits.  pareto: no other plan is both cheaper and faster, by
+    total time.  top: the best by the objective, at most ``limit``.  Each is what ``estimate`` says of it.
+    """
+
+    evaluated: int
+    fitting: int
+    best: PlanResult | None
+    pareto: tuple[PlanResult, ...]
+    top: tuple[PlanResult, ...]
+    rejected: Rejections

@@ -8,249 +8,871 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CatalogStamp',
+            name="CatalogStamp",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('value', models.UUIDField(default=uuid.uuid4)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("value", models.UUIDField(default=uuid.uuid4)),
             ],
         ),
         migrations.CreateModel(
-            name='Accelerator',
+            name="Accelerator",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Who says so: publication, page or file, with its version.', max_length=1000)),
-                ('as_of', models.DateField(help_text='The day the source was as recorded.', verbose_name='as of')),
-                ('note', models.TextField(blank=True, help_text='What to know when reading this row.')),
-                ('withdrawn', models.BooleanField(default=False, help_text='Kept for the record, left out of every plan.')),
-                ('shipped', models.JSONField(blank=True, editable=False, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True)),
-                ('changed_at', models.DateTimeField(auto_now=True, verbose_name='last changed')),
-                ('slug', models.CharField(max_length=60, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9._-]*$', 'Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.')])),
-                ('name', models.CharField(max_length=100)),
-                ('vendor', models.CharField(max_length=40)),
-                ('architecture', models.CharField(help_text='Generation, as ampere or hopper.', max_length=40)),
-                ('memory_mib', models.PositiveIntegerField(help_text='As the driver reports it, not the label.', verbose_name='memory (MiB)')),
-                ('label_gb', models.PositiveIntegerField(verbose_name='memory on the label (GB)')),
-                ('memory_bandwidth_gb_per_s', models.FloatField(verbose_name='memory bandwidth (GB/s)')),
-                ('fp32_tflops', models.FloatField(blank=True, null=True, verbose_name='fp32 (TFLOPS)')),
-                ('tf32_tflops', models.FloatField(blank=True, help_text='Dense, as all rates here.', null=True, verbose_name='tf32 (TFLOPS)')),
-                ('bf16_tflops', models.FloatField(blank=True, null=True, verbose_name='bf16 (TFLOPS)')),
-                ('fp16_tflops', models.FloatField(blank=True, null=True, verbose_name='fp16 (TFLOPS)')),
-                ('fp8_tflops', models.FloatField(blank=True, null=True, verbose_name='fp8 (TFLOPS)')),
-                ('int8_tops', models.FloatField(blank=True, null=True, verbose_name='int8 (TOPS)')),
-                ('fp4_tflops', models.FloatField(blank=True, null=True, verbose_name='fp4 (TFLOPS)')),
-                ('link', models.CharField(help_text='Kind of the link within a node, as nvlink4 or pcie4.', max_length=40)),
-                ('link_gb_per_s_per_direction', models.FloatField(help_text='Data sheets add both directions: halve their figure.', verbose_name='link, one direction (GB/s)')),
-                ('power_watts', models.FloatField(blank=True, null=True, verbose_name='power (W)')),
-                ('mig_capable', models.BooleanField(default=False, verbose_name='MIG')),
-                ('ranks_per_accelerator', models.PositiveSmallIntegerField(default=1, help_text='1 on GPUs; 2 NeuronCores on a Trainium1 chip.', verbose_name='ranks per chip')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Who says so: publication, page or file, with its version.", max_length=1000
+                    ),
+                ),
+                (
+                    "as_of",
+                    models.DateField(help_text="The day the source was as recorded.", verbose_name="as of"),
+                ),
+                ("note", models.TextField(blank=True, help_text="What to know when reading this row.")),
+                (
+                    "withdrawn",
+                    models.BooleanField(
+                        default=False, help_text="Kept for the record, left out of every plan."
+                    ),
+                ),
+                (
+                    "shipped",
+                    models.JSONField(
+                        blank=True,
+                        editable=False,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        null=True,
+                    ),
+                ),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="last changed")),
+                (
+                    "slug",
+                    models.CharField(
+                        max_length=60,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9._-]*$",
+                                "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("vendor", models.CharField(max_length=40)),
+                (
+                    "architecture",
+                    models.CharField(help_text="Generation, as ampere or hopper.", max_length=40),
+                ),
+                (
+                    "memory_mib",
+                    models.PositiveIntegerField(
+                        help_text="As the driver reports it, not the label.", verbose_name="memory (MiB)"
+                    ),
+                ),
+                ("label_gb", models.PositiveIntegerField(verbose_name="memory on the label (GB)")),
+                ("memory_bandwidth_gb_per_s", models.FloatField(verbose_name="memory bandwidth (GB/s)")),
+                ("fp32_tflops", models.FloatField(blank=True, null=True, verbose_name="fp32 (TFLOPS)")),
+                (
+                    "tf32_tflops",
+                    models.FloatField(
+                        blank=True,
+                        help_text="Dense, as all rates here.",
+                        null=True,
+                        verbose_name="tf32 (TFLOPS)",
+                    ),
+                ),
+                ("bf16_tflops", models.FloatField(blank=True, null=True, verbose_name="bf16 (TFLOPS)")),
+                ("fp16_tflops", models.FloatField(blank=True, null=True, verbose_name="fp16 (TFLOPS)")),
+                ("fp8_tflops", models.FloatField(blank=True, null=True, verbose_name="fp8 (TFLOPS)")),
+                ("int8_tops", models.FloatField(blank=True, null=True, verbose_name="int8 (TOPS)")),
+                ("fp4_tflops", models.FloatField(blank=True, null=True, verbose_name="fp4 (TFLOPS)")),
+                (
+                    "link",
+                    models.CharField(
+                        help_text="Kind of the link within a node, as nvlink4 or pcie4.", max_length=40
+                    ),
+                ),
+                (
+                    "link_gb_per_s_per_direction",
+                    models.FloatField(
+                        help_text="Data sheets add both directions: halve their figure.",
+                        verbose_name="link, one direction (GB/s)",
+                    ),
+                ),
+                ("power_watts", models.FloatField(blank=True, null=True, verbose_name="power (W)")),
+                ("mig_capable", models.BooleanField(default=False, verbose_name="MIG")),
+                (
+                    "ranks_per_accelerator",
+                    models.PositiveSmallIntegerField(
+                        default=1,
+                        help_text="1 on GPUs; 2 NeuronCores on a Trainium1 chip.",
+                        verbose_name="ranks per chip",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pk'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('memory_mib__gt', 0), ('memory_mib__isnull', True), _connector='OR'), name='accelerator_memory_mib_positive', violation_error_message='Memory mib must be greater than zero.'), models.CheckConstraint(condition=models.Q(('label_gb__gt', 0), ('label_gb__isnull', True), _connector='OR'), name='accelerator_label_gb_positive', violation_error_message='Label gb must be greater than zero.'), models.CheckConstraint(condition=models.Q(('memory_bandwidth_gb_per_s__gt', 0), ('memory_bandwidth_gb_per_s__isnull', True), _connector='OR'), name='accelerator_memory_bandwidth_gb_per_s_positive', violation_error_message='Memory bandwidth gb per s must be greater than zero.'), models.CheckConstraint(condition=models.Q(('fp32_tflops__gt', 0), ('fp32_tflops__isnull', True), _connector='OR'), name='accelerator_fp32_tflops_positive', violation_error_message='Fp32 tflops must be greater than zero.'), models.CheckConstraint(condition=models.Q(('tf32_tflops__gt', 0), ('tf32_tflops__isnull', True), _connector='OR'), name='accelerator_tf32_tflops_positive', violation_error_message='Tf32 tflops must be greater than zero.'), models.CheckConstraint(condition=models.Q(('bf16_tflops__gt', 0), ('bf16_tflops__isnull', True), _connector='OR'), name='accelerator_bf16_tflops_positive', violation_error_message='Bf16 tflops must be greater than zero.'), models.CheckConstraint(condition=models.Q(('fp16_tflops__gt', 0), ('fp16_tflops__isnull', True), _connector='OR'), name='accelerator_fp16_tflops_positive', violation_error_message='Fp16 tflops must be greater than zero.'), models.CheckConstraint(condition=models.Q(('fp8_tflops__gt', 0), ('fp8_tflops__isnull', True), _connector='OR'), name='accelerator_fp8_tflops_positive', violation_error_message='Fp8 tflops must be greater than zero.'), models.CheckConstraint(condition=models.Q(('int8_tops__gt', 0), ('int8_tops__isnull', True), _connector='OR'), name='accelerator_int8_tops_positive', violation_error_message='Int8 tops must be greater than zero.'), models.CheckConstraint(condition=models.Q(('fp4_tflops__gt', 0), ('fp4_tflops__isnull', True), _connector='OR'), name='accelerator_fp4_tflops_positive', violation_error_message='Fp4 tflops must be greater than zero.'), models.CheckConstraint(condition=models.Q(('link_gb_per_s_per_direction__gt', 0), ('link_gb_per_s_per_direction__isnull', True), _connector='OR'), name='accelerator_link_gb_per_s_per_direction_positive', violation_error_message='Link gb per s per direction must be greater than zero.'), models.CheckConstraint(condition=models.Q(('power_watts__gt', 0), ('power_watts__isnull', True), _connector='OR'), name='accelerator_power_watts_positive', violation_error_message='Power watts must be greater than zero.'), models.CheckConstraint(condition=models.Q(('ranks_per_accelerator__gt', 0), ('ranks_per_accelerator__isnull', True), _connector='OR'), name='accelerator_ranks_per_accelerator_positive', violation_error_message='Ranks per accelerator must be greater than zero.')],
+                "ordering": ["pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("memory_mib__gt", 0), ("memory_mib__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_memory_mib_positive",
+                        violation_error_message="Memory mib must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("label_gb__gt", 0), ("label_gb__isnull", True), _connector="OR"),
+                        name="accelerator_label_gb_positive",
+                        violation_error_message="Label gb must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("memory_bandwidth_gb_per_s__gt", 0),
+                            ("memory_bandwidth_gb_per_s__isnull", True),
+                            _connector="OR",
+                        ),
+                        name="accelerator_memory_bandwidth_gb_per_s_positive",
+                        violation_error_message="Memory bandwidth gb per s must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("fp32_tflops__gt", 0), ("fp32_tflops__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_fp32_tflops_positive",
+                        violation_error_message="Fp32 tflops must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("tf32_tflops__gt", 0), ("tf32_tflops__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_tf32_tflops_positive",
+                        violation_error_message="Tf32 tflops must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("bf16_tflops__gt", 0), ("bf16_tflops__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_bf16_tflops_positive",
+                        violation_error_message="Bf16 tflops must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("fp16_tflops__gt", 0), ("fp16_tflops__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_fp16_tflops_positive",
+                        violation_error_message="Fp16 tflops must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("fp8_tflops__gt", 0), ("fp8_tflops__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_fp8_tflops_positive",
+                        violation_error_message="Fp8 tflops must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("int8_tops__gt", 0), ("int8_tops__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_int8_tops_positive",
+                        violation_error_message="Int8 tops must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("fp4_tflops__gt", 0), ("fp4_tflops__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_fp4_tflops_positive",
+                        violation_error_message="Fp4 tflops must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("link_gb_per_s_per_direction__gt", 0),
+                            ("link_gb_per_s_per_direction__isnull", True),
+                            _connector="OR",
+                        ),
+                        name="accelerator_link_gb_per_s_per_direction_positive",
+                        violation_error_message="Link gb per s per direction must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("power_watts__gt", 0), ("power_watts__isnull", True), _connector="OR"
+                        ),
+                        name="accelerator_power_watts_positive",
+                        violation_error_message="Power watts must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("ranks_per_accelerator__gt", 0),
+                            ("ranks_per_accelerator__isnull", True),
+                            _connector="OR",
+                        ),
+                        name="accelerator_ranks_per_accelerator_positive",
+                        violation_error_message="Ranks per accelerator must be greater than zero.",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='InstanceType',
+            name="InstanceType",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Who says so: publication, page or file, with its version.', max_length=1000)),
-                ('as_of', models.DateField(help_text='The day the source was as recorded.', verbose_name='as of')),
-                ('note', models.TextField(blank=True, help_text='What to know when reading this row.')),
-                ('withdrawn', models.BooleanField(default=False, help_text='Kept for the record, left out of every plan.')),
-                ('shipped', models.JSONField(blank=True, editable=False, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True)),
-                ('changed_at', models.DateTimeField(auto_now=True, verbose_name='last changed')),
-                ('slug', models.CharField(max_length=60, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9._-]*$', 'Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.')])),
-                ('provider', models.CharField(choices=[('aws', 'Amazon Web Services'), ('gcp', 'Google Cloud')], max_length=20)),
-                ('family', models.CharField(max_length=40)),
-                ('accelerators_per_node', models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1)], verbose_name='accelerators per node')),
-                ('internode_gbit_per_s', models.FloatField(help_text='Of the whole node, one direction; the baseline, not a burst.', verbose_name='network (Gbit/s)')),
-                ('link_gb_per_s_per_direction', models.FloatField(blank=True, help_text="Only where this machine wires its chips otherwise than the accelerator's own row says.", null=True, verbose_name='link, one direction (GB/s)')),
-                ('vcpus', models.PositiveIntegerField(blank=True, null=True, verbose_name='vCPUs')),
-                ('host_memory_gib', models.FloatField(blank=True, null=True, verbose_name='host memory (GiB)')),
-                ('local_storage_gb', models.PositiveIntegerField(blank=True, null=True, verbose_name='local storage (GB)')),
-                ('ultracluster_max_accelerators', models.PositiveIntegerField(blank=True, null=True, verbose_name='largest cluster (chips)')),
-                ('accelerator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='instance_types', to='planner.accelerator', to_field='slug')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Who says so: publication, page or file, with its version.", max_length=1000
+                    ),
+                ),
+                (
+                    "as_of",
+                    models.DateField(help_text="The day the source was as recorded.", verbose_name="as of"),
+                ),
+                ("note", models.TextField(blank=True, help_text="What to know when reading this row.")),
+                (
+                    "withdrawn",
+                    models.BooleanField(
+                        default=False, help_text="Kept for the record, left out of every plan."
+                    ),
+                ),
+                (
+                    "shipped",
+                    models.JSONField(
+                        blank=True,
+                        editable=False,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        null=True,
+                    ),
+                ),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="last changed")),
+                (
+                    "slug",
+                    models.CharField(
+                        max_length=60,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9._-]*$",
+                                "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[("aws", "Amazon Web Services"), ("gcp", "Google Cloud")], max_length=20
+                    ),
+                ),
+                ("family", models.CharField(max_length=40)),
+                (
+                    "accelerators_per_node",
+                    models.PositiveSmallIntegerField(
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="accelerators per node",
+                    ),
+                ),
+                (
+                    "internode_gbit_per_s",
+                    models.FloatField(
+                        help_text="Of the whole node, one direction; the baseline, not a burst.",
+                        verbose_name="network (Gbit/s)",
+                    ),
+                ),
+                (
+                    "link_gb_per_s_per_direction",
+                    models.FloatField(
+                        blank=True,
+                        help_text="Only where this machine wires its chips otherwise than the accelerator's own row says.",
+                        null=True,
+                        verbose_name="link, one direction (GB/s)",
+                    ),
+                ),
+                ("vcpus", models.PositiveIntegerField(blank=True, null=True, verbose_name="vCPUs")),
+                (
+                    "host_memory_gib",
+                    models.FloatField(blank=True, null=True, verbose_name="host memory (GiB)"),
+                ),
+                (
+                    "local_storage_gb",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="local storage (GB)"),
+                ),
+                (
+                    "ultracluster_max_accelerators",
+                    models.PositiveIntegerField(
+                        blank=True, null=True, verbose_name="largest cluster (chips)"
+                    ),
+                ),
+                (
+                    "accelerator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="instance_types",
+                        to="planner.accelerator",
+                        to_field="slug",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pk'],
+                "ordering": ["pk"],
             },
         ),
         migrations.CreateModel(
-            name='Availability',
+            name="Availability",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Who says so: publication, page or file, with its version.', max_length=1000)),
-                ('as_of', models.DateField(help_text='The day the source was as recorded.', verbose_name='as of')),
-                ('note', models.TextField(blank=True, help_text='What to know when reading this row.')),
-                ('withdrawn', models.BooleanField(default=False, help_text='Kept for the record, left out of every plan.')),
-                ('shipped', models.JSONField(blank=True, editable=False, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True)),
-                ('changed_at', models.DateTimeField(auto_now=True, verbose_name='last changed')),
-                ('region', models.CharField(max_length=40, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9._-]*$', 'Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.')])),
-                ('zones', models.CharField(blank=True, help_text='Names with spaces between; empty where only the region is known.', max_length=500)),
-                ('instance_type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='offers', to='planner.instancetype', to_field='slug')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Who says so: publication, page or file, with its version.", max_length=1000
+                    ),
+                ),
+                (
+                    "as_of",
+                    models.DateField(help_text="The day the source was as recorded.", verbose_name="as of"),
+                ),
+                ("note", models.TextField(blank=True, help_text="What to know when reading this row.")),
+                (
+                    "withdrawn",
+                    models.BooleanField(
+                        default=False, help_text="Kept for the record, left out of every plan."
+                    ),
+                ),
+                (
+                    "shipped",
+                    models.JSONField(
+                        blank=True,
+                        editable=False,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        null=True,
+                    ),
+                ),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="last changed")),
+                (
+                    "region",
+                    models.CharField(
+                        max_length=40,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9._-]*$",
+                                "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "zones",
+                    models.CharField(
+                        blank=True,
+                        help_text="Names with spaces between; empty where only the region is known.",
+                        max_length=500,
+                    ),
+                ),
+                (
+                    "instance_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="offers",
+                        to="planner.instancetype",
+                        to_field="slug",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'availability',
-                'ordering': ['instance_type', 'region'],
+                "verbose_name_plural": "availability",
+                "ordering": ["instance_type", "region"],
             },
         ),
         migrations.CreateModel(
-            name='MigProfile',
+            name="MigProfile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Who says so: publication, page or file, with its version.', max_length=1000)),
-                ('as_of', models.DateField(help_text='The day the source was as recorded.', verbose_name='as of')),
-                ('note', models.TextField(blank=True, help_text='What to know when reading this row.')),
-                ('withdrawn', models.BooleanField(default=False, help_text='Kept for the record, left out of every plan.')),
-                ('shipped', models.JSONField(blank=True, editable=False, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True)),
-                ('changed_at', models.DateTimeField(auto_now=True, verbose_name='last changed')),
-                ('profile', models.CharField(max_length=40)),
-                ('profile_id', models.PositiveSmallIntegerField(verbose_name='profile id')),
-                ('compute_slices', models.PositiveSmallIntegerField()),
-                ('memory_slices', models.PositiveSmallIntegerField()),
-                ('memory_mib', models.PositiveIntegerField(verbose_name='memory (MiB)')),
-                ('max_instances', models.PositiveSmallIntegerField(verbose_name='most per GPU')),
-                ('placement_size', models.PositiveSmallIntegerField(verbose_name='placement size (slices)')),
-                ('placement_starts', models.CharField(help_text='Slices it may start at, as 0 2 4.', max_length=60, validators=[django.core.validators.RegexValidator('^\\d+( \\d+)*$', 'Write whole numbers with single spaces between, as 0 2 4.')])),
-                ('min_driver', models.CharField(blank=True, help_text='Branch, as R470.', max_length=20, verbose_name='from driver')),
-                ('copy_engines', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('decoders', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('accelerator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='mig_profiles', to='planner.accelerator', to_field='slug')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Who says so: publication, page or file, with its version.", max_length=1000
+                    ),
+                ),
+                (
+                    "as_of",
+                    models.DateField(help_text="The day the source was as recorded.", verbose_name="as of"),
+                ),
+                ("note", models.TextField(blank=True, help_text="What to know when reading this row.")),
+                (
+                    "withdrawn",
+                    models.BooleanField(
+                        default=False, help_text="Kept for the record, left out of every plan."
+                    ),
+                ),
+                (
+                    "shipped",
+                    models.JSONField(
+                        blank=True,
+                        editable=False,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        null=True,
+                    ),
+                ),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="last changed")),
+                ("profile", models.CharField(max_length=40)),
+                ("profile_id", models.PositiveSmallIntegerField(verbose_name="profile id")),
+                ("compute_slices", models.PositiveSmallIntegerField()),
+                ("memory_slices", models.PositiveSmallIntegerField()),
+                ("memory_mib", models.PositiveIntegerField(verbose_name="memory (MiB)")),
+                ("max_instances", models.PositiveSmallIntegerField(verbose_name="most per GPU")),
+                ("placement_size", models.PositiveSmallIntegerField(verbose_name="placement size (slices)")),
+                (
+                    "placement_starts",
+                    models.CharField(
+                        help_text="Slices it may start at, as 0 2 4.",
+                        max_length=60,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^\\d+( \\d+)*$", "Write whole numbers with single spaces between, as 0 2 4."
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "min_driver",
+                    models.CharField(
+                        blank=True, help_text="Branch, as R470.", max_length=20, verbose_name="from driver"
+                    ),
+                ),
+                ("copy_engines", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("decoders", models.PositiveSmallIntegerField(blank=True, null=True)),
+                (
+                    "accelerator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="mig_profiles",
+                        to="planner.accelerator",
+                        to_field="slug",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'MIG profile',
-                'ordering': ['pk'],
+                "verbose_name": "MIG profile",
+                "ordering": ["pk"],
             },
         ),
         migrations.CreateModel(
-            name='Price',
+            name="Price",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Who says so: publication, page or file, with its version.', max_length=1000)),
-                ('as_of', models.DateField(help_text='The day the source was as recorded.', verbose_name='as of')),
-                ('note', models.TextField(blank=True, help_text='What to know when reading this row.')),
-                ('withdrawn', models.BooleanField(default=False, help_text='Kept for the record, left out of every plan.')),
-                ('shipped', models.JSONField(blank=True, editable=False, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True)),
-                ('changed_at', models.DateTimeField(auto_now=True, verbose_name='last changed')),
-                ('region', models.CharField(max_length=40, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9._-]*$', 'Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.')])),
-                ('purchase', models.CharField(choices=[('on_demand', 'on demand'), ('spot', 'spot'), ('reserved_1y', 'reserved, 1 year'), ('reserved_3y', 'reserved, 3 years'), ('savings_1y', 'savings plan, 1 year'), ('savings_3y', 'savings plan, 3 years'), ('capacity_block', 'capacity block')], max_length=20)),
-                ('usd_per_hour', models.DecimalField(decimal_places=6, help_text='For one instance, Linux, without tax.', max_digits=12, verbose_name='USD per hour')),
-                ('valid_from', models.DateField(help_text='The first day on which the source shows it.', verbose_name='valid from')),
-                ('valid_to', models.DateField(blank=True, help_text='The first day it no longer holds; empty: still.', null=True, verbose_name='valid to')),
-                ('instance_type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prices', to='planner.instancetype', to_field='slug')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Who says so: publication, page or file, with its version.", max_length=1000
+                    ),
+                ),
+                (
+                    "as_of",
+                    models.DateField(help_text="The day the source was as recorded.", verbose_name="as of"),
+                ),
+                ("note", models.TextField(blank=True, help_text="What to know when reading this row.")),
+                (
+                    "withdrawn",
+                    models.BooleanField(
+                        default=False, help_text="Kept for the record, left out of every plan."
+                    ),
+                ),
+                (
+                    "shipped",
+                    models.JSONField(
+                        blank=True,
+                        editable=False,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        null=True,
+                    ),
+                ),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="last changed")),
+                (
+                    "region",
+                    models.CharField(
+                        max_length=40,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9._-]*$",
+                                "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "purchase",
+                    models.CharField(
+                        choices=[
+                            ("on_demand", "on demand"),
+                            ("spot", "spot"),
+                            ("reserved_1y", "reserved, 1 year"),
+                            ("reserved_3y", "reserved, 3 years"),
+                            ("savings_1y", "savings plan, 1 year"),
+                            ("savings_3y", "savings plan, 3 years"),
+                            ("capacity_block", "capacity block"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "usd_per_hour",
+                    models.DecimalField(
+                        decimal_places=6,
+                        help_text="For one instance, Linux, without tax.",
+                        max_digits=12,
+                        verbose_name="USD per hour",
+                    ),
+                ),
+                (
+                    "valid_from",
+                    models.DateField(
+                        help_text="The first day on which the source shows it.", verbose_name="valid from"
+                    ),
+                ),
+                (
+                    "valid_to",
+                    models.DateField(
+                        blank=True,
+                        help_text="The first day it no longer holds; empty: still.",
+                        null=True,
+                        verbose_name="valid to",
+                    ),
+                ),
+                (
+                    "instance_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="prices",
+                        to="planner.instancetype",
+                        to_field="slug",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['instance_type', 'region', 'purchase', '-valid_from'],
+                "ordering": ["instance_type", "region", "purchase", "-valid_from"],
             },
         ),
         migrations.CreateModel(
-            name='TransformerModel',
+            name="TransformerModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Who says so: publication, page or file, with its version.', max_length=1000)),
-                ('as_of', models.DateField(help_text='The day the source was as recorded.', verbose_name='as of')),
-                ('note', models.TextField(blank=True, help_text='What to know when reading this row.')),
-                ('withdrawn', models.BooleanField(default=False, help_text='Kept for the record, left out of every plan.')),
-                ('shipped', models.JSONField(blank=True, editable=False, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True)),
-                ('changed_at', models.DateTimeField(auto_now=True, verbose_name='last changed')),
-                ('slug', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9._-]*$', 'Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.')])),
-                ('name', models.CharField(max_length=100)),
-                ('family', models.CharField(max_length=40)),
-                ('publisher', models.CharField(max_length=80)),
-                ('form', models.CharField(choices=[('hf_config', 'Hugging Face config.json'), ('architecture', 'explicit architecture')], default='hf_config', max_length=20, verbose_name='described by')),
-                ('config', models.JSONField(help_text="The file's content, or the explicit form of the JSON contract.")),
-                ('parameters', models.PositiveBigIntegerField(blank=True, null=True, verbose_name='published parameters')),
-                ('parameters_source', models.CharField(blank=True, max_length=500, verbose_name='who counted')),
-                ('max_context', models.PositiveIntegerField(blank=True, null=True, verbose_name='longest context (tokens)')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Who says so: publication, page or file, with its version.", max_length=1000
+                    ),
+                ),
+                (
+                    "as_of",
+                    models.DateField(help_text="The day the source was as recorded.", verbose_name="as of"),
+                ),
+                ("note", models.TextField(blank=True, help_text="What to know when reading this row.")),
+                (
+                    "withdrawn",
+                    models.BooleanField(
+                        default=False, help_text="Kept for the record, left out of every plan."
+                    ),
+                ),
+                (
+                    "shipped",
+                    models.JSONField(
+                        blank=True,
+                        editable=False,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        null=True,
+                    ),
+                ),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="last changed")),
+                (
+                    "slug",
+                    models.CharField(
+                        max_length=100,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9._-]*$",
+                                "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("family", models.CharField(max_length=40)),
+                ("publisher", models.CharField(max_length=80)),
+                (
+                    "form",
+                    models.CharField(
+                        choices=[
+                            ("hf_config", "Hugging Face config.json"),
+                            ("architecture", "explicit architecture"),
+                        ],
+                        default="hf_config",
+                        max_length=20,
+                        verbose_name="described by",
+                    ),
+                ),
+                (
+                    "config",
+                    models.JSONField(
+                        help_text="The file's content, or the explicit form of the JSON contract."
+                    ),
+                ),
+                (
+                    "parameters",
+                    models.PositiveBigIntegerField(
+                        blank=True, null=True, verbose_name="published parameters"
+                    ),
+                ),
+                (
+                    "parameters_source",
+                    models.CharField(blank=True, max_length=500, verbose_name="who counted"),
+                ),
+                (
+                    "max_context",
+                    models.PositiveIntegerField(
+                        blank=True, null=True, verbose_name="longest context (tokens)"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'model',
-                'ordering': ['pk'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('parameters__gt', 0), ('parameters__isnull', True), _connector='OR'), name='transformermodel_parameters_positive', violation_error_message='Parameters must be greater than zero.'), models.CheckConstraint(condition=models.Q(('max_context__gt', 0), ('max_context__isnull', True), _connector='OR'), name='transformermodel_max_context_positive', violation_error_message='Max context must be greater than zero.'), models.CheckConstraint(condition=models.Q(('form__in', ['hf_config', 'architecture'])), name='model_form_known')],
+                "verbose_name": "model",
+                "ordering": ["pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("parameters__gt", 0), ("parameters__isnull", True), _connector="OR"
+                        ),
+                        name="transformermodel_parameters_positive",
+                        violation_error_message="Parameters must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("max_context__gt", 0), ("max_context__isnull", True), _connector="OR"
+                        ),
+                        name="transformermodel_max_context_positive",
+                        violation_error_message="Max context must be greater than zero.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("form__in", ["hf_config", "architecture"])),
+                        name="model_form_known",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='instancetype',
-            constraint=models.CheckConstraint(condition=models.Q(('accelerators_per_node__gt', 0), ('accelerators_per_node__isnull', True), _connector='OR'), name='instancetype_accelerators_per_node_positive', violation_error_message='Accelerators per node must be greater than zero.'),
+            model_name="instancetype",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("accelerators_per_node__gt", 0), ("accelerators_per_node__isnull", True), _connector="OR"
+                ),
+                name="instancetype_accelerators_per_node_positive",
+                violation_error_message="Accelerators per node must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instancetype',
-            constraint=models.CheckConstraint(condition=models.Q(('internode_gbit_per_s__gt', 0), ('internode_gbit_per_s__isnull', True), _connector='OR'), name='instancetype_internode_gbit_per_s_positive', violation_error_message='Internode gbit per s must be greater than zero.'),
+            model_name="instancetype",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("internode_gbit_per_s__gt", 0), ("internode_gbit_per_s__isnull", True), _connector="OR"
+                ),
+                name="instancetype_internode_gbit_per_s_positive",
+                violation_error_message="Internode gbit per s must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instancetype',
-            constraint=models.CheckConstraint(condition=models.Q(('link_gb_per_s_per_direction__gt', 0), ('link_gb_per_s_per_direction__isnull', True), _connector='OR'), name='instancetype_link_gb_per_s_per_direction_positive', violation_error_message='Link gb per s per direction must be greater than zero.'),
+            model_name="instancetype",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("link_gb_per_s_per_direction__gt", 0),
+                    ("link_gb_per_s_per_direction__isnull", True),
+                    _connector="OR",
+                ),
+                name="instancetype_link_gb_per_s_per_direction_positive",
+                violation_error_message="Link gb per s per direction must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instancetype',
-            constraint=models.CheckConstraint(condition=models.Q(('vcpus__gt', 0), ('vcpus__isnull', True), _connector='OR'), name='instancetype_vcpus_positive', violation_error_message='Vcpus must be greater than zero.'),
+            model_name="instancetype",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("vcpus__gt", 0), ("vcpus__isnull", True), _connector="OR"),
+                name="instancetype_vcpus_positive",
+                violation_error_message="Vcpus must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instancetype',
-            constraint=models.CheckConstraint(condition=models.Q(('host_memory_gib__gt', 0), ('host_memory_gib__isnull', True), _connector='OR'), name='instancetype_host_memory_gib_positive', violation_error_message='Host memory gib must be greater than zero.'),
+            model_name="instancetype",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("host_memory_gib__gt", 0), ("host_memory_gib__isnull", True), _connector="OR"
+                ),
+                name="instancetype_host_memory_gib_positive",
+                violation_error_message="Host memory gib must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instancetype',
-            constraint=models.CheckConstraint(condition=models.Q(('ultracluster_max_accelerators__gt', 0), ('ultracluster_max_accelerators__isnull', True), _connector='OR'), name='instancetype_ultracluster_max_accelerators_positive', violation_error_message='Ultracluster max accelerators must be greater than zero.'),
+            model_name="instancetype",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("ultracluster_max_accelerators__gt", 0),
+                    ("ultracluster_max_accelerators__isnull", True),
+                    _connector="OR",
+                ),
+                name="instancetype_ultracluster_max_accelerators_positive",
+                violation_error_message="Ultracluster max accelerators must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instancetype',
-            constraint=models.CheckConstraint(condition=models.Q(('provider__in', ['aws', 'gcp'])), name='instancetype_provider_known'),
+            model_name="instancetype",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("provider__in", ["aws", "gcp"])), name="instancetype_provider_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='availability',
-            constraint=models.UniqueConstraint(fields=('instance_type', 'region'), name='availability_once'),
+            model_name="availability",
+            constraint=models.UniqueConstraint(fields=("instance_type", "region"), name="availability_once"),
         ),
         migrations.AddConstraint(
-            model_name='migprofile',
-            constraint=models.CheckConstraint(condition=models.Q(('compute_slices__gt', 0), ('compute_slices__isnull', True), _connector='OR'), name='migprofile_compute_slices_positive', violation_error_message='Compute slices must be greater than zero.'),
+            model_name="migprofile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("compute_slices__gt", 0), ("compute_slices__isnull", True), _connector="OR"
+                ),
+                name="migprofile_compute_slices_positive",
+                violation_error_message="Compute slices must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='migprofile',
-            constraint=models.CheckConstraint(condition=models.Q(('memory_slices__gt', 0), ('memory_slices__isnull', True), _connector='OR'), name='migprofile_memory_slices_positive', violation_error_message='Memory slices must be greater than zero.'),
+            model_name="migprofile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("memory_slices__gt", 0), ("memory_slices__isnull", True), _connector="OR"
+                ),
+                name="migprofile_memory_slices_positive",
+                violation_error_message="Memory slices must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='migprofile',
-            constraint=models.CheckConstraint(condition=models.Q(('memory_mib__gt', 0), ('memory_mib__isnull', True), _connector='OR'), name='migprofile_memory_mib_positive', violation_error_message='Memory mib must be greater than zero.'),
+            model_name="migprofile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("memory_mib__gt", 0), ("memory_mib__isnull", True), _connector="OR"),
+                name="migprofile_memory_mib_positive",
+                violation_error_message="Memory mib must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='migprofile',
-            constraint=models.CheckConstraint(condition=models.Q(('max_instances__gt', 0), ('max_instances__isnull', True), _connector='OR'), name='migprofile_max_instances_positive', violation_error_message='Max instances must be greater than zero.'),
+            model_name="migprofile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("max_instances__gt", 0), ("max_instances__isnull", True), _connector="OR"
+                ),
+                name="migprofile_max_instances_positive",
+                violation_error_message="Max instances must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='migprofile',
-            constraint=models.CheckConstraint(condition=models.Q(('placement_size__gt', 0), ('placement_size__isnull', True), _connector='OR'), name='migprofile_placement_size_positive', violation_error_message='Placement size must be greater than zero.'),
+            model_name="migprofile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("placement_size__gt", 0), ("placement_size__isnull", True), _connector="OR"
+                ),
+                name="migprofile_placement_size_positive",
+                violation_error_message="Placement size must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='migprofile',
-            constraint=models.UniqueConstraint(fields=('accelerator', 'profile'), name='migprofile_once'),
+            model_name="migprofile",
+            constraint=models.UniqueConstraint(fields=("accelerator", "profile"), name="migprofile_once"),
         ),
         migrations.AddConstraint(
-            model_name='migprofile',
-            constraint=models.UniqueConstraint(fields=('accelerator', 'profile_id'), name='migprofile_id_once'),
+            model_name="migprofile",
+            constraint=models.UniqueConstraint(
+                fields=("accelerator", "profile_id"), name="migprofile_id_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('usd_per_hour__gt', 0), ('usd_per_hour__isnull', True), _connector='OR'), name='price_usd_per_hour_positive', violation_error_message='Usd per hour must be greater than zero.'),
+            model_name="price",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("usd_per_hour__gt", 0), ("usd_per_hour__isnull", True), _connector="OR"),
+                name="price_usd_per_hour_positive",
+                violation_error_message="Usd per hour must be greater than zero.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_to__isnull', True), ('valid_to__gt', models.F('valid_from')), _connector='OR'), name='price_ends_after_it_begins', violation_error_message='A price must end after the day it begins.'),
+            model_name="price",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("valid_to__isnull", True), ("valid_to__gt", models.F("valid_from")), _connector="OR"
+                ),
+                name="price_ends_after_it_begins",
+                violation_error_message="A price must end after the day it begins.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('purchase__in', ['on_demand', 'spot', 'reserved_1y', 'reserved_3y', 'savings_1y', 'savings_3y', 'capacity_block'])), name='price_purchase_known'),
+            model_name="price",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "purchase__in",
+                        [
+                            "on_demand",
+                            "spot",
+                            "reserved_1y",
+                            "reserved_3y",
+                            "savings_1y",
+                            "savings_3y",
+                            "capacity_block",
+                        ],
+                    )
+                ),
+                name="price_purchase_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.UniqueConstraint(condition=models.Q(('withdrawn', False)), fields=('instance_type', 'region', 'purchase', 'valid_from'), name='price_once_a_day', violation_error_message='There is such a price from this day on already; withdraw it first.'),
+            model_name="price",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("withdrawn", False)),
+                fields=("instance_type", "region", "purchase", "valid_from"),
+                name="price_once_a_day",
+                violation_error_message="There is such a price from this day on already; withdraw it first.",
+            ),
         ),
     ]

@@ -52,7 +52,7 @@ def test_nan_and_infinities_are_found_where_they_stand() -> None:
 
 
 def test_what_is_written_is_one_line_and_never_nan() -> None:
-    assert write_json({"a": "x\ny é"}) == '{"a": "x\\ny é"}'
+    assert write_json({"a": "x\ny é", "b": 1.5}) == '{"a": "x\\ny \\u00e9", "b": 1.5}'
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json({"a": math.nan})
 
