@@ -1,0 +1,39 @@
+"""Everything that writes the fleet's tables. Views, tasks and commands call these; nothing else does."""
+
+from inventory.services.delivery import (
+    DeliveryError,
+    add_host,
+    host_of_token,
+    join_by_worker,
+    receive,
+    revoke_tokens,
+)
+from inventory.services.probes import (
+    close_overdue_probes,
+    finish_probe,
+    probe_now,
+    request_due_probes,
+    start_probe,
+)
+from inventory.services.recording import Outcome, Taken, record_snapshot, record_snapshots
+from inventory.services.retention import report_idle_gpus, thin_history
+
+__all__ = [
+    "DeliveryError",
+    "Outcome",
+    "Taken",
+    "add_host",
+    "close_overdue_probes",
+    "finish_probe",
+    "host_of_token",
+    "join_by_worker",
+    "probe_now",
+    "receive",
+    "record_snapshot",
+    "record_snapshots",
+    "report_idle_gpus",
+    "request_due_probes",
+    "revoke_tokens",
+    "start_probe",
+    "thin_history",
+]

@@ -1,0 +1,391 @@
+"""Recording snapshots: once each, in any order, whole batches in a handful of statements.
+
+A snapshot's identity is its probe's id: a second one with the same id changes nothing. One that
+is older than what is known of its host adds its samples to the history and touches nothing of
+the present. Changes become events in the same transaction, so none is told twice or lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import models, transaction
+
+from inventory import changes, health
+from inventory.changes import Change
+from inventory.models import Event, Gpu, GpuPlacement, Host, HostLatest, MigInstance, Probe, Sample
+from inventory.services.pacing import next_probe_at
+from inventory.snapshot import Gpu as GpuReading
+from inventory.snapshot import HostSnapshot, Missing, value_or_none
+from inventory.snapshot_json import to_json
+
+Row = TypeVar("Row", bound=models.Model)
+Teller = Callable[[Iterable[Change], datetime, Host], None]
+
+
+class Outcome(StrEnum):
+    RECORDED = "recorded"
+    LATE = "late"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A snapshot of one host. `taken_at` is on this server's clock; `id` stays, however often it is sent."""
+
+    id: UUID
+    host_id: int
+    snapshot: HostSnapshot
+    taken_at: datetime
+    source: str
+
+
+# Columns of a row that a snapshot may change; identity and settings are not among them.
+GPU_COLUMNS = [
+    "name", "serial", "host", "index", "state", "first_seen_at", "last_seen_at", "memory_total_bytes",
+    "memory_used_bytes", "utilization_percent", "temperature_c", "power_w", "mig_mode", "ecc_corrected",
+    "ecc_uncorrected", "faults", "throttled", "last_xid_at", "idle_since", "idle_reported_at",
+]  # fmt: skip
+HOST_COLUMNS = [
+    "machine_id", "driver_version", "cuda_version", "status", "reason", "gpu_count", "last_probe_at",
+    "last_good_probe_at", "last_taken_at", "next_probe_at", "failures",
+]  # fmt: skip
+PROBE_COLUMNS = ["state", "ended_at", "taken_at", "status", "reason", "gpu_count"]
+
+
+def record_snapshot(taken: Taken, *, now: datetime) -> Outcome:
+    """Record one snapshot; see `record_snapshots`."""
+    return record_snapshots([taken], now=now)[0]
+
+
+def record_snapshots(batch: Sequence[Taken], *, now: datetime) -> list[Outcome]:
+    """Record snapshots of any hosts in one transaction; outcomes are in the order of `batch`.
+
+    Idempotent by `Taken.id`. Hosts are locked in order of their key, so that batches which share
+    hosts wait for each other and do not deadlock. Raises `Host.DoesNotExist` for an unknown host.
+    """
+    with transaction.atomic():
+        recorder = _Recorder(batch, now)
+        outcomes: dict[int, Outcome] = {}
+        for position in sorted(range(len(batch)), key=lambda i: batch[i].taken_at):
+            outcomes[position] = recorder.apply(batch[position])
+        recorder.flush()
+    return [outcomes[position] for position in range(len(batch))]
+
+
+class _Recorder:
+    """The rows that a batch touches, in memory; `flush` writes what has changed."""
+
+    def __init__(self, batch: Sequence[Taken], now: datetime) -> None:
+        self.now = now
+        ids = {taken.host_id for taken in batch}
+        locked = Host.objects.select_for_update(of=("self",)).select_related("group").order_by("pk")
+        self.hosts = {host.pk: host for host in locked.filter(pk__in=ids)}
+        if missing := ids - self.hosts.keys():
+            raise Host.DoesNotExist(f"no host {min(missing)}")
+        self.probes = Probe.objects.in_bulk([taken.id for taken in batch])
+        self.ended = {pk for pk, probe in self.probes.items() if probe.taken_at is not None}
+        self._load_gpus(batch)
+        self.samples: dict[tuple[int, int], Sample] = {}
+        self.events: list[Event] = []
+        self.latest: dict[int, HostSnapshot] = {}
+        self.touched: dict[int, Gpu] = {}
+
+    def _load_gpus(self, batch: Sequence[Taken]) -> None:
+        """Every GPU that the batch names or that is placed in its hosts; unknown ones are made."""
+        named = {
+            identity(gpu, self.hosts[taken.host_id]): (gpu, taken)
+            for taken in sorted(batch, key=lambda t: t.taken_at, reverse=True)
+            for gpu in taken.snapshot.gpus
+        }
+        named.pop(None, None)
+        uuids = [uuid for uuid in named if uuid is not None]
+        known = set(Gpu.objects.filter(uuid__in=uuids).values_list("uuid", flat=True))
+        self.new = set(uuids) - known
+        Gpu.objects.bulk_create(
+            [_new_gpu(uuid, *named[uuid]) for uuid in sorted(self.new)], ignore_conflicts=True
+        )
+        placed = GpuPlacement.objects.filter(host__in=self.hosts, until__isnull=True)
+        wanted = Gpu.objects.filter(uuid__in=uuids) | Gpu.objects.filter(pk__in=placed.values("gpu"))
+        # Two hosts may claim one GPU at once: whoever locks its row second sees what the first has done.
+        rows = list(wanted.select_for_update().order_by("pk"))
+        self.gpus = {gpu.uuid: gpu for gpu in rows}
+        self.by_id = {gpu.pk: gpu for gpu in rows}
+        open_places = GpuPlacement.objects.filter(gpu__in=self.by_id, until__isnull=True).select_related(
+            "host"
+        )
+        self.places = {place.gpu_id: place for place in open_places}
+        self.mig: dict[int, list[MigInstance]] = {}
+        for instance in MigInstance.objects.filter(gpu__in=self.by_id, until__isnull=True):
+            self.mig.setdefault(instance.gpu_id, []).append(instance)
+
+    # --- one snapshot ---
+
+    def apply(self, taken: Taken) -> Outcome:
+        host = self.hosts[taken.host_id]
+        if taken.id in self.ended:
+            return Outcome.DUPLICATE
+        self.ended.add(taken.id)
+        self._end_probe(taken)
+        found = list(self._identified(host, taken.snapshot))
+        for row, reading in found:
+            self._sample(row, reading, taken.taken_at)
+        if host.last_taken_at is not None and taken.taken_at <= host.last_taken_at:
+            for row, _ in found:
+                self._extend_back(row, host, taken.taken_at)
+            return Outcome.LATE
+        for row, reading in found:
+            if row.uuid in self.new or row.last_seen_at <= taken.taken_at:
+                self._update_gpu(row, reading, host, taken.taken_at)
+        if taken.snapshot.status == "ok":
+            self._close_absent(host, {row.pk for row, _ in found}, taken.taken_at)
+        self._update_host(host, taken)
+        return Outcome.RECORDED
+
+    def _identified(self, host: Host, snapshot: HostSnapshot) -> Iterable[tuple[Gpu, GpuReading]]:
+        """Rows and readings; a GPU that has lost its UUID is the one that was in its slot."""
+        slots = {
+            (place.host_id, place.index): self.by_id[place.gpu_id]
+            for place in self.places.values()
+            if place.host_id == host.pk and place.until is None
+        }
+        for reading in snapshot.gpus:
+            uuid = identity(reading, host)
+            row = self.gpus.get(uuid) if uuid else slots.get((host.pk, reading.index))
+            if row is not None:
+                yield row, reading
+
+    def _sample(self, row: Gpu, reading: GpuReading, at: datetime) -> None:
+        at_s = int(at.timestamp())
+        utilization = value_or_none(reading.utilization.gpu_percent)
+        memory = value_or_none(reading.memory.used_bytes)
+        temperature = value_or_none(reading.temperature.gpu_c)
+        self.samples[row.pk, at_s] = Sample(
+            gpu_id=row.pk,
+            resolution_s=0,
+            at_s=at_s,
+            utilization_percent=utilization,
+            utilization_max_percent=utilization,
+            memory_used_bytes=memory,
+            memory_used_max_bytes=memory,
+            power_w=value_or_none(reading.power.usage_w),
+            temperature_c=temperature,
+            temperature_max_c=temperature,
+        )
+
+    def _update_gpu(self, row: Gpu, reading: GpuReading, host: Host, at: datetime) -> None:
+        self.touched[row.pk] = row
+        is_new = row.uuid in self.new
+        self._place(row, reading, host, at, is_new)
+        self.new.discard(row.uuid)
+        if not is_new:
+            found = changes.of_health(row, reading, host.name) + changes.of_errors(row, reading, host.name)
+            self._tell(found, at, host, row)
+        self._update_mig(row, reading, host, at, is_new)
+        _copy(row, reading, at)
+
+    def _place(self, row: Gpu, reading: GpuReading, host: Host, at: datetime, is_new: bool) -> None:
+        place = self.places.get(row.pk)
+        row.index = reading.index
+        if place is not None and (place.host_id, place.index) == (host.pk, reading.index):
+            return
+        where = changes.label(row, host.name)
+        if is_new:
+            self._tell(
+                [Change(Event.Kind.GPU_ADDED, f"{where} added: {row.name or row.uuid}.")], at, host, row
+            )
+        elif place is None:
+            self._tell([Change(Event.Kind.GPU_BACK, f"{where} is there again.")], at, host, row)
+        elif place.host_id != host.pk:
+            origin = place.host.name
+            text = f"{row.name or row.uuid} moved from {origin} to {host.name}."
+            self._tell([Change(Event.Kind.GPU_MOVED, text, {"from": origin, "to": host.name})], at, host, row)
+        if place is not None:
+            place.until = max(at, place.since)
+            place.save(update_fields=["until"])
+        # Faults and idleness belong to the time spent in a place; a new one starts clean.
+        row.host = host
+        self.places[row.pk] = GpuPlacement.objects.create(gpu=row, host=host, index=reading.index, since=at)
+
+    def _update_mig(self, row: Gpu, reading: GpuReading, host: Host, at: datetime, is_new: bool) -> None:
+        before = self.mig.get(row.pk, [])
+        change = changes.of_mig(row, reading, before, host.name)
+        if change is None or isinstance(reading.mig.instances, Missing):
+            return
+        if not is_new:
+            self._tell([change], at, host, row)
+        keys = {changes.mig_key(instance): instance for instance in reading.mig.instances}
+        kept = [instance for instance in before if changes.mig_row_key(instance) in keys]
+        for instance in before:
+            if instance not in kept:
+                instance.until = max(at, instance.since)
+                instance.save(update_fields=["until"])
+        known = {changes.mig_row_key(instance) for instance in kept}
+        made = [
+            MigInstance(
+                gpu=row,
+                uuid=value_or_none(instance.uuid) or "",
+                profile=key[2],
+                gpu_instance_id=key[0],
+                compute_instance_id=key[1],
+                start=key[3],
+                size=key[4],
+                memory_total_bytes=value_or_none(instance.memory_total_bytes),
+                since=at,
+            )
+            for key, instance in keys.items()
+            if key is not None and key not in known
+        ]
+        self.mig[row.pk] = kept + MigInstance.objects.bulk_create(made)
+
+    def _close_absent(self, host: Host, present: set[int], at: datetime) -> None:
+        """GPUs that were in the host and are no longer listed, though the driver answered to the end."""
+        for place in list(self.places.values()):
+            if place.host_id != host.pk or place.gpu_id in present:
+                continue
+            row = self.by_id[place.gpu_id]
+            place.until = max(at, place.since)
+            place.save(update_fields=["until"])
+            del self.places[row.pk]
+            text = f"{changes.label(row, host.name)} is no longer listed by the driver."
+            self._tell([Change(Event.Kind.GPU_LOST, text, {"uuid": row.uuid})], at, host, row)
+            row.host, row.state, row.idle_since = None, Gpu.State.GONE, None
+            self.touched[row.pk] = row
+
+    def _extend_back(self, row: Gpu, host: Host, at: datetime) -> None:
+        """An older snapshot shows that the GPU was in this host before it was first seen here."""
+        row.first_seen_at = min(row.first_seen_at, at)
+        place = self.places.get(row.pk)
+        if place is None or place.host_id != host.pk or place.since <= at:
+            return
+        if not row.placements.filter(until__gt=at).exists():
+            place.since = at
+            place.save(update_fields=["since"])
+            self.touched[row.pk] = row
+
+    # --- the host itself ---
+
+    def _update_host(self, host: Host, taken: Taken) -> None:
+        snapshot, at = taken.snapshot, taken.taken_at
+        seen = snapshot.host
+        driver = value_or_none(seen.driver_version) or ""
+        if driver and host.driver_version and driver != host.driver_version:
+            text = f"{host.name}: driver changed from {host.driver_version} to {driver}."
+            detail = {"from": host.driver_version, "to": driver}
+            self._tell([Change(Event.Kind.DRIVER_CHANGED, text, detail)], at, host)
+        placed = sum(1 for place in self.places.values() if place.host_id == host.pk)
+        good = snapshot.status == "ok" or (snapshot.status == "no_nvml" and placed == 0)
+        note_result(host, good=good, status=snapshot.status, reason=snapshot.reason, at=at, tell=self._tell)
+        host.machine_id = (value_or_none(seen.machine_id) or host.machine_id)[:64]
+        host.driver_version = (driver or host.driver_version)[:80]
+        host.cuda_version = (value_or_none(seen.cuda_version) or host.cuda_version)[:20]
+        host.gpu_count = placed
+        host.last_taken_at = at
+        host.next_probe_at = next_probe_at(host, self.now)
+        self.latest[host.pk] = snapshot
+
+    def _end_probe(self, taken: Taken) -> None:
+        probe = self.probes.get(taken.id)
+        if probe is None:
+            probe = Probe(
+                id=taken.id, host_id=taken.host_id, source=taken.source, requested_at=taken.taken_at
+            )
+            self.probes[taken.id] = probe
+        probe.state = Probe.State.ENDED
+        probe.ended_at = self.now
+        probe.taken_at = taken.taken_at
+        probe.status = taken.snapshot.status[:40]
+        probe.reason = taken.snapshot.reason[:512]
+        probe.gpu_count = len(taken.snapshot.gpus)
+
+    def _tell(self, found: Iterable[Change], at: datetime, host: Host, row: Gpu | None = None) -> None:
+        for change in found:
+            self.events.append(
+                Event(
+                    kind=change.kind, at=at, host=host, gpu=row, text=change.text[:600], detail=change.detail
+                )
+            )
+
+    def flush(self) -> None:
+        """Write every changed row, each table in one statement (or a few, by the database's limits)."""
+        _upsert(Gpu, self.touched.values(), GPU_COLUMNS)
+        _upsert(Host, (host for pk, host in self.hosts.items() if pk in self.latest), HOST_COLUMNS)
+        _upsert(
+            Probe, (probe for pk, probe in self.probes.items() if probe.ended_at == self.now), PROBE_COLUMNS
+        )
+        Sample.objects.bulk_create(self.samples.values(), ignore_conflicts=True)
+        Event.objects.bulk_create(self.events)
+        latest = [HostLatest(host_id=pk, snapshot=to_json(snapshot)) for pk, snapshot in self.latest.items()]
+        _upsert(HostLatest, latest, ["snapshot"])
+
+
+def note_result(host: Host, *, good: bool, status: str, reason: str, at: datetime, tell: Teller) -> None:
+    """Put the result of a probe on the host, and tell when it failed for the first time or works again."""
+    failed_before = host.failures > 0
+    host.status, host.reason = status[:40], reason[:512]
+    host.last_probe_at = at
+    if good:
+        host.last_good_probe_at, host.failures = at, 0
+        if failed_before:
+            tell([Change(Event.Kind.PROBE_BACK, f"{host.name}: probes work again.")], at, host)
+        return
+    host.failures += 1
+    if not failed_before:
+        text = f"{host.name}: probe failed ({status.replace('_', ' ')}). {reason}"
+        tell([Change(Event.Kind.PROBE_FAILED, text, {"status": status})], at, host)
+
+
+def identity(reading: GpuReading, host: Host) -> str | None:
+    """UUID of a GPU; for devices without one, their host and bus address. None where neither is known."""
+    if isinstance(reading.uuid, str):
+        return reading.uuid[:128]
+    if reading.kind == "neuron" and isinstance(reading.pci.bus_id, str):
+        return f"NEURON-{host.name}-{reading.pci.bus_id}"[:128]
+    return None
+
+
+def _new_gpu(uuid: str, reading: GpuReading, taken: Taken) -> Gpu:
+    row = Gpu(uuid=uuid, kind=reading.kind[:10], state=Gpu.State.GONE, index=reading.index)
+    row.first_seen_at = row.last_seen_at = taken.taken_at
+    row.name = (value_or_none(reading.name) or "")[:200]
+    return row
+
+
+def _copy(row: Gpu, reading: GpuReading, at: datetime) -> None:
+    """Put the present readings on the row. Unknown ones become null, save what a GPU cannot lose."""
+    slugs = health.faults(reading)
+    row.state = Gpu.State.LOST if "gpu_lost" in slugs else Gpu.State.PRESENT
+    row.name = (value_or_none(reading.name) or row.name)[:200]
+    row.serial = (value_or_none(reading.serial) or row.serial)[:64]
+    row.memory_total_bytes = value_or_none(reading.memory.total_bytes) or row.memory_total_bytes
+    row.memory_used_bytes = value_or_none(reading.memory.used_bytes)
+    utilization = value_or_none(reading.utilization.gpu_percent)
+    row.utilization_percent = None if utilization is None else min(utilization, 100)
+    row.temperature_c = value_or_none(reading.temperature.gpu_c)
+    row.power_w = value_or_none(reading.power.usage_w)
+    row.mig_mode = value_or_none(reading.mig.mode)
+    row.ecc_corrected = _known(reading.ecc.aggregate_corrected, row.ecc_corrected)
+    row.ecc_uncorrected = _known(reading.ecc.aggregate_uncorrected, row.ecc_uncorrected)
+    row.faults = " ".join(slugs)[:200]
+    row.throttled = " ".join(health.throttling(reading))[:200]
+    row.last_xid_at = changes.last_xid(reading) or row.last_xid_at
+    row.idle_since = changes.idle_since(row, reading, at)
+    if row.idle_since is None:
+        row.idle_reported_at = None
+    row.last_seen_at = at
+
+
+def _known(reading: int | Missing, before: int | None) -> int | None:
+    return before if isinstance(reading, Missing) else reading
+
+
+def _upsert(model: type[Row], rows: Iterable[Row], columns: list[str]) -> None:
+    """Insert or update whole rows by primary key: one statement where `bulk_update` needs a CASE per cell."""
+    model._default_manager.bulk_create(
+        list(rows), update_conflicts=True, unique_fields=["pk"], update_fields=columns, batch_size=2000
+    )
