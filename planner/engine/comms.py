@@ -52,9 +52,11 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
     )
 
 
-def reduce_scatter_s(group: Group, nbytes: Array) -> Array:
-    """Seconds to reduce-scatter (or all-gather) a buffer of ``nbytes`` in all; an all-reduce is two of these.
+def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0) -> Array:
+    """Seconds to reduce-scatter (or all-gather) ``nbytes`` in all; an all-reduce is two of these.
 
+    messages: how many collectives the bytes are split over; each pays a ring's latency, which grows with the
+    number of machines on it.
     A ring moves (size - 1)/size of the buffer over each of its links; NCCL lays one ring per network card, so
     that a node's rings share its network. The slowest link sets the pace; latency counts per round.
     """
@@ -62,8 +64,8 @@ def reduce_scatter_s(group: Group, nbytes: Array) -> Array:
     moved = (group.size - 1.0) / group.size * nbytes
     local = np.where(inside > 1.0, moved / group.bytes_per_s, 0.0)
     remote = np.where(machines > 1.0, moved / group.internode_bytes_per_s, 0.0)
-    rounds = (inside - 1.0) * group.latency_s + np.log2(machines) * group.internode_latency_s
-    return np.maximum(local, remote) + rounds
+    rounds = (inside - 1.0) * group.latency_s + (machines - 1.0) * group.internode_latency_s
+    return np.maximum(local, remote) + messages * rounds
 
 
 def all_to_all_s(group: Group, nbytes: Array) -> Array:

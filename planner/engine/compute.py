@@ -197,8 +197,12 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     attention, twice the memory passes. Device work or kernel launches, whichever is slower, block by block.
     """
     kinds = kinds_of_blocks(grid, constants)
-    factor = constants.framework_factor[grid.framework.astype(int)]
+    compiled = np.where(grid.compiled > 0, constants.compiled_gain, 1.0)
+    factor = constants.framework_factor[grid.framework.astype(int)] / compiled
     launch = constants.launch_s * np.where(grid.compiled > 0, constants.compiled_traffic, 1.0)
+    launch = launch + np.where(
+        grid.moe_blocks > 0, constants.expert_launch_s * grid.experts / grid.expert_parallel, 0.0
+    )
     attention_ratio = np.where(
         grid.flash > 0, flops.FLASH_BACKWARD * constants.attention_backward, flops.BACKWARD_MATMULS
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine import comms, kernels
-from planner.engine.compute import StageCompute
+from planner.engine.compute import StageCompute, all_blocks
 from planner.engine.grid import FRAMEWORKS, Array, PlanGrid
 from planner.engine.timing_constants import TimingConstants
 
@@ -113,8 +113,12 @@ def data_communication_s(
     # Megatron reduces in the precision it accumulates in; the others in the working precision.
     gradient_wire = np.where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
 
+    # One collective a block: FSDP's units and the bucketed reducers of the others are of about that size.
+    messages = np.maximum(all_blocks(grid) / grid.pipeline_parallel, 1.0)
+
     def over(group: comms.Group, own: Array, routed: Array, wire: Array) -> Array:
-        return comms.reduce_scatter_s(group, own * wire) + comms.reduce_scatter_s(expert_ranks, routed * wire)
+        dense_s = comms.reduce_scatter_s(group, own * wire, messages)
+        return dense_s + comms.reduce_scatter_s(expert_ranks, routed * wire, (routed > 0) * messages)
 
     gather = over(sharded, dense, experts, weight_wire)
     scatter = over(sharded, trained, trained_experts, gradient_wire)

@@ -60,9 +60,14 @@ def matmul_s(
     A saturating law in each short side stands for tile and wave quantisation, and the part of the operand
     traffic that the arithmetic does not hide is added (a roofline with imperfect overlap).
     """
-    width = np.maximum(np.minimum(inner, columns), 1.0)
-    rows = np.maximum(rows, 1.0)
-    saturation = (1.0 + constants.few_tokens / rows) * (1.0 + constants.narrow_width / width)
+    saturation = (
+        (1.0 + constants.few_tokens / np.maximum(rows, 1.0))
+        * (1.0 + constants.narrow_width / np.maximum(columns, 1.0))
+        * (1.0 + constants.shallow_inner / np.maximum(inner, 1.0))
+    )
+    # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
+    aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
+    saturation = saturation * np.where(aligned, 1.0, constants.misaligned)
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
     traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
     return arithmetic + constants.matmul_traffic * traffic / achievable_bandwidth(grid, constants)

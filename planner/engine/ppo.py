@@ -18,7 +18,9 @@ from planner.engine.grid import Array, PlanGrid, grid_over_layouts
 from planner.engine.memory import MemoryTerms
 from planner.engine.request import PlanRequest
 from planner.engine.specs import ModelSpec
-from planner.engine.timing import StepTime, blocks_compute, matmul_rate
+from planner.engine.compute import blocks_compute
+from planner.engine.kernels import matmul_rate
+from planner.engine.timing import StepTime
 
 PARTS = (
     "forward",

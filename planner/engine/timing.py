@@ -60,17 +60,26 @@ class StageTime:
 
 
 def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> StageTime:
-    """Blocks that do not divide evenly over the chunks leave some stages fuller; the fullest sets the pace."""
+    """The fullest stage sets the pace: of blocks, or of blocks and the output head.
+
+    Blocks that do not divide evenly over the chunks leave some with one fewer; stacks give that relief to the
+    stage with the head (Megatron's and DeepSpeed's counts of embedding and head as a layer).
+    """
     chunks = grid.pipeline_parallel * grid.interleaved_stages
-    fullest = np.ceil(compute.blocks / chunks) * chunks / np.maximum(compute.blocks, 1.0)
-    share = fullest / grid.pipeline_parallel
+    blocks = np.maximum(compute.blocks, 1.0)
+    fullest = np.ceil(blocks / chunks) * chunks
+    share = fullest / blocks / grid.pipeline_parallel
+    relief = np.minimum(fullest - blocks, 1.0)
+    head_forward = np.maximum(compute.head - relief * compute.forward / blocks, 0.0)
+    # A frozen head has no weight gradient.
+    head_backward = (2.0 - grid.frozen) * compute.head
+    head_backward = np.maximum(head_backward - relief * (compute.backward + compute.recompute) / blocks, 0.0)
     return StageTime(
         forward=compute.forward * share,
         backward=compute.backward * share,
         recompute=compute.recompute * share,
-        head_forward=compute.head,
-        # A frozen head has no weight gradient.
-        head_backward=(2.0 - grid.frozen) * compute.head,
+        head_forward=head_forward,
+        head_backward=head_backward,
         tensor=exposure.tensor_communication_s(grid, constants, compute) * share,
         context=exposure.context_communication_s(grid, constants, compute) * share,
         expert=exposure.expert_communication_s(grid, constants) * share,

@@ -92,6 +92,23 @@ SHARED_PRIORS: dict[str, Prior] = {
         meaning="roofline overlap of a matmul",
         source=ASSUMED,
     ),
+    "misaligned": Prior(
+        value=1.15, spread=0.1, low=1.0, high=1.6, unit="ratio",
+        meaning="slowness of matmuls whose widths per rank are not multiples of 64 elements",
+        source="NVIDIA Deep Learning Performance Guide, Matrix Multiplication, section 2 (128-byte alignment on A100)",
+    ),
+    "shallow_inner": Prior(
+        value=80.0, spread=0.7, low=1.0, high=1500.0, unit="elements",
+        meaning="inner dimension (per rank) at which a matmul reaches half its rate", source=ASSUMED,
+    ),
+    "compiled_gain": Prior(
+        value=1.07, spread=0.08, low=0.9, high=1.4, unit="ratio",
+        meaning="compiled graphs against eager ones, beyond the memory passes they save", source=ASSUMED,
+    ),
+    "expert_launch_s": Prior(
+        value=3e-5, spread=0.8, low=1e-6, high=1e-3, unit="s",
+        meaning="host time for one local expert's kernels, forward", source=ASSUMED,
+    ),
     "narrow_width": Prior(
         value=120.0,
         spread=0.7,
@@ -414,6 +431,10 @@ class TimingConstants:
     fp8_efficiency: float
     tf32_efficiency: float
     matmul_traffic: float
+    misaligned: float
+    shallow_inner: float
+    compiled_gain: float
+    expert_launch_s: float
     narrow_width: float
     few_tokens: float
     short_attention: float

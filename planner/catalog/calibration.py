@@ -1,0 +1,36 @@
+"""Reads the fitted constants as shipped: timing, memory and intervals, with when and how they were fitted.
+
+``make calibrate`` writes the files; the engine takes them as frozen records and reads no file itself.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from planner.catalog.loader import DATA_DIRECTORY
+from planner.engine.calibration import Calibration
+from planner.engine.intervals import Intervals
+from planner.engine.memory import MemoryConstants
+from planner.engine.timing_constants import TimingConstants
+
+TIMING_FILE = DATA_DIRECTORY / "timing_calibration.json"
+MEMORY_FILE = DATA_DIRECTORY / "memory_calibration.json"
+INTERVALS_FILE = DATA_DIRECTORY / "intervals.json"
+
+
+@lru_cache(maxsize=1)
+def shipped_calibration() -> Calibration:
+    """The constants that ship with this version, read once per process."""
+    timing, memory, intervals = (read(path) for path in (TIMING_FILE, MEMORY_FILE, INTERVALS_FILE))
+    return Calibration(
+        timing=TimingConstants.from_mapping(timing["constants"]),
+        memory=MemoryConstants.from_mapping(memory),
+        intervals=Intervals.from_mapping(intervals),
+        provenance={"timing": timing["provenance"], "memory": memory.get("provenance", {})},
+    )
+
+
+def read(path: Any) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
