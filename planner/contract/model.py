@@ -60,19 +60,18 @@ def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> Mo
 
 
 def model_of_record(record: ModelRecord) -> ModelSpec:
-    """The shape of a catalog's model, built once per record.
-
-    Raises PlanError or PlanErrors where its config makes no sense.
-    """
+    """The shape of a catalog's model, built once per record.  Raises as ``built_model`` does."""
     known = _built.get(record.slug)
-    if known is not None and known[0] is record:
-        return known[1]
+    if known is None or known[0] is not record:
+        known = _built[record.slug] = (record, built_model(record))
+    return known[1]
+
+
+def built_model(record: ModelRecord) -> ModelSpec:
+    """The shape that a record describes.  Raises PlanError or PlanErrors where it makes no sense."""
     if record.hf_config is not None:
-        model = model_from_hf_config(record.hf_config, name=record.name)
-    else:
-        model = model_from_explicit(record.architecture or {}, name=record.name)
-    _built[record.slug] = (record, model)
-    return model
+        return model_from_hf_config(record.hf_config, name=record.name)
+    return model_from_explicit(record.architecture or {}, name=record.name)
 
 
 def _catalog_model(slug: str, path: str, catalog: Catalog, problems: Problems) -> ModelSpec | None:
