@@ -87,11 +87,12 @@ def _fingerprint(files: Iterable[Path], *, also: str) -> str:
 
 
 def _database_identity() -> str:
-    """What tells this database from another one, so that a new one is filled again."""
-    database = settings.DATABASES["default"]
-    where = [str(database.get(key, "")) for key in ("ENGINE", "HOST", "PORT", "NAME")]
-    file = Path(where[-1])
-    return "|".join([*where, str(file.stat().st_ino) if file.is_file() else ""])
+    """What tells this database from any other, so that a new one is filled: its first migration."""
+    from django.db import connection
+    from django.db.migrations.recorder import MigrationRecorder
+
+    first = MigrationRecorder(connection).migration_qs.order_by("id").first()
+    return f"{connection.vendor} {first.applied.isoformat() if first else 'empty'}"
 
 
 def _memory() -> Path:

@@ -24,6 +24,7 @@ from config.local import make_private_folder
 from config.prepare import LOCAL_USER, prepare
 
 WEB_DEADLINE_S = 60
+BACKGROUND_DELAY_S = 2
 
 
 class NotStartedError(Exception):
@@ -74,8 +75,8 @@ def commands() -> dict[str, str]:
         f"[{settings.HOST}]:{settings.PORT}" if ":" in settings.HOST else f"{settings.HOST}:{settings.PORT}"
     )
     level = settings.LOG_LEVEL.lower()
-    # The page comes first: what works in the background starts at a lower priority.
-    celery = f"exec nice -n 5 {python} -m celery --quiet -A config"
+    # The page comes first: what works in the background starts later and at a lower priority.
+    celery = f"sleep {BACKGROUND_DELAY_S}; exec nice -n 5 {python} -m celery --quiet -A config"
     return {
         "web": f"exec {python} -m gunicorn config.wsgi:application --bind {address} --worker-class gthread"
         f" --threads {settings.WEB_THREADS} --timeout 120 --graceful-timeout 3 --log-level warning"
