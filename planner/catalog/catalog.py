@@ -137,11 +137,14 @@ class Catalog:
         return max(candidates, key=lambda price: price.valid_from, default=None)
 
     def regions(self, instance_slug: str) -> tuple[str, ...]:
-        """Regions where the type is offered or priced: the provider's default first, then by name."""
+        """Regions where the type is offered or was priced: the provider's default first if it is among them,
+        then those with a price today, then the others, each by name."""
         default = DEFAULT_REGIONS.get(self.instance(instance_slug).spec.provider)
-        known = {price.region for price in self._prices.get(instance_slug, ())}
+        prices = self._prices.get(instance_slug, ())
+        priced = {price.region for price in prices if price.valid_to is None}
+        known = {price.region for price in prices}
         known.update(offer.region for offer in self._availability.get(instance_slug, ()))
-        return tuple(sorted(known, key=lambda region: (region != default, region)))
+        return tuple(sorted(known, key=lambda region: (region != default, region not in priced, region)))
 
     def purchases(self, instance_slug: str, region: str) -> tuple[str, ...]:
         """Ways to pay that have a price today in that region, in the order they were given in."""

@@ -140,11 +140,15 @@ def test_a2_megagpu_is_sixteen_small_a100() -> None:
     assert CATALOG.instance("a2-ultragpu-8g").spec.accelerator.slug == "a100-sxm-80gb"
 
 
-def test_regions_put_the_default_first() -> None:
+def test_regions_put_the_default_first_then_the_priced() -> None:
     regions = CATALOG.regions("p4d.24xlarge")
     assert regions[0] == "us-east-1"
-    assert list(regions[1:]) == sorted(regions[1:])
     assert "eu-west-1" in regions
+    priced = [bool(CATALOG.purchases("p4d.24xlarge", region)) for region in regions]
+    assert priced == sorted(priced, reverse=True)
+    assert CATALOG.regions("trn2.48xlarge")[0] == "us-east-2"
+    with pytest.raises(UnknownSlugError):
+        CATALOG.regions("p4d.24xlrge")
 
 
 def test_purchases_are_those_with_a_price_today() -> None:
