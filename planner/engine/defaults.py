@@ -76,7 +76,9 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
     gradient_default = "fp32" if full or master == "only" else default_gradient(workload, master)
     gradient = ELEMENT_BYTES[workload.gradient_precision or gradient_default]
     state_precision = workload.optimizer_state_precision
-    if state_precision is None:
+    if workload.optimizer == "adamw_8bit":
+        state_precision = "int8"
+    elif state_precision is None:
         state_precision = (
             "int8" if workload.optimizer == "adamw_8bit" else ("fp32" if master != "none" or full else "bf16")
         )
@@ -100,7 +102,7 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
         frozen_bytes=FROZEN_BYTES[frozen_precision] if adapters else 0.0,
         frozen_head_bytes=FROZEN_BYTES[head_precision] if adapters else 0.0,
         gradient_copy_bytes=gradient_copy_bytes(workload) if not adapters else 0.0,
-        gradient_partition_bytes=4.0 if workload.framework == "deepspeed" and not full else 0.0,
+        gradient_partition_bytes=6.0 if workload.framework == "deepspeed" and not full else 0.0,
         unsynced_gradients=workload.framework == "fsdp" and master == "none",
         loss=workload.loss or default_loss(workload),
         master_weights=master,
@@ -109,14 +111,10 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
 
 
 def gradient_copy_bytes(workload: Workload) -> float:
-    """DeepSpeed keeps gradients twice: as the backward pass writes them and flattened for the reduction.
-
-    bf16 training accumulates the flat copy in fp32 (DeepSpeed runtime/bf16_optimizer.py); fp16 in fp16
-    (runtime/zero/stage_1_and_2.py, contiguous_gradients).
-    """
-    if workload.framework != "deepspeed" or workload.task != "pretraining":
-        return 0.0
-    return {"bf16": 6.0, "fp16": 2.0}.get(workload.precision, 0.0)
+    """bf16 training of DeepSpeed's pipelines accumulates a second, flat set of gradients in fp32, beside the
+    16-bit gradients and their flat copy (DeepSpeed runtime/bf16_optimizer.py)."""
+    accumulated = workload.framework == "deepspeed" and workload.task == "pretraining"
+    return 6.0 if accumulated and workload.precision == "bf16" else 0.0
 
 
 def default_master_weights(workload: Workload) -> MasterWeights:
@@ -130,7 +128,10 @@ def default_master_weights(workload: Workload) -> MasterWeights:
 
 
 def default_gradient(workload: Workload, master: MasterWeights) -> Literal["fp32", "bf16"]:
-    """Megatron accumulates gradients in fp32; DeepSpeed and plain recipes in the working precision."""
+    """Megatron accumulates gradients in fp32, in 16 bits in NVIDIA's fp8 recipes (NeMo performance recipes,
+    grad_reduce_in_fp32 false); DeepSpeed and plain recipes in the working precision."""
+    if workload.precision == "fp8" and workload.framework == "megatron":
+        return "bf16"
     return "fp32" if master == "separate" and workload.framework in ("megatron", "neuron") else "bf16"
 
 

@@ -45,6 +45,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "gathered_blocks",
         "gathered_gradients",
         "dequantized_weights",
+        "tied_gradient",
         "optimizer_step_copy",
     ),
     "framework": ("context", "communication_buffers", "allocator_reserve"),
@@ -77,6 +78,7 @@ _ALIVE = np.array(
                 "gathered_blocks",
                 "gathered_gradients",
                 "dequantized_weights",
+                "tied_gradient",
             },
             {"gradient_buffer", "optimizer_step_copy"},
         )
@@ -113,9 +115,9 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     """Peak memory of each plan. A plan that does not fit is answered like any other."""
     traits = traits_of(grid)
     stage = stages(grid)
-    here = parameters_here(grid, stage)
-    state = state_bytes(grid, here)
-    acts = activations(grid, traits)
+    here = parameters_here(grid, stage, traits)
+    state = state_bytes(grid, here, traits)
+    acts = activations(grid, traits, constants)
     gathered = gathered_bytes(grid, traits, here, stage)
     alive = in_flight(grid, stage) * stage.blocks_share
     working = np.where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
@@ -138,6 +140,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "gathered_blocks": gathered.blocks,
         "gathered_gradients": gathered.gradients,
         "dequantized_weights": gathered.dequantized,
+        "tied_gradient": gathered.tied,
         "optimizer_step_copy": state.step_temporary,
     }
     plans = np.broadcast_shapes(*(value.shape for value in values.values()))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid import Array, PlanGrid
+from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_states import Stages
 from planner.engine.memory_traits import Traits
 
@@ -30,6 +31,7 @@ class TokenBytes:
     block_input: the residual stream.  norms: both norms.  query_side: query, attention output and what the
     projections read, per query token.  key_side: key and value, per token attended to.  score: per query and
     key, all heads.  ffn, experts: the MLP of a dense and of a routed block, without its norm.  masks: dropout.
+    widened_inputs: copies of what quantised matrices read, kept where nothing is recomputed.
     """
 
     block_input: Array
@@ -41,9 +43,10 @@ class TokenBytes:
     ffn: Array
     experts: Array
     masks: Array
+    widened_inputs: Array
 
 
-def token_bytes(grid: PlanGrid, traits: Traits) -> TokenBytes:
+def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> TokenBytes:
     """Per-token coefficients; equations 1 to 4 of Korthikanti et al. 2022 are their sums.
 
     Without recompute, with dropout and unfused attention, a GPT block sums to s b h (34 + 5 a s / h) bytes at
@@ -53,30 +56,43 @@ def token_bytes(grid: PlanGrid, traits: Traits) -> TokenBytes:
     tensor, element = grid.tensor_parallel, grid.element_bytes
     token_share = np.where(grid.sequence_parallel > 0, 1.0 / tensor, 1.0)
     hidden = grid.hidden_size * token_share
+    # Megatron keeps its own part of a matmul's input and gathers it again; plain modules keep it gathered.
+    gathered = grid.hidden_size * np.where(traits.plain > 0, 1.0, token_share)
     matmul = element - grid.fp8 * traits["fp8_copies"]
     wide_norm = traits.eager * (1.0 - grid.layernorm)
     norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
+    wide_input = grid.frozen * traits["wide_adapter_inputs"] * (1.0 - grid.compiled)
     heads = grid.attention_heads / tensor
     kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
-    kept_heads = kept_heads + traits.eager * np.maximum(heads - kept_heads, 0.0)
+    kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
     latent = grid.kv_lora_rank * (2.0 * element)
-    attended = heads * grid.value_head_dim
-    query_side = heads * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES) + attended * (
-        matmul * grid.output_input_kept + traits.eager * element
+    # Fused attention hands its output on as the projection's input: one tensor serves both.
+    output = np.where(
+        traits.repeated_heads > 0,
+        element + matmul * grid.output_input_kept,
+        np.maximum(element, matmul * grid.output_input_kept),
     )
-    # Fused kernels hand the attention output on as the projection's input: one tensor serves both.
-    query_side = query_side + (1.0 - traits.eager) * attended * element * (1.0 - grid.output_input_kept)
     return TokenBytes(
-        block_input=hidden * (element + grid.frozen * traits["wide_adapter_inputs"] * (4.0 - element)),
+        block_input=hidden * (element + wide_input * (4.0 - element)),
         norms=hidden * (2.0 * norm),
-        matmul_inputs=hidden * (matmul * (grid.qkv_input_kept + grid.ffn_input_kept)),
-        query_side=query_side,
+        matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + grid.ffn_input_kept)),
+        query_side=heads
+        * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES + grid.value_head_dim * output),
         key_side=kept_heads * ((grid.head_dim + grid.value_head_dim) * element) + latent,
         score=heads * ((1.0 - grid.flash) * (element + 4.0 * traits.eager + grid.dropout * (1.0 + element))),
         ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul),
         experts=expert_bytes(grid, traits, matmul),
         masks=hidden * (2.0 * grid.dropout),
+        widened_inputs=grid.quantized
+        * constants.quantized_input_bytes
+        * (2.0 * grid.hidden_size + heads * grid.value_head_dim + inner_width(grid)),
     )
+
+
+def inner_width(grid: PlanGrid) -> Array:
+    """Input width of a block's last MLP matrices on one rank, of all experts that a token visits."""
+    routed = grid.experts_per_token * grid.expert_ffn_size + grid.shared_expert_ffn_size
+    return np.where(grid.moe_blocks > 0, routed, grid.ffn_size) / grid.tensor_parallel
 
 
 def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array) -> Array:
@@ -85,7 +101,7 @@ def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array)
     A gated MLP of plain modules also keeps the activated gate. width: inner width on this rank.
     """
     element = grid.element_bytes
-    inner = element * (1.0 + grid.gated * (1.0 + traits.plain_modules))
+    inner = element * (1.0 + grid.gated * (1.0 + traits.plain))
     return width * (inner + matmul_bytes * grid.down_input_kept)
 
 
@@ -132,10 +148,10 @@ class Activations:
     gradients: Array
 
 
-def activations(grid: PlanGrid, traits: Traits) -> Activations:
+def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Activations:
     """Sum the blocks of each kind and apply recompute: nothing kept but the block input (full), all but the
     attention scores (selective; see TRAITS for the stacks that mean otherwise), or everything (none)."""
-    per = token_bytes(grid, traits)
+    per = token_bytes(grid, traits, constants)
     tokens = grid.tokens_per_rank
     targets = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
     scores = per.score * tokens * grid.sequence_length
@@ -165,7 +181,8 @@ def activations(grid: PlanGrid, traits: Traits) -> Activations:
 
     blocks_inputs = (dense + moe) * input_bytes + cross * target_input
     model_inputs = input_share * blocks_inputs + by_operator * ((dense + moe) * operator_bytes)
-    model_attention = inner_share * ((dense + moe) * attention + cross * crossed)
+    widened = (grid.recompute == 0) * (tokens * per.widened_inputs)
+    model_attention = (dense + moe) * widened + inner_share * ((dense + moe) * attention + cross * crossed)
     model_scores = inner_share * score_share * ((dense + moe) * scores + cross * target_scores)
     model_ffn = inner_share * (dense * dense_ffn + moe * expert_ffn + cross * target_ffn)
 

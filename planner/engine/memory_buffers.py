@@ -19,8 +19,6 @@ from planner.engine.memory_traits import Traits
 IN_PLACE_EXTRA_BYTES = 4.0
 #: Compiled cross-entropy fuses the fp32 copy into the softmax: 16-bit logits, fp32 log-probabilities, gradient.
 COMPILED_EXTRA_BYTES = 6.0
-#: Chunked: 16-bit logits and their gradient; fp32 for one chunk at a time.
-CHUNKED_EXTRA_BYTES = 2.0
 #: DeepSpeed's defaults, in elements: stage3_max_live_parameters; reduce and all-gather buckets.
 LIVE_PARAMETERS = 1e9
 BUCKET_ELEMENTS = 5e8
@@ -38,15 +36,14 @@ def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     split = np.where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
     element = grid.element_bytes
     whole = np.where(
-        traits.in_place_loss > 0,
-        element + IN_PLACE_EXTRA_BYTES,
-        np.where(grid.compiled > 0, element + COMPILED_EXTRA_BYTES, constants.whole_logit_bytes),
+        traits.compiled_loss > 0,
+        element + COMPILED_EXTRA_BYTES,
+        np.where(traits.in_place_loss > 0, element + IN_PLACE_EXTRA_BYTES, constants.whole_logit_bytes),
     )
-    per_logit = np.where(
-        grid.loss_whole > 0,
-        whole,
-        np.where(grid.loss_chunked > 0, element + CHUNKED_EXTRA_BYTES, constants.fused_logit_bytes),
-    )
+    # Chunks save passing copies only: each keeps its own log-probabilities, unless compilation fuses them away.
+    chunks = np.where(grid.compiled > 0, constants.chunked_logit_bytes, constants.whole_logit_bytes)
+    chunked = np.where(grid.loss_chunked > 0, chunks, constants.fused_logit_bytes)
+    per_logit = np.where(grid.loss_whole > 0, whole, chunked)
     classified = grid.encoder * grid.finetuning
     return tokens * grid.head_share * (1.0 - classified) * (grid.vocab_size / split) * per_logit
 
@@ -59,6 +56,7 @@ class Gathered:
     blocks: Array
     gradients: Array
     dequantized: Array
+    tied: Array
 
 
 def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: Stages) -> Gathered:
@@ -85,14 +83,22 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     live = np.minimum(LIVE_PARAMETERS, here.dense + here.experts)
     bucket = np.minimum(BUCKET_ELEMENTS, here.trained_dense + here.trained_experts)
     head = np.where(here.head > 0, here.head, grid.tied * here.embedding)
-    root = traits["root_embedding"] * here.embedding + np.where(here.head > 0, head, 0.0)
+    root = traits["root_embedding"] * (1.0 - grid.compiled) * here.embedding + np.where(
+        here.head > 0, head, 0.0
+    )
     matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
     return Gathered(
         root=whole * (1.0 - buckets) * root * element,
         blocks=whole * np.where(buckets > 0, live * element, 2.0 * block * gathered),
-        gradients=whole * (1.0 - buckets) * (1.0 - grid.frozen) * (block * element)
-        + buckets * (grid.sharding >= 2) * (bucket * element),
+        gradients=whole * (1.0 - buckets) * (1.0 - grid.frozen) * ((block + root) * element)
+        + buckets * (grid.sharding >= 1) * (bucket * element),
         dequantized=grid.quantized * matrix * element,
+        # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
+        tied=(1.0 - traits["gradient_buffer"])
+        * (1.0 - grid.frozen)
+        * stage.last
+        * stage.first
+        * (grid.tied_head_parameters * (grid.gradient_bytes / tensor)),
     )
 
 

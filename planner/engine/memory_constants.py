@@ -26,9 +26,11 @@ class MemoryConstants:
     reserve_share: of the peak's activations, logits and buffers, held by the caching allocator over what is
     handed out (fragmentation).  state_reserve_share: likewise of weights, gradients and states.
     idle_reserve_share: of what the moments other than the peak needed on top, still held in the cache.
-    whole_logit_bytes, fused_logit_bytes: per logit at the peak of an unfused and of a fused cross-entropy.
+    whole_logit_bytes, chunked_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy on whole
+    logits, on fp32 chunks of them, and fused with the output head.
     working_share: of the recompute working set and its gradients that is alive at once.
     adapter_working_share: the same where adapters are trained (fp32 copies of their inputs).
+    quantized_input_bytes: kept per input element of a quantised matrix without recompute.
     interval: {"allocated" | "reserved" | "nvidia-smi": (low, high)} factors of an 80 % interval.
     """
 
@@ -38,7 +40,9 @@ class MemoryConstants:
     state_reserve_share: float = 0.01
     idle_reserve_share: float = 0.3
     whole_logit_bytes: float = 12.0
+    chunked_logit_bytes: float = 3.0
     fused_logit_bytes: float = 0.1
+    quantized_input_bytes: float = 4.0
     working_share: float = 1.0
     adapter_working_share: float = 1.0
     interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -61,35 +65,45 @@ class MemoryConstants:
 #: How the stacks differ, columns in the order of ``grid.FRAMEWORKS``
 #: (generic, megatron, fsdp, deepspeed, torchtitan, neuron).
 TRAITS = {
-    # Plain PyTorch modules: each elementwise step keeps its own tensors for backward, and grouped keys and
-    # values are repeated to all heads before attention. Megatron and Neuron bring fused kernels, and
-    # DeepSpeed is pretrained with Megatron's (Megatron-LM transformer engine; Megatron-DeepSpeed).
-    "eager": (1.0, 0.0, 1.0, 0.0, 1.0, 0.0),
-    # DeepSpeed fine-tunes models of plain PyTorch.
-    "eager_finetuning": (1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
+    # Plain PyTorch modules: each elementwise step keeps its own tensors for backward. Megatron and Neuron
+    # bring fused kernels, and DeepSpeed is pretrained with Megatron's (Megatron-DeepSpeed) but fine-tunes
+    # plain ones.
+    "plain": (1.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+    "plain_finetuning": (1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
+    # Attention through scaled_dot_product_attention: grouped keys and values are repeated to all heads, and
+    # the output is copied back to token order. The flash-attention package needs neither.
+    "repeated_heads": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     # Gradients live in a contiguous buffer from the first step to the last (Megatron's param_and_grad_buffer,
     # DeepSpeed's contiguous_gradients); plain PyTorch frees them with zero_grad(set_to_none=True).
     "gradient_buffer": (0.0, 1.0, 0.0, 1.0, 0.0, 1.0),
     # FSDP's flat shards keep theirs between steps.
     "gradients_between_steps": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
-    # The loss works on a shard of the vocabulary under tensor parallelism; FSDP2 with DTensor does so only in
-    # torchtitan (loss parallel), elsewhere the logits are gathered whole.
+    # Output head and loss are split over the vocabulary under tensor parallelism; with FSDP2 and DTensor only
+    # torchtitan does so (loss parallel), elsewhere each rank holds the whole head and its logits.
     "vocabulary_parallel": (1.0, 1.0, 0.0, 1.0, 1.0, 1.0),
-    # Megatron's vocabulary-parallel cross-entropy works in place: bf16 logits and one fp32 copy.
-    "in_place_loss": (0.0, 1.0, 0.0, 1.0, 0.0, 1.0),
+    # Cross-entropy that reuses its own buffers: Megatron's vocabulary-parallel one; flash-attn's, which the
+    # FSDP pretraining stacks use (llm-foundry: loss_fn fused_crossentropy).
+    "in_place_loss": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+    "in_place_loss_finetuning": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    # torch.compile takes in the loss as well, except in torchtitan of 2024.
+    "compiled_loss": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # What "selective" means: the attention core (Megatron); every second matmul kept, the rest recomputed
     # (torchtitan's per-operator checkpointing); whole blocks for half of the layers (IBM's FSDP trainer).
     "selective_operators": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     "selective_blocks": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-    # The unsharded root unit of FSDP1 holds token table and head from forward to the end of backward;
-    # torchtitan keeps only the head unsharded.
+    # FSDP1's root unit holds token table and head whole from forward to the end of backward; FSDP2 (torchtitan,
+    # and whatever is compiled) keeps the head alone.
     "root_embedding": (1.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-    # DeepSpeed gathers up to stage3_max_live_parameters = 1e9 and reduces in buckets of 5e8 (its defaults).
+    # Under pipeline parallelism FSDP2 leaves a stage's weights whole between micro-batches and adds up whole
+    # gradients until the last one (torchtitan, reshard_after_forward with pipelines).
+    "whole_in_pipeline": (0.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+    # DeepSpeed gathers up to stage3_max_live_parameters = 1e9 and reduces in buckets of 5e8; ZeRO-3 steps in
+    # sub-groups of 1e9 (its defaults).
     "buckets": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
-    # FSDP under autocast with adapters carries the residual stream, so the saved block inputs, in fp32.
+    # FSDP1 under autocast with adapters carries the residual stream, so the saved block inputs, in fp32.
     "wide_adapter_inputs": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-    # Transformer Engine keeps matmul inputs in fp8 and an fp8 copy and its transpose of each weight; torchao's
-    # float8 (torchtitan) casts again instead.
+    # Transformer Engine keeps matmul inputs in fp8 and an fp8 copy and its transpose of each weight; torchao
+    # (torchtitan) casts again instead.
     "fp8_copies": (1.0, 1.0, 0.0, 1.0, 0.0, 0.0),
 }
 TRAIT_NAMES = tuple(TRAITS)

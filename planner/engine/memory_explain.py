@@ -146,7 +146,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "total",
         "{recompute_working_set:.4g} recomputed + {activation_gradients:.4g} gradients of activations"
         " + {gathered_root:.4g} + {gathered_blocks:.4g} + {gathered_gradients:.4g} gathered"
-        " + {dequantized_weights:.4g} dequantised + {optimizer_step_copy:.4g} step copy",
+        " + {dequantized_weights:.4g} dequantised + {tied_gradient:.4g} tied gradient + {optimizer_step_copy:.4g} step copy",
         "planner.engine.memory",
     ),
     _part(
@@ -189,6 +189,13 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "temporary",
         "the largest matrix in {element_bytes:.0f}-byte elements",
         "Dettmers et al. 2023 (QLoRA), section 3",
+        optional=True,
+    ),
+    _part(
+        "tied_gradient",
+        "temporary",
+        "second gradient of the tied token table, {vocab_size:.0f} x {hidden_size:.0f}",
+        "PyTorch autograd: gradients of one tensor are added when both exist",
         optional=True,
     ),
     _part(

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid import Array, PlanGrid
+from planner.engine.memory_traits import Traits
+
+#: Parameters that DeepSpeed's ZeRO-3 optimizer steps at once (its sub_group_size default).
+SUB_GROUP_PARAMETERS = 1e9
 
 FIRST = np.array([[1.0], [0.0], [0.0]])
 MIDDLE = np.array([[0.0], [1.0], [0.0]])
@@ -68,7 +72,7 @@ class ParametersHere:
     trained_experts: Array
 
 
-def parameters_here(grid: PlanGrid, stage: Stages) -> ParametersHere:
+def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> ParametersHere:
     """Tensor parallelism splits every matrix; experts are split over expert parallelism first.
 
     With expert parallelism an expert is whole on its rank (expert tensor parallel 1, Megatron-Core's
@@ -82,7 +86,10 @@ def parameters_here(grid: PlanGrid, stage: Stages) -> ParametersHere:
     )
     expert_split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
     embedding = stage.first * (grid.embedding_parameters / tensor)
-    head = stage.last * ((grid.head_parameters + (1.0 - stage.first) * grid.tied_head_parameters) / tensor)
+    head_split = np.where(traits["vocabulary_parallel"] > 0, tensor, 1.0)
+    head = stage.last * (
+        (grid.head_parameters + (1.0 - stage.first) * grid.tied_head_parameters) / head_split
+    )
     blocks = stage.blocks_share * (dense_blocks / tensor)
     experts = stage.blocks_share * (grid.moe_blocks * grid.routed_expert_parameters / expert_split)
     trained = 1.0 - grid.frozen
@@ -111,7 +118,7 @@ class StateBytes:
     step_temporary: Array
 
 
-def state_bytes(grid: PlanGrid, here: ParametersHere) -> StateBytes:
+def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBytes:
     """ZeRO shards optimizer states (1), then gradients (2), then weights (3) over the data-parallel group.
 
     Source: Rajbhandari et al. 2020, section 5; context-parallel ranks hold the same weights and shard with
@@ -133,7 +140,8 @@ def state_bytes(grid: PlanGrid, here: ParametersHere) -> StateBytes:
     weights_kept, gradients_kept, states_kept = sharded(3), sharded(2), sharded(1)
     trained = here.trained_dense + here.trained_experts
     # Gradient sync switched off between accumulation steps leaves them whole on every rank.
-    unsynced = (grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)
+    in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
+    unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
     whole_gradients = np.where(unsynced, trained, gradients_kept)
     on_gpu = 1.0 - grid.offload
     frozen_dense = grid.frozen * (here.dense - here.embedding - here.head) / by_level[2]
@@ -144,14 +152,22 @@ def state_bytes(grid: PlanGrid, here: ParametersHere) -> StateBytes:
         / by_level[2]
     )
     widened = (grid.weight_bytes > grid.element_bytes) & (level < 3)
+    # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
+    at_once = np.where(
+        (traits["buckets"] > 0) & (level >= 3), np.minimum(states_kept, SUB_GROUP_PARAMETERS), states_kept
+    )
     return StateBytes(
         frozen_weights=(frozen_dense + frozen_experts) * grid.frozen_bytes + frozen_tables,
         weights=weights_kept * grid.weight_bytes,
-        cast_weights=trained * (grid.element_bytes * widened),
+        cast_weights=trained
+        * (
+            grid.element_bytes * (widened | in_pipeline & (level >= 3))
+            + 2.0 * grid.fp8 * traits["fp8_copies"]
+        ),
         gradients=whole_gradients * grid.gradient_bytes,
         gradient_copies=gradients_kept * grid.gradient_copy_bytes
-        + states_kept * (grid.gradient_partition_bytes * on_gpu),
+        + at_once * (grid.gradient_partition_bytes * on_gpu),
         master=states_kept * (grid.master_bytes * on_gpu),
         moments=states_kept * (grid.state_bytes * on_gpu),
-        step_temporary=states_kept * (grid.temporary_bytes * on_gpu),
+        step_temporary=at_once * (grid.temporary_bytes * on_gpu),
     )

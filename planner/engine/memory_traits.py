@@ -18,15 +18,17 @@ _ROW = {name: index for index, name in enumerate(TRAIT_NAMES)}
 class Traits:
     """Flags, 0.0 or 1.0, shape (plans,).
 
-    eager: elementwise steps keep their own tensors (plain PyTorch that is not compiled).
-    plain_modules: the model is written in plain PyTorch, compiled or not.
-    in_place_loss: the fused vocabulary-parallel cross-entropy of Megatron.
+    plain: the model is written in plain PyTorch modules.  eager: so, and not compiled.
+    repeated_heads: eager attention through scaled_dot_product_attention.  in_place_loss: cross-entropy that
+    reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.
     """
 
     table: Array
+    plain: Array
     eager: Array
-    plain_modules: Array
+    repeated_heads: Array
     in_place_loss: Array
+    compiled_loss: Array
 
     def __getitem__(self, name: str) -> Array:
         trait: Array = self.table[_ROW[name]]
@@ -35,11 +37,19 @@ class Traits:
 
 def traits_of(grid: PlanGrid) -> Traits:
     table = TRAIT_TABLE[:, grid.framework.astype(int)]
-    pretrained, finetuned = table[_ROW["eager"]], table[_ROW["eager_finetuning"]]
-    plain = pretrained + grid.finetuning * (finetuned - pretrained)
+
+    def of_task(name: str) -> Array:
+        pretraining, finetuning = table[_ROW[name]], table[_ROW[f"{name}_finetuning"]]
+        trait: Array = pretraining + grid.finetuning * (finetuning - pretraining)
+        return trait
+
+    plain = of_task("plain")
+    eager = plain * (1.0 - grid.compiled)
     return Traits(
         table=table,
-        eager=plain * (1.0 - grid.compiled),
-        plain_modules=plain,
-        in_place_loss=table[_ROW["in_place_loss"]] * (1.0 - plain),
+        plain=plain,
+        eager=eager,
+        repeated_heads=table[_ROW["repeated_heads"]] * eager,
+        in_place_loss=of_task("in_place_loss"),
+        compiled_loss=table[_ROW["compiled_loss"]] * grid.compiled * plain,
     )
