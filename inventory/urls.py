@@ -1,6 +1,10 @@
-"""Addresses of the inventory pages."""
+"""Addresses of the inventory pages and of its interface for programs."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from inventory import api
 
 app_name = "inventory"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/snapshots", api.snapshots, name="snapshots"),
+]

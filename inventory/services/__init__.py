@@ -5,6 +5,7 @@ from inventory.services.delivery import (
     add_host,
     host_of_token,
     join_by_worker,
+    note_refusal,
     receive,
     revoke_tokens,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "finish_probe",
     "host_of_token",
     "join_by_worker",
+    "note_refusal",
     "probe_now",
     "receive",
     "record_snapshot",

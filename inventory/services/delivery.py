@@ -11,11 +11,12 @@ import json
 import logging
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from headroom_agent import signing
@@ -194,7 +195,7 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
         seen = None
     if seen is None or seen.tzinfo is None:
         raise DeliveryError("malformed", "host.taken_at must be a time with its zone.", 400)
-    taken_at = seen + timedelta(seconds=headers.offset_s)
+    taken_at = _on_our_clock(seen, delivery.get("age_s"), headers)
     signed_at = headers.time_s + policy.FUTURE_TOLERANCE_S
     if taken_at.timestamp() > signed_at:
         raise DeliveryError("future", f"Taken at {seen.isoformat()}, after it was sent.", 400)
@@ -203,6 +204,24 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
             "too_old", f"Taken at {seen.isoformat()}, longer ago than history is refined.", 400
         )
     return Taken(identifier, host.pk, snapshot, min(taken_at, now), "agent")
+
+
+def _on_our_clock(seen: datetime, age_s: Any, headers: signing.Signed) -> datetime:
+    """When a snapshot was taken, by this server's clock.
+
+    By its age when it was sent, where the sender knows it: that holds however the sender's clock has
+    been set meanwhile. Else by the sender's clock and how far that was off when it sent.
+    """
+    if age_s is None:
+        return seen + timedelta(seconds=headers.offset_s)
+    if isinstance(age_s, bool) or not isinstance(age_s, (int, float)) or not 0 <= age_s < 1e9:
+        raise DeliveryError("malformed", "age_s must be the seconds since the snapshot was taken.", 400)
+    return datetime.fromtimestamp(headers.time_s - age_s, UTC)
+
+
+def note_refusal(kind: str, reason: str, sender: str, *, now: datetime | None = None) -> None:
+    """Keep a refusal that happened before anything could be said about its host."""
+    _refuse(None, kind, reason, sender, now or timezone.now())
 
 
 def _refuse(host: Host | None, kind: str, reason: str, sender: str, now: datetime) -> None:
