@@ -48,6 +48,20 @@ def test_price_before_and_after_the_cut_of_june_2025(slug: str, before: float, a
 
 
 @pytest.mark.parametrize(
+    ("slug", "region", "before", "after"),
+    [
+        ("p4d.24xlarge", "eu-west-1", 35.39655, 23.71569),
+        ("p5.48xlarge", "us-west-2", 98.32, 55.04),
+        ("p5.48xlarge", "ap-northeast-1", 123.19496, 68.8),
+        ("p5en.48xlarge", "us-east-2", 84.80, 63.296),
+    ],
+)
+def test_the_cut_reached_the_other_regions(slug: str, region: str, before: float, after: float) -> None:
+    prices = [CATALOG.price(slug, region, "on_demand", day) for day in (MAY_2025, JULY_2025, None)]
+    assert [price.usd_per_hour for price in prices if price is not None] == [before, after, after]
+
+
+@pytest.mark.parametrize(
     ("slug", "usd"),
     [("trn1.32xlarge", 21.50), ("trn1n.32xlarge", 24.78), ("p6-b200.48xlarge", 113.9328)],
 )
