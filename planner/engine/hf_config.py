@@ -27,8 +27,12 @@ FAMILIES: Final[dict[str, FamilyReader]] = {
     "qwen3_moe": mixtures.read_qwen_moe,
     "deepseek_v2": mixtures.read_deepseek,
     "deepseek_v3": mixtures.read_deepseek,
+    "kimi_k2": mixtures.read_deepseek,
+    "glm4_moe": mixtures.read_glm_moe,
+    "olmoe": mixtures.read_olmoe,
     "gpt_oss": mixtures.read_gpt_oss,
     "gpt2": gpt_like.read_gpt2,
+    "gpt_bigcode": gpt_like.read_gpt_bigcode,
     "gptj": gpt_like.read_gptj,
     "gpt_neo": gpt_like.read_gpt_neo,
     "gpt_neox": gpt_like.read_gpt_neox,
@@ -43,6 +47,7 @@ FAMILIES: Final[dict[str, FamilyReader]] = {
     "xlm-roberta": encoders.read_bert,
     "camembert": encoders.read_bert,
     "electra": encoders.read_electra,
+    "modernbert": encoders.read_modernbert,
     "distilbert": encoders.read_distilbert,
     "t5": encoders.read_t5,
     "mt5": encoders.read_t5,
@@ -89,19 +94,41 @@ def _read(config: Mapping[str, Any], name: str, field: str) -> tuple[ModelSpec, 
 def _family(config: Mapping[str, Any], field: str) -> str:
     model_type = config.get("model_type")
     if model_type is None:
+        guess = _family_by_class(config.get("architectures")) or "llama"
         raise PlanError(
             f"{field}.model_type",
             None,
             "This key is missing.",
-            'Add the family, e.g. "model_type": "llama".',
+            f'Add the family, e.g. "model_type": "{guess}".',
         )
     if isinstance(model_type, str) and model_type in FAMILIES:
         return model_type
+    if isinstance(config.get("text_config"), Mapping):
+        raise PlanError(
+            f"{field}.model_type",
+            _short(model_type),
+            "This is a model of several parts (such as image and text), which are not modelled together.",
+            "Paste the content of its text_config alone, with the model_type that stands in it.",
+        )
     near = nearest(model_type, FAMILIES)
     suggestion = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(sorted(FAMILIES))}."
     raise PlanError(
         f"{field}.model_type",
-        model_type if isinstance(model_type, str) and len(model_type) < 200 else repr(model_type)[:200],
+        _short(model_type),
         "This model family is not known.",
         f"{suggestion} Or describe the model as an explicit architecture.",
     )
+
+
+def _family_by_class(architectures: Any) -> str | None:
+    """The family whose name a class name such as ``LlamaForCausalLM`` begins with, the longest such."""
+    if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
+        return None
+    class_name = architectures[0].lower()
+    by_class_name = {family.replace("_", "").replace("-", ""): family for family in FAMILIES}
+    fitting = [name for name in by_class_name if class_name.startswith(name)]
+    return by_class_name[max(fitting, key=len)] if fitting else None
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= 200 else repr(value)[:200]

@@ -109,6 +109,7 @@ _QWEN_MOE = LinearNames(
 
 _BY_FAMILY: dict[str, LinearNames] = {
     "gpt2": LinearNames(qkv=("attn.c_attn",), output="attn.c_proj", up="mlp.c_fc", down="mlp.c_proj"),
+    "gpt_bigcode": LinearNames(qkv=("attn.c_attn",), output="attn.c_proj", up="mlp.c_fc", down="mlp.c_proj"),
     "gptj": LinearNames(
         qkv=_split("attn", "q_proj", "k_proj", "v_proj"),
         output="attn.out_proj",
@@ -133,6 +134,7 @@ _BY_FAMILY: dict[str, LinearNames] = {
     "xlm-roberta": _BERT,
     "camembert": _BERT,
     "electra": _BERT,
+    "modernbert": LinearNames(qkv=("attn.Wqkv",), output="attn.Wo", gate_up="mlp.Wi", up="", down="mlp.Wo"),
     "distilbert": LinearNames(
         qkv=_split("attention", "q_lin", "k_lin", "v_lin"),
         output="attention.out_lin",
@@ -158,6 +160,8 @@ _BY_FAMILY: dict[str, LinearNames] = {
     "qwen3_moe": _QWEN_MOE,
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK,
+    "kimi_k2": _DEEPSEEK,
+    "glm4_moe": _DEEPSEEK,
     "gpt_oss": LinearNames(
         qkv=_SELF_ATTENTION,
         output="self_attn.o_proj",

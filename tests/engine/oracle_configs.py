@@ -219,6 +219,46 @@ def _deepseek_v2(draw: random.Random) -> Config:
     return _deepseek(draw) | {"mlp_bias": _maybe(draw, True, False)}
 
 
+def _glm4_moe(draw: random.Random) -> Config:
+    config = _llama(draw) | _deepseek_experts(draw)
+    return config | {
+        "head_dim": _maybe(draw, 2, 8, 12),
+        "attention_bias": _maybe(draw, True, False),
+        "use_qk_norm": _maybe(draw, True, False),
+    }
+
+
+def _deepseek_experts(draw: random.Random) -> Config:
+    config = _deepseek(draw)
+    keys = ("n_group", "topk_group", "num_experts_per_tok", "first_k_dense_replace", "moe_intermediate_size")
+    return {key: config[key] for key in (*keys, "n_routed_experts", "n_shared_experts")}
+
+
+def _olmoe(draw: random.Random) -> Config:
+    experts = draw.randint(1, 8)
+    return _llama(draw) | {
+        "num_experts": experts,
+        "num_experts_per_tok": draw.randint(1, experts),
+        "attention_bias": _maybe(draw, True, False),
+    }
+
+
+def _modernbert(draw: random.Random) -> Config:
+    heads, _, width = _heads(draw)
+    return {
+        "num_hidden_layers": draw.randint(1, 7),
+        "num_attention_heads": heads,
+        "hidden_size": heads * width,
+        "intermediate_size": draw.randint(1, 99),
+        "vocab_size": draw.randint(5, 999),
+        "pad_token_id": 0,
+        "attention_bias": _maybe(draw, True, False),
+        "mlp_bias": _maybe(draw, True, False),
+        "norm_bias": _maybe(draw, True, False),
+        "global_attn_every_n_layers": _maybe(draw, 2),
+    }
+
+
 def _gpt_oss(draw: random.Random) -> Config:
     config = _mixtral(draw)
     del config["sliding_window"]
@@ -321,6 +361,7 @@ def _cohere(draw: random.Random) -> Config:
 
 _DRAWERS: dict[str, Callable[[random.Random], Config]] = {
     "gpt2": _gpt,
+    "gpt_bigcode": lambda draw: _gpt(draw) | {"multi_query": _maybe(draw, True, False)},
     "gptj": _gptj,
     "gpt_neo": _gpt_neo,
     "gpt_neox": lambda draw: _llama(draw) | {"attention_bias": _maybe(draw, True, False)},
@@ -329,6 +370,7 @@ _DRAWERS: dict[str, Callable[[random.Random], Config]] = {
     "xlm-roberta": _bert,
     "camembert": _bert,
     "electra": _electra,
+    "modernbert": _modernbert,
     "distilbert": _distilbert,
     "t5": _t5,
     "mt5": _t5,
@@ -350,6 +392,9 @@ _DRAWERS: dict[str, Callable[[random.Random], Config]] = {
     "phi3": lambda draw: _llama(draw) | {"pad_token_id": 0},
     "deepseek_v2": _deepseek_v2,
     "deepseek_v3": _deepseek,
+    "kimi_k2": _deepseek,
+    "glm4_moe": _glm4_moe,
+    "olmoe": _olmoe,
     "gpt_oss": _gpt_oss,
     "bloom": _bloom,
     "opt": _opt,
@@ -358,6 +403,14 @@ _DRAWERS: dict[str, Callable[[random.Random], Config]] = {
     "starcoder2": _starcoder2,
     "olmo": lambda draw: _llama(draw) | _biased(draw),
     "olmo2": lambda draw: _llama(draw) | _biased(draw),
+    "olmo3": lambda draw: _llama(draw) | _biased(draw),
+    "smollm3": lambda draw: _llama(draw) | _biased(draw) | {"pad_token_id": 0},
+    "seed_oss": lambda draw: (
+        draw.choice((_llama, _with_head_dim))(draw)
+        | _biased(draw)
+        | {"attention_out_bias": _maybe(draw, True, False)}
+    ),
+    "cohere2": lambda draw: _llama(draw) | {"attention_bias": _maybe(draw, True, False)},
     "cohere": _cohere,
     "vit": _vit,
     "deit": _vit,

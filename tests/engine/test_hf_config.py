@@ -115,6 +115,17 @@ def test_a_family_that_is_no_name_is_refused_shortly(value: Any) -> None:
     assert len(str(error)) < 2000
 
 
+def test_a_missing_family_is_guessed_from_the_class_name() -> None:
+    config = {"architectures": ["Qwen2MoeForCausalLM"]}
+    [error] = problems(model_from_hf_config, config)
+    assert error.field == "model.hf_config.model_type" and "qwen2_moe" in error.remedy
+
+
+def test_a_model_of_several_parts_points_to_its_text() -> None:
+    [error] = problems(model_from_hf_config, {"model_type": "gemma3", "text_config": {"hidden_size": 8}})
+    assert error.value == "gemma3" and "text_config" in error.remedy
+
+
 @pytest.mark.parametrize("value", [None, [], "llama", 3])
 def test_a_config_must_be_an_object(value: Any) -> None:
     [error] = problems(model_from_hf_config, value)

@@ -1,4 +1,4 @@
-"""Encoders, encoder-decoders and vision encoders: BERT and its kin, T5, ViT and DeiT.
+"""Encoders, encoder-decoders and vision encoders: BERT and its kin, ModernBERT, T5, ViT and DeiT.
 
 Encoders count as the base model, with its pooler where the family has one. Defaults are those of the
 family's configuration class in Hugging Face transformers 4.57.
@@ -6,7 +6,7 @@ family's configuration class in Hugging Face transformers 4.57.
 
 from __future__ import annotations
 
-from planner.engine.hf.shapes import head_width, layer_count, model_spec
+from planner.engine.hf.shapes import head_width, layer_count, model_spec, windowed_layers
 from planner.engine.reading import MOST_LAYERS, SpecReader
 from planner.engine.specs import ModelSpec
 
@@ -67,6 +67,40 @@ def read_distilbert(reader: SpecReader, family: str, name: str) -> ModelSpec:
         bias=True,
         norm="layernorm",
         extras={"embedding_norm": 1},
+    )
+
+
+def read_modernbert(reader: SpecReader, family: str, name: str) -> ModelSpec:
+    """ModernBERT: rotary positions, gated MLP, norms before; two blocks of three attend to a window.
+
+    The first block has no norm before its attention. Blocks being counted as equal, the final norm is the
+    one left out, so that the total is exact.
+    """
+    layers = layer_count(reader, "num_hidden_layers")
+    hidden = reader.required_size("hidden_size")
+    heads = reader.required_size("num_attention_heads")
+    head_width(reader, hidden, heads, "hidden_size", "num_attention_heads")
+    every = reader.size("global_attn_every_n_layers", 3)
+    window = reader.size("local_attention", 128)
+    biased = reader.flag("attention_bias", False)
+    return model_spec(
+        name=name,
+        family=family,
+        architecture="encoder",
+        layers=layers,
+        hidden=hidden,
+        heads=heads,
+        ffn=reader.size("intermediate_size", 1152),
+        gated=True,
+        vocab=reader.required_size("vocab_size"),
+        positions=reader.size("max_position_embeddings", 8192),
+        position_embedding="rope",
+        tied=False,
+        bias=biased,
+        ffn_bias=reader.flag("mlp_bias", False),
+        norm="layernorm",
+        windows=windowed_layers(reader, layers, window, layers - -(-layers // every)),
+        extras={"embedding_norm": 1, "norm_bias": int(reader.flag("norm_bias", False))},
     )
 
 

@@ -1,4 +1,4 @@
-"""Decoders before Llama: GPT-2, GPT-J, GPT-Neo, GPT-NeoX, OPT, BLOOM, MPT, Falcon, Phi and StarCoder2.
+"""Decoders not of Llama's plan: the GPTs, OPT, BLOOM, MPT, Falcon, Phi and StarCoder2.
 
 Defaults are those of the family's configuration class in Hugging Face transformers 4.57.
 """
@@ -20,6 +20,27 @@ def read_gpt2(reader: SpecReader, family: str, name: str) -> ModelSpec:
         layers=layers,
         hidden=hidden,
         heads=heads,
+        ffn=reader.optional_size("n_inner") or 4 * hidden,
+        vocab=reader.required_size("vocab_size"),
+        positions=reader.size(reader.first_present(("n_positions", "max_position_embeddings")), 1024),
+        position_embedding="learned",
+        tied=reader.flag("tie_word_embeddings", True),
+        bias=True,
+        norm="layernorm",
+    )
+
+
+def read_gpt_bigcode(reader: SpecReader, family: str, name: str) -> ModelSpec:
+    """GPT-2 with one key-value head (StarCoder, SantaCoder)."""
+    _refuse_cross_attention(reader)
+    layers, hidden, heads = _gpt_sizes(reader)
+    return model_spec(
+        name=name,
+        family=family,
+        layers=layers,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=1 if reader.flag("multi_query", True) else heads,
         ffn=reader.optional_size("n_inner") or 4 * hidden,
         vocab=reader.required_size("vocab_size"),
         positions=reader.size(reader.first_present(("n_positions", "max_position_embeddings")), 1024),

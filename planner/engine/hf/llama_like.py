@@ -21,7 +21,8 @@ class LlamaVariant:
     """How one family departs from the plan.
 
     kv_heads, head_dim: class defaults, None for "as many as heads" and "hidden / heads".
-    attention_bias: whether the key of that name is read; qkv_bias: always there, whatever keys say.
+    attention_bias: whether the key of that name is read; attention_bias_usual: its class default;
+    output_bias_apart: whether attention_out_bias decides the output's; qkv_bias: always there.
     qk_norm: none, one scale of head_dim for queries and one for keys, one as wide as all heads together,
     or one a head (Cohere, where use_qk_norm asks for it).
     window: class default of sliding_window; windows: which layers have it.
@@ -33,6 +34,8 @@ class LlamaVariant:
     head_dim: int | None = None
     tied: bool = False
     attention_bias: bool = False
+    attention_bias_usual: bool = False
+    output_bias_apart: bool = False
     mlp_bias: bool = False
     qkv_bias: bool = False
     norm: Norm = "rmsnorm"
@@ -92,6 +95,39 @@ LLAMA_VARIANTS: Final[dict[str, LlamaVariant]] = {
     "phi3": LlamaVariant(ffn=8192, positions=4096, windows="every_layer"),
     "olmo": LlamaVariant(ffn=11008, positions=2048, attention_bias=True, norm="layernorm", norm_weight=0),
     "olmo2": LlamaVariant(ffn=11008, positions=2048, attention_bias=True, qk_norm="whole_width"),
+    "olmo3": LlamaVariant(
+        ffn=11008,
+        positions=2048,
+        attention_bias=True,
+        qk_norm="whole_width",
+        window=4096,
+        windows="pattern",
+        window_pattern=4,
+    ),
+    "smollm3": LlamaVariant(
+        ffn=11008, positions=32_768, kv_heads=4, tied=True, attention_bias=True, mlp_bias=True
+    ),
+    "seed_oss": LlamaVariant(
+        ffn=27648,
+        positions=524_288,
+        kv_heads=8,
+        head_dim=128,
+        attention_bias=True,
+        attention_bias_usual=True,
+        output_bias_apart=True,
+        mlp_bias=True,
+    ),
+    "cohere2": LlamaVariant(
+        ffn=22528,
+        positions=8192,
+        tied=True,
+        attention_bias=True,
+        norm="layernorm",
+        norms_per_block=1,
+        window=4096,
+        windows="pattern",
+        window_pattern=4,
+    ),
     "cohere": LlamaVariant(
         ffn=22528,
         positions=8192,
@@ -112,7 +148,8 @@ def read_llama_like(reader: SpecReader, family: str, name: str) -> ModelSpec:
     heads = reader.required_size("num_attention_heads")
     kv_heads = kv_head_count(reader, heads, variant.kv_heads, "num_attention_heads")
     head_dim = read_head_dim(reader, hidden, heads, variant.head_dim)
-    biased = reader.flag("attention_bias", False) if variant.attention_bias else False
+    biased = variant.attention_bias and reader.flag("attention_bias", variant.attention_bias_usual)
+    apart = variant.output_bias_apart
     return model_spec(
         name=name,
         family=family,
@@ -128,8 +165,8 @@ def read_llama_like(reader: SpecReader, family: str, name: str) -> ModelSpec:
         position_embedding="rope",
         tied=reader.flag("tie_word_embeddings", variant.tied),
         qkv_bias=biased or variant.qkv_bias,
-        output_bias=biased,
-        ffn_bias=reader.flag("mlp_bias", False) if variant.mlp_bias else False,
+        output_bias=reader.flag("attention_out_bias", False) if apart else biased,
+        ffn_bias=variant.mlp_bias and reader.flag("mlp_bias", False),
         norm=variant.norm,
         windows=_windows(reader, variant, layers),
         extras=_extras(reader, variant, heads, kv_heads, head_dim),

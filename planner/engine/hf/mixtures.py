@@ -1,4 +1,4 @@
-"""Decoders whose MLPs are mixtures of experts: Mixtral, Qwen, DeepSeek and gpt-oss.
+"""Decoders whose MLPs are mixtures of experts: Mixtral, Qwen, DeepSeek, GLM, OLMoE and gpt-oss.
 
 Defaults are those of the family's configuration class in Hugging Face transformers 4.57.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from planner.engine.hf.llama_like import read_head_dim
-from planner.engine.hf.shapes import kv_head_count, layer_count, model_spec, windowed_layers
+from planner.engine.hf.shapes import head_width, kv_head_count, layer_count, model_spec, windowed_layers
 from planner.engine.reading import SpecReader
 from planner.engine.specs import ModelSpec
 
@@ -80,12 +80,12 @@ def read_qwen_moe(reader: SpecReader, family: str, name: str) -> ModelSpec:
 
 
 def read_deepseek(reader: SpecReader, family: str, name: str) -> ModelSpec:
-    """DeepSeek-V2 and V3: multi-head latent attention, shared experts, leading dense blocks.
+    """DeepSeek-V2 and V3, and Kimi K2 after it: latent attention, shared experts, leading dense blocks.
 
     V3's expert-balancing bias is a buffer and its multi-token-prediction block is not built: neither
     counts.
     """
-    third = family == "deepseek_v3"
+    third = family != "deepseek_v2"
     layers = layer_count(reader, "num_hidden_layers")
     heads = reader.required_size("num_attention_heads")
     content_dim = reader.size("qk_nope_head_dim", 128)
@@ -121,6 +121,71 @@ def read_deepseek(reader: SpecReader, family: str, name: str) -> ModelSpec:
         dense_layers=min(dense, layers),
         extras={"expert_bias": 1} if mlp_biased else {},
         **_experts(reader, "n_routed_experts", 256 if third else 64, 8 if third else 6),
+    )
+
+
+def read_glm_moe(reader: SpecReader, family: str, name: str) -> ModelSpec:
+    """GLM-4.5: DeepSeek-V3's experts under grouped-query attention."""
+    layers = layer_count(reader, "num_hidden_layers")
+    hidden = reader.required_size("hidden_size")
+    heads = reader.required_size("num_attention_heads")
+    head_dim = read_head_dim(reader, hidden, heads, None)
+    expert_ffn = reader.size("moe_intermediate_size", 1408)
+    shared = _nullable(reader, "n_shared_experts", 1)
+    dense = reader.size("first_k_dense_replace", 1, smallest=0)
+    return model_spec(
+        name=name,
+        family=family,
+        layers=layers,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_head_count(reader, heads, 8, "num_attention_heads"),
+        head_dim=head_dim,
+        ffn=reader.size("intermediate_size", 10944),
+        gated=True,
+        vocab=reader.required_size("vocab_size"),
+        positions=reader.size("max_position_embeddings", 131_072),
+        position_embedding="rope",
+        tied=reader.flag("tie_word_embeddings", False),
+        qkv_bias=reader.flag("attention_bias", False),
+        norm="rmsnorm",
+        expert_ffn_size=expert_ffn,
+        shared_experts=shared,
+        shared_expert_ffn_size=shared * expert_ffn,
+        dense_layers=min(dense, layers),
+        extras={"qk_norm_parameters": 2 * head_dim} if reader.flag("use_qk_norm", False) else {},
+        **_experts(reader, "n_routed_experts", 128, 8),
+    )
+
+
+def read_olmoe(reader: SpecReader, family: str, name: str) -> ModelSpec:
+    """Experts in every block, queries and keys normalised over all heads together."""
+    layers = layer_count(reader, "num_hidden_layers")
+    hidden = reader.required_size("hidden_size")
+    heads = reader.required_size("num_attention_heads")
+    kv_heads = kv_head_count(reader, heads, None, "num_attention_heads")
+    head_dim = head_width(reader, hidden, heads, "hidden_size", "num_attention_heads")
+    ffn = reader.size("intermediate_size", 2048)
+    return model_spec(
+        name=name,
+        family=family,
+        layers=layers,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        ffn=ffn,
+        gated=True,
+        vocab=reader.required_size("vocab_size"),
+        positions=reader.size("max_position_embeddings", 4096),
+        position_embedding="rope",
+        tied=reader.flag("tie_word_embeddings", False),
+        bias=reader.flag("attention_bias", False),
+        ffn_bias=False,
+        norm="rmsnorm",
+        expert_ffn_size=ffn,
+        extras={"qk_norm_parameters": (heads + kv_heads) * head_dim},
+        **_experts(reader, "num_experts", 64, 8),
     )
 
 
