@@ -20,7 +20,7 @@ from inventory import policy
 
 # Goes into the names of queues and files: what a DNS name may hold, and the underscore.
 HOST_NAME = RegexValidator(
-    r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$", "Letters, digits, dots, hyphens."
+    r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z", "Letters, digits, dots, hyphens."
 )
 
 

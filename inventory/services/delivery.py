@@ -68,9 +68,13 @@ def add_host(name: str, *, now: datetime, feed: str = Host.Feed.AGENT) -> tuple[
 
 
 def join_by_worker(name: str, *, now: datetime) -> Host:
-    """The host of that name, added if it is new, for a process that runs on it and may write the database."""
+    """The host of that name, added if it is new, for a process on it that may write the database.
+
+    Raises `ValidationError` for a name that no host can have.
+    """
+    Host(name=name).clean_fields()
     with transaction.atomic():
-        host, created = Host.objects.get_or_create(name=name[:253])
+        host, created = Host.objects.get_or_create(name=name)
         if created:
             note_added(host, now)
     return host

@@ -6,6 +6,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
@@ -47,5 +48,7 @@ class Command(BaseCommand):
             host = services.join_by_worker(snapshot.host.hostname, now=timezone.now())
             taken = services.Taken(uuid4(), host.pk, snapshot, timezone.now(), "command")
             services.record_snapshot(taken, now=timezone.now())
+        except ValidationError as error:
+            self.stderr.write(f"Not saved: {'; '.join(error.messages)} Set HEADROOM_HOSTNAME.")
         except DatabaseError as error:
             self.stderr.write(f"Not saved: {error}. Run `make install` first, or add --no-save.")
