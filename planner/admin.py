@@ -95,7 +95,7 @@ class CatalogAdmin(admin.ModelAdmin[Any]):
     form = FactForm
     list_per_page = 100
     save_on_top = True
-    readonly_fields: Any = ("as_shipped", "changed_at")
+    readonly_fields: ClassVar[Any] = ("as_shipped", "changed_at")
     actions: Any = ["withdraw", "restore"]
     fixed: ClassVar[tuple[str, ...]] = ()
     """Fields that cannot change once the row is there, beside its key."""

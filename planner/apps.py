@@ -8,3 +8,6 @@ class PlannerConfig(AppConfig):
 
     name = "planner"
     verbose_name = "Planning"
+
+    def ready(self) -> None:
+        from planner import checks  # noqa: F401 - registers the system checks

@@ -1,6 +1,6 @@
 """Addresses of the planner pages."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from planner import views
 
@@ -13,4 +13,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("compare.csv", views.compare_csv, name="compare_csv"),
     path("validation", views.validation, name="validation"),
     path("glossary", views.glossary, name="glossary"),
+    path("api/v1/", include("planner.api_urls")),
 ]

@@ -1,0 +1,93 @@
+"""The JSON contract over HTTP: POST a question, GET the lists that questions choose from.
+
+Nothing is written, so no CSRF token is asked for; a page elsewhere cannot read the answers. Where the pages
+ask for a login, so does the API, with 401 in the contract's form rather than a redirect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from planner import selectors, services
+from planner.catalog.catalog import Catalog
+from planner.contract.jsontext import MAX_JSON_BYTES, read_json, too_long, write_json
+from planner.contract.lists import render_accelerators, render_instances, render_models
+from planner.contract.render import render_error
+from planner.engine.errors import PlanError
+
+OK, BAD_REQUEST, UNAUTHORIZED, NOT_ALLOWED, TOO_LARGE, UNPROCESSABLE = 200, 400, 401, 405, 413, 422
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def doorway(method: str) -> Callable[[View], View]:
+    """What every address of the API shares: one method, a login where pages ask for one, errors as JSON."""
+
+    def decorate(view: View) -> View:
+        @csrf_exempt
+        @login_not_required
+        @wraps(view)
+        def checked(request: HttpRequest) -> HttpResponse:
+            if request.method != method and not (method == "GET" and request.method == "HEAD"):
+                refused = PlanError(
+                    "", request.method, f"This address answers {method} alone.", f"Send {method}."
+                )
+                answer = answered(render_error(refused), NOT_ALLOWED)
+                answer["Allow"] = method
+                return answer
+            if settings.LOGIN_REQUIRED and not request.user.is_authenticated:
+                refused = PlanError(
+                    "", None, "This address asks for a login.", "Log in first and send the cookie."
+                )
+                return answered(render_error(refused), UNAUTHORIZED)
+            return view(request)
+
+        return checked
+
+    return decorate
+
+
+@doorway("POST")
+def estimate(request: HttpRequest) -> HttpResponse:
+    """One plan: the contract's ``estimate``."""
+    return _question(request, services.estimate_json)
+
+
+@doorway("GET")
+def models(request: HttpRequest) -> HttpResponse:
+    """The catalog's models with their counted parameters."""
+    return answered({"models": render_models(selectors.current_catalog())})
+
+
+@doorway("GET")
+def instances(request: HttpRequest) -> HttpResponse:
+    """The catalog's instance types with regions and today's prices in the default region."""
+    return answered({"instances": render_instances(selectors.current_catalog())})
+
+
+@doorway("GET")
+def accelerators(request: HttpRequest) -> HttpResponse:
+    """The catalog's accelerators in SI units."""
+    return answered({"accelerators": render_accelerators(selectors.current_catalog())})
+
+
+def answered(value: dict[str, Any], status: int = OK) -> HttpResponse:
+    return HttpResponse(write_json(value), content_type="application/json", status=status)
+
+
+def _question(request: HttpRequest, answer: Callable[[Any, Catalog], dict[str, Any]]) -> HttpResponse:
+    body = request.read(MAX_JSON_BYTES + 1)
+    if len(body) > MAX_JSON_BYTES:
+        return answered(render_error(too_long()), TOO_LARGE)
+    try:
+        data = read_json(body)
+    except PlanError as unreadable:
+        return answered(render_error(unreadable), BAD_REQUEST)
+    value = answer(data, selectors.current_catalog())
+    return answered(value, UNPROCESSABLE if "error" in value else OK)

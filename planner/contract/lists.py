@@ -1,0 +1,106 @@
+"""The catalog as plain lists, for programs that want to offer choices: slugs, names, sizes and prices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.records import PURCHASES, AcceleratorRecord, InstanceRecord, ModelRecord, PriceRecord
+from planner.contract.model import model_of_record
+from planner.engine.errors import PlanError, PlanErrors
+from planner.engine.params import count_parameters
+
+
+def render_models(catalog: Catalog) -> list[dict[str, Any]]:
+    return [_model(record) for record in catalog.models()]
+
+
+def render_instances(catalog: Catalog) -> list[dict[str, Any]]:
+    return [_instance(record, catalog) for record in catalog.instances()]
+
+
+def render_accelerators(catalog: Catalog) -> list[dict[str, Any]]:
+    return [_accelerator(record) for record in catalog.accelerators()]
+
+
+def _model(record: ModelRecord) -> dict[str, Any]:
+    try:
+        count = count_parameters(model_of_record(record))
+        counted: dict[str, int] | None = {"total": count.total, "active": count.active}
+    except (PlanError, PlanErrors):
+        counted = None
+    return {
+        "slug": record.slug,
+        "name": record.name,
+        "family": record.family,
+        "publisher": record.publisher,
+        "parameters": counted,
+        "max_context_tokens": record.max_context,
+        "source": record.provenance.source,
+        "as_of": record.provenance.as_of.isoformat(),
+    }
+
+
+def _instance(record: InstanceRecord, catalog: Catalog) -> dict[str, Any]:
+    """With the latest known prices in the region where it is first offered."""
+    spec = record.spec
+    regions = catalog.regions(record.slug)
+    prices = [
+        price
+        for region in regions[:1]
+        for purchase in sorted(catalog.purchases(record.slug, region), key=PURCHASES.index)
+        if (price := catalog.price(record.slug, region, purchase)) is not None
+    ]
+    return {
+        "slug": spec.slug,
+        "provider": spec.provider,
+        "family": spec.family,
+        "accelerator": spec.accelerator.slug,
+        "accelerators_per_node": spec.accelerators_per_node,
+        "memory_bytes_per_accelerator": spec.accelerator.memory_bytes,
+        "internode_bytes_per_s": spec.internode_bytes_per_s,
+        "vcpus": spec.vcpus,
+        "host_memory_bytes": spec.host_memory_bytes,
+        "regions": list(regions),
+        "prices": [_price(price) for price in prices],
+        "source": record.provenance.source,
+        "as_of": record.provenance.as_of.isoformat(),
+    }
+
+
+def _price(price: PriceRecord) -> dict[str, Any]:
+    return {
+        "region": price.region,
+        "purchase": price.purchase,
+        "usd_per_hour": price.usd_per_hour,
+        "valid_from": price.valid_from.isoformat(),
+        "as_of": price.provenance.as_of.isoformat(),
+        "source": price.provenance.source,
+    }
+
+
+def _accelerator(record: AcceleratorRecord) -> dict[str, Any]:
+    spec = record.spec
+    peaks = {
+        "fp32": spec.fp32_flops_per_s,
+        "tf32": spec.tf32_flops_per_s,
+        "bf16": spec.bf16_flops_per_s,
+        "fp16": spec.fp16_flops_per_s,
+        "fp8": spec.fp8_flops_per_s,
+    }
+    return {
+        "slug": spec.slug,
+        "name": spec.name,
+        "vendor": spec.vendor,
+        "architecture": spec.architecture,
+        "memory_bytes": spec.memory_bytes,
+        "memory_bandwidth_bytes_per_s": spec.memory_bandwidth_bytes_per_s,
+        "dense_flops_per_s": {precision: peak or None for precision, peak in peaks.items()},
+        "link": spec.link,
+        "link_bytes_per_s": spec.link_bytes_per_s,
+        "power_watts": spec.power_watts,
+        "mig_capable": spec.mig_capable,
+        "ranks_per_accelerator": spec.ranks_per_accelerator,
+        "source": record.provenance.source,
+        "as_of": record.provenance.as_of.isoformat(),
+    }

@@ -1,0 +1,113 @@
+"""Questions in, answers out: the one way from a JSON value to an answer that command, API and page share.
+
+Reads the clock and the catalog, so that the engine need not. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from django.utils import timezone
+
+from planner.catalog.calibration import shipped_calibration
+from planner.catalog.catalog import Catalog
+from planner.contract.cluster import priced_cluster
+from planner.contract.jsontext import read_json
+from planner.contract.parse import parse_plan_request, unit_flops_per_s
+from planner.contract.render import render_error, render_result
+from planner.engine.errors import PlanError, PlanErrors
+from planner.engine.estimate import estimate
+from planner.engine.request import Cluster, PlanRequest
+from planner.engine.result import PlanResult
+
+MOST_ALTERNATIVES = 6
+Answer = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+def estimate_plan(data: Any, catalog: Catalog, *, today: date | None = None) -> PlanResult:
+    """The answer to one JSON question.  Raises PlanErrors where it makes no sense."""
+    request = parse_plan_request(data, catalog, today=today or timezone.localdate())
+    return answer_plan(request, catalog)
+
+
+def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
+    """The answer to a question that was read; other machines are looked at where it fits in no way.
+
+    Raises PlanErrors for a layout that cannot exist.
+    """
+    try:
+        result = estimate(request, shipped_calibration())
+        if result.fits or result.nearest_fit is not None:
+            return result
+        return estimate(request, shipped_calibration(), alternatives(request, catalog))
+    except PlanError as one:
+        raise PlanErrors([one]) from one
+
+
+def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
+    """Machines with more memory per node, of the same number, sold in the same way: the cheapest first.
+
+    In the region asked for, else in the provider's default; other providers where this one has nothing.
+    """
+    asked = request.cluster
+    node_bytes = asked.accelerators_per_node * asked.accelerator.memory_bytes
+    found: list[Cluster] = []
+    for record in catalog.instances():
+        chip = record.spec.accelerator
+        larger = record.spec.accelerators_per_node * chip.memory_bytes > node_bytes
+        if not larger or unit_flops_per_s(chip, request.workload.precision) <= 0:
+            continue
+        regions = catalog.regions(record.slug)
+        if not regions:
+            continue
+        found.append(
+            priced_cluster(
+                record.spec,
+                catalog,
+                region=asked.region if asked.region in regions else regions[0],
+                purchase=asked.purchase or "on_demand",
+                nodes=asked.nodes or 1,
+                as_of=asked.price_asked_as_of,
+            )
+        )
+    priced = [cluster for cluster in found if cluster.usd_per_node_hour is not None]
+    same_provider = [cluster for cluster in priced if asked.provider in (None, cluster.provider)]
+    chosen = same_provider or priced
+    return sorted(chosen, key=lambda cluster: cluster.usd_per_node_hour or 0.0)[:MOST_ALTERNATIVES]
+
+
+def estimate_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:
+    """The contract's response of ``estimate`` to one JSON value; an ``error`` where it makes no sense."""
+    return _answered(data, lambda: render_result(estimate_plan(data, catalog, today=today)))
+
+
+def estimate_text(text: str | bytes, catalog: Catalog, *, today: date | None = None) -> Answer:
+    """As ``estimate_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
+    try:
+        data = read_json(text)
+    except PlanError as unreadable:
+        return render_error(unreadable)
+    return estimate_json(data, catalog, today=today)
+
+
+def _answered(data: Any, answer: Callable[[], Answer]) -> Answer:
+    """The answer, or what is wrong with the question; a fault of ours is logged and said in words."""
+    request_id = data.get("id") if isinstance(data, dict) else None
+    try:
+        return answer()
+    except (PlanError, PlanErrors) as problem:
+        return render_error(problem, request_id=request_id)
+    except Exception:  # the doorway: whatever goes wrong behind it, the asker gets an answer and no trace
+        log.exception("A question could not be answered")
+        fault = PlanError(
+            "",
+            None,
+            "The estimate failed on this question; the fault is ours.",
+            "Report it with the request.",
+        )
+        return render_error(fault, request_id=request_id)
