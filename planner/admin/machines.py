@@ -1,0 +1,220 @@
+"""Admin pages of what one can buy: accelerators, instance types, prices, availability, MIG profiles.
+
+Columns say their units; a price is never overwritten, and a new one goes through ``catalog_services``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
+from django.http import HttpRequest
+from django.utils.timezone import localdate
+
+from planner.admin.base import PROVENANCE, CatalogAdmin, OriginFilter
+from planner.catalog_services import record_price
+from planner.models import Accelerator, Availability, InstanceType, MigProfile, Price
+
+
+class InForceFilter(admin.SimpleListFilter):
+    """Prices that hold today, or that ended."""
+
+    title = "in force"
+    parameter_name = "in_force"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "today"), ("no", "not today")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        today = localdate()
+        holds = Q(valid_from__lte=today, withdrawn=False) & (Q(valid_to__isnull=True) | Q(valid_to__gt=today))
+        return {"yes": queryset.filter(holds), "no": queryset.exclude(holds)}.get(
+            self.value() or "", queryset
+        )
+
+
+class PriceOnRecordInline(admin.TabularInline[Price, InstanceType]):
+    """Prices there are, newest first; what changes about one is changed on its own page."""
+
+    model = Price
+    verbose_name_plural = "prices on record"
+    fields = ("region", "purchase", "usd_per_hour", "valid_from", "valid_to", "source", "as_of", "withdrawn")
+    readonly_fields = fields
+    ordering = ("region", "purchase", "-valid_from")
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class NewPriceInline(admin.TabularInline[Price, InstanceType]):
+    """A price to add: the one of the same kind before it ends on the day this one begins."""
+
+    model = Price
+    verbose_name_plural = "new prices (the one of the same kind before ends on the day a new one begins)"
+    fields = ("region", "purchase", "usd_per_hour", "valid_from", "source", "as_of", "note")
+    formfield_overrides = {Price._meta.get_field("note").__class__: {"widget": forms.TextInput}}
+    extra = 1
+    can_delete = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        return super().get_queryset(request).none()
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Accelerator)
+class AcceleratorAdmin(CatalogAdmin):
+    list_display = (
+        "name",
+        "slug",
+        "architecture",
+        "memory_mib",
+        "memory_bandwidth_gb_per_s",
+        "bf16_tflops",
+        "fp8_tflops",
+        "link",
+        "link_gb_per_s_per_direction",
+        "mig_capable",
+        "as_of",
+        "edited",
+        "withdrawn",
+    )
+    list_filter = ("vendor", "architecture", "mig_capable", OriginFilter, "withdrawn")
+    search_fields = ("slug", "name", "architecture", "source")
+    fieldsets = (
+        (
+            None,
+            {"fields": ("slug", "name", "vendor", "architecture", "ranks_per_accelerator", "power_watts")},
+        ),
+        ("Memory", {"fields": ("memory_mib", "label_gb", "memory_bandwidth_gb_per_s")}),
+        (
+            "Dense peak rates (empty: no such unit)",
+            {
+                "fields": (
+                    ("fp32_tflops", "tf32_tflops"),
+                    ("bf16_tflops", "fp16_tflops"),
+                    ("fp8_tflops", "fp4_tflops", "int8_tops"),
+                )
+            },
+        ),
+        ("Link and partitions", {"fields": ("link", "link_gb_per_s_per_direction", "mig_capable")}),
+        PROVENANCE,
+    )
+
+
+@admin.register(InstanceType)
+class InstanceTypeAdmin(CatalogAdmin):
+    list_display = (
+        "slug",
+        "provider",
+        "family",
+        "accelerator_id",
+        "accelerators_per_node",
+        "node_memory_gib",
+        "internode_gbit_per_s",
+        "vcpus",
+        "host_memory_gib",
+        "as_of",
+        "edited",
+        "withdrawn",
+    )
+    list_filter = ("provider", "family", "accelerator", OriginFilter, "withdrawn")
+    list_select_related = ("accelerator",)
+    search_fields = ("slug", "family", "accelerator__name", "accelerator__slug", "source")
+    inlines = (NewPriceInline, PriceOnRecordInline)
+    fieldsets = (
+        (None, {"fields": ("slug", "provider", "family", "accelerator", "accelerators_per_node")}),
+        ("Network and link", {"fields": ("internode_gbit_per_s", "link_gb_per_s_per_direction")}),
+        (
+            "Host",
+            {"fields": ("vcpus", "host_memory_gib", "local_storage_gb", "ultracluster_max_accelerators")},
+        ),
+        PROVENANCE,
+    )
+
+    @admin.display(description="accelerator memory, node (GiB)")
+    def node_memory_gib(self, row: InstanceType) -> str:
+        return f"{row.accelerators_per_node * row.accelerator.memory_mib / 1024:,.0f}"
+
+    def save_formset(
+        self, request: HttpRequest, form: ModelForm[Any], formset: BaseModelFormSet[Any, Any], change: bool
+    ) -> None:
+        for price in formset.save(commit=False):
+            record_price(price)
+        formset.save_m2m()
+
+
+@admin.register(Price)
+class PriceAdmin(CatalogAdmin):
+    list_display = (
+        "instance_type_id",
+        "region",
+        "purchase",
+        "usd_per_hour",
+        "per_accelerator",
+        "valid_from",
+        "valid_to",
+        "as_of",
+        "edited",
+        "withdrawn",
+    )
+    list_filter = (InForceFilter, "purchase", "instance_type__provider", "region", OriginFilter, "withdrawn")
+    list_select_related = ("instance_type",)
+    search_fields = ("instance_type__slug", "region", "source")
+    date_hierarchy = "valid_from"
+    fixed = ("usd_per_hour",)
+    fieldsets = (
+        (None, {"fields": ("instance_type", "region", "purchase", "usd_per_hour")}),
+        ("In force", {"fields": ("valid_from", "valid_to")}),
+        PROVENANCE,
+    )
+
+    @admin.display(description="USD per accelerator-hour")
+    def per_accelerator(self, row: Price) -> str:
+        return f"{row.usd_per_hour / row.instance_type.accelerators_per_node:.4f}"
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+        else:
+            record_price(obj)
+
+
+@admin.register(Availability)
+class AvailabilityAdmin(CatalogAdmin):
+    list_display = ("instance_type_id", "region", "zones", "as_of", "edited", "withdrawn")
+    list_filter = ("instance_type__provider", "region", OriginFilter, "withdrawn")
+    search_fields = ("instance_type__slug", "region", "zones")
+    fieldsets = ((None, {"fields": ("instance_type", "region", "zones")}), PROVENANCE)
+
+
+@admin.register(MigProfile)
+class MigProfileAdmin(CatalogAdmin):
+    list_display = (
+        "profile",
+        "accelerator_id",
+        "profile_id",
+        "compute_slices",
+        "memory_slices",
+        "memory_mib",
+        "max_instances",
+        "placement_starts",
+        "min_driver",
+        "edited",
+        "withdrawn",
+    )
+    list_filter = ("accelerator", OriginFilter, "withdrawn")
+    search_fields = ("profile", "accelerator__slug")
+    fieldsets = (
+        (None, {"fields": ("accelerator", "profile", "profile_id", "min_driver")}),
+        ("Size", {"fields": ("compute_slices", "memory_slices", "memory_mib", "copy_engines", "decoders")}),
+        ("Placement", {"fields": ("max_instances", "placement_size", "placement_starts")}),
+        PROVENANCE,
+    )
