@@ -6,6 +6,7 @@ Serves the explicit architecture and the Hugging Face configs alike; knows no mo
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from planner.engine.errors import PlanError, PlanErrors
 
 LARGEST_SIZE: Final = 100_000_000  # any width or table length; far above every published model
 MOST_LAYERS: Final = 10_000
+MOST_UNKNOWN_KEYS: Final = 10  # as many as somebody reads
 
 
 class SpecReader:
@@ -135,11 +137,11 @@ class SpecReader:
         return any(error.field in fields for error in self.errors)
 
     def unknown_keys(self, known: Iterable[str]) -> None:
-        """Records a problem for every key that is not among the known ones."""
-        names = sorted(known)
-        for key in self.values:
-            if key not in names:
-                self.problem(str(key), "This field is not known.", _choices_remedy(key, tuple(names)))
+        """Records a problem for each of the first keys that are not among the known ones."""
+        names = tuple(known)
+        unknown = [key for key in self.values if key not in names]
+        for key in unknown[:MOST_UNKNOWN_KEYS]:
+            self.problem(str(key)[:100], "This field is not known.", _choices_remedy(key, names))
 
     def _whole_number(self, key: str, *, smallest: int, largest: int) -> int:
         value = self.values[key]
@@ -171,8 +173,10 @@ def _choices_remedy(value: Any, choices: tuple[str, ...]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """A value as it may be repeated in a message: long texts and lists are cut."""
+    """A value as it may be repeated in a message: long texts, lists and numbers are cut."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of more than 38 digits"
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= 200 else f"{text[:200]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +114,31 @@ def test_an_unknown_family_suggests_near_ones(word: str, near: str) -> None:
 def test_a_family_that_is_no_name_is_refused_shortly(value: Any) -> None:
     [error] = problems(model_from_hf_config, LLAMA | {"model_type": value})
     assert len(str(error)) < 2000
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PUBLISHED["gpt-neo-1.3b"] | {"attention_types": [[["global", "local"], 10**12]]},
+        PUBLISHED["qwen3-30b-a3b"] | {"num_hidden_layers": 10_000, "mlp_only_layers": ["0"] * 10**6 + ["x"]},
+        LLAMA | {"hidden_size": 10**5000},
+        LLAMA | {"hidden_size": [0] * 10**6},
+    ],
+)
+def test_large_values_are_answered_at_once(config: dict[str, Any]) -> None:
+    started = time.perf_counter()
+    _is_model_or_named_problem(model_from_hf_config, config)
+    assert time.perf_counter() - started < 1.0
+
+
+def test_of_very_many_unknown_fields_the_first_are_named() -> None:
+    errors = problems(model_from_explicit, DECODER | {f"field_{number}": 1 for number in range(100_000)})
+    assert len(errors) == 10
+
+
+def test_key_value_heads_left_out_where_that_means_as_many_as_heads_are_no_assumption() -> None:
+    config = {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}
+    assert "num_key_value_heads" not in dict(assumed_defaults(config))
 
 
 def test_a_missing_family_is_guessed_from_the_class_name() -> None:

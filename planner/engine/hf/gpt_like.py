@@ -5,6 +5,8 @@ Defaults are those of the family's configuration class in Hugging Face transform
 
 from __future__ import annotations
 
+from typing import Any
+
 from planner.engine.hf.llama_like import read_head_dim
 from planner.engine.hf.shapes import head_width, kv_head_count, layer_count, model_spec, windowed_layers
 from planner.engine.reading import SpecReader
@@ -305,14 +307,25 @@ def _local_layers(reader: SpecReader, layers: int) -> int:
     types = reader.items("attention_types")
     if types is None:
         return layers // 2
-    try:
-        kinds = [kind for pattern, repeats in types for kind in list(pattern) * repeats]
-    except (TypeError, ValueError):
-        kinds = []
-    if len(kinds) != layers:
+    described, local = _count_kinds(types)
+    if described != layers:
         reader.problem(
             "attention_types",
             f"It does not describe {layers} layers.",
             'Write pairs of a pattern and a count, e.g. [[["global", "local"], 12]].',
         )
-    return sum(1 for kind in kinds if kind == "local")
+    return local
+
+
+def _count_kinds(types: list[Any]) -> tuple[int, int]:
+    """(layers described, local ones among them) of pattern and repeat pairs; 0 if malformed."""
+    described = local = 0
+    for pair in types:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            return 0, 0
+        pattern, repeats = pair
+        if not isinstance(pattern, list | tuple) or isinstance(repeats, bool) or not isinstance(repeats, int):
+            return 0, 0
+        described += len(pattern) * repeats
+        local += sum(1 for kind in pattern if kind == "local") * repeats
+    return described, local

@@ -246,8 +246,5 @@ def _qwen_windows(reader: SpecReader, layers: int) -> tuple[int, int]:
 def _qwen_dense_layers(reader: SpecReader, layers: int) -> int:
     """How many blocks have a dense MLP: those named, and those that the sparse step passes over."""
     step = reader.size("decoder_sparse_step", 1)
-    named = reader.items("mlp_only_layers") or []
-    experts = reader.values.get("num_experts")
-    if isinstance(experts, int) and experts == 0:
-        return layers
+    named = {layer for layer in reader.items("mlp_only_layers") or () if isinstance(layer, int)}
     return sum(1 for layer in range(layers) if layer in named or (layer + 1) % step != 0)

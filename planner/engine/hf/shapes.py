@@ -18,8 +18,10 @@ def kv_head_count(reader: SpecReader, heads: int, default: int | None, heads_key
     """num_key_value_heads: absent takes the class default (None: as many as heads), null as many as heads."""
     key = "num_key_value_heads"
     explicit_null = key in reader.values and not reader.has(key)
-    usual = heads if default is None or explicit_null else default
-    kv_heads = reader.size(key, usual)
+    if default is None or explicit_null:
+        kv_heads = reader.optional_size(key) or heads
+    else:
+        kv_heads = reader.size(key, default)
     reader.must_divide(heads_key, heads, key, kv_heads)
     return kv_heads
 
