@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from planner.engine.request import Loss, MasterWeights, OptimizerKernel, Workload
+from planner.engine.request import (
+    FrozenPrecision,
+    Loss,
+    MasterWeights,
+    OptimizerKernel,
+    StatePrecision,
+    Workload,
+)
 
 #: Bytes of one element.
 ELEMENT_BYTES = {"fp32": 4.0, "tf32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 2.0, "int8": 1.0}
@@ -67,42 +74,27 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
 
     Pretraining: Megatron and DeepSpeed keep a working copy beside the fp32 master; FSDP and torchtitan the
     fp32 master alone. Fine-tuning in plain low precision keeps no master (PyTorch recipes of torchtune).
+    Adapters are trained in fp32 throughout, as PEFT makes them (autocast_adapter_dtype).
     """
     full = workload.precision in ("fp32", "tf32")
     adapters = workload.task in ("lora", "qlora")
     master = workload.master_weights or default_master_weights(workload)
-    low = ELEMENT_BYTES[workload.precision]
-    weight = 4.0 if full or master == "only" else low
-    gradient_default = "fp32" if full or master == "only" else default_gradient(workload, master)
-    gradient = ELEMENT_BYTES[workload.gradient_precision or gradient_default]
-    state_precision = workload.optimizer_state_precision
-    if workload.optimizer == "adamw_8bit":
-        state_precision = "int8"
-    elif state_precision is None:
-        state_precision = (
-            "int8" if workload.optimizer == "adamw_8bit" else ("fp32" if master != "none" or full else "bf16")
-        )
-    states = STATE_ELEMENTS[workload.optimizer] * ELEMENT_BYTES[state_precision]
+    wide = full or master == "only"
+    weight = 4.0 if wide else ELEMENT_BYTES[workload.precision]
+    gradient_precision = workload.gradient_precision or ("fp32" if wide else default_gradient(workload, master))
+    state_precision = default_state_precision(workload, master)
     kernel = workload.optimizer_kernel or default_kernel(workload)
-    temporary = weight if kernel == "foreach" else 0.0
-    frozen_precision = workload.frozen_precision or (
-        "nf4" if workload.task == "qlora" else ("bf16" if not full else "fp32")
-    )
-    head_precision = (
-        frozen_precision
-        if workload.quantized_head
-        else (frozen_precision if frozen_precision in ("fp32", "bf16", "fp16") else "bf16")
-    )
+    states = STATE_ELEMENTS[workload.optimizer] * ELEMENT_BYTES[state_precision]
     return MemoryRecipe(
         weight_bytes=weight,
         master_bytes=4.0 if master == "separate" and not full else 0.0,
-        gradient_bytes=gradient,
+        gradient_bytes=ELEMENT_BYTES[gradient_precision],
         state_bytes=states,
-        temporary_bytes=temporary,
-        frozen_bytes=FROZEN_BYTES[frozen_precision] if adapters else 0.0,
-        frozen_head_bytes=FROZEN_BYTES[head_precision] if adapters else 0.0,
-        gradient_copy_bytes=gradient_copy_bytes(workload) if not adapters else 0.0,
-        gradient_partition_bytes=6.0 if workload.framework == "deepspeed" and not full else 0.0,
+        temporary_bytes=step_temporary_bytes(workload, weight) if kernel == "foreach" else 0.0,
+        frozen_bytes=frozen_bytes(workload) if adapters else 0.0,
+        frozen_head_bytes=frozen_head_bytes(workload) if adapters else 0.0,
+        gradient_copy_bytes=gradient_copy_bytes(workload),
+        gradient_partition_bytes=gradient_partition_bytes(workload),
         unsynced_gradients=workload.framework == "fsdp" and master == "none",
         loss=workload.loss or default_loss(workload),
         master_weights=master,
@@ -110,15 +102,8 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
     )
 
 
-def gradient_copy_bytes(workload: Workload) -> float:
-    """bf16 training of DeepSpeed's pipelines accumulates a second, flat set of gradients in fp32, beside the
-    16-bit gradients and their flat copy (DeepSpeed runtime/bf16_optimizer.py)."""
-    accumulated = workload.framework == "deepspeed" and workload.task == "pretraining"
-    return 6.0 if accumulated and workload.precision == "bf16" else 0.0
-
-
 def default_master_weights(workload: Workload) -> MasterWeights:
-    if workload.precision in ("fp32", "tf32"):
+    if workload.precision in ("fp32", "tf32") or workload.task in ("lora", "qlora"):
         return "only"
     if workload.framework in ("megatron", "deepspeed", "neuron"):
         return "separate"
@@ -135,16 +120,63 @@ def default_gradient(workload: Workload, master: MasterWeights) -> Literal["fp32
     return "fp32" if master == "separate" and workload.framework in ("megatron", "neuron") else "bf16"
 
 
+def default_state_precision(workload: Workload, master: MasterWeights) -> StatePrecision:
+    """Moments are in the precision of the weights that the optimizer steps; 8-bit Adam's are 8-bit by name."""
+    if workload.optimizer == "adamw_8bit":
+        return "int8"
+    if workload.optimizer_state_precision is not None:
+        return workload.optimizer_state_precision
+    return "bf16" if master == "none" and workload.precision not in ("fp32", "tf32") else "fp32"
+
+
 def default_kernel(workload: Workload) -> OptimizerKernel:
     """PyTorch's own optimizers default to foreach; Megatron, DeepSpeed and Neuron bring fused ones."""
     if workload.framework in ("megatron", "deepspeed", "neuron"):
         return "fused"
-    return (
-        "foreach"
-        if workload.framework in ("fsdp", "torchtitan") or workload.task != "pretraining"
-        else "fused"
-    )
+    plain = workload.framework in ("fsdp", "torchtitan") or workload.task != "pretraining"
+    return "foreach" if plain else "fused"
+
+
+def step_temporary_bytes(workload: Workload, weight_bytes: float) -> float:
+    """Copy that a foreach step makes: Adam's denominator, as wide as the weights; no moments, no copy."""
+    return weight_bytes if STATE_ELEMENTS[workload.optimizer] >= 1.0 else 0.0
+
+
+def gradient_copy_bytes(workload: Workload) -> float:
+    """bf16 training of DeepSpeed's pipelines accumulates a second, flat set of gradients in fp32, beside the
+    16-bit gradients and their flat copy (DeepSpeed runtime/bf16_optimizer.py)."""
+    accumulated = workload.framework == "deepspeed" and workload.task == "pretraining"
+    return 6.0 if accumulated and workload.precision == "bf16" else 0.0
+
+
+def gradient_partition_bytes(workload: Workload) -> float:
+    """fp32 gradient of the partition that a DeepSpeed rank steps, and in fp16 its flat 16-bit form as well
+    (DeepSpeed runtime/zero/stage_1_and_2.py)."""
+    if workload.framework != "deepspeed" or workload.precision in ("fp32", "tf32"):
+        return 0.0
+    return 6.0 if workload.precision == "fp16" else 4.0
+
+
+def frozen_bytes(workload: Workload) -> float:
+    return FROZEN_BYTES[frozen_precision(workload)]
+
+
+def frozen_head_bytes(workload: Workload) -> float:
+    """The output head stays in 16 bits (or 32) unless it was asked to be quantised like the blocks."""
+    precision = frozen_precision(workload)
+    if workload.quantized_head or precision in ("fp32", "bf16", "fp16"):
+        return FROZEN_BYTES[precision]
+    return FROZEN_BYTES["bf16"]
+
+
+def frozen_precision(workload: Workload) -> FrozenPrecision:
+    if workload.frozen_precision is not None:
+        return workload.frozen_precision
+    if workload.task == "qlora":
+        return "nf4"
+    return "fp32" if workload.precision in ("fp32", "tf32") else "bf16"
 
 
 def default_loss(workload: Workload) -> Loss:
+    """Fine-tuning and pretraining scripts compute the loss on whole logits unless they say otherwise."""
     return "whole"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid import Array, PlanGrid
-from planner.engine.memory_activations import activations, in_flight
+from planner.engine.memory_activations import activations, in_flight, stage_outputs
 from planner.engine.memory_buffers import communicator_count, gathered_bytes, logit_bytes
 from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_explain import MEMORY_TEMPLATES
@@ -119,7 +119,8 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     state = state_bytes(grid, here, traits)
     acts = activations(grid, traits, constants)
     gathered = gathered_bytes(grid, traits, here, stage)
-    alive = in_flight(grid, stage) * stage.blocks_share
+    batches = in_flight(grid, stage)
+    alive = batches * stage.blocks_share
     working = np.where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
     values = {
         "trained_weights": state.weights,
@@ -129,7 +130,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "gradient_copies": state.gradient_copies,
         "master_weights": state.master,
         "optimizer_moments": state.moments,
-        "block_inputs": alive * acts.model_inputs,
+        "block_inputs": alive * acts.model_inputs + batches * stage_outputs(grid, traits),
         "attention_activations": alive * acts.model_attention,
         "attention_scores": alive * acts.model_scores,
         "ffn_activations": alive * acts.model_ffn,

@@ -238,3 +238,12 @@ def in_flight(grid: PlanGrid, stage: Stages) -> Array:
     warm_up = 2.0 * (pipeline - stage.number - 1.0) + (chunks - 1.0) * pipeline + 1.0
     interleaved = np.minimum(warm_up / chunks, grid.gradient_accumulation)
     return np.where(chunks > 1, interleaved, plain)
+
+
+def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:
+    """DeepSpeed's pipeline keeps the output of a stage until its backward pass; Megatron frees its data.
+
+    Source: DeepSpeed runtime/pipe/engine.py (pipe_buffers); Megatron-LM deallocate_output_tensor.
+    """
+    kept = traits["buckets"] * (grid.pipeline_parallel > 1)
+    return kept * grid.tokens_per_rank * grid.hidden_size * grid.element_bytes

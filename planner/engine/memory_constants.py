@@ -84,7 +84,7 @@ TRAITS = {
     # Cross-entropy that reuses its own buffers: Megatron's vocabulary-parallel one; flash-attn's, which the
     # FSDP pretraining stacks use (llm-foundry: loss_fn fused_crossentropy).
     "in_place_loss": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
-    "in_place_loss_finetuning": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    "in_place_loss_finetuning": (0.0, 1.0, 1.0, 0.0, 0.0, 1.0),
     # torch.compile takes in the loss as well, except in torchtitan of 2024.
     "compiled_loss": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # What "selective" means: the attention core (Megatron); every second matmul kept, the rest recomputed
