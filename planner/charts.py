@@ -6,7 +6,9 @@ own variables ("token:c-blue"), so that one figure suits both themes. Tests hold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,11 +35,11 @@ STEP_PARTS = (
     ("generation", "Generation", "token:c-orange"),
     ("scoring", "Scoring", "token:c-pink"),
     ("pipeline_bubble", "Pipeline bubble", "token:c-grey"),
-    ("tensor_communication", "Tensor-parallel communication", "token:c-red"),
-    ("context_communication", "Context-parallel communication", "token:c-red"),
-    ("expert_communication", "Expert-parallel communication", "token:c-red"),
-    ("pipeline_communication", "Pipeline communication", "token:c-red"),
-    ("data_communication", "Data-parallel communication", "token:c-red"),
+    ("tensor_communication", "Tensor comms", "token:c-red"),
+    ("context_communication", "Context comms", "token:c-red"),
+    ("expert_communication", "Expert comms", "token:c-red"),
+    ("pipeline_communication", "Pipeline comms", "token:c-red"),
+    ("data_communication", "Data comms", "token:c-red"),
     ("optimizer", "Optimizer step", "token:c-green"),
     ("other", "Other", "token:c-grey"),
 )
@@ -59,7 +61,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One figure. finding: what it shows, in words.  css: classes of its frame."""
+    """One figure. finding: what it shows, in words.  css: classes of its frame.
+
+    legend: (name, class of its swatch), where direct labels do not say it all.
+    """
 
     slug: str
     title: str
@@ -67,6 +72,7 @@ class Chart:
     figure: dict[str, Any]
     table: Table
     css: str = field(default="")
+    legend: tuple[tuple[str, str], ...] = ()
 
     @property
     def data_id(self) -> str:
@@ -89,7 +95,7 @@ def memory_chart(result: PlanResult) -> Chart:
             "text": [f"{label}<br>{formats.gib(value)}" if value > LABEL_SHARE * longest else ""],
             "textposition": "inside", "insidetextanchor": "middle", "textangle": 0, "constraintext": "inside",
             "insidetextfont": {"color": ink},
-            "hovertemplate": f"{label}: {formats.gib(value)}, {formats.percent(value / total)} of the whole<extra></extra>",
+            "hovertemplate": f"{label}: {formats.gib(value)}, {formats.percent(value / total)}<extra></extra>",
         }
         for _, label, colour, ink, value in parts
         if value > 0
@@ -107,10 +113,10 @@ def memory_chart(result: PlanResult) -> Chart:
         }
     )  # fmt: skip
     layout = {
-        "barmode": "stack", "height": 200, "bargap": 0.3, "margin": {"l": 8, "r": 12, "t": 26, "b": 8},
+        "barmode": "stack", "height": 170, "bargap": 0.3, "margin": {"l": 8, "r": 12, "t": 26, "b": 8},
         "xaxis": {"title": {"text": "GiB on the fullest GPU"}, "range": [0, 1.06 * longest / formats.GIB]},
         "yaxis": {"showticklabels": False, "showgrid": False},
-        "legend": {"y": -0.5, "traceorder": "normal"},
+        "showlegend": False,
         "shapes": [
             {
                 "type": "line", "x0": usable / formats.GIB, "x1": usable / formats.GIB, "y0": 0, "y1": 1, "yref": "paper",
@@ -141,6 +147,7 @@ def memory_chart(result: PlanResult) -> Chart:
         figure={"data": traces, "layout": layout},
         table=Table(columns=("Part", "Memory", "Share"), rows=rows),
         css="short wide",
+        legend=tuple((label, colour.removeprefix("token:")) for _, label, colour, _, value in parts if value > 0),
     )
 
 
@@ -155,16 +162,17 @@ def step_chart(result: PlanResult) -> Chart:
         (part for part in everything if part[2] > NEGLIGIBLE_SHARE * step_s), key=lambda part: -part[2]
     )
     labels = [f"{formats.duration(value)}, {formats.percent(value / step_s)}" for _, _, value in parts]
+    size, unit = formats.time_axis(step_s)
     trace = {
         "type": "bar", "orientation": "h",
-        "y": [label for label, _, _ in parts], "x": [value for _, _, value in parts],
+        "y": [label for label, _, _ in parts], "x": [value / size for _, _, value in parts],
         "marker": {"color": [colour for _, colour, _ in parts]},
         "text": labels, "textposition": "outside", "cliponaxis": False,
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }  # fmt: skip
     layout = {
-        "height": 280, "showlegend": False, "bargap": 0.35,
-        "xaxis": {"title": {"text": "seconds a step"}, "rangemode": "tozero", "range": [0, 1.45 * parts[0][2]]},
+        "height": 60 + 26 * len(parts), "showlegend": False, "bargap": 0.35,
+        "xaxis": {"title": {"text": f"{'seconds' if unit == 's' else unit} a step"}, "range": [0, 1.2 * parts[0][2] / size]},
         "yaxis": {"autorange": "reversed", "ticks": "", "showgrid": False},
     }  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
@@ -182,8 +190,9 @@ def step_chart(result: PlanResult) -> Chart:
         slug="chart-step",
         title="Where a step's time goes",
         finding=finding,
-        figure={"data": [trace], "layout": layout},
+        figure={"data": [trace], "layout": layout, "narrow": {"xaxis": {"range": [0, 1.9 * parts[0][2] / size]}}},
         table=Table(columns=("Part", "Time", "Share"), rows=rows),
+        css="wide",
     )
 
 
@@ -200,6 +209,9 @@ class _Curve:
         if self.slug == "chart-time":
             return (result.time.total_s, *result.time.total_interval_s)
         return None if result.cost is None else (result.cost.usd, *result.cost.usd_interval)
+
+    def tick(self, value: float) -> str:
+        return formats.trimmed(value) if self.slug == "chart-time" else _dollar_tick(value)
 
     def text(self, value: float) -> formats.Quantity:
         return formats.duration(value) if self.slug == "chart-time" else formats.dollars(value)
@@ -241,20 +253,23 @@ def _node_chart(curve: _Curve, points: Sequence[NodePoint], plan: PlanResult) ->
         )  # fmt: skip
     mine = curve.value(plan)
     assert mine is not None, "a curve is only drawn where the plan itself has the quantity"
+    shown = [nodes for nodes, _, _ in found]
+    falling, right = curve.slug == "chart-time", own > shown[len(shown) // 2]
+    place = ("bottom left" if right else "top right") if falling else ("top left" if right else "bottom right")
     traces.append(
         {
             "type": "scatter", "mode": "markers+text", "x": [own], "y": [mine[0] / curve.scale], "name": "your plan",
-            "marker": MINE, "text": [f"your plan, {curve.text(mine[0])}"], "textposition": "top center",
+            "marker": MINE, "text": [f"your plan, {curve.text(mine[0])}"], "textposition": place,
             "textfont": {"color": "token:text"}, "hoverinfo": "skip", "showlegend": False, "cliponaxis": False,
         }
     )  # fmt: skip
-    shown = [nodes for nodes, _, _ in found]
+    ends = [end / curve.scale for _, _, values in found for end in values]
     layout = {
         "height": 280, "margin": {"l": 8, "r": 20, "t": 16, "b": 8},
         "xaxis": {
             "type": "log", "title": {"text": "nodes (log)"}, "tickvals": shown, "ticktext": [f"{n:,}" for n in shown],
         },
-        "yaxis": {"type": "log", "title": {"text": curve.axis}, "dtick": "D2" if _narrow(found, curve) else 1},
+        "yaxis": {"type": "log", "title": {"text": curve.axis}} | log_axis(min(ends), max(ends), curve.tick),
     }  # fmt: skip
     return Chart(
         slug=curve.slug,
@@ -267,10 +282,16 @@ def _node_chart(curve: _Curve, points: Sequence[NodePoint], plan: PlanResult) ->
     )
 
 
-def _narrow(found: Sequence[tuple[int, PlanResult, tuple[float, float, float]]], curve: _Curve) -> bool:
-    """Less than two decades: ticks at 1, 2 and 5 rather than at powers of ten alone."""
-    values = [values[0] for _, _, values in found]
-    return max(values) < 100 * min(values)
+def log_axis(low: float, high: float, write: Callable[[float], str]) -> dict[str, Any]:
+    """Range and ticks of a logarithmic axis: at least half a decade, so that a flat line looks flat."""
+    middle = math.log10(low * high) / 2
+    half = max(0.25, math.log10(high / low) / 2 * 1.12)
+    ends = (10 ** (middle - half), 10 ** (middle + half))
+    steps = (1.0,) if half > 1.6 else (1.0, 2.0, 5.0) if half > 0.5 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    decades = range(math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1])) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    ticks = [tick for tick in ticks if ends[0] <= tick <= ends[1]]
+    return {"range": [middle - half, middle + half], "tickvals": ticks, "ticktext": [write(tick) for tick in ticks]}
 
 
 def _range_band(
@@ -329,6 +350,8 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
     if not found:
         return None
     size, name = formats.time_axis(min(result.time.total_s for _, result, _ in found))
+    usd = [cost.usd for _, _, cost in found]
+    times = [result.time.total_s / size for _, result, _ in found]
     best = {
         row.record.slug for row, result, cost in found if not _beaten(result.time.total_s, cost.usd, found)
     }
@@ -374,8 +397,10 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
             "data": traces,
             "layout": {
                 "height": 420, "margin": {"l": 8, "r": 90, "t": 16, "b": 8}, "legend": {"y": -0.2},
-                "xaxis": {"type": "log", "title": {"text": "cost of the run, dollars (log)"}},
-                "yaxis": {"type": "log", "title": {"text": f"time of the run, {name} (log)"}},
+                "xaxis": {"type": "log", "title": {"text": "cost of the run, dollars (log)"}}
+                | log_axis(min(usd), max(usd), _dollar_tick),
+                "yaxis": {"type": "log", "title": {"text": f"time of the run, {name} (log)"}}
+                | log_axis(min(times), max(times), formats.trimmed),
             },
             "narrow": {"height": 340, "margin": {"r": 20}},
         },
@@ -388,6 +413,11 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
         ),
         css="tall",
     )  # fmt: skip
+
+
+def _dollar_tick(usd: float) -> str:
+    """$200k, $1.5M: an axis label without zeros at the end."""
+    return re.sub(r"\.?0+(?=[kMB]?$)", "", text) if "." in (text := formats.dollars(usd).text) else text
 
 
 def _beaten(total_s: float, usd: float, found: Sequence[tuple[MachineRow, PlanResult, Any]]) -> bool:

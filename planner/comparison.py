@@ -48,6 +48,7 @@ class Row:
     cells: tuple[str | Quantity, ...]
     why: str
     stale_price: bool
+    query: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +94,12 @@ def compare_machines(
     sort: str,
     spread: Spread,
     today: date,
+    link: Callable[[MachineRow], str],
 ) -> Comparison:
-    """The table in the order asked for: a column's key, with "-" before it from the far end."""
+    """The table in the order asked for: a column's key, with "-" before it from the far end.
+
+    link: the query of the plan page that shows a row's plan.
+    """
     key = sort.removeprefix("-")
     if key not in _KEYS:
         sort = key = DEFAULT_SORT
@@ -113,7 +118,7 @@ def compare_machines(
             )
             for name, (label, number, _) in _KEYS.items()
         ),
-        rows=tuple(_row(row, mine=mine, today=today) for row in ordered),
+        rows=tuple(_row(row, mine=mine, today=today, query=link(row)) for row in ordered),
         fitting=sum(1 for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits),
         spread=spread,
         sort=sort,
@@ -135,7 +140,7 @@ def _ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[
     return fit + lack + wrong
 
 
-def _row(row: MachineRow, *, mine: str | None, today: date) -> Row:
+def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
     spec, result = row.record.spec, row.answer
     count = f"{spec.accelerators_per_node} × {spec.accelerator.name}"
     slug = row.record.slug
@@ -144,7 +149,7 @@ def _row(row: MachineRow, *, mine: str | None, today: date) -> Row:
         cells: tuple[str | Quantity, ...] = (count, nodes, "cannot run", "", "", "", "", "")
         first = result.errors[0]
         why = f"{first.message} {first.remedy}"
-        return Row(slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, stale_price=False)
+        return Row(slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, stale_price=False, query=query)
     memory, cost = result.memory, result.cost
     spare = memory.usable_bytes - memory.per_accelerator_bytes.total
     cells = (
@@ -164,6 +169,7 @@ def _row(row: MachineRow, *, mine: str | None, today: date) -> Row:
         cells=cells,
         why="" if result.fits else _remedy(result),
         stale_price=_stale(cost.price_as_of if cost is not None else None, today),
+        query=query,
     )
 
 

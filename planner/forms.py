@@ -92,7 +92,7 @@ class ScenarioForm(forms.Form):
     config = forms.CharField(label="Hugging Face config.json", widget=forms.Textarea(attrs={"rows": 7}))
     task = forms.CharField(widget=forms.HiddenInput)
     tokens = forms.CharField(label="Training data")
-    unit = forms.ChoiceField(label="counted in", choices=CHOICES["unit"])
+    unit = forms.ChoiceField(label="Unit", choices=CHOICES["unit"])
     epochs = forms.CharField(label="Epochs")
     seq = forms.CharField(label="Sequence length")
     target = forms.CharField(label="Target length")
@@ -159,6 +159,7 @@ class ScenarioForm(forms.Form):
                 # An unknown choice stays as typed; the contract says what is wrong with it.
                 field.choices = [*field.choices, (self.values[name], self.values[name])]
         self._config: dict[str, Any] | None = None
+        self.fields["seq"].widget.attrs["placeholder"] = str(self._usual_sequence().get("sequence_length", "by image"))
 
     @classmethod
     def of_query(cls, query: QueryDict, catalog: Catalog) -> ScenarioForm:
@@ -192,11 +193,13 @@ class ScenarioForm(forms.Form):
     def add_plan_errors(self, errors: Iterable[PlanError]) -> None:
         """Put each of the contract's errors beside the field that it names."""
         for error in errors:
-            self.add_error(self.field_of(error.field), f"{error.message} {error.remedy}".strip())
+            self.add_error(self.field_of(error.field, error.value), sentence(f"{error.message} {error.remedy}"))
 
     @staticmethod
-    def field_of(path: str) -> str:
-        """The form field that a dotted path of the contract is about."""
+    def field_of(path: str, value: Any = None) -> str:
+        """The form field that a dotted path is about; of a section, the first part that its value names."""
+        if isinstance(value, dict):
+            path = next((f"{path}.{part}" for part in value if f"{path}.{part}" in ERROR_FIELDS), path)
         steps = path.split(".")
         while steps and ".".join(steps) not in ERROR_FIELDS:
             steps.pop()
@@ -268,6 +271,11 @@ class ScenarioForm(forms.Form):
         if record.family == "vit":
             return {}
         return {"sequence_length": min(record.max_context or USUAL_CONFIG_LENGTH, USUAL_SEQUENCE_LENGTH)}
+
+
+def sentence(text: str) -> str:
+    """With a capital: the engine's messages may go on from a field's name."""
+    return text.strip()[:1].upper() + text.strip()[1:]
 
 
 def spelled_number(text: str) -> int | float | str:

@@ -39,23 +39,43 @@ RECOMPUTE = {
     "selective": "selective activation recompute",
     "full": "full activation recompute",
 }
-#: Headline figure -> names that its root term may have in the explanation.
+#: Headline figure -> its title and the terms of the explanation that it is.
 HEADLINES = {
-    "time": ("total_s", "total_time", "time"),
-    "cost": ("usd", "cost"),
-    "memory": ("memory_total", "memory", "total_memory", "total"),
-    "mfu": ("model_flops_utilization", "mfu"),
+    "time": ("Time", ("total_s",)),
+    "cost": ("Cost", ("usd",)),
+    "memory": ("Memory", ("total",)),
+    "mfu": ("MFU", ("model_flops_utilization", "hardware_flops_utilization")),
+}
+#: Terms whose formula holds another headline's term: the trace goes on there.
+RESTS_ON = {"total_s": ("step_s",), "usd": ("total_s",), "model_flops_utilization": ("step_s",)}
+MAX_TRACE_DEPTH = 12
+SPOKEN = {
+    "total_s": "Time of the run",
+    "step_s": "Time of a step",
+    "usd": "Cost of the run",
+    "total": "Memory at the peak",
+    "model_flops_utilization": "Model FLOPs utilisation",
+    "hardware_flops_utilization": "Hardware FLOPs utilisation",
+    "data_communication": "Data-parallel communication, exposed",
+    "tensor_communication": "Tensor-parallel communication, exposed",
+    "context_communication": "Context-parallel communication, exposed",
+    "expert_communication": "Expert-parallel communication, exposed",
+    "pipeline_communication": "Pipeline communication, exposed",
+    "ffn_activations": "MLP activations",
+    "tokens_per_s": "Throughput",
+    "parameters_total": "Parameters",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer in one sentence. detail: what lacks where, or what it rests on."""
+    """The answer in one sentence. detail: what lacks where.  gist: the shortest form, for a phone's foot."""
 
     fits: bool
     subject: str
     sentence: str
     detail: str
+    gist: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +145,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
     return PlanPage(
         verdict=verdict(request, result),
         headlines=headlines(result),
-        remedy=None if result.nearest_fit is None else remedy(result.nearest_fit),
+        remedy=None if result.nearest_fit is None else remedy(result.nearest_fit, result.cluster),
         price=price_note(result, today=today),
         layout=layout_in_words(result.layout, result.cluster),
         layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
@@ -154,15 +174,18 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
         fit = f"fits with {formats.gib(spare)} to spare"
     else:
         fit = f"does not fit, {formats.gib(-spare)} too much"
-    time = f"{formats.duration(result.time.total_s)} ({formats.duration_range(*result.time.total_interval_s, result.time.total_s).text})"
-    cost = ""
+    total = formats.duration(result.time.total_s)
+    time = f"{total} ({formats.duration_range(*result.time.total_interval_s, result.time.total_s)})"
+    cost = gist_cost = ""
     if result.cost is not None:
+        gist_cost = f", {formats.dollars(result.cost.usd)}"
         cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
     return Verdict(
         fits=result.fits,
         subject=f"{request.model.name} on {machines(result.cluster)}",
         sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
-        detail=result.reason or "",
+        detail=_sentence(result.reason or ""),
+        gist=f"Fits: {total}{gist_cost}" if result.fits else f"Does not fit: {formats.gib(-spare)} too much",
     )
 
 
@@ -201,7 +224,7 @@ def headlines(result: PlanResult) -> tuple[Headline, ...]:
             label=f"Memory per {unit_of(result.cluster)}",
             value=formats.gib(memory.per_accelerator_bytes.total),
             range=formats.gib_range(*memory.interval_bytes),
-            note=f"of {formats.gib(memory.usable_bytes)} usable, on stage {memory.worst_stage}",
+            note=f"of {formats.gib(memory.usable_bytes)} usable{_stage(result)}",
         ),
         Headline(
             key="mfu",
@@ -216,7 +239,16 @@ def headlines(result: PlanResult) -> tuple[Headline, ...]:
     )
 
 
-def remedy(nearest: NearestFit) -> Remedy:
+def _stage(result: PlanResult) -> str:
+    stages = result.layout.pipeline_parallel
+    return f", on stage {result.memory.worst_stage + 1} of {stages}" if stages > 1 else ""
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:
     """The change in words, and as form fields; replicas and accumulation are left to follow from the rest."""
     layout = nearest.layout
     changes = {
@@ -226,10 +258,10 @@ def remedy(nearest: NearestFit) -> Remedy:
         "dp": "", "ga": "", "group": "", "sp": "on" if layout.sequence_parallel else "",
     }  # fmt: skip
     written = {name: str(value) for name, value in changes.items()}
-    if nearest.instance_type is not None:
-        written["instance"] = nearest.instance_type
+    if nearest.instance_type is not None and nearest.instance_type != cluster.instance_type:
+        written |= {"instance": nearest.instance_type, "region": ""}
     spare = nearest.usable_bytes - nearest.memory_total_bytes
-    return Remedy(text=f"{nearest.change}: fits with {formats.gib(spare)} to spare", changes=written)
+    return Remedy(text=f"{_sentence(nearest.change)}: fits with {formats.gib(spare)} to spare", changes=written)
 
 
 def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
@@ -289,8 +321,7 @@ def layout_in_words(layout: Layout, cluster: Cluster) -> str:
         batch += f", {layout.gradient_accumulation:,} accumulated in each step"
     parts.append(batch)
     parts.append(RECOMPUTE[layout.activation_recompute])
-    sentence = "; ".join(parts)
-    return sentence[0].upper() + sentence[1:] + "."
+    return _sentence("; ".join(parts)) + "."
 
 
 def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity | str], ...]:
@@ -319,41 +350,45 @@ def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity
 def traces(result: PlanResult) -> tuple[Trace, ...]:
     """The explanation as trees, the four headlines first; what belongs to none of them comes last."""
     by_parent: dict[str | None, list[Term]] = {}
-    names = {term.name for term in result.explanation}
+    by_name = {term.name: term for term in result.explanation}
     for term in result.explanation:
-        by_parent.setdefault(term.parent if term.parent in names else None, []).append(term)
-    roots = by_parent.get(None, [])
+        by_parent.setdefault(term.parent if term.parent in by_name else None, []).append(term)
     found: list[Trace] = []
-    used: set[str] = set()
-    titles = {"time": "Time", "cost": "Cost", "memory": "Memory", "mfu": "MFU"}
-    for key, aliases in HEADLINES.items():
-        mine = [term for term in roots if term.name in aliases]
-        used |= {term.name for term in mine}
-        if mine:
-            found.append(
-                Trace(key=key, title=titles[key], roots=tuple(_node(term, by_parent) for term in mine))
-            )
-    rest = tuple(_node(term, by_parent) for term in roots if term.name not in used)
+    shown: set[str] = set()
+    for key, (title, names) in HEADLINES.items():
+        roots = [by_name[name] for name in names if name in by_name]
+        shown |= {term.name for term in roots} | {name for term in roots for name in RESTS_ON.get(term.name, ())}
+        if roots:
+            nodes = tuple(_node(term, by_parent, by_name) for term in roots)
+            found.append(Trace(key=key, title=title, roots=nodes))
+    rest = tuple(_node(term, by_parent, by_name) for term in by_parent.get(None, []) if term.name not in shown)
     if rest:
         found.append(Trace(key="rest", title="Everything else", roots=rest))
     return tuple(found)
 
 
-def _node(term: Term, by_parent: dict[str | None, list[Term]], depth: int = 0) -> TraceNode:
-    children = [child for child in by_parent.get(term.name, []) if child is not term] if depth < 12 else []
-    parts = [child for child in children if child.part]
+def _node(
+    term: Term, by_parent: dict[str | None, list[Term]], by_name: dict[str, Term], depth: int = 0
+) -> TraceNode:
+    # Parts that are nothing here (the bubble of one stage) are left out; the sum is the same without them.
+    children = [child for child in by_parent.get(term.name, []) if child is not term and child.value]
+    children += [by_name[name] for name in RESTS_ON.get(term.name, ()) if name in by_name]
+    if depth >= MAX_TRACE_DEPTH:
+        children = []
     return TraceNode(
         name=spoken(term.name),
         value=formats.in_unit(term.value, term.unit),
         formula=term.formula,
         source=term.source,
-        children=tuple(_node(child, by_parent, depth + 1) for child in children),
-        sums=len(parts) > 1,
+        children=tuple(_node(child, by_parent, by_name, depth + 1) for child in children),
+        sums=sum(1 for child in children if child.part) > 1,
     )
 
 
 def spoken(name: str) -> str:
     """A term's name for people: optimizer_state_bytes -> Optimizer state."""
+    if name in SPOKEN:
+        return SPOKEN[name]
     words = name
     for suffix in ("_bytes_per_s", "_flops_per_s", "_bytes", "_flops", "_s", "_usd"):
         words = words.removesuffix(suffix)

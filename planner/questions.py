@@ -1,4 +1,4 @@
-"""The questions that a page asks beside the reader's own: the same run on other node counts and other machines.
+"""The questions a page asks beside the reader's own: the same run on other node counts and other machines.
 
 Makes ``PlanRequest``s from a ``PlanRequest`` and the catalog, and asks the engine all of them at once. Knows
 nothing of forms, templates or the database.
@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from planner.catalog.calibration import shipped_calibration
 from planner.catalog.catalog import Catalog
 from planner.catalog.records import InstanceRecord
 from planner.contract.cluster import priced_cluster
 from planner.contract.parse import check_precision
 from planner.contract.section import Problems
 from planner.engine.errors import PlanErrors
+from planner.engine.estimate import estimate, estimate_many
 from planner.engine.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.result import PlanResult
 
@@ -45,17 +47,27 @@ class MachineRow:
 
 def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
     """The reader's own question.  Raises PlanErrors where it makes no sense."""
-    from planner.catalog.calibration import current_calibration
-    from planner.engine.estimate import estimate
-
-    return estimate(request, current_calibration())
+    return estimate(request, shipped_calibration(), alternatives(request, catalog))
 
 
-def estimate_many(requests: Sequence[PlanRequest]) -> list[Answer]:
-    from planner.catalog.calibration import current_calibration
-    from planner.engine import estimate
+def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
+    """Machines with more memory on each accelerator, the reader's provider first, then the cheaper ones.
 
-    return estimate.estimate_many(requests, current_calibration())
+    As many nodes as were asked for; what has no price comes last.
+    """
+    cluster = request.cluster
+    if cluster.instance_type is None:
+        return []
+    larger = [
+        _priced(record, request, catalog, nodes=cluster.nodes or 1)
+        for record in catalog.instances()
+        if record.spec.accelerator.memory_bytes > cluster.accelerator.memory_bytes
+    ]
+    larger = [other for other in larger if _precision_problem(request, other) is None]
+    return sorted(
+        larger,
+        key=lambda other: (other.provider != cluster.provider, other.usd_per_node_hour or math.inf),
+    )
 
 
 def answer_node_counts(request: PlanRequest, plan: PlanResult) -> list[NodePoint]:
@@ -65,7 +77,7 @@ def answer_node_counts(request: PlanRequest, plan: PlanResult) -> list[NodePoint
     others = [nodes for nodes in counts if nodes != own]
     layout = free_layout(request.layout)
     asked = [replace(request, cluster=replace(plan.cluster, nodes=nodes), layout=layout) for nodes in others]
-    answers = dict(zip(others, estimate_many(asked), strict=True))
+    answers = dict(zip(others, estimate_many(asked, shipped_calibration()), strict=True))
     return [NodePoint(nodes, plan if nodes == own else answers[nodes]) for nodes in counts]
 
 
@@ -87,7 +99,7 @@ def answer_machines(
         for (_, cluster), problem in zip(rows, sound, strict=True)
         if problem is None
     ]
-    answers = iter(estimate_many(asked))
+    answers = iter(estimate_many(asked, shipped_calibration()))
     return [
         MachineRow(record, cluster, problem if problem is not None else next(answers))
         for (record, cluster), problem in zip(rows, sound, strict=True)

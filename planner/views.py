@@ -8,6 +8,7 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -24,7 +25,7 @@ from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.request import PlanRequest
 from planner.engine.result import PlanResult
 from planner.form_choices import PRESET_BUTTONS
-from planner.forms import ScenarioForm, valid_day
+from planner.forms import ScenarioForm, sentence, valid_day
 from planner.glossary import glossary_html
 
 LAYOUT_FIELDS = ("tp", "pp", "vp", "cp", "ep", "dp", "mbs", "ga", "sp", "group", "sharding", "recompute")
@@ -89,7 +90,13 @@ def compare(request: HttpRequest) -> HttpResponse:
     except PlanErrors as wrong:
         form.add_plan_errors(wrong.errors)
         return render(request, "planner/compare.html", context | {"problems": problems(wrong)}, status=422)
-    context |= {"table": table, "chart": table.chart, "query": form.query()}
+    context |= {
+        "table": table,
+        "chart": table.chart,
+        "query": form.query(),
+        "spreads": comparison.SPREADS,
+        "hidden": parse_qsl(form.query(), keep_blank_values=True),
+    }
     template = "planner/compare_table.html" if swaps(request) else "planner/compare.html"
     return render(request, template, context)
 
@@ -193,15 +200,15 @@ def problems(wrong: PlanErrors) -> list[dict[str, str]]:
     """Each problem with the label and anchor of the form field that it is about."""
     found = []
     for error in wrong.errors:
-        name = ScenarioForm.field_of(error.field)
-        value = "" if error.value in (None, "") else str(error.value)[:80]
+        name = ScenarioForm.field_of(error.field, error.value)
+        value = "" if error.value in (None, "") or isinstance(error.value, dict) else str(error.value)[:80]
         found.append(
             {
                 "anchor": f"id_{name}" if name != "instance" else "instance-filter",
                 "label": str(ScenarioForm.base_fields[name].label or name),
                 "value": value,
-                "message": error.message,
-                "remedy": error.remedy,
+                "message": sentence(error.message),
+                "remedy": sentence(error.remedy),
             }
         )
     return found
@@ -212,8 +219,26 @@ def comparison_of(request: HttpRequest, form: ScenarioForm) -> comparison.Compar
     spread = comparison.spread_named(request.GET.get("spread", ""))
     rows = questions.answer_machines(question, result, form.catalog, spread=spread)
     return comparison.compare_machines(
-        question, result, rows, sort=request.GET.get("sort", ""), spread=spread, today=today()
+        question,
+        result,
+        rows,
+        sort=request.GET.get("sort", ""),
+        spread=spread,
+        today=today(),
+        link=lambda row: form.query(**machine_fields(row)),
     )
+
+
+def machine_fields(row: questions.MachineRow) -> dict[str, str]:
+    """Form fields that plan a comparison's row: its machine, and a layout chosen anew."""
+    found = row.answer
+    nodes = found.cluster.nodes if isinstance(found, PlanResult) else row.cluster.nodes
+    return {name: "" for name in LAYOUT_FIELDS if name != "recompute"} | {
+        "instance": row.record.slug,
+        "region": row.cluster.region or "",
+        "nodes": "auto" if nodes is None else str(nodes),
+        "chip": "",
+    }
 
 
 def csv_response(name: str, rows: list[tuple[str, ...]]) -> HttpResponse:

@@ -35,14 +35,44 @@
   });
 
   // <input data-filter="list-id"> hides the list's [data-text] entries that lack one of the words typed.
+  // Caught on the way down, so that searching does not count as a change of the form around it.
+  document.addEventListener("change", (event) => {
+    if (event.target.dataset?.filter) event.stopPropagation();
+  }, true);
   document.addEventListener("input", (event) => {
     const list = event.target.dataset?.filter && document.getElementById(event.target.dataset.filter);
     if (!list) return;
+    event.stopPropagation();
     const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const entry of list.querySelectorAll("[data-text]"))
       entry.hidden = !words.every((word) => entry.dataset.text.includes(word));
     for (const group of list.querySelectorAll("[data-group]"))
       group.hidden = !group.querySelector("[data-text]:not([hidden])");
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.dataset?.filter) event.preventDefault();
+  });
+
+  // A picker opens at what is chosen and closes once a pointer has chosen; arrow keys may go on choosing.
+  document.addEventListener("toggle", (event) => {
+    const picker = event.target;
+    if (!picker.matches?.(".picker[open]")) return;
+    const list = picker.querySelector(".picker-list");
+    const chosen = list?.querySelector(":checked")?.closest("[data-text]");
+    if (chosen) list.scrollTop = chosen.offsetTop - list.offsetTop - list.clientHeight / 3;
+  }, true);
+  document.addEventListener("click", (event) => {
+    const option = event.detail > 0 && event.target.closest(".picker .option");
+    if (option && event.target.matches("input")) option.closest(".picker").open = false;
+    if (option && !event.target.matches("input")) setTimeout(() => { option.closest(".picker").open = false; });
+  });
+
+  // "why?" opens the trace it points to.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    const target = link && document.getElementById(link.hash.slice(1));
+    for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    if (target?.matches("input, select, textarea")) setTimeout(() => target.focus());
   });
 
   // <… data-when="task=lora,qlora"> shows only while the form's field has one of the values.
@@ -57,6 +87,22 @@
   document.addEventListener("DOMContentLoaded", showNeeded);
   document.addEventListener("change", showNeeded);
   document.addEventListener("htmx:afterSettle", showNeeded);
+
+  // What the server says is wrong is marked on the field itself, and a folded field with a fault is unfolded.
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const words of document.querySelectorAll('[id^="error-"]')) {
+      const field = document.getElementById(words.id.replace("error-", "id_"));
+      const wrong = words.textContent.trim() !== "";
+      if (wrong) field?.setAttribute("aria-invalid", "true");
+      else field?.removeAttribute("aria-invalid");
+      if (wrong) for (let part = words.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    }
+  });
+  // Choosing a model by name puts a pasted configuration aside.
+  document.addEventListener("change", (event) => {
+    const config = document.getElementById("id_config");
+    if (event.target.id === "id_model" && event.target.value && config) config.value = "";
+  }, true);
 
   // The verdict is announced once the new answer stands on the page.
   document.addEventListener("htmx:afterSettle", () => {

@@ -31,7 +31,7 @@
   const template = () => {
     const axis = {
       automargin: true, gridcolor: token("grid"), linecolor: token("line-strong"), zerolinecolor: token("line-strong"),
-      tickcolor: token("line-strong"), title: { standoff: 8, font: { color: token("muted") } }, tickfont: { color: token("muted") },
+      tickcolor: token("line-strong"), title: { standoff: 8, font: { color: token("muted"), size: 12 } }, tickfont: { color: token("muted"), size: 12 },
       fixedrange: true,
     };
     return { layout: {

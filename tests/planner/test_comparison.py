@@ -1,0 +1,113 @@
+"""The comparison's rows: equal terms for every machine, any order, and a reason for what does not run."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from planner import comparison, questions
+from planner.catalog.loader import load_shipped_catalog
+from planner.engine.result import PlanResult
+from planner.questions import MachineRow, Spread
+from tests.planner.plans import a_request
+
+QUESTION = a_request(nodes=2)
+CATALOG = load_shipped_catalog()
+
+
+@pytest.fixture(scope="module")
+def plan() -> PlanResult:
+    return questions.answer_plan(QUESTION, CATALOG)
+
+
+@pytest.fixture(scope="module")
+def rows(plan: PlanResult) -> list[MachineRow]:
+    return questions.answer_machines(QUESTION, plan, CATALOG, spread="accelerators")
+
+
+def compared(plan: PlanResult, rows: list[MachineRow], sort: str = "") -> comparison.Comparison:
+    return comparison.compare_machines(
+        QUESTION, plan, rows, sort=sort, spread="accelerators", today=date(2026, 1, 1), link=lambda row: row.record.slug
+    )
+
+
+def test_every_instance_type_is_asked_in_the_catalogs_order(rows: list[MachineRow]) -> None:
+    assert [row.record.slug for row in rows] == [record.slug for record in CATALOG.instances()]
+
+
+@pytest.mark.parametrize("key", [column for column in comparison._KEYS])
+def test_what_fits_comes_first_in_any_order(plan: PlanResult, rows: list[MachineRow], key: str) -> None:
+    for sort in (key, f"-{key}"):
+        found = compared(plan, rows, sort)
+        fits = [row.fits for row in found.rows]
+        assert fits == sorted(fits, reverse=True)
+        assert {row.slug for row in found.rows} == {row.record.slug for row in rows}
+        marked = [column for column in found.columns if column.sorted]
+        assert [column.key for column in marked] == [key]
+        assert marked[0].sorted == ("descending" if sort.startswith("-") else "ascending")
+
+
+def test_the_other_end_is_one_click_away(plan: PlanResult, rows: list[MachineRow]) -> None:
+    links = {column.key: column.sort for column in compared(plan, rows, "time").columns}
+    assert links["time"] == "-time"
+    assert links["cost"] == "cost"
+
+
+@pytest.mark.parametrize("key", ["time", "cost", "memory"])
+def test_the_order_is_the_columns(plan: PlanResult, rows: list[MachineRow], key: str) -> None:
+    names = [cell for cell in compared(plan, rows, key).csv_rows[0]]
+    column = names.index({"time": "total_s", "cost": "usd", "memory": "memory_bytes"}[key])
+    lines = [line for line in compared(plan, rows, key).csv_rows[1:] if line[names.index("fits")] == "yes"]
+    values = [float(line[column]) for line in lines if line[column]]
+    assert len(values) > 5
+    assert values == sorted(values)
+
+
+def test_an_unknown_order_is_the_usual_one(plan: PlanResult, rows: list[MachineRow]) -> None:
+    assert compared(plan, rows, "beauty").sort == "cost"
+
+
+def test_a_chip_without_the_precision_says_what_to_use(plan: PlanResult, rows: list[MachineRow]) -> None:
+    old = next(row for row in compared(plan, rows).rows if row.slug == "p3.16xlarge")
+    assert not old.fits
+    assert "no bf16 unit" in old.why
+    assert "fp16" in old.why
+
+
+def test_what_does_not_fit_says_why(plan: PlanResult, rows: list[MachineRow]) -> None:
+    lacking = [row for row in compared(plan, rows).rows if not row.fits]
+    assert lacking
+    assert all(row.why for row in lacking)
+
+
+@pytest.mark.parametrize(("spread", "nodes"), [("accelerators", 4), ("nodes", 2)])
+def test_machines_are_compared_on_equal_terms(plan: PlanResult, spread: Spread, nodes: int) -> None:
+    found = questions.answer_machines(QUESTION, plan, CATALOG, spread=spread)
+    four_a_node = next(row for row in found if row.record.slug == "g6e.24xlarge")
+    assert isinstance(four_a_node.answer, PlanResult)
+    assert four_a_node.answer.cluster.nodes == nodes
+
+
+def test_the_fewest_nodes_fit_and_one_less_would_not(plan: PlanResult) -> None:
+    found = questions.answer_machines(QUESTION, plan, CATALOG, spread="fewest")
+    mine = next(row for row in found if row.record.slug == "p5.48xlarge")
+    assert isinstance(mine.answer, PlanResult)
+    assert mine.answer.fits
+    assert mine.answer.cluster.nodes == 1
+
+
+def test_alternatives_have_more_memory_and_the_readers_provider_first() -> None:
+    request = a_request(instance_type="a2-highgpu-8g", region=None)
+    others = questions.alternatives(request, CATALOG)
+    assert others
+    assert all(other.accelerator.memory_bytes > request.cluster.accelerator.memory_bytes for other in others)
+    providers = [other.provider for other in others]
+    assert providers == sorted(providers, key=lambda provider: provider != "gcp")
+    assert {other.nodes for other in others} == {16}
+
+
+def test_other_node_counts_keep_the_degrees_asked_for(plan: PlanResult) -> None:
+    points = questions.answer_node_counts(QUESTION, plan)
+    assert [point.nodes for point in points] == [1, 2, 4, 8, 16, 32, 64]
+    assert points[1].answer is plan
