@@ -23,7 +23,7 @@ from planner.engine.estimate import estimate
 from planner.engine.request import Cluster, PlanRequest
 from planner.engine.result import PlanResult
 
-MOST_ALTERNATIVES = 6
+MOST_ALTERNATIVES = 16
 Answer = dict[str, Any]
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
 def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     """Machines with more memory per node, of the same number, sold in the same way: the cheapest first.
 
+    One of each kind and number of accelerators: what differs in host memory alone would fit no better.
     In the region asked for, else in the provider's default; other providers where this one has nothing.
     """
     asked = request.cluster
@@ -77,8 +78,10 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
         )
     priced = [cluster for cluster in found if cluster.usd_per_node_hour is not None]
     same_provider = [cluster for cluster in priced if asked.provider in (None, cluster.provider)]
-    chosen = same_provider or priced
-    return sorted(chosen, key=lambda cluster: cluster.usd_per_node_hour or 0.0)[:MOST_ALTERNATIVES]
+    cheapest: dict[tuple[str, int], Cluster] = {}
+    for cluster in sorted(same_provider or priced, key=lambda cluster: cluster.usd_per_node_hour or 0.0):
+        cheapest.setdefault((cluster.accelerator.slug, cluster.accelerators_per_node), cluster)
+    return list(cheapest.values())[:MOST_ALTERNATIVES]
 
 
 def estimate_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:
