@@ -245,8 +245,9 @@ def _with_framework(
     parts = {part: sum_of(terms, names) for part, names in PARTS.items() if part != "framework"}
     states = parts["weights"] + parts["gradients"] + parts["optimizer_states"]
     passing = allocated - states
-    context = constants.context_bytes[grid.architecture.astype(int)]
-    communication = constants.communicator_bytes * communicator_count(grid)
+    architecture = grid.architecture.astype(int)
+    context = constants.context_bytes[architecture]
+    communication = constants.communicator_bytes[architecture] * communicator_count(grid)
     least = constants.state_reserve_share * allocated
     wished = least + constants.reserve_share * passing + constants.idle_reserve_share * idle
     room = grid.memory_bytes - allocated - context - communication

@@ -20,6 +20,8 @@ from planner.engine.memory_traits import Traits
 LOG_SUM_EXP_BYTES = 4.0
 #: Plain RMSNorm keeps its input as an fp32 copy (transformers' LlamaRMSNorm, torchtune's, litgpt's).
 WIDE_NORM_BYTES = 4.0
+#: One byte an element (Korthikanti et al. 2022, section 4.1).
+DROPOUT_MASK_BYTES = 1.0
 #: Share of the blocks that "selective" checkpoints whole in block-wise stacks: every second one.
 SELECTIVE_BLOCK_SHARE = 0.5
 
@@ -58,7 +60,9 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     hidden = grid.hidden_size * token_share
     # Megatron keeps its own part of a matmul's input and gathers it again; plain modules keep it gathered.
     gathered = grid.hidden_size * np.where(traits.plain > 0, 1.0, token_share)
-    matmul = element - grid.fp8 * traits["fp8_copies"]
+    # Adapters drop out their input: a copy of it and a mask for each of them.
+    matmul = element - grid.fp8 * traits["fp8_copies"] + grid.frozen * DROPOUT_MASK_BYTES
+    ffn_inputs = 1.0 + grid.frozen * grid.gated
     wide_norm = traits.eager * (1.0 - grid.layernorm)
     norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
     wide_input = grid.frozen * traits["wide_adapter_inputs"] * (1.0 - grid.compiled)
@@ -66,23 +70,19 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
     kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
     latent = grid.kv_lora_rank * (2.0 * element)
-    # Fused attention hands its output on as the projection's input: one tensor serves both.
-    output = np.where(
-        traits.repeated_heads > 0,
-        element + matmul * grid.output_input_kept,
-        np.maximum(element, matmul * grid.output_input_kept),
-    )
+    # The kernel's output is the projection's input: one tensor serves both.
+    output = np.maximum(element, matmul * grid.output_input_kept)
     return TokenBytes(
         block_input=hidden * (element + wide_input * (4.0 - element)),
         norms=hidden * (2.0 * norm),
-        matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + grid.ffn_input_kept)),
+        matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept)),
         query_side=heads
         * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES + grid.value_head_dim * output),
         key_side=kept_heads * ((grid.head_dim + grid.value_head_dim) * element) + latent,
-        score=heads * ((1.0 - grid.flash) * (element + 4.0 * traits.eager + grid.dropout * (1.0 + element))),
+        score=heads * ((1.0 - grid.flash) * (element + 4.0 * traits.eager + grid.dropout * (DROPOUT_MASK_BYTES + element))),
         ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul),
         experts=expert_bytes(grid, traits, matmul),
-        masks=hidden * (2.0 * grid.dropout),
+        masks=hidden * (2.0 * DROPOUT_MASK_BYTES * grid.dropout),
         widened_inputs=grid.quantized
         * constants.quantized_input_bytes
         * (2.0 * grid.hidden_size + heads * grid.value_head_dim + inner_width(grid)),

@@ -17,34 +17,39 @@ from numpy.typing import NDArray
 ARCHITECTURE_COUNT = 7
 
 
+def _each(value: float) -> NDArray[np.float64]:
+    return np.full(ARCHITECTURE_COUNT, value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryConstants:
     """Fitted constants. Bytes unless a share (of the bytes it multiplies) is meant.
 
-    context_bytes: CUDA context, kernels and libraries of one process, by architecture, shape (architectures,).
-    communicator_bytes: NCCL buffers of one communicator; a rank has one for each degree above 1.
+    context_bytes: driver context, kernels and libraries of one process, by architecture, shape
+    (architectures,).  communicator_bytes: NCCL buffers of one communicator, likewise; a rank has one for each
+    degree above 1.
     reserve_share: of the peak's activations, logits and buffers, held by the caching allocator over what is
-    handed out (fragmentation).  state_reserve_share: likewise of weights, gradients and states.
-    idle_reserve_share: of what the moments other than the peak needed on top, still held in the cache.
+    handed out (fragmentation).  state_reserve_share: of all that is allocated, which it cannot give back.
+    idle_reserve_share: of what moments other than the peak needed on top, still held in the cache.
     whole_logit_bytes, chunked_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy on whole
-    logits, on fp32 chunks of them, and fused with the output head.
+    logits, on compiled chunks of them, and fused with the output head.
     working_share: of the recompute working set and its gradients that is alive at once.
-    adapter_working_share: the same where adapters are trained (fp32 copies of their inputs).
+    adapter_working_share: the same where adapters are trained (wider copies of their inputs).
     quantized_input_bytes: kept per input element of a quantised matrix without recompute.
     interval: {"allocated" | "reserved" | "nvidia-smi": (low, high)} factors of an 80 % interval.
     """
 
-    context_bytes: NDArray[np.float64] = field(default_factory=lambda: np.full(ARCHITECTURE_COUNT, 0.6e9))
-    communicator_bytes: float = 0.4e9
+    context_bytes: NDArray[np.float64] = field(default_factory=lambda: _each(0.6e9))
+    communicator_bytes: NDArray[np.float64] = field(default_factory=lambda: _each(0.4e9))
     reserve_share: float = 0.08
     state_reserve_share: float = 0.01
     idle_reserve_share: float = 0.3
     whole_logit_bytes: float = 12.0
     chunked_logit_bytes: float = 3.0
     fused_logit_bytes: float = 0.1
-    quantized_input_bytes: float = 4.0
     working_share: float = 1.0
     adapter_working_share: float = 1.0
+    quantized_input_bytes: float = 4.0
     interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
@@ -57,7 +62,8 @@ class MemoryConstants:
         unknown = set(values) - {item for item in cls.__dataclass_fields__ if item != "interval"}
         if unknown:
             raise KeyError(f"unknown memory constants: {sorted(unknown)}")
-        values["context_bytes"] = np.asarray(values["context_bytes"], dtype=float)
+        for name in ("context_bytes", "communicator_bytes"):
+            values[name] = np.broadcast_to(np.asarray(values[name], dtype=float), ARCHITECTURE_COUNT)
         interval = {kind: (float(low), float(high)) for kind, (low, high) in data.get("interval", {}).items()}
         return cls(**values, interval=interval)
 
@@ -70,8 +76,8 @@ TRAITS = {
     # plain ones.
     "plain": (1.0, 0.0, 1.0, 0.0, 1.0, 0.0),
     "plain_finetuning": (1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
-    # Attention through scaled_dot_product_attention: grouped keys and values are repeated to all heads, and
-    # the output is copied back to token order. The flash-attention package needs neither.
+    # Attention through scaled_dot_product_attention: grouped keys and values are repeated to all heads, which
+    # the flash-attention package does not need.
     "repeated_heads": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     # Gradients live in a contiguous buffer from the first step to the last (Megatron's param_and_grad_buffer,
     # DeepSpeed's contiguous_gradients); plain PyTorch frees them with zero_grad(set_to_none=True).

@@ -159,11 +159,9 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     return StateBytes(
         frozen_weights=(frozen_dense + frozen_experts) * grid.frozen_bytes + frozen_tables,
         weights=weights_kept * grid.weight_bytes,
-        cast_weights=trained
-        * (
-            grid.element_bytes * (widened | in_pipeline & (level >= 3))
-            + 2.0 * grid.fp8 * traits["fp8_copies"]
-        ),
+        cast_weights=(1.0 - grid.frozen)
+        * trained
+        * (grid.element_bytes * (widened | in_pipeline & (level >= 3)) + 2.0 * grid.fp8 * traits["fp8_copies"]),
         gradients=whole_gradients * grid.gradient_bytes,
         gradient_copies=gradients_kept * grid.gradient_copy_bytes
         + at_once * (grid.gradient_partition_bytes * on_gpu),
