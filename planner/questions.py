@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from planner import services
 from planner.catalog.calibration import shipped_calibration
 from planner.catalog.catalog import Catalog
 from planner.catalog.records import InstanceRecord
@@ -18,7 +19,7 @@ from planner.contract.cluster import priced_cluster
 from planner.contract.parse import check_precision
 from planner.contract.section import Problems
 from planner.engine.errors import PlanErrors
-from planner.engine.estimate import estimate, estimate_many
+from planner.engine.estimate import estimate_many
 from planner.engine.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.result import PlanResult
 
@@ -46,28 +47,8 @@ class MachineRow:
 
 
 def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
-    """The reader's own question.  Raises PlanErrors where it makes no sense."""
-    return estimate(request, shipped_calibration(), alternatives(request, catalog))
-
-
-def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
-    """Machines with more memory on each accelerator, the reader's provider first, then the cheaper ones.
-
-    As many nodes as were asked for; what has no price comes last.
-    """
-    cluster = request.cluster
-    if cluster.instance_type is None:
-        return []
-    larger = [
-        _priced(record, request, catalog, nodes=cluster.nodes or 1)
-        for record in catalog.instances()
-        if record.spec.accelerator.memory_bytes > cluster.accelerator.memory_bytes
-    ]
-    larger = [other for other in larger if _precision_problem(request, other) is None]
-    return sorted(
-        larger,
-        key=lambda other: (other.provider != cluster.provider, other.usd_per_node_hour or math.inf),
-    )
+    """The reader's own question, as the API and the commands answer it.  Raises PlanErrors."""
+    return services.answer_plan(request, catalog)
 
 
 def answer_node_counts(request: PlanRequest, plan: PlanResult) -> list[NodePoint]:
