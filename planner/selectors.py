@@ -38,7 +38,10 @@ def current_catalog() -> Catalog:
     if stamp is None:
         return load_shipped_catalog()
     if _built is None or _built[0] != stamp:
-        _built = (stamp, catalog_of_rows())
+        try:
+            _built = (stamp, catalog_of_rows())
+        except DatabaseError:  # tables of another version: migrations are still to be applied
+            return load_shipped_catalog()
     catalog = _built[1]
     return catalog if catalog.accelerators() else load_shipped_catalog()
 

@@ -176,5 +176,8 @@ def test_an_empty_or_missing_database_gives_the_shipped_catalog(monkeypatch: pyt
     def missing(*args: Any, **kwargs: Any) -> Any:
         raise DatabaseError("no such table")
 
+    monkeypatch.setattr(selectors, "catalog_of_rows", missing)
+    CatalogStamp.renew()
+    assert selectors.current_catalog() is load_shipped_catalog()
     monkeypatch.setattr(CatalogStamp.objects, "values_list", missing)
     assert selectors.current_catalog() is load_shipped_catalog()
