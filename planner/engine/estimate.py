@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.engine import flops
 from planner.engine.calibration import Calibration
-from planner.engine.choose import Choice, choose, evaluate_choice, nearest_fit, total_steps
+from planner.engine.choose import Choice, choose, evaluate_choice, total_steps
 from planner.engine.cost import SECONDS_PER_HOUR, run_usd
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.evaluate import Evaluation
@@ -18,6 +18,7 @@ from planner.engine.explain import RUN_TEMPLATES, STEP_TEMPLATES, terms
 from planner.engine.grid import task_trainable
 from planner.engine.intervals import bounds, model_kind, what_is_far
 from planner.engine.memory import MEMORY_TEMPLATES
+from planner.engine.nearest import nearest_fit
 from planner.engine.request import Cluster, PlanRequest
 from planner.engine.result import (
     Cost,

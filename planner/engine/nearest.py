@@ -1,0 +1,186 @@
+"""The smallest change that makes a plan fit, found by pricing memory alone.
+
+Tried in this order, each from the mildest on: recompute more, a smaller micro-batch, more sharding; any layout
+on the same machines; more nodes; another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+
+from planner.engine.calibration import Calibration
+from planner.engine.choose import (
+    MOST_NODES,
+    Choice,
+    choose_layout,
+    evaluate_choice,
+    fewest_nodes_that_fit,
+    memory_fits,
+    on_nodes,
+)
+from planner.engine.errors import PlanErrors
+from planner.engine.grid import RECOMPUTES, SHARDINGS, cluster_numbers, layout_numbers
+from planner.engine.layouts import Candidates, divisors, is_auto, ranks_per_node
+from planner.engine.request import Cluster, Layout, LayoutRequest, PlanRequest, Recompute, Sharding
+from planner.engine.result import NearestFit
+
+#: Larger clusters are looked at up to this many times the nodes asked for.
+MOST_TIMES_THE_NODES = 64
+
+
+def nearest_fit(
+    choice: Choice, calibration: Calibration, alternatives: Sequence[Cluster]
+) -> NearestFit | None:
+    """None where nothing that was tried fits. Whatever is returned fits when it is estimated anew."""
+    request = choice.request
+    return (
+        smaller_change(choice, calibration)
+        or other_layout(request, calibration)
+        or more_nodes(request, calibration)
+        or other_machine(request, calibration, alternatives)
+    )
+
+
+def smaller_change(choice: Choice, calibration: Calibration) -> NearestFit | None:
+    """All changes of one thing in one grid; the first that fits."""
+    changes = list(small_changes(choice))
+    if not changes:
+        return None
+    rows = [layout_numbers(layout) for _, layout in changes]
+    arrays = {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
+    fits = memory_fits(choice.request, Candidates(arrays, ()), calibration)
+    if not fits.any():
+        return None
+    words, layout = changes[int(np.argmax(fits))]
+    return as_nearest(words, replace(choice, layout=layout), calibration)
+
+
+def small_changes(choice: Choice) -> Iterator[tuple[str, Layout]]:
+    """Layouts that differ from the plan in one thing, each with the change in words, mildest first."""
+    layout = choice.layout
+    kinds = RECOMPUTES[RECOMPUTES.index(layout.activation_recompute) :]
+    for kind in kinds[1:]:
+        recompute = cast(Recompute, kind)
+        yield f"recompute activations: {kind}", replace(layout, activation_recompute=recompute)
+    replica = layout.micro_batch_size * layout.gradient_accumulation
+    for size in reversed([size for size in divisors(replica) if size < layout.micro_batch_size]):
+        smaller = replace(layout, micro_batch_size=size, gradient_accumulation=replica // size)
+        for kind in kinds:
+            also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
+            yield (
+                f"micro-batch of {size} instead of {layout.micro_batch_size}{also}",
+                replace(smaller, activation_recompute=cast(Recompute, kind)),
+            )
+    for sharding in stronger_sharding(choice):
+        for kind in kinds:
+            also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
+            yield (
+                f"shard with {sharding.replace('zero', 'ZeRO-')}{also}",
+                replace(layout, sharding=sharding, activation_recompute=cast(Recompute, kind)),
+            )
+
+
+def stronger_sharding(choice: Choice) -> list[Sharding]:
+    """Megatron and Neuron shard optimizer states only; GPU instances share nothing."""
+    request, layout = choice.request, choice.layout
+    if layout.data_parallel * layout.context_parallel == 1 or request.cluster.mig_profile is not None:
+        return []
+    stronger = SHARDINGS[SHARDINGS.index(layout.sharding) + 1 :]
+    if request.workload.framework in ("megatron", "neuron"):
+        stronger = tuple(kind for kind in stronger if kind == "zero1")
+    return [cast(Sharding, kind) for kind in stronger]
+
+
+def freed(request: PlanRequest) -> PlanRequest:
+    """The question with its layout and recompute left open."""
+    workload = replace(request.workload, activation_recompute="auto")
+    return replace(request, layout=LayoutRequest(), workload=workload)
+
+
+def other_layout(request: PlanRequest, calibration: Calibration) -> NearestFit | None:
+    asked = request.layout.activation_recompute or request.workload.activation_recompute
+    if is_auto(request) and asked == "auto":
+        return None
+    return chosen(freed(request), calibration, "lay it out as {layout} on the same machines")
+
+
+def more_nodes(request: PlanRequest, calibration: Calibration) -> NearestFit | None:
+    nodes = request.cluster.nodes
+    if nodes is None or request.cluster.mig_profile is not None:
+        return None
+    free = freed(request)
+    most = min(MOST_TIMES_THE_NODES * nodes, MOST_NODES)
+    more = fewest_nodes_that_fit(free, calibration, least=nodes + 1, most=most)
+    if more is None:
+        return None
+    return chosen(on_nodes(free, more), calibration, f"use {more} nodes instead of {nodes}")
+
+
+def other_machine(
+    request: PlanRequest, calibration: Calibration, alternatives: Sequence[Cluster]
+) -> NearestFit | None:
+    free, own = freed(request), request.cluster
+    for cluster in alternatives:
+        if cluster.nodes is None or not may_hold_more(cluster, own, request.workload.precision):
+            continue
+        name = cluster.instance_type or cluster.accelerator.name
+        found = chosen(replace(free, cluster=cluster), calibration, f"use {cluster.nodes} x {name}")
+        if found is not None:
+            return found
+    return None
+
+
+def may_hold_more(cluster: Cluster, own: Cluster, precision: str) -> bool:
+    """Fewer ranks with no more memory each cannot hold what the plan's own machines could not."""
+    ranks, own_ranks = ((each.nodes or 1) * ranks_per_node(each) for each in (cluster, own))
+    return ranks > own_ranks or usable_bytes(cluster, precision) > usable_bytes(own, precision)
+
+
+def usable_bytes(cluster: Cluster, precision: str) -> float:
+    return float(cluster_numbers(cluster, precision)["memory_bytes"])
+
+
+def chosen(request: PlanRequest, calibration: Calibration, words: str) -> NearestFit | None:
+    """The best plan for ``request`` if it fits."""
+    try:
+        choice = choose_layout(request, calibration)
+    except PlanErrors:
+        return None
+    return as_nearest(words.format(layout=in_words(choice.layout)), choice, calibration)
+
+
+def as_nearest(change: str, choice: Choice, calibration: Calibration) -> NearestFit | None:
+    result = evaluate_choice(choice, calibration)
+    if not np.all(result.fits):
+        return None
+    request = choice.request
+    assert request.cluster.nodes is not None
+    return NearestFit(
+        change=change,
+        layout=choice.layout,
+        nodes=request.cluster.nodes,
+        instance_type=request.cluster.instance_type,
+        accelerator=request.cluster.accelerator.slug,
+        memory_total_bytes=float(np.max(result.memory.total)),
+        usable_bytes=usable_bytes(request.cluster, request.workload.precision),
+    )
+
+
+def in_words(layout: Layout) -> str:
+    """A layout in short words, e.g. ``TP 8, PP 2, DP 16, ZeRO-1, micro-batch 1``."""
+    parts = [f"TP {layout.tensor_parallel}", f"PP {layout.pipeline_parallel}"]
+    if layout.context_parallel > 1:
+        parts.append(f"CP {layout.context_parallel}")
+    if layout.expert_parallel > 1:
+        parts.append(f"EP {layout.expert_parallel}")
+    parts.append(f"DP {layout.data_parallel}")
+    if layout.sharding != "none":
+        parts.append(layout.sharding.replace("zero", "ZeRO-"))
+    parts.append(f"micro-batch {layout.micro_batch_size}")
+    if layout.activation_recompute != "none":
+        parts.append(f"{layout.activation_recompute} recompute")
+    return ", ".join(parts)
