@@ -19,6 +19,8 @@ from planner.engine.memory_traits import Traits
 IN_PLACE_EXTRA_BYTES = 4.0
 #: Compiled cross-entropy fuses the fp32 copy into the softmax: 16-bit logits, fp32 log-probabilities, gradient.
 COMPILED_EXTRA_BYTES = 6.0
+#: Without autocast: logits, their shifted copy, log-probabilities and gradient, all in 16 bits.
+NARROW_COPIES = 4.0
 #: DeepSpeed's defaults, in elements: stage3_max_live_parameters; reduce and all-gather buckets.
 LIVE_PARAMETERS = 1e9
 BUCKET_ELEMENTS = 5e8
@@ -35,10 +37,11 @@ def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     )
     split = np.where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
     element = grid.element_bytes
+    unfused = np.where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
     whole = np.where(
         traits.compiled_loss > 0,
         element + COMPILED_EXTRA_BYTES,
-        np.where(traits.in_place_loss > 0, element + IN_PLACE_EXTRA_BYTES, constants.whole_logit_bytes),
+        np.where(traits.in_place_loss > 0, element + IN_PLACE_EXTRA_BYTES, unfused),
     )
     # Chunks save passing copies only: each keeps its own log-probabilities, unless compilation fuses them away.
     chunks = np.where(grid.compiled > 0, constants.chunked_logit_bytes, constants.whole_logit_bytes)

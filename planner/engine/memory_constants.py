@@ -91,6 +91,8 @@ TRAITS = {
     # FSDP pretraining stacks use (llm-foundry: loss_fn fused_crossentropy).
     "in_place_loss": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     "in_place_loss_finetuning": (0.0, 1.0, 1.0, 0.0, 0.0, 1.0),
+    # DeepSpeed trains without autocast, so the loss of a plain model stays in 16 bits.
+    "narrow_loss": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
     # torch.compile takes in the loss as well, except in torchtitan of 2024.
     "compiled_loss": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # What "selective" means: the attention core (Megatron); every second matmul kept, the rest recomputed

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.engine.grid import Array, PlanGrid
 from planner.engine.memory_constants import TRAIT_NAMES, TRAIT_TABLE
 
@@ -20,7 +22,8 @@ class Traits:
 
     plain: the model is written in plain PyTorch modules.  eager: so, and not compiled.
     repeated_heads: eager attention through scaled_dot_product_attention.  in_place_loss: cross-entropy that
-    reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.
+    reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.  narrow_loss: in 16 bits
+    throughout, as fp16 fine-tuning without autocast computes it.
     """
 
     table: Array
@@ -29,6 +32,7 @@ class Traits:
     repeated_heads: Array
     in_place_loss: Array
     compiled_loss: Array
+    narrow_loss: Array
 
     def __getitem__(self, name: str) -> Array:
         trait: Array = self.table[_ROW[name]]
@@ -52,4 +56,5 @@ def traits_of(grid: PlanGrid) -> Traits:
         repeated_heads=table[_ROW["repeated_heads"]] * eager,
         in_place_loss=of_task("in_place_loss"),
         compiled_loss=table[_ROW["compiled_loss"]] * grid.compiled * plain,
+        narrow_loss=np.maximum(table[_ROW["narrow_loss"]], grid.fp16) * grid.finetuning,
     )
