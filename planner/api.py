@@ -59,6 +59,12 @@ def estimate(request: HttpRequest) -> HttpResponse:
     return _question(request, services.estimate_json)
 
 
+@doorway("POST")
+def search(request: HttpRequest) -> HttpResponse:
+    """The best plans over many machines: the contract's ``search``."""
+    return _question(request, services.search_json)
+
+
 @doorway("GET")
 def models(request: HttpRequest) -> HttpResponse:
     """The catalog's models with their counted parameters."""

@@ -7,6 +7,7 @@ from planner import api
 app_name = "api"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("estimate", api.estimate, name="estimate"),
+    path("search", api.search, name="search"),
     path("models", api.models, name="models"),
     path("instances", api.instances, name="instances"),
     path("accelerators", api.accelerators, name="accelerators"),

@@ -1,17 +1,54 @@
 """JSON Lines for the commands: a request a line in, an answer a line out, in the same order.
 
-Knows bytes and lines; what a line asks is the caller's.
+Knows bytes, lines and exit statuses; what a line asks is the command's to say.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from planner.contract.jsontext import MAX_JSON_BYTES, too_long, write_json
 from planner.contract.render import render_error
 
 Answer = dict[str, Any]
+EXIT_WITH_ERRORS = 2
+
+
+class JsonLinesCommand(BaseCommand):
+    """A command that answers one JSON object a line, from standard input or a file."""
+
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--file", type=Path, help="read requests from this file instead of standard input"
+        )
+
+    def handle(self, *args: Any, file: Path | None = None, **options: Any) -> None:
+        answer = self.answerer()
+        try:
+            with file.open("rb") if file is not None else sys.stdin.buffer as source:
+                sound = answer_lines(source, self._say, answer)
+        except BrokenPipeError:  # whoever read the answers has gone: nothing is left to be said
+            sys.stderr.close()
+            sys.exit(EXIT_WITH_ERRORS)
+        except OSError as problem:
+            raise CommandError(f"{file}: {problem.strerror}", returncode=EXIT_WITH_ERRORS) from problem
+        if not sound:
+            sys.exit(EXIT_WITH_ERRORS)
+
+    def answerer(self) -> Callable[[bytes], Answer]:
+        """What answers one line; called once, so that what all lines share is read once."""
+        raise NotImplementedError
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line, ending="")
+        self.stdout.flush()
 
 
 def answer_lines(source: IO[bytes], sink: Callable[[str], None], answer: Callable[[bytes], Answer]) -> bool:

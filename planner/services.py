@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import date
+from time import monotonic
 from typing import Any
 
 from django.utils import timezone
@@ -18,10 +19,12 @@ from planner.contract.cluster import priced_cluster
 from planner.contract.jsontext import read_json
 from planner.contract.parse import parse_plan_request, unit_flops_per_s
 from planner.contract.render import render_error, render_result
+from planner.contract.search import parse_search_request, render_search
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.estimate import estimate
 from planner.engine.request import Cluster, PlanRequest
 from planner.engine.result import PlanResult
+from planner.engine.search import search
 
 MOST_ALTERNATIVES = 16
 Answer = dict[str, Any]
@@ -89,13 +92,34 @@ def estimate_json(data: Any, catalog: Catalog, *, today: date | None = None) -> 
     return _answered(data, lambda: render_result(estimate_plan(data, catalog, today=today)))
 
 
-def estimate_text(text: str | bytes, catalog: Catalog, *, today: date | None = None) -> Answer:
+def search_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:
+    """The contract's response of ``search`` to one JSON value; an ``error`` where it makes no sense."""
+
+    def searched() -> Answer:
+        began = monotonic()
+        request = parse_search_request(data, catalog, today=today or timezone.localdate())
+        result = search(request, shipped_calibration())
+        return render_search(result, request_id=request.id, elapsed_s=monotonic() - began)
+
+    return _answered(data, searched)
+
+
+def estimate_text(text: str | bytes, catalog: Catalog) -> Answer:
     """As ``estimate_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
+    return _answered_text(text, catalog, estimate_json)
+
+
+def search_text(text: str | bytes, catalog: Catalog) -> Answer:
+    """As ``search_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
+    return _answered_text(text, catalog, search_json)
+
+
+def _answered_text(text: str | bytes, catalog: Catalog, answer: Callable[[Any, Catalog], Answer]) -> Answer:
     try:
         data = read_json(text)
     except PlanError as unreadable:
         return render_error(unreadable)
-    return estimate_json(data, catalog, today=today)
+    return answer(data, catalog)
 
 
 def _answered(data: Any, answer: Callable[[], Answer]) -> Answer:
@@ -110,7 +134,7 @@ def _answered(data: Any, answer: Callable[[], Answer]) -> Answer:
         fault = PlanError(
             "",
             None,
-            "The estimate failed on this question; the fault is ours.",
+            "This question could not be answered; the fault is ours.",
             "Report it with the request.",
         )
         return render_error(fault, request_id=request_id)

@@ -118,3 +118,37 @@ def test_lists_hold_what_questions_choose_from(client: Client, django_assert_max
     a100 = next(chip for chip in accelerators if chip["slug"] == "a100-sxm-40gb")
     assert a100["dense_flops_per_s"]["bf16"] == 312e12
     assert a100["dense_flops_per_s"]["fp8"] is None
+
+
+def test_a_search_says_of_its_plans_what_estimate_says(client: Client) -> None:
+    question = {name: value for name, value in QUESTION.items() if name != "layout"} | {
+        "cluster": {
+            "any": {"providers": ["aws"], "accelerators": ["h100-sxm", "a100-sxm-80gb"], "nodes": [2, 4]}
+        },
+        "objective": "time",
+        "limit": 3,
+    }
+    answer = ask(client, json.dumps(question), "search")
+    assert answer.status_code == 200, answer.json()
+    found = answer.json()
+    assert found["id"] == [1, "two"]
+    assert found["evaluated"] >= found["fitting"] > 0
+    assert len(found["top"]) == 3
+    assert set(found["rejected"]) == {"memory", "divisibility", "deadline", "budget"}
+    summaries = [*found["top"], *found["pareto"]]
+    for summary in summaries:
+        asked = QUESTION | {"cluster": summary["cluster"], "layout": summary["layout"]}
+        estimate = ask(client, json.dumps(asked)).json()
+        assert summary["total_s"] == estimate["time"]["total_s"]
+        assert summary["usd"] == estimate["cost"]["usd"]
+        assert summary["memory_total_bytes"] == estimate["memory"]["per_accelerator_bytes"]["total"]
+        assert summary["model_flops_utilization"] == estimate["time"]["model_flops_utilization"]
+        assert summary["tokens_per_s"] == estimate["time"]["tokens_per_s"]
+        assert (summary["cluster"], summary["layout"]) == (estimate["cluster"], estimate["layout"])
+    assert found["best"]["time"]["total_s"] == found["top"][0]["total_s"]
+
+
+def test_a_search_that_makes_no_sense_is_unprocessable(client: Client) -> None:
+    answer = ask(client, json.dumps(QUESTION), "search")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["field"] == "layout"
