@@ -241,8 +241,13 @@ def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Price
 
 
 def may_idle(layout: LayoutRequest) -> bool:
-    """Whether machines may be left without work: the question does not say how many replicas or stages."""
-    return layout.data_parallel is None and layout.pipeline_parallel is None
+    """Whether machines may be left without work: nothing was asked that settles which ranks can be used."""
+    kept = {name: getattr(layout, name) for name in FREE_OF_RANKS}
+    return replace(layout, **dict.fromkeys(kept)) == LayoutRequest()
+
+
+#: Fields of a layout that leave the number of usable ranks as it is.
+FREE_OF_RANKS = ("sharding", "sequence_parallel", "activation_recompute")
 
 
 def most_usable_ranks(request: PlanRequest, available: int) -> int:

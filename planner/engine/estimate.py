@@ -14,10 +14,10 @@ from planner.engine.choose import Choice, choose, evaluate_choice, total_steps
 from planner.engine.cost import SECONDS_PER_HOUR, run_usd
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.evaluate import Evaluation
-from planner.engine.explain import RUN_TEMPLATES, STEP_TEMPLATES, terms
-from planner.engine.grid import task_trainable
+from planner.engine.explain import RUN_TEMPLATES, STEP_TEMPLATES, recipe_term, terms
+from planner.engine.grid import PlanGrid, task_trainable
 from planner.engine.intervals import bounds, model_kind, what_is_far
-from planner.engine.memory import MEMORY_TEMPLATES
+from planner.engine.memory import MEMORY_TEMPLATES, MemoryTerms
 from planner.engine.nearest import nearest_fit
 from planner.engine.request import Cluster, PlanRequest
 from planner.engine.result import (
@@ -30,6 +30,7 @@ from planner.engine.result import (
     Time,
     Warning,
 )
+from planner.engine.timing import StepTime
 
 
 def estimate(
@@ -67,6 +68,7 @@ def answer(
     memory = memory_of(row, far, calibration, request)
     time = time_of(row, far, calibration, result)
     cost = cost_of(row, time, request)
+    row |= interval_values(memory, time, cost)
     fits = bool(row["total"] <= row["memory_bytes"])
     return PlanResult(
         id=request.id,
@@ -89,6 +91,7 @@ def answer(
             *terms(MEMORY_TEMPLATES, row),
             *terms(STEP_TEMPLATES, row),
             *terms(RUN_TEMPLATES, row),
+            recipe_term(request.workload, row),
         ),
         warnings=warnings_of(choice, row, far),
     )
@@ -96,33 +99,36 @@ def answer(
 
 def row_values(choice: Choice, result: Evaluation) -> dict[str, Any]:
     """Every named number of the plan as a plain float, for the answer and its explanation."""
-    request, grid = choice.request, result.grid
-    row: dict[str, Any] = {item.name: first(getattr(grid, item.name)) for item in fields(grid)}
-    for source in (result.memory, result.step):
-        row |= {
-            item.name: first(getattr(source, item.name)) for item in fields(source) if item.name != "terms"
-        }
-    row |= {name: first(values) for name, values in result.memory.terms.items()}
-    row |= {name: first(values) for name, values in result.step.terms.items()}
-    nodes = request.cluster.nodes or 1
-    steps = total_steps(request)
+    request, grid, memory, step = choice.request, result.grid, result.memory, result.step
+    row: dict[str, Any] = {name: plain(getattr(grid, name)) for name in GRID_NAMES}
+    row |= {name: plain(getattr(memory, name)) for name in MEMORY_NAMES}
+    row |= {name: plain(getattr(step, name)) for name in STEP_NAMES}
+    row |= {name: plain(values) for terms_of in (memory.terms, step.terms) for name, values in terms_of.items()}
     step_s = row.pop("step")
-    price = request.cluster.usd_per_node_hour
-    model_flops = row["global_batch_size"] * first(flops.model_flops_per_sequence(grid))
-    model_flops = row.get("ppo_model_flops", model_flops)
-    recomputed = row["global_batch_size"] * first(flops.recomputed_flops_per_sequence(grid))
-    ranks = nodes * row["ranks_per_node"]
-    capacity = step_s * ranks * row["peak_flops_per_s"]
+    nodes, price = request.cluster.nodes or 1, request.cluster.usd_per_node_hour
+    # GPU instances beside the plan's own are other jobs'; idle machines of the plan's are billed to it.
+    available = nodes * row["ranks_per_node"]
+    ranks = available if request.cluster.mig_profile is None else available - choice.idle_ranks
+    steps = total_steps(request)
     total_s = steps * step_s
+    model_flops = row.get("ppo_model_flops")
+    if model_flops is None:
+        model_flops = row["global_batch_size"] * plain(flops.model_flops_per_sequence(grid))
+    recomputed = row["global_batch_size"] * plain(flops.recomputed_flops_per_sequence(grid))
+    capacity = step_s * ranks * row["peak_flops_per_s"]
+    tokens = row["global_batch_size"] * row["sequence_length"]
     row |= {
         "step_s": step_s,
         "nodes": nodes,
         "ranks": ranks,
         "steps": steps,
+        "tokens": request.workload.tokens,
         "total_s": total_s,
         "hours": total_s / SECONDS_PER_HOUR,
-        "tokens_per_rank": first(grid.tokens_per_rank),
-        "tokens_per_s": row["global_batch_size"] * row["sequence_length"] / step_s,
+        "tokens_per_rank": plain(grid.tokens_per_rank),
+        "tokens_per_s": tokens / step_s,
+        "tokens_per_s_per_accelerator": tokens / step_s / (ranks / row["ranks_per_accelerator"]),
+        "samples_per_s": row["global_batch_size"] / step_s,
         "model_flops": model_flops,
         "recomputed_flops": recomputed,
         "model_flops_utilization": model_flops / capacity,
@@ -134,19 +140,27 @@ def row_values(choice: Choice, result: Evaluation) -> dict[str, Any]:
         "parameters_active": row["active_parameters"],
         "parameters_trainable": task_trainable(row),
         "usd": None if price is None else run_usd(nodes, total_s, price),
+        "usd_per_million_tokens": None if price is None else run_usd(nodes, step_s / tokens * 1e6, price),
     }
     return row
 
 
-def first(values: Any) -> float:
-    array = np.asarray(values)
-    return float(array.reshape(-1)[0])
+GRID_NAMES = tuple(item.name for item in fields(PlanGrid))
+MEMORY_NAMES = tuple(item.name for item in fields(MemoryTerms) if item.name != "terms")
+STEP_NAMES = tuple(item.name for item in fields(StepTime) if item.name != "terms")
+PART_NAMES = tuple(item.name for item in fields(MemoryParts))
+BREAKDOWN_NAMES = tuple(item.name for item in fields(StepBreakdown))
+
+
+def plain(values: Any) -> float:
+    """The one number of an array of one."""
+    return float(values.item() if isinstance(values, np.ndarray | np.generic) else values)
 
 
 def memory_of(
     row: dict[str, Any], far: tuple[str, ...], calibration: Calibration, request: PlanRequest
 ) -> Memory:
-    parts = MemoryParts(**{item.name: row[item.name] for item in fields(MemoryParts)})
+    parts = MemoryParts(**{name: row[name] for name in PART_NAMES})
     return Memory(
         per_accelerator_bytes=parts,
         resident_bytes=row["resident"],
@@ -162,21 +176,19 @@ def time_of(row: dict[str, Any], far: tuple[str, ...], calibration: Calibration,
     key = model_kind(result.grid)
     low, high = bounds(row["step_s"], "time", calibration.intervals, far, key)
     utilization, step_s = row["model_flops_utilization"], row["step_s"]
-    accelerators = row["ranks"] / row["ranks_per_accelerator"]
-    samples = row["global_batch_size"] / step_s
     return Time(
         step_s=step_s,
-        step_breakdown_s=StepBreakdown(**{item.name: row.get(item.name) for item in fields(StepBreakdown)}),
+        step_breakdown_s=StepBreakdown(**{name: row.get(name) for name in BREAKDOWN_NAMES}),
         step_interval_s=(low, high),
         tokens_per_s=row["tokens_per_s"],
-        tokens_per_s_per_accelerator=row["tokens_per_s"] / accelerators,
+        tokens_per_s_per_accelerator=row["tokens_per_s_per_accelerator"],
         model_flops_utilization=utilization,
         hardware_flops_utilization=row["hardware_flops_utilization"],
         model_flops_utilization_interval=(utilization * step_s / high, utilization * step_s / low),
         steps=int(row["steps"]),
         total_s=row["total_s"],
         total_interval_s=(row["steps"] * low, row["steps"] * high),
-        samples_per_s=samples,
+        samples_per_s=row["samples_per_s"],
     )
 
 
@@ -186,16 +198,30 @@ def cost_of(row: dict[str, Any], time: Time, request: PlanRequest) -> Cost | Non
     if price is None:
         return None
     low, high = time.total_interval_s
-    usd = float(row["usd"])
     return Cost(
-        usd=usd,
+        usd=float(row["usd"]),
         usd_interval=(float(run_usd(row["nodes"], low, price)), float(run_usd(row["nodes"], high, price))),
         price_usd_per_node_hour=price,
         price_as_of=cluster.price_as_of,
         price_source=cluster.price_source,
         purchase=cluster.purchase,
-        usd_per_million_tokens=usd / (row["tokens_per_s"] * row["total_s"]) * 1e6,
+        usd_per_million_tokens=float(row["usd_per_million_tokens"]),
     )
+
+
+def interval_values(memory: Memory, time: Time, cost: Cost | None) -> dict[str, float]:
+    """The ends of the intervals by name, for the explanation."""
+    values = {
+        "memory_low": memory.interval_bytes[0],
+        "memory_high": memory.interval_bytes[1],
+        "step_low_s": time.step_interval_s[0],
+        "step_high_s": time.step_interval_s[1],
+        "total_low_s": time.total_interval_s[0],
+        "total_high_s": time.total_interval_s[1],
+    }
+    if cost is not None:
+        values |= {"usd_low": cost.usd_interval[0], "usd_high": cost.usd_interval[1]}
+    return values
 
 
 def reason(row: dict[str, Any], request: PlanRequest) -> str:
@@ -225,10 +251,12 @@ def warnings_of(choice: Choice, row: dict[str, Any], far: tuple[str, ...]) -> tu
             Warning(code="no_price", message="No price is known for these machines, so there is no cost.")
         )
     if choice.idle_ranks:
+        found.append(idle_warning(choice, row))
+    if choice.late:
         found.append(
             Warning(
-                code="idle_accelerators",
-                message=f"{choice.idle_ranks} of {int(row['ranks'])} ranks have no work: a batch of {int(row['global_batch_size'])} sequences cannot use them, but they are billed. Use fewer nodes or a larger global batch.",
+                code="deadline_missed",
+                message=f"No number of nodes that this batch can use meets the deadline of {request.deadline_days:g} days; this is the fastest found. A larger global batch could use more nodes.",
             )
         )
     if far:
@@ -239,3 +267,20 @@ def warnings_of(choice: Choice, row: dict[str, Any], far: tuple[str, ...]) -> tu
             )
         )
     return tuple(found)
+
+
+def idle_warning(choice: Choice, row: dict[str, Any]) -> Warning:
+    request = choice.request
+    available = int(request.cluster.nodes or 1) * int(row["ranks_per_node"])
+    profile = request.cluster.mig_profile
+    if profile is not None:
+        message = (
+            f"The run takes {available - choice.idle_ranks} of the {available} GPU instances of {profile.profile} "
+            "that these machines hold; the cost is that of the whole machines. Ask for more with data_parallel."
+        )
+    else:
+        message = (
+            f"{choice.idle_ranks} of {available} ranks have no work: a batch of {int(row['global_batch_size'])} "
+            "sequences cannot use them, but they are billed. Use fewer nodes or a larger global batch."
+        )
+    return Warning(code="idle_accelerators", message=message)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from planner.engine.defaults import memory_recipe
+from planner.engine.request import Workload
 from planner.engine.result import Term
 
 
@@ -174,15 +176,35 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
 
 RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
+        name="steps",
+        unit="step",
+        formula="{tokens:.6g} tokens / ({global_batch_size:.0f} sequences x {sequence_length:.0f} tokens), rounded up",
+        source="definition",
+    ),
+    TermTemplate(
         name="total_s",
         unit="s",
-        formula="{steps:.0f} steps x {step_s:.5g} s",
-        source="steps = tokens / (global batch x sequence length), rounded up",
+        formula="{steps:.0f} steps x {step_s:.5g} s; four times in five between {total_low_s:.5g} and {total_high_s:.5g} s",
+        source="step and its 80 % interval: " + FIT,
     ),
     TermTemplate(
         name="tokens_per_s",
         unit="token/s",
         formula="{global_batch_size:.0f} sequences x {sequence_length:.0f} tokens / {step_s:.5g} s",
+        source="definition",
+    ),
+    TermTemplate(
+        name="tokens_per_s_per_accelerator",
+        unit="token/s",
+        parent="tokens_per_s",
+        formula="{tokens_per_s:.5g} tokens/s / ({ranks:.0f} ranks / {ranks_per_accelerator:.0f} a chip)",
+        source="definition",
+    ),
+    TermTemplate(
+        name="samples_per_s",
+        unit="sequence/s",
+        parent="tokens_per_s",
+        formula="{global_batch_size:.0f} sequences / {step_s:.5g} s",
         source="definition",
     ),
     TermTemplate(
@@ -200,9 +222,41 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="usd",
         unit="USD",
-        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour",
+        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour; four times in five between {usd_low:.4g} and {usd_high:.4g} USD",
         source="catalog price",
         optional=True,
+    ),
+    TermTemplate(
+        name="usd_per_million_tokens",
+        unit="USD",
+        parent="usd",
+        formula="1e6 tokens / {tokens_per_s:.5g} tokens/s / 3600 x {nodes:.0f} nodes x {usd_per_node_hour:.6g} USD per node-hour",
+        source="catalog price",
+        optional=True,
+    ),
+    TermTemplate(
+        name="memory_bytes",
+        unit="byte",
+        formula="memory of one rank as the driver reports it; the need of {total:.5g} is four times in five between {memory_low:.5g} and {memory_high:.5g}",
+        source="catalog; interval: " + FIT,
+    ),
+    TermTemplate(
+        name="resident",
+        unit="byte",
+        formula="weights, optimizer states, and gradients where the stack keeps them, between steps",
+        source="planner.engine.memory",
+    ),
+    TermTemplate(
+        name="allocated",
+        unit="byte",
+        formula="{total:.5g} in all - {framework:.4g} that the allocator does not hand out: torch.cuda.max_memory_allocated",
+        source="planner.engine.memory",
+    ),
+    TermTemplate(
+        name="reserved",
+        unit="byte",
+        formula="{allocated:.5g} handed out + the caching allocator's reserve: torch.cuda.max_memory_reserved",
+        source="planner.engine.memory",
     ),
     TermTemplate(
         name="parameters_total",
@@ -210,7 +264,52 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         formula="{parameters_total:,.0f} in all, {parameters_active:,.0f} met by a token, {parameters_trainable:,.0f} trained",
         source="planner.engine.params.count_parameters",
     ),
+    TermTemplate(
+        name="parameters_active",
+        unit="parameter",
+        parent="parameters_total",
+        formula="all but the routed experts that a token does not visit ({experts_per_token:.0f} of {experts:.0f} are)",
+        source="planner.engine.params.count_parameters",
+    ),
+    TermTemplate(
+        name="parameters_trainable",
+        unit="parameter",
+        parent="parameters_total",
+        formula="all, or the {lora_parameters:,.0f} of the adapters where the base is frozen",
+        source="planner.engine.params; Hu et al. 2021 (LoRA)",
+    ),
+    TermTemplate(
+        name="framework_factor",
+        unit="ratio",
+        parent="step_s",
+        formula="compute time of the named stack against the generic one, compiled graphs included",
+        source=FIT,
+    ),
 )
+
+
+def recipe_term(workload: Workload, row: Mapping[str, Any]) -> Term:
+    """What is kept per trained parameter before sharding, with the names of the choices behind it."""
+    recipe = memory_recipe(workload)
+    named = {
+        "master_weights": recipe.master_weights,
+        "optimizer_kernel": recipe.optimizer_kernel,
+        "loss": recipe.loss,
+    }
+    words = [
+        f"{name} {value}" + ("" if getattr(workload, name) else f" (default of {workload.framework} {workload.task})")
+        for name, value in named.items()
+    ]
+    each = ("weight_bytes", "master_bytes", "gradient_bytes", "state_bytes")
+    numbers = " + ".join(f"{row[name]:.3g} {name.removesuffix('_bytes')}" for name in each)
+    return Term(
+        name="bytes_per_parameter",
+        value=float(sum(row[name] for name in each)),
+        unit="byte",
+        formula=f"{numbers}; {', '.join(words)}",
+        source="planner.engine.defaults.memory_recipe",
+        parent="total",
+    )
 
 
 def terms(templates: tuple[TermTemplate, ...], row: Mapping[str, Any]) -> tuple[Term, ...]:

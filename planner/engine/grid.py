@@ -8,8 +8,9 @@ the numbers are used for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -174,7 +175,8 @@ class PlanGrid:
         )
 
 
-def model_numbers(model: ModelSpec) -> dict[str, float]:
+@lru_cache(maxsize=256)
+def model_numbers(model: ModelSpec) -> Mapping[str, float]:
     count = count_parameters(model)
     blocks = max(model.layers, 1)
     return {
@@ -227,7 +229,8 @@ def model_numbers(model: ModelSpec) -> dict[str, float]:
     }
 
 
-def workload_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+@lru_cache(maxsize=1024)
+def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float]:
     recipe: MemoryRecipe = memory_recipe(workload)
     frozen = workload.task in ("lora", "qlora")
     masked = model.architecture == "encoder" and workload.task == "pretraining"
@@ -291,10 +294,12 @@ def architecture_index(architecture: str) -> int:
     return ARCHITECTURES.index(name) if name in ARCHITECTURES else ARCHITECTURES.index("hopper")
 
 
-def cluster_numbers(cluster: Cluster, precision: str) -> dict[str, float]:
+@lru_cache(maxsize=4096)
+def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
     chip = cluster.accelerator
     ranks_per_chip = chip.ranks_per_accelerator
     compute_share = memory_share = 1.0 / ranks_per_chip
+    instances = ranks_per_chip
     memory_bytes = chip.memory_bytes / ranks_per_chip
     link_bytes_per_s, pcie = chip.link_bytes_per_s / ranks_per_chip, chip.link.startswith("pcie")
     if not link_bytes_per_s:
@@ -304,6 +309,7 @@ def cluster_numbers(cluster: Cluster, precision: str) -> dict[str, float]:
         compute_share = cluster.mig_profile.compute_slices / compute_slices
         memory_share = cluster.mig_profile.memory_slices / memory_slices
         memory_bytes = float(cluster.mig_profile.memory_bytes)
+        instances = cluster.mig_profile.max_instances
         # GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide, "Limitations").
         link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
     nodes = 1 if cluster.nodes is None else cluster.nodes
@@ -316,7 +322,7 @@ def cluster_numbers(cluster: Cluster, precision: str) -> dict[str, float]:
         "link_bytes_per_s": link_bytes_per_s,
         "pcie": pcie,
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
-        "ranks_per_node": cluster.accelerators_per_node * ranks_per_chip,
+        "ranks_per_node": cluster.accelerators_per_node * instances,
         "ranks_per_accelerator": ranks_per_chip,
         "nodes": nodes,
         "architecture": architecture_index(chip.architecture),
@@ -350,19 +356,36 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
     }
 
 
+@lru_cache(maxsize=1024)
+def run_arrays(model: ModelSpec, workload: Workload) -> Mapping[str, Array]:
+    """Arrays of shape () of what does not depend on the machines: kept, as many plans share one run."""
+    numbers = {**model_numbers(model), **workload_numbers(model, workload)}
+    return {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
+
+
+@lru_cache(maxsize=4096)
+def cluster_arrays(cluster: Cluster, precision: str) -> Mapping[str, Array]:
+    """As ``run_arrays``, of the machines."""
+    numbers = cluster_numbers(cluster, precision)
+    return {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
+
+
 def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
     """One row per (request, layout); every array has shape (len(plans),)."""
     rows = [{**question_numbers(request), **layout_numbers(layout)} for request, layout in plans]
     return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
 
 
-def grid_over_layouts(request: PlanRequest, layouts: dict[str, Array], **cluster_arrays: Array) -> PlanGrid:
-    """One question over many layouts: ``layouts`` holds the layout arrays by PlanGrid field name.
-
-    cluster_arrays: cluster fields that vary with the plan (node counts, accelerators), shape (plans,).
-    """
-    constants = {name: np.asarray(value, dtype=float) for name, value in question_numbers(request).items()}
-    return PlanGrid(**{**constants, **cluster_arrays, **layouts})
+def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> PlanGrid:
+    """One question over many layouts: ``layouts`` holds the layout arrays by PlanGrid field name, and those
+    cluster fields that vary with the plan (node counts), shape (plans,)."""
+    return PlanGrid(
+        **{
+            **run_arrays(request.model, request.workload),
+            **cluster_arrays(request.cluster, request.workload.precision),
+            **layouts,
+        }
+    )
 
 
 def task_trainable(row: dict[str, Any]) -> float:
