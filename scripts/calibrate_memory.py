@@ -34,7 +34,7 @@ from scripts.calibration.runs import QUALITY_WEIGHT, read_rows
 NOISE = 0.03
 #: The allocator's three views of one peak, in the order of the predictions.
 KINDS = ("allocated", "reserved", "nvidia-smi")
-#: torchtitan logs torch's reserved bytes and does not say so in every table (torchtitan/components/metrics.py).
+#: torchtitan logs torch's reserved bytes, though not every table says so (torchtitan/components/metrics.py).
 KIND_OF_SOURCE = {"torchtitan": "reserved"}
 #: A second figure of a run counts half beside its first.
 SECOND_FIGURE_WEIGHT = 0.5
@@ -44,7 +44,7 @@ PER_ARCHITECTURE = ("context_bytes", "communicator_bytes")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """value: what physics or documentation says.  spread: how firmly, in the logarithm.  low, high: bounds."""
+    """value: what physics or documentation says.  spread: how firmly (in the log).  low, high: bounds."""
 
     value: float
     spread: float
@@ -88,7 +88,7 @@ PRIORS: dict[str, Prior] = {
         value=2.5, spread=0.3, low=1.5, high=6.0, source="16-bit logits, fp32 for one chunk of eight"
     ),
     "fused_logit_bytes": Prior(
-        value=0.2, spread=1.0, low=0.01, high=2.0, source="Liger fused linear cross-entropy: one chunk at a time"
+        value=0.2, spread=1.0, low=0.01, high=2.0, source="Liger fused linear cross-entropy: by chunks"
     ),
     "working_share": Prior(value=1.0, spread=0.3, low=0.5, high=2.0, source="tensors counted one by one"),
     "adapter_working_share": Prior(
@@ -131,7 +131,7 @@ class Figures:
 
 
 def plans_of(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], PlanGrid]:
-    """The rows that are valid questions, and their plans; a source's slip (too many chunks a stage) is left out."""
+    """The rows that are valid questions, and their plans; a slip (too many chunks a stage) is left out."""
     catalog, calibration = load_shipped_catalog(), shipped_calibration()
     valid, plans = [], []
     for row in rows:
@@ -167,10 +167,9 @@ def published_figures() -> Figures:
         kind = measured.get("memory_kind") or KIND_OF_SOURCE.get(row["source"], "nvidia-smi")
         table.append((index, KINDS.index(kind), measured["peak_memory_bytes"], weight, True))
         if second := measured.get("nvidia_smi_bytes"):
-            table.append(
-                (index, KINDS.index("nvidia-smi"), second, weight * SECOND_FIGURE_WEIGHT, kind == "nvidia-smi")
-            )
-    plan, kind_index, measured_bytes, weights, first = (np.array(column) for column in zip(*table, strict=True))
+            table.append((index, KINDS.index("nvidia-smi"), second, weight * SECOND_FIGURE_WEIGHT, False))
+    columns = [np.array(column) for column in zip(*table, strict=True)]
+    plan, kind_index, measured_bytes, weights, first = columns
     return Figures(grid, rows, plan, kind_index, np.log(measured_bytes), weights, first)
 
 
@@ -268,7 +267,8 @@ def verdicts(constants: MemoryConstants) -> dict[str, Any]:
 
 def report(figures: Figures, residuals: Array, title: str) -> None:
     first = figures.first.astype(bool)
-    print(f"{title}: mean error {mean_error(residuals[first]):.2%}, median {np.median(np.abs(residuals[first])):.2%}")
+    median = np.median(np.abs(residuals[first]))
+    print(f"{title}: mean error {mean_error(residuals[first]):.2%}, median {median:.2%}")
     labels = [f"{s} ({KINDS[int(k)]})" for s, k in zip(figures.labels("source"), figures.kind, strict=True)]
     for label, row in by_label(residuals, labels).items():
         print(
@@ -307,9 +307,7 @@ def calibrate() -> dict[str, Any]:
             },
         },
         "constants": as_mapping(fitted),
-        "interval": {
-            kind: factors(by_group[kinds == kind]) for kind in KINDS if np.any(kinds == kind)
-        },
+        "interval": {kind: factors(by_group[kinds == kind]) for kind in KINDS if np.any(kinds == kind)},
         "interval_by_task": {
             "near": {task: factors(by_group[first & (tasks == task)]) for task in sorted(set(tasks))},
             "far": {task: factors(by_source[first & (tasks == task)]) for task in sorted(set(tasks))},
@@ -328,7 +326,8 @@ def calibrate() -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--check", action="store_true", help="report on the shipped constants, write nothing")
     if parser.parse_args().check:
         figures = published_figures()

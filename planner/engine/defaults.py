@@ -81,7 +81,8 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
     master = workload.master_weights or default_master_weights(workload)
     wide = full or master == "only"
     weight = 4.0 if wide else ELEMENT_BYTES[workload.precision]
-    gradient_precision = workload.gradient_precision or ("fp32" if wide else default_gradient(workload, master))
+    usual_gradient = "fp32" if wide else default_gradient(workload, master)
+    gradient_precision = workload.gradient_precision or usual_gradient
     state_precision = default_state_precision(workload, master)
     kernel = workload.optimizer_kernel or default_kernel(workload)
     states = STATE_ELEMENTS[workload.optimizer] * ELEMENT_BYTES[state_precision]
@@ -121,7 +122,7 @@ def default_gradient(workload: Workload, master: MasterWeights) -> Literal["fp32
 
 
 def default_state_precision(workload: Workload, master: MasterWeights) -> StatePrecision:
-    """Moments are in the precision of the weights that the optimizer steps; 8-bit Adam's are 8-bit by name."""
+    """Moments have the precision of the weights that the optimizer steps; 8-bit Adam's are 8-bit by name."""
     if workload.optimizer == "adamw_8bit":
         return "int8"
     if workload.optimizer_state_precision is not None:

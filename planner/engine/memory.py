@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.engine.grid import Array, PlanGrid
 from planner.engine.memory_activations import activations, in_flight, stage_outputs
@@ -52,38 +53,34 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 _ALLOCATED = tuple(name for part, names in PARTS.items() if part != "framework" for name in names)
 _ROW = {name: index for index, name in enumerate(_ALLOCATED)}
-_STATIC = {"trained_weights", "frozen_weights", "gradient_copies", "master_weights", "optimizer_moments"}
-_ACTIVATIONS = set(PARTS["activations"])
-#: Which sub-terms are alive at which moment, shape (moments, sub-terms).
-_ALIVE = np.array(
-    [
-        [float(name in _STATIC | _ACTIVATIONS | extra) for name in _ALLOCATED]
-        for extra in (
-            {"cast_weights", "gradient_buffer", "logits_and_loss", "gathered_root", "dequantized_weights"},
-            {
-                "cast_weights",
-                "gradient_buffer",
-                "recompute_working_set",
-                "activation_gradients",
-                "gathered_root",
-                "gathered_blocks",
-                "gathered_gradients",
-                "dequantized_weights",
-            },
-            {
-                "gradient_buffer",
-                "recompute_working_set",
-                "activation_gradients",
-                "gathered_root",
-                "gathered_blocks",
-                "gathered_gradients",
-                "dequantized_weights",
-                "tied_gradient",
-            },
-            {"gradient_buffer", "optimizer_step_copy"},
-        )
-    ]
+#: Rows of the states and of the activations in a table of sub-terms (PARTS keeps each part together).
+_STATES_TO = _ROW["optimizer_moments"] + 1
+_ACTIVATIONS_FROM, _ACTIVATIONS_TO = _ROW["block_inputs"], _ROW["ffn_activations"] + 1
+_STATES = {
+    "trained_weights",
+    "frozen_weights",
+    "gradient_buffer",
+    *PARTS["optimizer_states"],
+    "gradient_copies",
+}
+_IN_BACKWARD = {
+    *PARTS["activations"],
+    "recompute_working_set",
+    "activation_gradients",
+    "gathered_root",
+    "gathered_blocks",
+    "gathered_gradients",
+    "dequantized_weights",
+}
+#: What is alive at each moment. At the end of the backward pass one block's activations are left.
+_ALIVE_AT: tuple[set[str], ...] = (
+    {*PARTS["activations"], "cast_weights", "logits_and_loss", "gathered_root", "dequantized_weights"},
+    {*_IN_BACKWARD, "cast_weights"},
+    {*_IN_BACKWARD, "tied_gradient"},
+    {"optimizer_step_copy"},
 )
+#: The same as ones and zeros, shape (moments, sub-terms); states are always there.
+_ALIVE = np.array([[float(name in _STATES | alive) for name in _ALLOCATED] for alive in _ALIVE_AT])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ class MemoryTerms:
     allocated: Array
     reserved: Array
     worst_stage: Array
-    moment: Array
+    moment: NDArray[np.intp]
     terms: dict[str, Array]
 
 
@@ -144,85 +141,83 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "tied_gradient": gathered.tied,
         "optimizer_step_copy": state.step_temporary,
     }
-    plans = np.broadcast_shapes(*(value.shape for value in values.values()))
-    table = np.empty((len(_ALLOCATED), *plans))
+    table = np.empty((len(_ALLOCATED), *np.broadcast(*values.values()).shape))
     for name, value in values.items():
         table[_ROW[name]] = value
     # Gradients of an earlier micro-batch, or a buffer made at the start, are there when the first loss is
     # computed; otherwise they come into being as the backward pass goes, while the activations leave.
-    early = np.maximum(traits["gradient_buffer"], (grid.gradient_accumulation > 1) * 1.0)
-    one_block = acts.block_kept / np.maximum(acts.kept * alive, 1.0)
-    late = np.minimum(one_block, 1.0)
-    return _at_peak(
-        grid,
-        constants,
-        traits_between=traits["gradients_between_steps"],
-        table=table,
-        early=early,
-        late=late,
-        numbers=stage.number,
-    )
-
-
-def _moment_sums(table: Array, early: Array, late: Array) -> Array:
-    """Allocated bytes at each moment and stage, shape (moments, 3, plans)."""
-    sums = np.empty((len(MOMENTS), *table.shape[1:]))
-    flat = table.reshape(len(table), -1)
-    np.matmul(_ALIVE, flat, out=sums.reshape(len(MOMENTS), -1))
-    acts = sum(table[_ROW[name]] for name in PARTS["activations"])
-    gradients = table[_ROW["gradient_buffer"]] * (1.0 - early)
-    sums[LOSS] -= gradients
-    sums[BACKWARD] -= gradients
-    sums[BACKWARD_END] -= acts * (1.0 - late)
-    sums[STEP] -= acts
-    return sums
-
-
-def _at_peak(
-    grid: PlanGrid,
-    constants: MemoryConstants,
-    *,
-    traits_between: Array,
-    table: Array,
-    early: Array,
-    late: Array,
-    numbers: Array,
-) -> MemoryTerms:
-    sums = _moment_sums(table, early, late)
-    count = table.shape[-1]
-    flat = sums.reshape(-1, count)
-    winner = flat.argmax(axis=0)
-    column = np.arange(count)
-    allocated = flat[winner, column]
-    moment, place = winner // 3, winner % 3
-    chosen = table[:, place, column]
-    share = _ALIVE.T[:, moment].copy()
-    early, late = np.broadcast_to(early, (count,)), np.broadcast_to(late, table.shape[1:])[place, column]
-    share[_ROW["gradient_buffer"]] = np.where(moment <= BACKWARD, early, 1.0)
-    for name in PARTS["activations"]:
-        share[_ROW[name]] = np.where(moment == STEP, 0.0, np.where(moment == BACKWARD_END, late, 1.0))
-    at_peak = chosen * share
-    terms = dict(zip(_ALLOCATED, at_peak, strict=True))
+    early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
+    late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
+    peak = _peak(table, early, late, constants)
+    place, column = peak.place, peak.column
+    terms = dict(zip(_ALLOCATED, peak.at_peak, strict=True))
     return _with_framework(
         grid,
         constants,
         terms=terms,
-        allocated=allocated,
-        idle=chosen.sum(axis=0) - at_peak.sum(axis=0),
-        resident=_resident(chosen, traits_between),
-        worst_stage=np.broadcast_to(numbers, table.shape[1:])[place, column],
+        allocated=peak.allocated,
+        idle=peak.idle,
+        resident=_resident(peak.chosen, traits["gradients_between_steps"]),
+        worst_stage=(stage.number + np.zeros(table.shape[-1]))[place, column],
+        moment=peak.moment,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """The fullest stage (place) and its fullest moment, shape (plans,).
+
+    chosen: that stage's sub-terms, each in full.  at_peak: what of them is alive, shape (sub-terms, plans).
+    """
+
+    place: NDArray[np.intp]
+    column: NDArray[np.intp]
+    moment: NDArray[np.intp]
+    allocated: Array
+    idle: Array
+    chosen: Array
+    at_peak: Array
+
+
+def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -> _Peak:
+    """Sum the moments of each stage and find the stage that an outside observer would see fullest."""
+    stages_count, count = table.shape[1:]
+    sums = (_ALIVE @ table.reshape(len(table), -1)).reshape(len(MOMENTS), stages_count, count)
+    acts = table[_ACTIVATIONS_FROM:_ACTIVATIONS_TO].sum(axis=0)
+    sums[:BACKWARD_END] -= table[_ROW["gradient_buffer"]] * (1.0 - early)
+    sums[BACKWARD_END] -= acts * (1.0 - late)
+    column = np.arange(count)
+    highest = sums.max(axis=0)
+    everything = table.sum(axis=0)
+    states = table[:_STATES_TO].sum(axis=0)
+    reserve = constants.reserve_share * (highest - states) + constants.idle_reserve_share * (
+        everything - highest
+    )
+    place = (highest + reserve).argmax(axis=0)
+    moment = sums[:, place, column].argmax(axis=0)
+    chosen = table[:, place, column]
+    share = _ALIVE.T[:, moment]
+    share[_ROW["gradient_buffer"]] = np.where(moment <= BACKWARD, early, 1.0)
+    share[_ACTIVATIONS_FROM:_ACTIVATIONS_TO] *= np.where(
+        moment == BACKWARD_END, (late + np.zeros((stages_count, count)))[place, column], 1.0
+    )
+    allocated = highest[place, column]
+    return _Peak(
+        place=place,
+        column=column,
         moment=moment,
+        allocated=allocated,
+        idle=everything[place, column] - allocated,
+        chosen=chosen,
+        at_peak=chosen * share,
     )
 
 
 def _resident(chosen: Array, between: Array) -> Array:
     """What stays allocated between steps: weights, states, and gradients where the stack keeps them."""
-    kept = sum(
-        chosen[_ROW[name]]
-        for name in ("trained_weights", "frozen_weights", "master_weights", "optimizer_moments")
-    )
-    gradients: Array = between * (chosen[_ROW["gradient_buffer"]] + chosen[_ROW["gradient_copies"]])
-    return kept + gradients
+    by_name = dict(zip(_ALLOCATED, chosen, strict=True))
+    kept = sum_of(by_name, ("trained_weights", "frozen_weights", *PARTS["optimizer_states"]))
+    return kept + between * sum_of(by_name, PARTS["gradients"])
 
 
 def _with_framework(
@@ -234,7 +229,7 @@ def _with_framework(
     idle: Array,
     resident: Array,
     worst_stage: Array,
-    moment: Array,
+    moment: NDArray[np.intp],
 ) -> MemoryTerms:
     """Add what the allocator does not hand out: context, communication buffers and its own reserve.
 
@@ -250,7 +245,8 @@ def _with_framework(
     communication = constants.communicator_bytes[architecture] * communicator_count(grid)
     least = constants.state_reserve_share * allocated
     wished = least + constants.reserve_share * passing + constants.idle_reserve_share * idle
-    room = grid.memory_bytes - allocated - context - communication
+    # A hair less than all, so that rounding never makes a squeezed plan a misfit.
+    room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
     reserve = np.maximum(np.minimum(wished, room), least)
     terms["context"] = context + 0.0 * allocated
     terms["communication_buffers"] = communication + 0.0 * allocated

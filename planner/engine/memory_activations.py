@@ -22,6 +22,8 @@ LOG_SUM_EXP_BYTES = 4.0
 WIDE_NORM_BYTES = 4.0
 #: One byte an element (Korthikanti et al. 2022, section 4.1).
 DROPOUT_MASK_BYTES = 1.0
+#: fp32 logits and probabilities of the router, per token and expert.
+ROUTER_BYTES = 8.0
 #: Share of the blocks that "selective" checkpoints whole in block-wise stacks: every second one.
 SELECTIVE_BLOCK_SHARE = 0.5
 
@@ -32,7 +34,7 @@ class TokenBytes:
 
     block_input: the residual stream.  norms: both norms.  query_side: query, attention output and what the
     projections read, per query token.  key_side: key and value, per token attended to.  score: per query and
-    key, all heads.  ffn, experts: the MLP of a dense and of a routed block, without its norm.  masks: dropout.
+    key, all heads.  ffn, experts: the MLP of a dense and of a routed block without its norm.  masks: dropout.
     widened_inputs: copies of what quantised matrices read, kept where nothing is recomputed.
     """
 
@@ -79,7 +81,11 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
         query_side=heads
         * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES + grid.value_head_dim * output),
         key_side=kept_heads * ((grid.head_dim + grid.value_head_dim) * element) + latent,
-        score=heads * ((1.0 - grid.flash) * (element + 4.0 * traits.eager + grid.dropout * (DROPOUT_MASK_BYTES + element))),
+        score=heads
+        * (
+            (1.0 - grid.flash)
+            * (element + 4.0 * traits.eager + grid.dropout * (DROPOUT_MASK_BYTES + element))
+        ),
         ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul),
         experts=expert_bytes(grid, traits, matmul),
         masks=hidden * (2.0 * DROPOUT_MASK_BYTES * grid.dropout),
@@ -96,7 +102,7 @@ def inner_width(grid: PlanGrid) -> Array:
 
 
 def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array) -> Array:
-    """Inner tensors of one MLP per token: before the non-linearity (gate and up), and the last matrix's input.
+    """Inner tensors of an MLP per token: before the non-linearity (gate and up), and the last matrix's input.
 
     A gated MLP of plain modules also keeps the activated gate. width: inner width on this rank.
     """
@@ -112,21 +118,16 @@ def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
     With expert parallelism an expert is whole on its rank and meets the tokens of this rank's sequence shard
     on average; load imbalance is not counted. Source: Megatron-Core's MoE dispatcher.
     """
-    tensor = grid.tensor_parallel
-    visits = grid.experts_per_token
-    split = grid.expert_parallel > 1
-    tokens_share = np.where(split, 1.0 / tensor, 1.0)
-    width_share = np.where(split, 1.0, 1.0 / tensor)
-    routed = (
-        visits
-        * tokens_share
-        * (
-            grid.hidden_size * (matmul_bytes * grid.ffn_input_kept + grid.element_bytes)
-            + mlp_bytes(grid, traits, grid.expert_ffn_size * width_share, matmul_bytes)
-        )
+    tensor, visits = grid.tensor_parallel, grid.experts_per_token
+    tokens_split = np.where(grid.expert_parallel > 1, tensor, 1.0)
+    ends = visits / tokens_split * grid.hidden_size
+    # Whole experts on a share of the tokens, or a share of each expert on all of them: the same inner bytes.
+    width = (visits * grid.expert_ffn_size + grid.shared_expert_ffn_size) / tensor
+    return (
+        ends * (matmul_bytes * grid.ffn_input_kept + grid.element_bytes)
+        + mlp_bytes(grid, traits, width, matmul_bytes)
+        + ROUTER_BYTES * grid.experts
     )
-    shared = mlp_bytes(grid, traits, grid.shared_expert_ffn_size / tensor, matmul_bytes)
-    return routed + shared + 8.0 * grid.experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +164,7 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     input_bytes, target_input = tokens * per.block_input, targets * per.block_input
     dense, moe, cross = grid.dense_blocks, grid.moe_blocks, grid.decoder_blocks
 
-    full, selective = grid.recompute == 2, grid.recompute == 1
-    operators, blockwise = traits["selective_operators"], traits["selective_blocks"]
+    routes = recompute_shares(grid, traits)
     # Every second matmul's output: query, value, the MLP's first and last, and the attention output.
     operator_bytes = tokens * (
         per.block_input
@@ -173,28 +173,27 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         + operator_ffn(grid)
         + grid.hidden_size * grid.element_bytes
     )
-    score_share = np.where(selective & (operators == 0) & (blockwise == 0), 0.0, 1.0)
-    inner_share = np.where(full, 0.0, np.where(selective, 1.0 - SELECTIVE_BLOCK_SHARE * blockwise, 1.0))
-    input_share = np.where(full, 1.0, np.where(selective, SELECTIVE_BLOCK_SHARE * blockwise, 0.0))
-    by_operator = selective & (operators > 0)
-    inner_share = np.where(by_operator, 0.0, inner_share)
-
-    blocks_inputs = (dense + moe) * input_bytes + cross * target_input
-    model_inputs = input_share * blocks_inputs + by_operator * ((dense + moe) * operator_bytes)
+    blocks = dense + moe
     widened = (grid.recompute == 0) * (tokens * per.widened_inputs)
-    model_attention = (dense + moe) * widened + inner_share * ((dense + moe) * attention + cross * crossed)
-    model_scores = inner_share * score_share * ((dense + moe) * scores + cross * target_scores)
-    model_ffn = inner_share * (dense * dense_ffn + moe * expert_ffn + cross * target_ffn)
+    model_inputs = routes.inputs * (blocks * input_bytes + cross * target_input) + routes.operators * (
+        blocks * operator_bytes
+    )
+    model_attention = blocks * widened + routes.inner * (blocks * attention + cross * crossed)
+    model_scores = routes.scores * (blocks * scores + cross * target_scores)
+    model_ffn = routes.inner * (dense * dense_ffn + moe * expert_ffn + cross * target_ffn)
 
-    largest = attention + scores + np.where(moe > 0, expert_ffn, dense_ffn)
-    largest = np.maximum(largest, np.where(cross > 0, crossed + target_scores + target_ffn, 0.0))
+    largest_scores = np.maximum(scores, target_scores)
+    one_block = attention + np.where(moe > 0, expert_ffn, dense_ffn)
+    largest = np.maximum(one_block, (cross > 0) * (crossed + target_ffn))
+    one_input = np.maximum(input_bytes, target_input)
     block_kept = (
-        input_share * np.maximum(input_bytes, target_input)
-        + by_operator * operator_bytes
-        + inner_share * (largest - (1.0 - score_share) * scores)
+        routes.inputs * one_input
+        + routes.operators * operator_bytes
+        + routes.inner * largest
+        + routes.scores * largest_scores
     )
     # A block recomputed whole brings everything back, whatever its neighbours keep.
-    kept_by_recomputed = np.where(selective & (blockwise > 0), input_bytes, block_kept)
+    kept_by_recomputed = np.where(routes.blockwise > 0, one_input, block_kept)
     return Activations(
         model_inputs=model_inputs,
         model_attention=model_attention,
@@ -202,8 +201,36 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         model_ffn=model_ffn,
         kept=model_inputs + model_attention + model_scores + model_ffn,
         block_kept=block_kept,
-        recomputed=np.maximum(largest - kept_by_recomputed, 0.0),
+        recomputed=np.maximum(largest + largest_scores - kept_by_recomputed, 0.0),
         gradients=gradient_bytes(grid, tokens, targets, scores, expert_ffn),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecomputeShares:
+    """Share of the blocks' tensors that is kept: block inputs, scores, all else inside, single operators.
+
+    blockwise: 1.0 where selective means whole blocks.
+    """
+
+    inputs: Array
+    scores: Array
+    inner: Array
+    operators: Array
+    blockwise: Array
+
+
+def recompute_shares(grid: PlanGrid, traits: Traits) -> RecomputeShares:
+    full, selective = 1.0 * (grid.recompute == 2), 1.0 * (grid.recompute == 1)
+    operators, blockwise = selective * traits["selective_operators"], selective * traits["selective_blocks"]
+    inner = 1.0 - full - operators - SELECTIVE_BLOCK_SHARE * blockwise
+    core_only = selective - operators - blockwise
+    return RecomputeShares(
+        inputs=full + SELECTIVE_BLOCK_SHARE * blockwise,
+        scores=inner - core_only,
+        inner=inner,
+        operators=operators,
+        blockwise=blockwise,
     )
 
 
@@ -217,13 +244,10 @@ def operator_ffn(grid: PlanGrid) -> Array:
 def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array, expert_ffn: Array) -> Array:
     """Gradients alive at once in one block's backward pass: the residual stream's, the branch's, and the
     inner ones of the MLP (or of the scores, where these are kept and larger)."""
-    element = grid.element_bytes
-    inner = (
-        np.maximum(tokens, targets) * grid.ffn_size * ((1.0 + grid.gated) * element / grid.tensor_parallel)
-    )
+    per_width = np.maximum(tokens, targets) * grid.element_bytes
+    inner = per_width * grid.ffn_size * ((1.0 + grid.gated) / grid.tensor_parallel)
     inner = np.where(grid.moe_blocks > 0, 0.5 * expert_ffn, inner)
-    stream = np.maximum(tokens, targets) * grid.hidden_size * (2.0 * element)
-    return stream + np.maximum(inner, 0.5 * scores)
+    return 2.0 * per_width * grid.hidden_size + np.maximum(inner, 0.5 * scores)
 
 
 def in_flight(grid: PlanGrid, stage: Stages) -> Array:

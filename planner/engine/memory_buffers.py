@@ -17,7 +17,7 @@ from planner.engine.memory_traits import Traits
 #: Vocabulary-parallel cross-entropy in place: the 16-bit logits and one fp32 copy that the softmax and its
 #: gradient reuse (Megatron-LM, core/tensor_parallel/cross_entropy.py).
 IN_PLACE_EXTRA_BYTES = 4.0
-#: Compiled cross-entropy fuses the fp32 copy into the softmax: 16-bit logits, fp32 log-probabilities, gradient.
+#: Compiled cross-entropy fuses the fp32 copy away: 16-bit logits and gradient, fp32 log-probabilities.
 COMPILED_EXTRA_BYTES = 6.0
 #: Without autocast: logits, their shifted copy, log-probabilities and gradient, all in 16 bits.
 NARROW_COPIES = 4.0
@@ -29,8 +29,8 @@ BUCKET_ELEMENTS = 5e8
 def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
     """Output logits of one micro-batch, their fp32 copy, softmax and gradient, on a rank of the last stage.
 
-    tokens x vocabulary x bytes per logit; the vocabulary is split over tensor-parallel ranks where the loss is
-    vocabulary-parallel; masked-language models compute the masked positions only. Shape (plans,).
+    tokens x vocabulary x bytes per logit; the vocabulary is split over tensor-parallel ranks where the loss
+    is vocabulary-parallel; masked-language models compute the masked positions only. Shape (plans,).
     """
     tokens = np.where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length) * (
         grid.micro_batch_size / grid.context_parallel
@@ -43,7 +43,7 @@ def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         element + COMPILED_EXTRA_BYTES,
         np.where(traits.in_place_loss > 0, element + IN_PLACE_EXTRA_BYTES, unfused),
     )
-    # Chunks save passing copies only: each keeps its own log-probabilities, unless compilation fuses them away.
+    # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
     chunks = np.where(grid.compiled > 0, constants.chunked_logit_bytes, constants.whole_logit_bytes)
     chunked = np.where(grid.loss_chunked > 0, chunks, constants.fused_logit_bytes)
     per_logit = np.where(grid.loss_whole > 0, whole, chunked)
@@ -69,48 +69,42 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     Source: PyTorch FSDP (Zhao et al. 2023, section 3.3: rate limiter of two all-gathers); DeepSpeed
     configuration reference, "ZeRO optimizations".
     """
-    whole = (grid.sharding >= 3) & (grid.sharding_group * grid.context_parallel > 1)
-    tensor = grid.tensor_parallel
+    tensor, element, buckets = grid.tensor_parallel, grid.element_bytes, traits["buckets"]
+    whole = (grid.sharding >= 3) & (grid.sharding_group > 1)
+    by_unit = whole * (1.0 - buckets)
     split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
-    routed = np.where(
-        grid.moe_blocks > 0, grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split, 0.0
+    dense = np.maximum(grid.dense_block_parameters * (grid.dense_blocks > 0), grid.decoder_block_parameters)
+    routed = (grid.moe_blocks > 0) * (
+        grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
     )
-    block = np.maximum(
-        np.maximum(grid.dense_block_parameters * (grid.dense_blocks > 0), grid.decoder_block_parameters)
-        / tensor,
-        routed,
-    )
-    element = grid.element_bytes
+    block = np.maximum(dense / tensor, routed)
     gathered = np.where(grid.quantized > 0, grid.frozen_bytes, element)
-    buckets = traits["buckets"]
-    live = np.minimum(LIVE_PARAMETERS, here.dense + here.experts)
-    bucket = np.minimum(BUCKET_ELEMENTS, here.trained_dense + here.trained_experts)
-    head = np.where(here.head > 0, here.head, grid.tied * here.embedding)
-    root = traits["root_embedding"] * (1.0 - grid.compiled) * here.embedding + np.where(
-        here.head > 0, head, 0.0
-    )
-    matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
+    trained = here.trained_dense + here.trained_experts
+    live = np.minimum(LIVE_PARAMETERS, here.blocks + here.experts + here.embedding + here.head)
+    bucket = buckets * (grid.sharding >= 1) * element * np.minimum(BUCKET_ELEMENTS, trained)
+    # A tied table is the head, so it stays whole with it.
+    table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
+    root = by_unit * element * (table_kept * here.embedding + here.head)
+    matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim)
+    trained_whole = 1.0 - grid.frozen
+    # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
+    both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
     return Gathered(
-        root=whole * (1.0 - buckets) * root * element,
-        blocks=whole * np.where(buckets > 0, live * element, 2.0 * block * gathered),
-        gradients=whole * (1.0 - buckets) * (1.0 - grid.frozen) * ((block + root) * element)
-        + buckets * (grid.sharding >= 1) * (bucket * element),
-        dequantized=grid.quantized * matrix * element,
-        # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
-        tied=(1.0 - traits["gradient_buffer"])
-        * (1.0 - grid.frozen)
-        * stage.last
-        * stage.first
-        * (grid.tied_head_parameters * (grid.gradient_bytes / tensor)),
+        root=root,
+        blocks=1.0 * whole * np.where(buckets > 0, live * element, 2.0 * block * gathered),
+        gradients=trained_whole * (by_unit * block * element + root) + bucket,
+        dequantized=grid.quantized * element / tensor * matrix,
+        tied=stage.last * stage.first * (both * grid.tied_head_parameters / tensor),
     )
 
 
 def communicator_count(grid: PlanGrid) -> Array:
     """Communicators with buffers of their own: one for each kind of parallelism above degree one."""
-    return (
+    count: Array = (
         1.0 * (grid.data_parallel > 1)
         + (grid.tensor_parallel > 1)
         + (grid.pipeline_parallel > 1)
         + (grid.context_parallel > 1)
         + (grid.expert_parallel > 1)
     )
+    return count

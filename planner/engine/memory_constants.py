@@ -31,8 +31,8 @@ class MemoryConstants:
     reserve_share: of the peak's activations, logits and buffers, held by the caching allocator over what is
     handed out (fragmentation).  state_reserve_share: of all that is allocated, which it cannot give back.
     idle_reserve_share: of what moments other than the peak needed on top, still held in the cache.
-    whole_logit_bytes, chunked_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy on whole
-    logits, on compiled chunks of them, and fused with the output head.
+    whole_logit_bytes, chunked_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy on
+    whole logits, on compiled chunks of them, and fused with the output head.
     working_share: of the recompute working set and its gradients that is alive at once.
     adapter_working_share: the same where adapters are trained (wider copies of their inputs).
     quantized_input_bytes: kept per input element of a quantised matrix without recompute.
@@ -99,8 +99,8 @@ TRAITS = {
     # (torchtitan's per-operator checkpointing); whole blocks for half of the layers (IBM's FSDP trainer).
     "selective_operators": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     "selective_blocks": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-    # FSDP1's root unit holds token table and head whole from forward to the end of backward; FSDP2 (torchtitan,
-    # and whatever is compiled) keeps the head alone.
+    # FSDP1's root unit holds token table and head whole from forward to the end of backward; FSDP2
+    # (torchtitan, and whatever is compiled) keeps the head alone.
     "root_embedding": (1.0, 0.0, 1.0, 0.0, 0.0, 0.0),
     # Under pipeline parallelism FSDP2 leaves a stage's weights whole between micro-batches and adds up whole
     # gradients until the last one (torchtitan, reshard_after_forward with pipelines).

@@ -146,7 +146,8 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "total",
         "{recompute_working_set:.4g} recomputed + {activation_gradients:.4g} gradients of activations"
         " + {gathered_root:.4g} + {gathered_blocks:.4g} + {gathered_gradients:.4g} gathered"
-        " + {dequantized_weights:.4g} dequantised + {tied_gradient:.4g} tied gradient + {optimizer_step_copy:.4g} step copy",
+        " + {dequantized_weights:.4g} dequantised + {tied_gradient:.4g} tied gradient"
+        " + {optimizer_step_copy:.4g} step copy",
         "planner.engine.memory",
     ),
     _part(

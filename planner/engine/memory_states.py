@@ -16,6 +16,8 @@ from planner.engine.memory_traits import Traits
 #: Parameters that DeepSpeed's ZeRO-3 optimizer steps at once (its sub_group_size default).
 SUB_GROUP_PARAMETERS = 1e9
 
+#: ZeRO stages that shard optimizer states, gradients and weights, in this order.
+LEVELS = np.array([[1.0], [2.0], [3.0]])
 FIRST = np.array([[1.0], [0.0], [0.0]])
 MIDDLE = np.array([[0.0], [1.0], [0.0]])
 LAST = np.array([[0.0], [0.0], [1.0]])
@@ -41,17 +43,16 @@ def stages(grid: PlanGrid) -> Stages:
     (BigScience chronicles, 2022: 70 layers on 12 stages as 5, 6 x 10, 5).
     """
     pipeline, blocks = grid.pipeline_parallel, grid.layers + grid.decoder_layers
-    single, short = pipeline == 1, pipeline <= 2
-    middle = MIDDLE * ~short
-    number = LAST * (pipeline - 1) + middle
+    short = pipeline <= 2
+    middle = MIDDLE * (pipeline > 2)
     per_stage = blocks / pipeline
-    share = np.where(middle > 0, np.ceil(per_stage), np.floor(per_stage))
     # Where only first and last stages exist, one of them takes the odd block.
-    share = np.where(short, np.ceil(per_stage), share)
+    share = np.where((middle > 0) | short, np.ceil(per_stage), np.floor(per_stage))
+    single = 1.0 * (pipeline == 1)
     return Stages(
-        first=np.where(single, 1.0, FIRST + MIDDLE * short),
-        last=np.where(single, 1.0, LAST),
-        number=number,
+        first=np.maximum(FIRST + MIDDLE * short, single),
+        last=np.maximum(LAST, single),
+        number=LAST * (pipeline - 1.0) + middle,
         blocks_share=share / np.maximum(blocks, 1.0),
     )
 
@@ -60,11 +61,12 @@ def stages(grid: PlanGrid) -> Stages:
 class ParametersHere:
     """Parameters on one rank of a stage before data-parallel sharding, shape (3, plans).
 
-    dense: all but routed experts.  experts: routed ones.  head: the output projection's, where not tied on
-    the same stage.  trained_dense, trained_experts: those with gradients and states.
+    blocks: all of the stage's blocks but routed experts.  experts: routed ones.  head: the output
+    projection's where it is not the token table of the same stage.  trained_dense, trained_experts: those
+    with gradients and states.
     """
 
-    dense: Array
+    blocks: Array
     experts: Array
     embedding: Array
     head: Array
@@ -85,21 +87,20 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
         + grid.decoder_blocks * grid.decoder_block_parameters
     )
     expert_split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
-    embedding = stage.first * (grid.embedding_parameters / tensor)
     head_split = np.where(traits["vocabulary_parallel"] > 0, tensor, 1.0)
-    head = stage.last * (
-        (grid.head_parameters + (1.0 - stage.first) * grid.tied_head_parameters) / head_split
-    )
+    apart = 1.0 - stage.first
+    embedding = stage.first * (grid.embedding_parameters / tensor)
+    head = stage.last * (grid.head_parameters / head_split + apart * (grid.tied_head_parameters / head_split))
     blocks = stage.blocks_share * (dense_blocks / tensor)
     experts = stage.blocks_share * (grid.moe_blocks * grid.routed_expert_parameters / expert_split)
+    adapters = stage.blocks_share * (grid.frozen * grid.lora_parameters / tensor)
     trained = 1.0 - grid.frozen
     return ParametersHere(
-        dense=blocks + embedding + head,
+        blocks=blocks,
         experts=experts,
         embedding=embedding,
         head=head,
-        trained_dense=trained * (blocks + embedding + head)
-        + grid.frozen * (stage.blocks_share * (grid.lora_parameters / tensor)),
+        trained_dense=trained * (blocks + embedding + head) + adapters,
         trained_experts=trained * experts,
     )
 
@@ -124,45 +125,40 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     Source: Rajbhandari et al. 2020, section 5; context-parallel ranks hold the same weights and shard with
     the data-parallel ones; experts are replicated, hence sharded, over fewer ranks.
     """
-    group = grid.sharding_group * grid.context_parallel
+    group = grid.sharding_group
     expert_group = np.where(
         grid.expert_parallel > 1,
         np.maximum(group * grid.tensor_parallel / grid.expert_parallel, 1.0),
         group,
     )
     level = grid.sharding
-    by_level = [np.where(level >= stage, group, 1.0) for stage in (1, 2, 3)]
-    experts_by_level = [np.where(level >= stage, expert_group, 1.0) for stage in (1, 2, 3)]
-
-    def sharded(stage: int) -> Array:
-        return here.trained_dense / by_level[stage - 1] + here.trained_experts / experts_by_level[stage - 1]
-
-    weights_kept, gradients_kept, states_kept = sharded(3), sharded(2), sharded(1)
+    reached = level >= LEVELS
+    dense_split, expert_split = np.where(reached, group, 1.0), np.where(reached, expert_group, 1.0)
+    states_kept, gradients_kept, weights_kept = (
+        here.trained_dense / dense_split[stage] + here.trained_experts / expert_split[stage]
+        for stage in range(3)
+    )
     trained = here.trained_dense + here.trained_experts
-    # Gradient sync switched off between accumulation steps leaves them whole on every rank.
     in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
+    # Gradient sync switched off between accumulation steps leaves them whole on every rank.
     unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
-    whole_gradients = np.where(unsynced, trained, gradients_kept)
     on_gpu = 1.0 - grid.offload
-    frozen_dense = grid.frozen * (here.dense - here.embedding - here.head) / by_level[2]
-    frozen_experts = grid.frozen * here.experts / experts_by_level[2]
-    frozen_tables = (
-        grid.frozen
-        * (here.embedding * np.maximum(grid.element_bytes, 2.0) + here.head * grid.frozen_head_bytes)
-        / by_level[2]
+    frozen_blocks = here.blocks * (grid.frozen_bytes / dense_split[2]) + here.experts * (
+        grid.frozen_bytes / expert_split[2]
     )
-    widened = (grid.weight_bytes > grid.element_bytes) & (level < 3)
+    frozen_tables = (here.embedding * grid.element_bytes + here.head * grid.frozen_head_bytes) / dense_split[
+        2
+    ]
+    wider = (grid.weight_bytes > grid.element_bytes) & (level < 3)
+    copied = grid.element_bytes * (wider | in_pipeline & (level >= 3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
     # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
-    at_once = np.where(
-        (traits["buckets"] > 0) & (level >= 3), np.minimum(states_kept, SUB_GROUP_PARAMETERS), states_kept
-    )
+    sub_group = np.where((traits["buckets"] > 0) & (level >= 3), SUB_GROUP_PARAMETERS, np.inf)
+    at_once = np.minimum(states_kept, sub_group)
     return StateBytes(
-        frozen_weights=(frozen_dense + frozen_experts) * grid.frozen_bytes + frozen_tables,
+        frozen_weights=grid.frozen * (frozen_blocks + frozen_tables),
         weights=weights_kept * grid.weight_bytes,
-        cast_weights=(1.0 - grid.frozen)
-        * trained
-        * (grid.element_bytes * (widened | in_pipeline & (level >= 3)) + 2.0 * grid.fp8 * traits["fp8_copies"]),
-        gradients=whole_gradients * grid.gradient_bytes,
+        cast_weights=trained * ((1.0 - grid.frozen) * copied),
+        gradients=np.where(unsynced, trained, gradients_kept) * grid.gradient_bytes,
         gradient_copies=gradients_kept * grid.gradient_copy_bytes
         + at_once * (grid.gradient_partition_bytes * on_gpu),
         master=states_kept * (grid.master_bytes * on_gpu),

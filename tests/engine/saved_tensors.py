@@ -1,8 +1,8 @@
 """PyTorch as the oracle of activation memory: what autograd really saves in one block, byte by byte.
 
-Blocks are written in plain torch as GPT-2, BERT and Llama are, in bf16, with scaled_dot_product_attention (the
-flash path, on the CPU as well). Needs requirements-oracle.txt. ``python -m tests.engine.saved_tensors`` records
-golden/saved_activations.json anew, which the quick tests read, so that they need no torch.
+Blocks are written in plain torch as GPT-2, BERT and Llama are, in bf16, with scaled_dot_product_attention
+(the flash path, on the CPU as well). Needs requirements-oracle.txt. ``python -m tests.engine.saved_tensors``
+records golden/saved_activations.json anew, which the quick tests read, so that they need no torch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> Tensor
 
 
 class RMSNorm(nn.Module):
-    """As transformers' LlamaRMSNorm: the input widened to fp32, the weight applied in the input's precision."""
+    """As transformers' LlamaRMSNorm: input widened to fp32, weight applied in the input's precision."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
