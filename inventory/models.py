@@ -70,6 +70,12 @@ class Host(models.Model):
     added_at = models.DateTimeField(auto_now_add=True)
     last_probe_at = models.DateTimeField(null=True, blank=True)
     last_good_probe_at = models.DateTimeField(null=True, blank=True)
+    stale_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text="When what is known counts as old; null: nothing is known yet.",
+    )
     last_taken_at = models.DateTimeField(
         null=True, blank=True, help_text="When the newest snapshot was taken."
     )

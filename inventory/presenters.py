@@ -1,77 +1,54 @@
-"""How the fleet's figures are put into words. One way for each unit; templates compute nothing."""
+"""How the fleet is put into words: records that templates print as they are. Units by `planner.formats`.
+
+Templates compute nothing; what is unknown is a dash or its reason, never a zero.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from inventory import health
-from inventory.snapshot import Gpu, HostSnapshot, Missing, Reading
+from inventory.models import Event, Gpu, Host
+from inventory.owned import IdleCost
+from inventory.selectors import FleetThen, Summary
+from inventory.snapshot import Missing, Reading
+from planner import formats
 
-GIBIBYTE = 2**30
 UNKNOWN = "–"
+# Ten shades of utilisation; the page's stylesheet has a class for each.
+SHADES = 10
+# Catalog prices older than this are called old, as on every page.
+OLD_PRICE_DAYS = 90
 
-
-def gibibytes(amount: float | None) -> str:
-    """``31.2 GiB``; three significant digits, and a dash where unknown."""
-    if amount is None:
-        return UNKNOWN
-    return f"{significant(amount / GIBIBYTE)} GiB"
-
-
-def significant(value: float) -> str:
-    """Three significant digits without an exponent: 0.0123, 1.23, 12.3, 1,230."""
-    if value == 0:
-        return "0"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    text = f"{value:.3g}"
-    return text if "e" not in text else f"{value:.4f}"
-
-
-def percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.0f} %"
-
-
-def watts(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.0f} W"
-
-
-def celsius(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.0f} °C"
-
-
-def dollars(value: float | None) -> str:
-    """``$1.23k``: three significant digits."""
-    if value is None:
-        return UNKNOWN
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"${significant(value / size)}{letter}"
-    return f"${significant(value)}"
-
-
-def duration(seconds: float) -> str:
-    """The largest sensible unit: ``40 s``, ``12 min``, ``5 h``, ``3 d``."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+GOOD_EVENTS = frozenset(
+    {Event.Kind.GPU_BACK, Event.Kind.PROBE_BACK, Event.Kind.HOST_ADDED, Event.Kind.GPU_ADDED}
+)
+BAD_EVENTS = frozenset(
+    {Event.Kind.GPU_LOST, Event.Kind.FAULT, Event.Kind.XID, Event.Kind.ECC_ERRORS, Event.Kind.PROBE_FAILED}
+)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    return "never" if moment is None else f"{duration((now - moment).total_seconds())} ago"
+    """``5 min ago``; rounded down to a whole unit."""
+    if moment is None:
+        return "never"
+    seconds = max(0.0, (now - moment).total_seconds())
+    for size, unit in ((formats.DAY_S, "d"), (formats.HOUR_S, "h"), (formats.MINUTE_S, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
 
 
-def reason_words(slug: str) -> str:
-    """A reason for an absent value, in words: ``not supported``."""
-    return slug.replace("_", " ")
+def memory(amount: int | None) -> formats.Quantity | str:
+    return UNKNOWN if amount is None else formats.gib(amount)
 
 
 def shown(reading: Reading[object]) -> str:
     """A reading as text; a missing one says why it is missing."""
     if isinstance(reading, Missing):
-        return reason_words(reading.reason)
+        return reading.reason.replace("_", " ")
     if isinstance(reading, bool):
         return "on" if reading else "off"
     if isinstance(reading, tuple):
@@ -79,24 +56,231 @@ def shown(reading: Reading[object]) -> str:
     return str(reading)
 
 
-def snapshot_lines(snapshot: HostSnapshot) -> Iterator[str]:
-    """A snapshot as a few lines for a terminal."""
-    host = snapshot.host
-    yield f"{host.hostname}: {snapshot.status.replace('_', ' ')}. {snapshot.reason}".rstrip()
-    if isinstance(host.driver_version, str):
-        yield f"driver {host.driver_version}, CUDA {shown(host.cuda_version)}"
-    for gpu in snapshot.gpus:
-        yield _gpu_line(gpu)
+# --- fleet page ---
 
 
-def _gpu_line(gpu: Gpu) -> str:
-    used, total = gpu.memory.used_bytes, gpu.memory.total_bytes
-    memory = "memory " + (
-        f"{gibibytes(used)} of {gibibytes(total)}"
-        if isinstance(used, int) and isinstance(total, int)
-        else shown(used)
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One GPU in the heat map. `css` is its shade; `text` stands in it; `title` tells the rest."""
+
+    uuid: str
+    css: str
+    text: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    css: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    name: str
+    badges: tuple[Badge, ...]
+    reason: str
+    model: str
+    cells: tuple[Cell, ...]
+    memory: str
+    driver: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    value: formats.Quantity | str
+    note: str
+
+
+def host_badges(host: Host, gpus: Sequence[Gpu], now: datetime) -> tuple[Badge, ...]:
+    """What is to be known of a host at a glance; words, with a colour beside."""
+    found: list[Badge] = []
+    if host.last_probe_at is None:
+        found.append(Badge("", "never heard of"))
+    elif host.failures:
+        found.append(Badge("bad", host.status.replace("_", " ")))
+    if host.last_probe_at is not None and (host.stale_at is None or host.stale_at <= now):
+        found.append(Badge("warn", "stale"))
+    faulty = sum(1 for gpu in gpus if gpu.faults)
+    if faulty:
+        found.append(Badge("bad", f"{faulty} faulty"))
+    if not host.probing_enabled:
+        found.append(Badge("", "probing off"))
+    idle = sum(1 for gpu in gpus if gpu.idle_since is not None)
+    if idle and not found:
+        found.append(Badge("", "idle" if idle == len(gpus) else f"{idle} idle"))
+    if not found:
+        found.append(Badge("good", "ok" if gpus else "no accelerators"))
+    return tuple(found)
+
+
+def cell(gpu: Gpu) -> Cell:
+    """A GPU's shade: by utilisation where it is measured; faults and unknowns have marks of their own."""
+    used = gpu.utilization_percent
+    if gpu.state == Gpu.State.LOST:
+        css, text = "lost", "lost"
+    elif used is None:
+        css, text = "unknown", "MIG" if gpu.mig_mode else "?"
+    else:
+        css, text = f"u{min(SHADES - 1, used * SHADES // 100)}", str(used)
+    if gpu.faults:
+        css += " fault"
+    return Cell(gpu.uuid, css, text, _cell_title(gpu))
+
+
+def _cell_title(gpu: Gpu) -> str:
+    used = gpu.utilization_percent
+    parts = [
+        f"GPU {gpu.index}",
+        gpu.name,
+        "utilisation not measurable" if used is None else f"utilisation {used} %",
+        f"memory {memory(gpu.memory_used_bytes)} of {memory(gpu.memory_total_bytes)}",
+    ]
+    parts += [health.FAULT_WORDS[slug] for slug in gpu.faults.split() if slug in health.FAULT_WORDS]
+    return ", ".join(part for part in parts if part)
+
+
+def host_row(host: Host, now: datetime) -> HostRow:
+    gpus = list(host.gpus.all())
+    names = sorted({gpu.name for gpu in gpus if gpu.name})
+    used = [gpu.memory_used_bytes for gpu in gpus if gpu.memory_used_bytes is not None]
+    total = [gpu.memory_total_bytes for gpu in gpus if gpu.memory_total_bytes is not None]
+    return HostRow(
+        name=host.name,
+        badges=host_badges(host, gpus, now),
+        reason=host.reason if host.failures else "",
+        model=f"{len(gpus)} × {' + '.join(names)}" if names else "",
+        cells=tuple(cell(gpu) for gpu in gpus),
+        memory=f"{formats.gib(sum(used))} of {formats.gib(sum(total))}" if used and total else UNKNOWN,
+        driver=host.driver_version or UNKNOWN,
+        heard=ago(host.last_good_probe_at, now),
     )
-    busy = gpu.utilization.gpu_percent
-    use = f"busy {busy} %" if isinstance(busy, int) else f"utilisation {shown(busy)}"
-    faults = "; ".join(health.FAULT_WORDS[slug] for slug in health.faults(gpu))
-    return f"GPU {gpu.index}  {shown(gpu.name)}  {memory}  {use}  {faults}".rstrip()
+
+
+def verdict(summary: Summary) -> str:
+    """The fleet in one sentence."""
+    if not summary.hosts:
+        return "No hosts yet."
+    trouble = []
+    if summary.failing_hosts:
+        trouble.append(f"{hosts_words(summary.failing_hosts)} cannot be probed")
+    if summary.stale_hosts:
+        trouble.append(f"{hosts_words(summary.stale_hosts)} not heard of lately")
+    if summary.faulty:
+        trouble.append(f"{gpus_words(summary.faulty)} with faults")
+    rest = "; ".join(trouble) or "nothing needs attention"
+    use = f"{summary.busy:,} busy, {summary.idle:,} idle"
+    return f"{gpus_words(summary.gpus)} in {hosts_words(summary.hosts)}: {use}; {rest}."
+
+
+def figures(summary: Summary, cost: IdleCost) -> list[Figure]:
+    """The four figures on top of the fleet page."""
+    share = summary.memory_used_bytes / summary.memory_total_bytes if summary.memory_total_bytes else None
+    unknown = f", {summary.unknown:,} unknown" if summary.unknown else ""
+    return [
+        Figure("GPUs", f"{summary.gpus:,}", f"in {hosts_words(summary.hosts)}"),
+        Figure("Idle now", f"{summary.idle:,}", f"{summary.busy:,} busy{unknown}"),
+        Figure(
+            "Memory in use",
+            UNKNOWN if share is None else formats.percent(share),
+            f"{formats.gib(summary.memory_used_bytes)} of {formats.gib(summary.memory_total_bytes)}; "
+            f"{formats.gib(summary.memory_of_idle_bytes)} on idle GPUs",
+        ),
+        Figure("Idle GPUs cost", _a_day(cost), cost_note(cost)),
+    ]
+
+
+def _a_day(cost: IdleCost) -> formats.Quantity | str:
+    if not cost.priced:
+        return UNKNOWN if cost.unpriced else "$0/day"
+    amount = formats.dollars(cost.usd_per_day)
+    return formats.Quantity(f"{amount.text}/day", f"{cost.usd_per_day!r} USD per day")
+
+
+def cost_note(cost: IdleCost) -> str:
+    """At which prices, and of what day: a figure of money says where it is from."""
+    if not cost.priced:
+        return "no price in the catalog" if cost.unpriced else "nothing is idle"
+    names = ", ".join(
+        f"{price.instance_type}{' (assumed)' if price.assumed else ''}" for price in cost.prices[:3]
+    )
+    more = f" and {len(cost.prices) - 3} more" if len(cost.prices) > 3 else ""
+    oldest = min(price.record.provenance.as_of for price in cost.prices)
+    unpriced = f"; {cost.unpriced:,} without a price" if cost.unpriced else ""
+    return f"on-demand list price of {names}{more}, seen {formats.day(oldest)}{unpriced}"
+
+
+def hosts_words(count: int) -> str:
+    return f"{count:,} host{'' if count == 1 else 's'}"
+
+
+def gpus_words(count: int) -> str:
+    return f"{count:,} GPU{'' if count == 1 else 's'}"
+
+
+# --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    id: int
+    at: datetime
+    ago: str
+    badge: Badge
+    text: str
+    host: str
+    gpu: str
+
+
+def event_row(event: Event, now: datetime) -> EventRow:
+    css = "good" if event.kind in GOOD_EVENTS else "bad" if event.kind in BAD_EVENTS else ""
+    return EventRow(
+        id=event.pk,
+        at=event.at,
+        ago=ago(event.at, now),
+        badge=Badge(css, Event.Kind(event.kind).label),
+        text=event.text,
+        host=event.host.name if event.host else "",
+        gpu=event.gpu.uuid if event.gpu else "",
+    )
+
+
+# --- the fleet at another time ---
+
+
+@dataclass(frozen=True, slots=True)
+class ThenRow:
+    host: str
+    driver: str
+    index: int
+    uuid: str
+    name: str
+    mig: str
+    utilization: formats.Quantity | str
+    memory: formats.Quantity | str
+    since: datetime
+
+
+def then_rows(then: FleetThen) -> list[ThenRow]:
+    """The fleet at a moment, one row a GPU; the driver stands beside the first of its host."""
+    rows: list[ThenRow] = []
+    for gpu in then.gpus:
+        first = not rows or rows[-1].host != gpu.host
+        used = gpu.sample.utilization_percent if gpu.sample else None
+        held = gpu.sample.memory_used_bytes if gpu.sample else None
+        rows.append(
+            ThenRow(
+                host=gpu.host,
+                driver=then.drivers.get(gpu.host, "") if first else "",
+                index=gpu.index,
+                uuid=gpu.uuid,
+                name=gpu.name,
+                mig=" + ".join(gpu.mig) or UNKNOWN,
+                utilization=UNKNOWN if used is None else formats.percent(used / 100),
+                memory=memory(held),
+                since=gpu.since,
+            )
+        )
+    return rows

@@ -7,16 +7,17 @@ the present. Changes become events in the same transaction, so none is told twic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
 from django.db import models, transaction
 
-from inventory import changes, health
+from inventory import changes, health, policy
 from inventory.changes import Change
 from inventory.models import Event, Gpu, GpuPlacement, Host, HostLatest, MigInstance, Probe, Sample
 from inventory.services.pacing import next_probe_at
@@ -45,6 +46,8 @@ class Taken:
     source: str
 
 
+# Identities stand in addresses of pages and in file names.
+IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # Columns of a row that a snapshot may change; identity and settings are not among them.
 GPU_COLUMNS = [
     "name", "serial", "host", "index", "state", "first_seen_at", "last_seen_at", "memory_total_bytes",
@@ -53,7 +56,7 @@ GPU_COLUMNS = [
 ]  # fmt: skip
 HOST_COLUMNS = [
     "machine_id", "driver_version", "cuda_version", "status", "reason", "gpu_count", "last_probe_at",
-    "last_good_probe_at", "last_taken_at", "next_probe_at", "failures",
+    "last_good_probe_at", "stale_at", "last_taken_at", "next_probe_at", "failures",
 ]  # fmt: skip
 PROBE_COLUMNS = ["state", "ended_at", "taken_at", "status", "reason", "gpu_count"]
 
@@ -331,6 +334,7 @@ def note_result(host: Host, *, good: bool, status: str, reason: str, at: datetim
     host.last_probe_at = at
     if good:
         host.last_good_probe_at, host.failures = at, 0
+        host.stale_at = at + timedelta(seconds=policy.STALE_AFTER_INTERVALS * host.interval_s)
         if failed_before:
             tell([Change(Event.Kind.PROBE_BACK, f"{host.name}: probes work again.")], at, host)
         return
@@ -341,12 +345,13 @@ def note_result(host: Host, *, good: bool, status: str, reason: str, at: datetim
 
 
 def identity(reading: GpuReading, host: Host) -> str | None:
-    """UUID of a GPU; for devices without one, their host and bus address. None where neither is known."""
+    """UUID of a GPU; for devices without one, their host and bus address. None where neither will do."""
+    found = None
     if isinstance(reading.uuid, str):
-        return reading.uuid[:128]
-    if reading.kind == "neuron" and isinstance(reading.pci.bus_id, str):
-        return f"NEURON-{host.name}-{reading.pci.bus_id}"[:128]
-    return None
+        found = reading.uuid
+    elif reading.kind == "neuron" and isinstance(reading.pci.bus_id, str):
+        found = f"NEURON-{host.name}-{reading.pci.bus_id}"
+    return found if found is not None and IDENTITY.fullmatch(found) else None
 
 
 def _new_gpu(uuid: str, reading: GpuReading, taken: Taken) -> Gpu:

@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from inventory import services
-from inventory.presenters import snapshot_lines
+from inventory.machine_presenters import snapshot_lines
 from inventory.probing import DEFAULT_DEADLINE_S, read_snapshot
 from inventory.snapshot import HostSnapshot
 from inventory.snapshot_json import to_json
