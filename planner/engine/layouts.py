@@ -322,8 +322,10 @@ def sound_degrees(axes: Axes, request: PlanRequest, found: Degrees) -> NDArray[n
     data = np.maximum(found.data, 1)
     pipeline, chunks = found.pipeline, found.interleaved
     sound = (found.data > 0) & (batch % data == 0) & (pipeline <= layers)
-    # Megatron deals whole chunks of equal size, and micro-batches by the number of stages.
-    sound &= (chunks == 1) | ((pipeline > 1) & (layers % (pipeline * chunks) == 0))
+    sound &= (chunks == 1) | (pipeline > 1)
+    if len(axes.interleaved) > 1:
+        # Chunks of equal size are the choice; uneven ones (embedding and head counted as layers) can be asked.
+        sound &= (chunks == 1) | (layers % (pipeline * chunks) == 0)
     # Experts lie on the data- and context-parallel ranks, or on the tensor-parallel ones as well.
     sound &= (found.expert == 1) | ((data * found.context * found.tensor) % found.expert == 0)
     if len(axes.expert) > 1:
