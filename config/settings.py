@@ -153,6 +153,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = DEBUG
 
 # --- Safety -----------------------------------------------------------------------------------------------
+# What a Prometheus server shows to read /metrics where pages ask for a login.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"

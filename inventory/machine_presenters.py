@@ -61,13 +61,16 @@ def gpu_state(gpu: Gpu, now: datetime) -> str:
 
 # --- MIG ---
 
+DRAWING_WIDTH = 800.0
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A MIG instance drawn to scale: `x` and `width` in hundredths of the GPU's memory slices' width."""
+    """A MIG instance drawn to scale; `x`, `width` and `middle` in units of a drawing `DRAWING_WIDTH` wide."""
 
     x: float
     width: float
+    middle: float
     label: str
     title: str
     css: str
@@ -87,13 +90,14 @@ def mig_drawing(gpu: GpuReading, slices: int) -> MigDrawing | None:
     """The GPU's memory slices and what is made of them; None where MIG is off or cannot be read."""
     if gpu.mig.mode is not True or isinstance(gpu.mig.instances, Missing):
         return None
+    unit = DRAWING_WIDTH / slices
     placed, unplaced = [], []
     for instance in gpu.mig.instances:
         name, start, size = shown(instance.profile), instance.start, instance.size
         if isinstance(start, int) and isinstance(size, int):
             words = f"{name}, memory slices {start} to {start + size - 1}, {shown(instance.uuid)}"
             css = "empty" if isinstance(instance.uuid, Missing) else ""
-            placed.append(Slice(100 * start / slices, 100 * size / slices, name, words, css))
+            placed.append(Slice(start * unit, size * unit, (start + size / 2) * unit, name, words, css))
         else:
             unplaced.append(name)
     listed = "; ".join(instance.title for instance in placed) or "no instances"
@@ -104,7 +108,7 @@ def mig_drawing(gpu: GpuReading, slices: int) -> MigDrawing | None:
         slices=slices,
         instances=tuple(placed),
         words=f"GPU {gpu.index}: {listed}{hidden}.",
-        ticks=tuple(100 * position / slices for position in range(1, slices)),
+        ticks=tuple(position * unit for position in range(1, slices)),
     )
 
 
@@ -116,6 +120,13 @@ class Line:
     value: str
     missing: bool
 
+
+SHORT_WORDS = {
+    **{word: word.upper() for word in ("uuid", "pci", "ecc", "vbios", "gpu", "numa", "id", "mig", "sm")},
+    "pcie": "PCIe",
+    "cpus": "CPUs",
+    "inforom": "InfoROM",
+}
 
 UNITS = {
     "_bytes": "bytes",
@@ -130,7 +141,7 @@ UNITS = {
 def reading_groups(gpu: GpuReading) -> list[tuple[str, list[Line]]]:
     """Every reading of a GPU by group, in the record's own order; lists have places of their own."""
     loose: list[Line] = []
-    groups: list[tuple[str, list[Line]]] = [("Board", loose)]
+    groups: list[tuple[str, list[Line]]] = [("Identity and state", loose)]
     for entry in fields(gpu):
         value = getattr(gpu, entry.name)
         if entry.name in ("nvlinks", "processes", "mig", "index", "kind"):
@@ -152,6 +163,8 @@ def _line(name: str, value: Any) -> Line:
         return Line(label, shown(value), True)
     if suffix == "_bytes":
         return Line(label, str(formats.gib(value)), False)
+    if name in ("device_id", "subsystem_id"):
+        return Line(label, f"0x{value:08X}", False)
     if name == "xid_errors":
         return Line(
             label, "; ".join(f"{error.code} at {shown(error.at)}" for error in value) or "none", False
@@ -163,9 +176,7 @@ def _line(name: str, value: Any) -> Line:
 
 
 def _words(name: str) -> str:
-    words = name.replace("_", " ")
-    for short in ("uuid", "pci", "pcie", "ecc", "vbios", "gpu", "numa", "cpus", "id", "xid", "mig"):
-        words = " ".join(word.upper() if word == short else word for word in words.split(" "))
+    words = " ".join(SHORT_WORDS.get(word, word) for word in name.split("_"))
     return words[:1].upper() + words[1:]
 
 

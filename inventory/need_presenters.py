@@ -103,8 +103,8 @@ class TrainableRow:
     cells: tuple[tuple[str, str, str], ...]
 
 
-def trainable_rows(found: Sequence[Trainable], pool: Pool) -> list[TrainableRow]:
-    """(class, text, title) by kind of run: yes with the room left, or by how much it is too large."""
+def trainable_rows(found: Sequence[Trainable]) -> list[TrainableRow]:
+    """(class, text, title) by kind of run: whether it fits, and how full the fullest GPU would be."""
     return [
         TrainableRow(entry.model, tuple(_trainable_cell(answer) for answer in entry.answers.values()))
         for entry in found
@@ -114,7 +114,8 @@ def trainable_rows(found: Sequence[Trainable], pool: Pool) -> list[TrainableRow]
 def _trainable_cell(result: PlanResult | None) -> tuple[str, str, str]:
     if result is None:
         return "", UNKNOWN, "not possible on this chip"
-    spare = result.memory.usable_bytes - result.memory.per_accelerator_bytes.total
+    share = result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
+    title = f"{_room(result)} on the fullest GPU"
     if result.fits:
-        return "yes", f"✓ {formats.gib(spare)} spare", f"{_room(result)} on the fullest GPU"
-    return "no", f"✗ {formats.gib(-spare)} too much", f"{_room(result)} on the fullest GPU"
+        return "yes", f"✓ {formats.percent(share)} full", title
+    return "no", f"✗ {formats.percent(share)} of what there is", title

@@ -151,7 +151,7 @@ def host_row(host: Host, now: datetime) -> HostRow:
         name=host.name,
         badges=host_badges(host, gpus, now),
         reason=host.reason if host.failures else "",
-        model=f"{len(gpus)} × {' + '.join(names)}" if names else "",
+        model=f"{len(gpus)} × {' + '.join(name.removeprefix('NVIDIA ') for name in names)}" if names else "",
         cells=tuple(cell(gpu) for gpu in gpus),
         memory=f"{formats.gib(sum(used))} of {formats.gib(sum(total))}" if used and total else UNKNOWN,
         driver=host.driver_version or UNKNOWN,

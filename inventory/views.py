@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -205,7 +204,7 @@ def host_trainable(request: HttpRequest, name: str) -> HttpResponse:
     found = _host(name)
     catalog = planner_selectors.current_catalog()
     pools = owned.pools([found], owned.Pricing(catalog), now=timezone.now())
-    rows = need_presenters.trainable_rows(owned.trainable(pools[0], catalog), pools[0]) if pools else []
+    rows = need_presenters.trainable_rows(owned.trainable(pools[0], catalog)) if pools else []
     return render(
         request, "inventory/trainable.html", {"host": found, "rows": rows, "tasks": owned.TASKS_TO_TRY}
     )
@@ -331,7 +330,7 @@ def prometheus(request: HttpRequest) -> HttpResponse:
 def _may_scrape(request: HttpRequest) -> bool:
     if not settings.LOGIN_REQUIRED or request.user.is_authenticated:
         return True
-    token = os.environ.get("METRICS_TOKEN", "")
+    token = settings.METRICS_TOKEN
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     return bool(token) and secrets.compare_digest(given.encode(), token.encode())
 
