@@ -200,7 +200,7 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     compiled = np.where(grid.compiled > 0, constants.compiled_gain, 1.0)
     factor = constants.framework_factor[grid.framework.astype(int)] / compiled
     launch = constants.launch_s * np.where(grid.compiled > 0, constants.compiled_traffic, 1.0)
-    launch = launch + np.where(
+    launch = launch * (1.0 + constants.adapter_launch * grid.frozen) + np.where(
         grid.moe_blocks > 0, constants.expert_launch_s * grid.experts / grid.expert_parallel, 0.0
     )
     attention_ratio = np.where(

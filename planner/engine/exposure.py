@@ -26,7 +26,9 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     """All blocks, one micro-batch. Two all-reduces a block and direction (Shoeybi et al. 2019, section 3), or
     the all-gather and reduce-scatter pairs of sequence parallelism that move as many bytes; full
     recomputation repeats the forward ones."""
-    nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes
+    # fp8 operands travel in one byte when gathered; sums are scattered in two (Transformer Engine).
+    wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
+    nbytes = grid.tokens_per_rank * grid.hidden_size * wire
     passes = 4.0 + 2.0 * (grid.recompute == 2.0)
     each = 2.0 * comms.reduce_scatter_s(comms.tensor_group(grid, constants), nbytes)
     return np.where(grid.tensor_parallel > 1, constants.tensor_exposed * compute.blocks * passes * each, 0.0)
@@ -109,7 +111,8 @@ def data_communication_s(
     expert_ranks = comms.group(grid, constants, replicas, grid.tensor_parallel * grid.expert_parallel)
     everyone = comms.data_group(grid, constants, ranks)
     sharded = comms.data_group(grid, constants, np.minimum(grid.sharding_group, ranks))
-    weight_wire = grid.element_bytes
+    # fp8 recipes gather the cast weights, one byte each (torchtitan's float8 all-gather, Megatron's fp8 weights).
+    weight_wire = np.where(grid.fp8 > 0, 1.0, grid.element_bytes)
     # Megatron reduces in the precision it accumulates in; the others in the working precision.
     gradient_wire = np.where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
 
@@ -127,6 +130,14 @@ def data_communication_s(
     per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
         grid, constants, gather + scatter, backward, leaves_node
     )
+    # Copies, casts and divisions of two gathers and a scatter; a frozen weight is not scattered.
+    copied = 2.0 * (dense + experts) + trained + trained_experts
+    copies = (
+        constants.shard_copy_passes
+        * copied
+        * grid.element_bytes
+        / kernels.achievable_bandwidth(grid, constants)
+    )
     leaves_node = everyone.machines > 1.0
     reduce = over(everyone, trained, trained_experts, gradient_wire)
     renew = over(everyone, trained, trained_experts, weight_wire)
@@ -134,6 +145,6 @@ def data_communication_s(
         grid, constants, renew, forward, leaves_node
     )
     return DataExposure(
-        per_micro_batch=np.where(zero3, per_micro_batch, 0.0),
+        per_micro_batch=np.where(zero3, per_micro_batch + copies, 0.0),
         per_step=np.where(zero3 | (ranks <= 1.0), 0.0, per_step),
     )

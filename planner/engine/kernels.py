@@ -13,6 +13,9 @@ from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
 from planner.engine.timing_constants import TimingConstants
 
 MEGATRON = float(FRAMEWORKS.index("megatron"))
+DEEPSPEED = float(FRAMEWORKS.index("deepspeed"))
+#: Stacks that split a stage's hand-over among its tensor-parallel ranks.
+SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, float(FRAMEWORKS.index("neuron"))]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
 #: Smoothness of "the slower of two": (a^4 + b^4)^(1/4) is 19 % over max(a, b) where they are equal and soon
@@ -95,7 +98,9 @@ def attention_core_s(
     arithmetic = operations / (peak * constants.attention_efficiency[grid.architecture.astype(int)]) * narrow
     fused = arithmetic / gain * (1.0 + constants.short_attention / np.maximum(queries, 1.0))
     scores = sequences * queries * keys * grid.attention_heads / grid.tensor_parallel
-    passes = constants.score_passes * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
+    fused_softmax = (grid.framework == MEGATRON) | (grid.framework == DEEPSPEED)
+    count = np.where(fused_softmax, constants.fused_score_passes, constants.score_passes)
+    passes = count * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
     return np.where(grid.flash > 0, fused, arithmetic + passes)
 
 

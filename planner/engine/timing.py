@@ -88,7 +88,10 @@ def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute
 
 def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tuple[Array, Array]:
     """(exposed seconds per step, seconds of one hand-over) of activations and their gradients."""
-    split = np.where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    # Tensor-parallel ranks hold the same activations, so each sends its share and the receivers gather them
+    # (scatter/gather, Narayanan et al. 2021, section 4.1); plain PyTorch stacks send them whole.
+    scattered = (grid.sequence_parallel > 0) | np.isin(grid.framework, kernels.SCATTERING_FRAMEWORKS)
+    split = np.where(scattered, grid.tensor_parallel, 1.0)
     nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
     each = comms.point_to_point_s(comms.pipeline_group(grid, constants), nbytes)
     count = 2.0 * grid.interleaved_stages * grid.gradient_accumulation

@@ -1,0 +1,106 @@
+"""Measured runs as plans: every row of the data file read as the contract reads a request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner.catalog.loader import DATA_DIRECTORY, load_shipped_catalog
+from planner.contract.parse import parse_plan_request
+from planner.engine.calibration import Calibration
+from planner.engine.choose import Choice, choose
+from planner.engine.grid import Array, PlanGrid, grid_of
+from planner.engine.request import PlanRequest
+
+MEASURED = DATA_DIRECTORY / "runs" / "measured.jsonl"
+GOLDEN = DATA_DIRECTORY / "runs" / "korthikanti_2022.jsonl"
+#: A row with assumed inputs counts for less ("fair": one or two inputs assumed; see the data's notes).
+QUALITY_WEIGHT = {"good": 1.0, "fair": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured run. measured: as published, by name and unit."""
+
+    row_id: str
+    source: str
+    group: str
+    kind: str
+    quality: str
+    measured: dict[str, Any]
+    request: PlanRequest
+    choice: Choice
+
+    @property
+    def step_s(self) -> float | None:
+        value = self.measured.get("step_s")
+        return None if value is None else float(value)
+
+
+def read_rows(path: Path = MEASURED) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def read_runs(calibration: Calibration, path: Path = MEASURED) -> list[Run]:
+    """All rows of ``path``; what a source does not publish of a layout is chosen as ``estimate`` would.
+
+    Raises PlanErrors with the row's id in its field where a row is no valid request.
+    """
+    catalog = load_shipped_catalog()
+    runs = []
+    for row in read_rows(path):
+        request = parse_plan_request(row["request"], catalog)
+        runs.append(
+            Run(
+                row_id=row["row_id"],
+                source=row["source"],
+                group=f"{row['source']}/{row['group']}",
+                kind=row.get("kind", "pretraining"),
+                quality=row["quality"],
+                measured=row["measured"],
+                request=request,
+                choice=choose(request, calibration),
+            )
+        )
+    return runs
+
+
+def timed(runs: list[Run]) -> list[Run]:
+    """Runs with a step time that the timing model itself predicts (PPO is composed of phases)."""
+    return [run for run in runs if run.step_s is not None and run.request.workload.ppo is None]
+
+
+def grid_of_runs(runs: list[Run]) -> PlanGrid:
+    return grid_of([(run.choice.request, run.choice.layout) for run in runs])
+
+
+def measured_step_s(runs: list[Run]) -> Array:
+    return np.array([run.step_s for run in runs], dtype=float)
+
+
+def weights(runs: list[Run]) -> Array:
+    """How much each row counts: less for assumed inputs, for rows of a large group and for a large source.
+
+    Near-duplicates must not outvote the rest: a group of n rows weighs like the square root of n, and so does
+    a source against the others.
+    """
+    sources: dict[str, int] = {}
+    groups: dict[str, int] = {}
+    for run in runs:
+        sources[run.source] = sources.get(run.source, 0) + 1
+        groups[run.group] = groups.get(run.group, 0) + 1
+    return np.array(
+        [
+            QUALITY_WEIGHT[run.quality] * groups[run.group] ** -0.25 * (sources[run.source] / 20.0) ** -0.25
+            for run in runs
+        ]
+    )
+
+
+def without_price(request: PlanRequest) -> PlanRequest:
+    """The published prices of the rows stand for "unknown" where they are 1 or less."""
+    return replace(request, cluster=replace(request.cluster, usd_per_node_hour=None))
