@@ -33,8 +33,9 @@ ADVANCED_FIELDS = (
     "precision", "optimizer", "attention", "framework", "offload", "compile", "overlap", "master", "gradients",
     "states", "kernel", "loss", "target", "deadline", "price_on", "mig",
 )  # fmt: skip
-MACHINE_TRIGGERS = ("instance", "region", "buy", "chip", "price_on")
-PRICE_TRIGGERS = ("region", "buy", "price_on")
+#: Fields whose change shows elsewhere in the form: in the picked machine and its regions, and in all prices.
+MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
+PRICE_FIELDS = ("region", "buy", "price_on")
 
 
 # A plan changes nothing on the server, so a posted form needs no token; it is posted, not only put in the
@@ -269,10 +270,13 @@ def _render_plan(
         response["HX-Retarget"] = "#planner"
         response["HX-Reswap"] = "outerHTML"
         return response
-    trigger = request.headers.get("HX-Trigger-Name", "")
+    changed = set(request.headers.get("X-Changed", "").split(","))
     context |= {
         "swap": True,
-        "refresh": {"machines": trigger in MACHINE_TRIGGERS, "prices": trigger in PRICE_TRIGGERS},
+        "refresh": {
+            "machines": not changed.isdisjoint(MACHINE_FIELDS),
+            "prices": not changed.isdisjoint(PRICE_FIELDS),
+        },
     }
     template = "planner/results.html" if status == 200 else "planner/problems_swap.html"
     return render(request, template, context, status=status)

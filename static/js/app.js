@@ -88,6 +88,15 @@
   document.addEventListener("change", showNeeded);
   document.addEventListener("htmx:afterSettle", showNeeded);
 
+  // The server is told which fields changed since its last answer, so that it sends only what depends on them.
+  const changed = new Set();
+  document.addEventListener("htmx:configRequest", (event) => {
+    const name = event.detail.triggeringEvent?.target?.name;
+    if (name) changed.add(name);
+    event.detail.headers["X-Changed"] = [...changed].join(",");
+  });
+  document.addEventListener("htmx:afterSettle", () => changed.clear());
+
   // What the server says is wrong is marked on the field itself, and a folded field with a fault is unfolded.
   document.addEventListener("htmx:afterSettle", () => {
     for (const words of document.querySelectorAll('[id^="error-"]')) {

@@ -34,7 +34,7 @@ class TestPlan:
         for slug in ("chart-memory", "chart-step", "chart-time", "chart-cost"):
             drawn(page, slug)
         mark = page.locator("#chart-time .textpoint text")
-        before = mark.inner_text()
+        before = mark.text_content() or ""
         page.get_by_label("Nodes", exact=True).fill("4")
         expect(page.locator("h1")).to_contain_text("on 4 ×")
         expect(mark).not_to_have_text(before)
@@ -124,8 +124,8 @@ class TestMistakes:
         page.get_by_text("Paste a Hugging Face config").click()
         page.get_by_label("Hugging Face config.json").fill('{"model_type": "llama",')
         expect(page.locator("#error-config")).to_contain_text("not JSON")
-        page.get_by_label("Hugging Face config.json").fill("x" * 10_000_000)
-        expect(page.locator("#error-config")).to_contain_text("64 KiB", timeout=30_000)
+        page.get_by_label("Hugging Face config.json").fill("x" * 200_000)
+        expect(page.locator("#error-config")).to_contain_text("64 KiB")
         _forget_refusals(complaints)
 
 
@@ -186,19 +186,21 @@ class TestCompare:
         expect(page.locator("#comparison")).to_contain_text("GPT-2")
 
 
-@pytest.mark.parametrize("address", ["/", "/compare", "/validation", "/glossary", "/login/", "/?nodes=0", "/nowhere"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(
-    browser: Browser, live_server: Any, complaints: list[str], address: str, theme: Any
+    browser: Browser, live_server: Any, complaints: list[str], theme: Any
 ) -> None:
     context = browser.new_context(
         base_url=live_server.url, viewport={"width": 375, "height": 812}, color_scheme=theme
     )
     page = watched(context.new_page(), complaints)
-    page.goto(address)
-    page.wait_for_load_state("networkidle")
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    widths = {}
+    for address in ("/", "/compare", "/validation", "/glossary", "/login/", "/?nodes=0", "/nowhere"):
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        widths[address] = page.evaluate("document.documentElement.scrollWidth")
     context.close()
+    assert set(widths.values()) == {375}, widths
     _forget_refusals(complaints)
     assert complaints == []
 

@@ -114,14 +114,14 @@ class TestPlan:
         assert _Page(swapped).values["task"] == "lora"
 
     def test_choosing_a_machine_refreshes_its_region_and_figures(self, client: Client) -> None:
-        response = client.post("/", {"instance": "a2-highgpu-8g"}, headers=HTMX | {"HX-Trigger-Name": "instance"})
+        response = client.post("/", {"instance": "a2-highgpu-8g"}, headers=HTMX | {"X-Changed": "nodes,instance"})
         page = _Page(response)
         assert "a2-highgpu-8g" in page.text_of["instance-summary"]
         assert "us-central1" in page.text_of["region-field"]
         assert "instance-list" not in page.text_of
 
     def test_choosing_a_purchase_refreshes_all_prices(self, client: Client) -> None:
-        response = client.post("/", {"buy": "spot"}, headers=HTMX | {"HX-Trigger-Name": "buy"})
+        response = client.post("/", {"buy": "spot"}, headers=HTMX | {"X-Changed": "buy"})
         assert "p5.48xlarge" in _Page(response).text_of["instance-list"]
 
     def test_an_unknown_name_in_a_link_is_told(self, client: Client) -> None:
