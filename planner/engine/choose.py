@@ -19,6 +19,8 @@ from planner.engine.grid import Array, grid_over_layouts, layout_numbers
 from planner.engine.layouts import (
     Axes,
     Candidates,
+    Mask,
+    Whole,
     axes_of,
     blocks,
     candidates_on,
@@ -30,12 +32,12 @@ from planner.engine.layouts import (
 from planner.engine.memory import memory_per_rank
 from planner.engine.parallelism import DEGREES, check_layout, total_ranks
 from planner.engine.ppo import evaluate_ppo
-from planner.engine.request import Layout, LayoutRequest, PlanRequest
+from planner.engine.request import Layout, LayoutRequest, PlanRequest, Task
 from planner.engine.timing import step_time
 
 MOST_NODES = 100_000
 SECONDS_PER_DAY = 86_400.0
-#: Node counts are priced for memory in portions of this many combinations of degrees, smallest clusters first.
+#: Node counts are priced for memory in portions of this many combinations of degrees, smallest first.
 PORTION = 256
 #: No run is faster than at this share of the accelerators' peak; below it node counts are not worth timing.
 BEST_UTILIZATION = 0.9
@@ -60,9 +62,10 @@ class Priced:
     """Candidates with their memory per rank and, for those that fit, their step time (inf for the others)."""
 
     candidates: Candidates
+    task: Task
     memory_total_bytes: Array
     usable_bytes: float
-    fits: Array
+    fits: Mask
     step_s: Array
 
     def best(self) -> int:
@@ -73,8 +76,8 @@ class Priced:
         return int(np.argmin(self.step_s * (1.0 + reluctance(self))))
 
 
-#: What an expert would rather do without: share of step time that a feature must win before it is chosen.
-#: The choice is ours; each stands for the trouble of running it and for what the model cannot see.
+#: What an expert would rather do without: share of step time that a doubling of a degree must win before it
+#: is chosen. The choice is ours; it stands for the trouble of running it and for what the model cannot see.
 RELUCTANCE = {
     "tensor_parallel": 0.015,
     "pipeline_parallel": 0.02,
@@ -83,29 +86,37 @@ RELUCTANCE = {
     "interleaved_stages": 0.01,
 }
 SHARDING_RELUCTANCE = np.array([0.0, 0.002, 0.004, 0.01])
-#: A plan that fills the memory to more than this share may run out of it in practice.
-COMFORTABLE_SHARE = 0.95
-TIGHT_RELUCTANCE = 0.03
+#: Fine-tuning stacks shard models rather than split them (PEFT, torchtune, DeepSpeed-Chat).
+UNUSUAL_RELUCTANCE = 0.35
+#: Plans that fill the memory to more than these shares run slowly or out of it when anything is a little
+#: larger.
+TIGHT_RELUCTANCE = ((0.95, 0.03), (0.98, 0.07))
 
 
 def reluctance(priced: Priced) -> Array:
-    """Share of step time by which each candidate is held back, per doubling of each degree."""
-    arrays = priced.candidates.arrays
+    """Share of step time by which each candidate is held back."""
+    arrays, task = priced.candidates.arrays, priced.task
     total = SHARDING_RELUCTANCE[arrays["sharding"].astype(int)]
     for name, share in RELUCTANCE.items():
         total = total + share * np.log2(arrays[name])
-    tight = priced.memory_total_bytes > COMFORTABLE_SHARE * priced.usable_bytes
-    return total + TIGHT_RELUCTANCE * tight
+    if task != "pretraining":
+        for name in ("tensor_parallel", "pipeline_parallel"):
+            total = total + UNUSUAL_RELUCTANCE * (arrays[name] > 1)
+    for share, held_back in TIGHT_RELUCTANCE:
+        total = total + held_back * (priced.memory_total_bytes > share * priced.usable_bytes)
+    return total
 
 
 def price(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Priced:
-    """Contract: recompute ``auto`` is the least that fits, so of plans alike but for it the first is timed."""
+    """Contract: recompute ``auto`` is the least that fits; of plans alike but for it only that is timed."""
     count = len(candidates)
     if request.workload.ppo:
         result = evaluate_ppo(request, candidates.arrays, calibration)
         total, usable = result.memory.total, float(result.grid.memory_bytes)
         fits = least_recompute(np.broadcast_to(total, (count,)) <= usable, candidates.kinds)
-        return Priced(candidates, total, usable, fits, np.where(fits, result.step.step, np.inf))
+        return Priced(
+            candidates, request.workload.task, total, usable, fits, np.where(fits, result.step.step, np.inf)
+        )
     grid = grid_over_layouts(request, candidates.arrays)
     total = np.broadcast_to(memory_per_rank(grid, calibration.memory).total, (count,))
     usable = float(grid.memory_bytes)
@@ -116,15 +127,15 @@ def price(request: PlanRequest, candidates: Candidates, calibration: Calibration
         step_s[index] = 0.0
     elif index.size:
         step_s[index] = step_time(grid.rows(index), calibration.timing).step
-    return Priced(candidates, total, usable, fits, step_s)
+    return Priced(candidates, request.workload.task, total, usable, fits, step_s)
 
 
-def least_recompute(fits: Array, kinds: int) -> Array:
+def least_recompute(fits: Mask, kinds: int) -> Mask:
     """Of each run of ``kinds`` plans that differ in recompute alone, the first that fits."""
     if kinds == 1:
         return fits
     side_by_side = fits.reshape(-1, kinds)
-    first = side_by_side & (np.cumsum(side_by_side, axis=1) == 1)
+    first: Mask = side_by_side & (np.cumsum(side_by_side, axis=1) == 1)
     return first.reshape(-1)
 
 
@@ -165,7 +176,8 @@ def choose_layout(request: PlanRequest, calibration: Calibration) -> Choice:
 
 
 def asked_ranks(request: PlanRequest, available: int) -> int:
-    """Ranks that the layout is to use: all of them, or the GPU instances asked for, one unless told otherwise.
+    """Ranks that the layout is to use: all of them, or the GPU instances asked for, one unless told
+    otherwise.
 
     A plan that leaves machines idle can be sent back: its degrees then multiply to the ranks it uses.
     Raises PlanErrors.
@@ -251,7 +263,7 @@ FREE_OF_RANKS = ("sharding", "sequence_parallel", "activation_recompute")
 
 
 def most_usable_ranks(request: PlanRequest, available: int) -> int:
-    """The ranks of the most whole nodes that the batch can use; of a part of one node where it is too small."""
+    """The ranks of the most whole nodes that the batch can use, or of a part of one where it is small."""
     per_node = ranks_per_node(request.cluster)
     ranks = np.unique(degrees_of_any_size(few_axes(request), request, available).ranks)
     whole = ranks[ranks % per_node == 0]
@@ -267,7 +279,8 @@ def few_axes(request: PlanRequest, *, plain: bool = False) -> Axes:
 def no_layout(request: PlanRequest, ranks: int) -> PlanErrors:
     asked, batch = request.layout, request.workload.global_batch_size
     given = {name: value for name in LayoutRequest.__slots__ if (value := getattr(asked, name)) is not None}
-    named = [name for name in (*DEGREES, *given) if name in given]
+    order = (*DEGREES, "micro_batch_size", "gradient_accumulation", "interleaved_stages", *given)
+    named = [name for name in order if name in given]
     return PlanErrors(
         [
             PlanError(
@@ -304,11 +317,11 @@ def on_nodes(request: PlanRequest, nodes: int) -> PlanRequest:
     return replace(request, cluster=replace(request.cluster, nodes=nodes))
 
 
-def usable_node_counts(request: PlanRequest) -> Array:
+def usable_node_counts(request: PlanRequest) -> Whole:
     """Every number of nodes that some layout uses evenly, ascending."""
     per_node = ranks_per_node(request.cluster)
     ranks = np.unique(degrees_of_any_size(few_axes(request), request, MOST_NODES * per_node).ranks)
-    nodes: Array = ranks[ranks % per_node == 0] // per_node
+    nodes: Whole = ranks[ranks % per_node == 0] // per_node
     return nodes
 
 
@@ -346,16 +359,17 @@ def fewest_nodes_that_fit(
     return None
 
 
-def memory_fits(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Array:
+def memory_fits(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Mask:
     if request.workload.ppo:
         return evaluate_ppo(request, candidates.arrays, calibration).fits
     grid = grid_over_layouts(request, candidates.arrays)
-    fits: Array = memory_per_rank(grid, calibration.memory).total <= grid.memory_bytes
+    fits = memory_per_rank(grid, calibration.memory).total <= grid.memory_bytes
     return np.broadcast_to(fits, (len(candidates),))
 
 
-def fewest_in_time(request: PlanRequest, counts: Array, calibration: Calibration) -> Choice:
-    """The smallest of ``counts`` (ascending, all may fit) that meets the deadline, by galloping and bisecting.
+def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration) -> Choice:
+    """The smallest of ``counts`` (ascending, all may fit) that meets the deadline, by galloping and
+    bisecting.
 
     More nodes are taken to be faster; where they are not, a few of the next smaller counts are looked at too.
     """

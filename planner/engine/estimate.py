@@ -103,7 +103,9 @@ def row_values(choice: Choice, result: Evaluation) -> dict[str, Any]:
     row: dict[str, Any] = {name: plain(getattr(grid, name)) for name in GRID_NAMES}
     row |= {name: plain(getattr(memory, name)) for name in MEMORY_NAMES}
     row |= {name: plain(getattr(step, name)) for name in STEP_NAMES}
-    row |= {name: plain(values) for terms_of in (memory.terms, step.terms) for name, values in terms_of.items()}
+    row |= {
+        name: plain(values) for terms_of in (memory.terms, step.terms) for name, values in terms_of.items()
+    }
     step_s = row.pop("step")
     nodes, price = request.cluster.nodes or 1, request.cluster.usd_per_node_hour
     # GPU instances beside the plan's own are other jobs'; idle machines of the plan's are billed to it.
@@ -237,7 +239,8 @@ def reason(row: dict[str, Any], request: PlanRequest) -> str:
         key=lambda name: row[name],
     )
     return (
-        f"{of} lacks {lacking:,.0f} bytes ({lacking / 2**30:.1f} GiB): it needs {row['total'] / 2**30:.1f} GiB "
+        f"{of} lacks {lacking:,.0f} bytes ({lacking / 2**30:.1f} GiB): it needs"
+        f" {row['total'] / 2**30:.1f} GiB "
         f"and has {row['memory_bytes'] / 2**30:.1f} GiB; the largest part is {largest.replace('_', ' ')} "
         f"with {row[largest] / 2**30:.1f} GiB."
     )
@@ -256,7 +259,9 @@ def warnings_of(choice: Choice, row: dict[str, Any], far: tuple[str, ...]) -> tu
         found.append(
             Warning(
                 code="deadline_missed",
-                message=f"No number of nodes that this batch can use meets the deadline of {request.deadline_days:g} days; this is the fastest found. A larger global batch could use more nodes.",
+                message=f"No number of nodes that this batch can use meets the deadline of"
+                f" {request.deadline_days:g} days; this is the fastest found. A larger global batch"
+                f" could use more nodes.",
             )
         )
     if far:
@@ -275,12 +280,15 @@ def idle_warning(choice: Choice, row: dict[str, Any]) -> Warning:
     profile = request.cluster.mig_profile
     if profile is not None:
         message = (
-            f"The run takes {available - choice.idle_ranks} of the {available} GPU instances of {profile.profile} "
-            "that these machines hold; the cost is that of the whole machines. Ask for more with data_parallel."
+            f"The run takes {available - choice.idle_ranks} of the {available} GPU instances of"
+            f" {profile.profile} "
+            "that these machines hold; the cost is that of the whole machines. Ask for more with"
+            " data_parallel."
         )
     else:
         message = (
-            f"{choice.idle_ranks} of {available} ranks have no work: a batch of {int(row['global_batch_size'])} "
+            f"{choice.idle_ranks} of {available} ranks have no work: a batch of"
+            f" {int(row['global_batch_size'])} "
             "sequences cannot use them, but they are billed. Use fewer nodes or a larger global batch."
         )
     return Warning(code="idle_accelerators", message=message)

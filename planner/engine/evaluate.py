@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from planner.engine.calibration import Calibration
-from planner.engine.grid import Array, PlanGrid
+from planner.engine.grid import PlanGrid
 from planner.engine.memory import MemoryTerms, memory_per_rank
 from planner.engine.timing import StepTime, step_time
 
@@ -19,8 +22,9 @@ class Evaluation:
     step: StepTime
 
     @property
-    def fits(self) -> Array:
-        return self.memory.total <= self.grid.memory_bytes
+    def fits(self) -> NDArray[np.bool_]:
+        within: NDArray[np.bool_] = self.memory.total <= self.grid.memory_bytes
+        return within
 
 
 def evaluate(grid: PlanGrid, calibration: Calibration) -> Evaluation:

@@ -34,7 +34,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="step_s",
         unit="s",
-        formula="forward + backward + recompute + bubble + exposed communication + optimizer + other = {step_s:.5g} s",
+        formula="forward + backward + recompute + bubble + exposed communication + optimizer + other ="
+        " {step_s:.5g} s",
         source="planner.engine.timing.step_time",
     ),
     TermTemplate(
@@ -42,21 +43,24 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{gradient_accumulation:.0f} micro-batches x ({stage_forward_s:.4g} s blocks of one stage + {head_forward_s:.4g} s output head)",
+        formula="{gradient_accumulation:.0f} micro-batches x ({stage_forward_s:.4g} s blocks of one"
+        " stage + {head_forward_s:.4g} s output head)",
         source="timing.step_time",
     ),
     TermTemplate(
         name="block_matmul_s",
         unit="s",
         parent="forward",
-        formula="projections and MLP of one block, {tokens_per_rank:.0f} tokens, at up to {matmul_rate_tflops:.1f} TFLOP/s of {peak_tflops:.1f} peak",
+        formula="projections and MLP of one block, {tokens_per_rank:.0f} tokens, at up to"
+        " {matmul_rate_tflops:.1f} TFLOP/s of {peak_tflops:.1f} peak",
         source="timing.matmul_s: saturating roofline; " + FIT,
     ),
     TermTemplate(
         name="block_attention_s",
         unit="s",
         parent="forward",
-        formula="scores and values of one block, {sequence_length:.0f} tokens, {attention_heads:.0f} heads of {head_dim:.0f} / TP {tensor_parallel:.0f}",
+        formula="scores and values of one block, {sequence_length:.0f} tokens, {attention_heads:.0f}"
+        " heads of {head_dim:.0f} / TP {tensor_parallel:.0f}",
         source="timing.attention_core_s; Dao 2023; " + FIT,
     ),
     TermTemplate(
@@ -79,7 +83,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{gradient_accumulation:.0f} micro-batches x ({stage_backward_s:.4g} s blocks of one stage + {head_backward_s:.4g} s output head)",
+        formula="{gradient_accumulation:.0f} micro-batches x ({stage_backward_s:.4g} s blocks of one"
+        " stage + {head_backward_s:.4g} s output head)",
         source="two matmuls for each of the forward; flash attention five for two (Dao et al. 2022)",
     ),
     TermTemplate(
@@ -103,7 +108,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{gradient_accumulation:.0f} micro-batches x {tensor_exposed_s:.4g} s exposed over TP {tensor_parallel:.0f}",
+        formula="{gradient_accumulation:.0f} micro-batches x {tensor_exposed_s:.4g} s exposed over TP"
+        " {tensor_parallel:.0f}",
         source="Shoeybi et al. 2019, section 3; comms.reduce_scatter_s",
     ),
     TermTemplate(
@@ -111,7 +117,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{gradient_accumulation:.0f} micro-batches x {context_exposed_s:.4g} s exposed over CP {context_parallel:.0f}",
+        formula="{gradient_accumulation:.0f} micro-batches x {context_exposed_s:.4g} s exposed over CP"
+        " {context_parallel:.0f}",
         source="Liu et al. 2023 (ring attention)",
     ),
     TermTemplate(
@@ -119,7 +126,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{gradient_accumulation:.0f} micro-batches x {expert_exposed_s:.4g} s all-to-all exposed over EP {expert_parallel:.0f}",
+        formula="{gradient_accumulation:.0f} micro-batches x {expert_exposed_s:.4g} s all-to-all exposed"
+        " over EP {expert_parallel:.0f}",
         source="comms.all_to_all_s",
     ),
     TermTemplate(
@@ -127,7 +135,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="exposed share of 2 x {interleaved_stages:.0f} x {gradient_accumulation:.0f} hand-overs of {hand_over_s:.3g} s",
+        formula="exposed share of 2 x {interleaved_stages:.0f} x {gradient_accumulation:.0f} hand-overs"
+        " of {hand_over_s:.3g} s",
         source="comms.point_to_point_s",
     ),
     TermTemplate(
@@ -135,7 +144,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{gradient_accumulation:.0f} x {gather_exposed_s:.4g} s weight gathers + {reduction_exposed_s:.4g} s gradient reduction, exposed",
+        formula="{gradient_accumulation:.0f} x {gather_exposed_s:.4g} s weight gathers +"
+        " {reduction_exposed_s:.4g} s gradient reduction, exposed",
         source="Rajbhandari et al. 2020, section 7; comms.reduce_scatter_s",
     ),
     TermTemplate(
@@ -151,7 +161,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{slack_s:.4g} s data loading, logging, host + {jitter_s:.4g} s waiting for the slowest of {nodes:.0f} nodes",
+        formula="{slack_s:.4g} s data loading, logging, host + {jitter_s:.4g} s waiting for the slowest"
+        " of {nodes:.0f} nodes",
         source=FIT,
     ),
     TermTemplate(
@@ -159,7 +170,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{rollout_tokens:.0f} tokens decoded one by one, {generation_sequences:.0f} sequences at a time",
+        formula="{rollout_tokens:.0f} tokens decoded one by one, {generation_sequences:.0f} sequences at"
+        " a time",
         source="ppo.generation_s: weights and KV cache read once a token",
         optional=True,
     ),
@@ -178,13 +190,15 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="steps",
         unit="step",
-        formula="{tokens:.6g} tokens / ({global_batch_size:.0f} sequences x {sequence_length:.0f} tokens), rounded up",
+        formula="{tokens:.6g} tokens / ({global_batch_size:.0f} sequences x {sequence_length:.0f}"
+        " tokens), rounded up",
         source="definition",
     ),
     TermTemplate(
         name="total_s",
         unit="s",
-        formula="{steps:.0f} steps x {step_s:.5g} s; four times in five between {total_low_s:.5g} and {total_high_s:.5g} s",
+        formula="{steps:.0f} steps x {step_s:.5g} s; four times in five between {total_low_s:.5g} and"
+        " {total_high_s:.5g} s",
         source="step and its 80 % interval: " + FIT,
     ),
     TermTemplate(
@@ -210,19 +224,22 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="model_flops_utilization",
         unit="ratio",
-        formula="{model_flops:.4g} model FLOPs a step / ({step_s:.5g} s x {ranks:.0f} ranks x {peak_tflops:.1f} TFLOP/s dense peak)",
+        formula="{model_flops:.4g} model FLOPs a step / ({step_s:.5g} s x {ranks:.0f} ranks x"
+        " {peak_tflops:.1f} TFLOP/s dense peak)",
         source="Chowdhery et al. 2022, appendix B",
     ),
     TermTemplate(
         name="hardware_flops_utilization",
         unit="ratio",
-        formula="({model_flops:.4g} model + {recomputed_flops:.4g} recomputed FLOPs) / ({step_s:.5g} s x {ranks:.0f} ranks x {peak_tflops:.1f} TFLOP/s)",
+        formula="({model_flops:.4g} model + {recomputed_flops:.4g} recomputed FLOPs) / ({step_s:.5g} s x"
+        " {ranks:.0f} ranks x {peak_tflops:.1f} TFLOP/s)",
         source="Korthikanti et al. 2022, section 6.3",
     ),
     TermTemplate(
         name="usd",
         unit="USD",
-        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour; four times in five between {usd_low:.4g} and {usd_high:.4g} USD",
+        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour; four"
+        " times in five between {usd_low:.4g} and {usd_high:.4g} USD",
         source="catalog price",
         optional=True,
     ),
@@ -230,14 +247,16 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="usd_per_million_tokens",
         unit="USD",
         parent="usd",
-        formula="1e6 tokens / {tokens_per_s:.5g} tokens/s / 3600 x {nodes:.0f} nodes x {usd_per_node_hour:.6g} USD per node-hour",
+        formula="1e6 tokens / {tokens_per_s:.5g} tokens/s / 3600 x {nodes:.0f} nodes x"
+        " {usd_per_node_hour:.6g} USD per node-hour",
         source="catalog price",
         optional=True,
     ),
     TermTemplate(
         name="memory_bytes",
         unit="byte",
-        formula="memory of one rank as the driver reports it; the need of {total:.5g} is four times in five between {memory_low:.5g} and {memory_high:.5g}",
+        formula="memory of one rank as the driver reports it; the need of {total:.5g} is four times in"
+        " five between {memory_low:.5g} and {memory_high:.5g}",
         source="catalog; interval: " + FIT,
     ),
     TermTemplate(
@@ -249,26 +268,30 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="allocated",
         unit="byte",
-        formula="{total:.5g} in all - {framework:.4g} that the allocator does not hand out: torch.cuda.max_memory_allocated",
+        formula="{total:.5g} in all - {framework:.4g} that the allocator does not hand out:"
+        " torch.cuda.max_memory_allocated",
         source="planner.engine.memory",
     ),
     TermTemplate(
         name="reserved",
         unit="byte",
-        formula="{allocated:.5g} handed out + the caching allocator's reserve: torch.cuda.max_memory_reserved",
+        formula="{allocated:.5g} handed out + the caching allocator's reserve:"
+        " torch.cuda.max_memory_reserved",
         source="planner.engine.memory",
     ),
     TermTemplate(
         name="parameters_total",
         unit="parameter",
-        formula="{parameters_total:,.0f} in all, {parameters_active:,.0f} met by a token, {parameters_trainable:,.0f} trained",
+        formula="{parameters_total:,.0f} in all, {parameters_active:,.0f} met by a token,"
+        " {parameters_trainable:,.0f} trained",
         source="planner.engine.params.count_parameters",
     ),
     TermTemplate(
         name="parameters_active",
         unit="parameter",
         parent="parameters_total",
-        formula="all but the routed experts that a token does not visit ({experts_per_token:.0f} of {experts:.0f} are)",
+        formula="all but the routed experts that a token does not visit ({experts_per_token:.0f} of"
+        " {experts:.0f} are)",
         source="planner.engine.params.count_parameters",
     ),
     TermTemplate(
@@ -297,7 +320,8 @@ def recipe_term(workload: Workload, row: Mapping[str, Any]) -> Term:
         "loss": recipe.loss,
     }
     words = [
-        f"{name} {value}" + ("" if getattr(workload, name) else f" (default of {workload.framework} {workload.task})")
+        f"{name} {value}"
+        + ("" if getattr(workload, name) else f" (default of {workload.framework} {workload.task})")
         for name, value in named.items()
     ]
     each = ("weight_bytes", "master_bytes", "gradient_bytes", "state_bytes")

@@ -1,8 +1,8 @@
 """Enumerating layouts: every combination of what a question leaves open that divides evenly, as arrays.
 
-Degrees multiply to ranks: tensor x pipeline x context x data parallel. What an expert would not try (stages so
-uneven that one in seven idles, a pipeline with too few micro-batches to fill it) is left out where the choice
-is ours, and kept where it was asked for. Nothing here knows memory or time.
+Degrees multiply to ranks: tensor x pipeline x context x data parallel. What an expert would not try (stages
+so uneven that one in seven idles, a pipeline with too few micro-batches to fill it) is left out where the
+choice is ours, and kept where it was asked for. Nothing here knows memory or time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from planner.engine.request import Cluster, Layout, PlanRequest, Recompute
 from planner.engine.specs import ModelSpec
 
 Whole = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 #: Tokens of the largest micro-batch that is tried: beyond it every matmul runs at its full rate.
 LARGEST_MICRO_BATCH_TOKENS = 65_536
@@ -28,6 +29,8 @@ CONTEXT_PARALLEL_TOKENS = 8_192
 LARGEST_CONTEXT_PARALLEL = 32
 #: Stages may idle for this share of the blocks because these do not divide evenly (126 layers on 16: 1.6 %).
 UNEVEN_SHARE = 1.15
+#: Likewise for the chunks of an interleaved schedule, which are many and small.
+UNEVEN_CHUNKS = 1.05
 #: Chunks a stage is cut into for the interleaved schedule (Narayanan et al. 2021, section 2.2).
 INTERLEAVINGS = (1, 2, 4)
 
@@ -309,7 +312,7 @@ def degrees_on(axes: Axes, request: PlanRequest, ranks: int) -> Degrees:
 
 
 def degrees_of_any_size(axes: Axes, request: PlanRequest, most_ranks: int) -> Degrees:
-    """Degrees whose product is any number up to ``most_ranks``: the replicas are the divisors of the batch."""
+    """Degrees whose product is at most ``most_ranks``; the replicas are divisors of the batch."""
     replicas = divisors(request.workload.global_batch_size) if axes.data is None else [axes.data]
     t, p, c, d, e, v = mesh(axes.tensor, axes.pipeline, axes.context, replicas, axes.expert, axes.interleaved)
     found = Degrees(t, p, c, d, e, v, len(t))
@@ -317,15 +320,16 @@ def degrees_of_any_size(axes: Axes, request: PlanRequest, most_ranks: int) -> De
     return found.at(np.flatnonzero(sound))
 
 
-def sound_degrees(axes: Axes, request: PlanRequest, found: Degrees) -> NDArray[np.bool_]:
+def sound_degrees(axes: Axes, request: PlanRequest, found: Degrees) -> Mask:
     batch, layers = request.workload.global_batch_size, blocks(request.model)
     data = np.maximum(found.data, 1)
     pipeline, chunks = found.pipeline, found.interleaved
     sound = (found.data > 0) & (batch % data == 0) & (pipeline <= layers)
     sound &= (chunks == 1) | (pipeline > 1)
     if len(axes.interleaved) > 1:
-        # Chunks of equal size are the choice; uneven ones (embedding and head counted as layers) can be asked.
-        sound &= (chunks == 1) | (layers % (pipeline * chunks) == 0)
+        # Nearly equal chunks are the choice (Llama 3 spread 126 layers over 128 places); others can be asked.
+        places = pipeline * chunks
+        sound &= (chunks == 1) | (-(-layers // places) * places <= UNEVEN_CHUNKS * layers)
     # Experts lie on the data- and context-parallel ranks, or on the tensor-parallel ones as well.
     sound &= (found.expert == 1) | ((data * found.context * found.tensor) % found.expert == 0)
     if len(axes.expert) > 1:

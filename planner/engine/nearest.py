@@ -1,7 +1,7 @@
 """The smallest change that makes a plan fit, found by pricing memory alone.
 
-Tried in this order, each from the mildest on: recompute more, a smaller micro-batch, more sharding; any layout
-on the same machines; more nodes; another machine.
+Tried in this order, each from the mildest on: recompute more, a smaller micro-batch, more sharding; any
+layout on the same machines; more nodes; another machine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Questions about layouts that make no sense: degrees that do not divide what they must.
 
-Each is refused with the field, its value, what is wrong and what to do. A layout that merely does not fit is not
-its concern. Degrees multiply to ranks: tensor x pipeline x context x data parallel; expert parallel divides
-the ranks of one pipeline stage.
+Each is refused with the field, its value, what is wrong and what to do. A layout that merely does not fit
+is not its concern. Degrees multiply to ranks: tensor x pipeline x context x data parallel; expert parallel
+divides the ranks of one pipeline stage.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def check_interleaving(pipeline: int | None, chunks: int, layers: int, refusals:
 
 
 def check_gpu_instances(request: PlanRequest, refusals: Refusals, ranks: int | None) -> None:
-    """MIG has no NVLink and no multi-instance collectives of a model: replicas at most (NVIDIA MIG User Guide)."""
+    """MIG has no NVLink and no multi-instance collectives of a model: replicas at most (NVIDIA MIG User"
+    " Guide)."""
     asked = request.layout
     for name in ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"):
         if (getattr(asked, name) or 1) > 1:
@@ -188,7 +189,8 @@ def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> 
     elif steps is not None and (replica % steps or (micro is not None and micro * steps != replica)):
         refusals.add(
             "gradient_accumulation",
-            f"Micro-batch x accumulation does not give the {replica} sequences of each of the {data} replicas.",
+            f"Micro-batch x accumulation does not give the {replica} sequences of each of the {data}"
+            f" replicas.",
             f"Use {replica // micro}, or leave it out." if micro else f"Use {one_of(divisors(replica))}.",
         )
 

@@ -1,7 +1,8 @@
 """PPO, phase by phase: generate with the actor, score with all models, train actor and critic.
 
-All models live on the same ranks in one layout (as DeepSpeed-Chat's hybrid engine does); actor and critic keep
-their training states, reference and reward their weights alone. A step is one round over the global batch.
+All models live on the same ranks in one layout (as DeepSpeed-Chat's hybrid engine does); actor and critic
+keep their training states, reference and reward their weights alone. A step is one round over the global
+batch.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import numpy as np
 
 from planner.engine import flops
 from planner.engine.calibration import Calibration
-from planner.engine.timing_constants import TimingConstants
+from planner.engine.compute import blocks_compute
 from planner.engine.evaluate import Evaluation, evaluate
 from planner.engine.grid import Array, PlanGrid, grid_over_layouts
+from planner.engine.kernels import matmul_rate
 from planner.engine.memory import MemoryTerms
 from planner.engine.request import PlanRequest
 from planner.engine.specs import ModelSpec
-from planner.engine.compute import blocks_compute
-from planner.engine.kernels import matmul_rate
 from planner.engine.timing import StepTime
+from planner.engine.timing_constants import TimingConstants
 
 PARTS = (
     "forward",
@@ -123,7 +124,8 @@ def generation_phase(
 ) -> Generation:
     """Prompts in one pass, then token by token: every weight and the cache are read once a token.
 
-    The slower of memory and arithmetic, plus the launch of each block's kernels (Pope et al. 2022, section 2.1).
+    The slower of memory and arithmetic, plus the launch of each block's kernels (Pope et al. 2022, section
+    2.1).
     """
     together = inference_ranks(grid)
     replicas = np.maximum(grid.ranks / together, 1.0)
@@ -144,7 +146,7 @@ def generation_phase(
 
 
 def scoring_s(grids: list[PlanGrid], constants: TimingConstants) -> Array:
-    """One forward pass of each model over the finished sequences, pipelined like training without a backward."""
+    """One forward pass of each model over the finished sequences, pipelined like a training step is."""
     seconds: Array = np.asarray(0.0)
     for grid in grids:
         compute = blocks_compute(grid, constants)

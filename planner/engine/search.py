@@ -51,7 +51,8 @@ VARIABLE_AXES: dict[Variable, tuple[str, int]] = {
 class Found:
     """The best plans so far and how many fell to what.
 
-    Arrays over the plans kept: seconds and dollars of the run (nan: no price), the cluster's index, the layout.
+    Arrays over the plans kept: seconds and dollars of the run (nan: no price), the cluster's index, the
+    layout.
     """
 
     total_s: list[Array] = field(default_factory=list)
