@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
+from math import log
+from pathlib import Path
 from typing import Any
 
 from planner.catalog.loader import DATA_DIRECTORY
@@ -27,10 +30,26 @@ def shipped_calibration() -> Calibration:
     return Calibration(
         timing=TimingConstants.from_mapping(timing["constants"]),
         memory=MemoryConstants.from_mapping(memory),
-        intervals=Intervals.from_mapping(intervals),
+        intervals=Intervals.from_mapping(with_memory(intervals, memory)),
         provenance={"timing": timing["provenance"], "memory": memory.get("provenance", {})},
     )
 
 
-def read(path: Any) -> Any:
+def with_memory(intervals: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
+    """The interval tables with the memory quantiles beside those of time, as logarithms.
+
+    The memory file holds factors of what nvidia-smi shows, overall and by task.
+    """
+    overall = {"memory": memory["interval"]["nvidia-smi"]}
+    merged = dict(intervals)
+    for table in ("near", "far"):
+        by_task = memory.get("interval_by_task", {}).get(table, {})
+        factors = overall | {f"memory/{task}": pair for task, pair in by_task.items()}
+        merged[table] = intervals[table] | {
+            name: [log(low), log(high)] for name, (low, high) in factors.items()
+        }
+    return merged
+
+
+def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))

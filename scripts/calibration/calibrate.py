@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from planner.catalog.calibration import INTERVALS_FILE, TIMING_FILE, shipped_calibration
-from planner.engine.intervals import model_kind, precision_kind
 from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
+from planner.engine.intervals import model_kind, precision_kind
 from scripts.calibration import fit as fitting
 from scripts.calibration.runs import Run, grid_of_runs, measured_step_s, read_runs, timed, weights
 
