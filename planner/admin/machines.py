@@ -5,18 +5,24 @@ Columns say their units; a price is never overwritten, and a new one goes throug
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Case, OuterRef, Q, QuerySet, Subquery, When
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
 from django.utils.timezone import localdate
 
 from planner.admin.base import PROVENANCE, CatalogAdmin, OriginFilter
+from planner.catalog.records import DEFAULT_REGIONS
 from planner.catalog_services import record_price
 from planner.models import Accelerator, Availability, InstanceType, MigProfile, Price
+
+
+def shown_usd(usd: Decimal) -> str:
+    """As listed: two decimals at least, more where the list has more."""
+    return f"{usd.normalize():f}" if usd != round(usd, 2) else f"{usd:.2f}"
 
 
 class InForceFilter(admin.SimpleListFilter):
@@ -37,16 +43,28 @@ class InForceFilter(admin.SimpleListFilter):
 
 
 class PriceOnRecordInline(admin.TabularInline[Price, InstanceType]):
-    """Prices there are, newest first; what changes about one is changed on its own page."""
+    """Prices that hold, default region first; what changes about one is changed on its own page."""
 
     model = Price
-    verbose_name_plural = "prices on record"
-    fields = ("region", "purchase", "usd_per_hour", "valid_from", "valid_to", "source", "as_of", "withdrawn")
+    verbose_name_plural = "prices in force (the list of prices has those that ended)"
+    fields = ("region", "purchase", "usd", "valid_from", "as_of", "note")
     readonly_fields = fields
-    ordering = ("region", "purchase", "-valid_from")
     extra = 0
     can_delete = False
     show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        elsewhere = Case(When(region__in=list(DEFAULT_REGIONS.values()), then=0), default=1)
+        return (
+            super()
+            .get_queryset(request)
+            .filter(valid_to=None, withdrawn=False)
+            .order_by(elsewhere, "region", "purchase")
+        )
+
+    @admin.display(description="USD per hour")
+    def usd(self, row: Price) -> str:
+        return shown_usd(row.usd_per_hour)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -57,8 +75,7 @@ class NewPriceInline(admin.TabularInline[Price, InstanceType]):
 
     model = Price
     verbose_name_plural = "new prices (the one of the same kind before ends on the day a new one begins)"
-    fields = ("region", "purchase", "usd_per_hour", "valid_from", "source", "as_of", "note")
-    formfield_overrides = {Price._meta.get_field("note").__class__: {"widget": forms.TextInput}}
+    fields = ("region", "purchase", "usd_per_hour", "valid_from", "source", "as_of")
     extra = 1
     can_delete = False
 
@@ -74,12 +91,10 @@ class AcceleratorAdmin(CatalogAdmin):
     list_display = (
         "name",
         "slug",
-        "architecture",
         "memory_mib",
         "memory_bandwidth_gb_per_s",
         "bf16_tflops",
         "fp8_tflops",
-        "link",
         "link_gb_per_s_per_direction",
         "mig_capable",
         "as_of",
@@ -113,19 +128,17 @@ class AcceleratorAdmin(CatalogAdmin):
 class InstanceTypeAdmin(CatalogAdmin):
     list_display = (
         "slug",
-        "provider",
-        "family",
-        "accelerator_id",
-        "accelerators_per_node",
+        "provider_slug",
+        "chips",
         "node_memory_gib",
         "internode_gbit_per_s",
-        "vcpus",
+        "on_demand_usd_per_hour",
         "host_memory_gib",
         "as_of",
         "edited",
         "withdrawn",
     )
-    list_filter = ("provider", "family", "accelerator", OriginFilter, "withdrawn")
+    list_filter = ("provider", "accelerator", OriginFilter, "withdrawn")
     list_select_related = ("accelerator",)
     search_fields = ("slug", "family", "accelerator__name", "accelerator__slug", "source")
     inlines = (NewPriceInline, PriceOnRecordInline)
@@ -139,7 +152,31 @@ class InstanceTypeAdmin(CatalogAdmin):
         PROVENANCE,
     )
 
-    @admin.display(description="accelerator memory, node (GiB)")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InstanceType]:
+        """With the on-demand price in force in the provider's default region."""
+        listed = Price.objects.filter(
+            instance_type=OuterRef("slug"),
+            region__in=list(DEFAULT_REGIONS.values()),
+            purchase="on_demand",
+            withdrawn=False,
+            valid_to=None,
+        ).order_by("-valid_from")
+        rows: QuerySet[InstanceType] = super().get_queryset(request)
+        return rows.annotate(usd=Subquery(listed.values("usd_per_hour")[:1]))
+
+    @admin.display(description="provider", ordering="provider")
+    def provider_slug(self, row: InstanceType) -> str:
+        return row.provider
+
+    @admin.display(description="accelerators", ordering="accelerator__name")
+    def chips(self, row: InstanceType) -> str:
+        return f"{row.accelerators_per_node} x {row.accelerator.name}"
+
+    @admin.display(description="on demand (USD/h)", ordering="usd", empty_value="not listed")
+    def on_demand_usd_per_hour(self, row: Any) -> str | None:
+        return None if row.usd is None else f"{row.usd:,.2f}"
+
+    @admin.display(description="their memory (GiB)")
     def node_memory_gib(self, row: InstanceType) -> str:
         return f"{row.accelerators_per_node * row.accelerator.memory_mib / 1024:,.0f}"
 
@@ -154,10 +191,10 @@ class InstanceTypeAdmin(CatalogAdmin):
 @admin.register(Price)
 class PriceAdmin(CatalogAdmin):
     list_display = (
-        "instance_type_id",
+        "instance",
         "region",
         "purchase",
-        "usd_per_hour",
+        "usd",
         "per_accelerator",
         "valid_from",
         "valid_to",
@@ -176,7 +213,15 @@ class PriceAdmin(CatalogAdmin):
         PROVENANCE,
     )
 
-    @admin.display(description="USD per accelerator-hour")
+    @admin.display(description="instance type", ordering="instance_type")
+    def instance(self, row: Price) -> str:
+        return row.instance_type_id
+
+    @admin.display(description="USD per hour", ordering="usd_per_hour")
+    def usd(self, row: Price) -> str:
+        return shown_usd(row.usd_per_hour)
+
+    @admin.display(description="USD per chip-hour")
     def per_accelerator(self, row: Price) -> str:
         return f"{row.usd_per_hour / row.instance_type.accelerators_per_node:.4f}"
 
@@ -189,17 +234,21 @@ class PriceAdmin(CatalogAdmin):
 
 @admin.register(Availability)
 class AvailabilityAdmin(CatalogAdmin):
-    list_display = ("instance_type_id", "region", "zones", "as_of", "edited", "withdrawn")
+    list_display = ("instance", "region", "zones", "as_of", "edited", "withdrawn")
     list_filter = ("instance_type__provider", "region", OriginFilter, "withdrawn")
     search_fields = ("instance_type__slug", "region", "zones")
     fieldsets = ((None, {"fields": ("instance_type", "region", "zones")}), PROVENANCE)
+
+    @admin.display(description="instance type", ordering="instance_type")
+    def instance(self, row: Availability) -> str:
+        return row.instance_type_id
 
 
 @admin.register(MigProfile)
 class MigProfileAdmin(CatalogAdmin):
     list_display = (
         "profile",
-        "accelerator_id",
+        "chip",
         "profile_id",
         "compute_slices",
         "memory_slices",
@@ -218,3 +267,7 @@ class MigProfileAdmin(CatalogAdmin):
         ("Placement", {"fields": ("max_instances", "placement_size", "placement_starts")}),
         PROVENANCE,
     )
+
+    @admin.display(description="accelerator", ordering="accelerator")
+    def chip(self, row: MigProfile) -> str:
+        return row.accelerator_id

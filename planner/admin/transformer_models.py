@@ -49,7 +49,6 @@ class TransformerModelAdmin(CatalogAdmin):
     list_display = (
         "name",
         "slug",
-        "family",
         "publisher",
         "total_millions",
         "active_millions",
