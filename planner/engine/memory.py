@@ -51,36 +51,43 @@ PARTS: dict[str, tuple[str, ...]] = {
     ),
     "framework": ("context", "communication_buffers", "allocator_reserve"),
 }
-_ALLOCATED = tuple(name for part, names in PARTS.items() if part != "framework" for name in names)
-_ROW = {name: index for index, name in enumerate(_ALLOCATED)}
-#: Rows of the states and of the activations in a table of sub-terms (PARTS keeps each part together).
-_STATES_TO = _ROW["optimizer_moments"] + 1
-_ACTIVATIONS_FROM, _ACTIVATIONS_TO = _ROW["block_inputs"], _ROW["ffn_activations"] + 1
-_STATES = {
-    "trained_weights",
-    "frozen_weights",
-    "gradient_buffer",
-    *PARTS["optimizer_states"],
-    "gradient_copies",
+#: The same sub-terms by how long they live within a step, in the order of the rows of the table below.
+_LIFETIMES: dict[str, tuple[str, ...]] = {
+    "always": (
+        "trained_weights",
+        "frozen_weights",
+        "gradient_copies",
+        "master_weights",
+        "optimizer_moments",
+    ),
+    "gradients": ("gradient_buffer",),
+    "casts": ("cast_weights",),
+    "activations": PARTS["activations"],
+    "logits": ("logits_and_loss",),
+    "graph": ("gathered_root", "dequantized_weights"),
+    "backward": (
+        "recompute_working_set",
+        "activation_gradients",
+        "gathered_blocks",
+        "gathered_gradients",
+    ),
+    "tied": ("tied_gradient",),
+    "step": ("optimizer_step_copy",),
 }
-_IN_BACKWARD = {
-    *PARTS["activations"],
-    "recompute_working_set",
-    "activation_gradients",
-    "gathered_root",
-    "gathered_blocks",
-    "gathered_gradients",
-    "dequantized_weights",
-}
-#: What is alive at each moment. At the end of the backward pass one block's activations are left.
-_ALIVE_AT: tuple[set[str], ...] = (
-    {*PARTS["activations"], "cast_weights", "logits_and_loss", "gathered_root", "dequantized_weights"},
-    {*_IN_BACKWARD, "cast_weights"},
-    {*_IN_BACKWARD, "tied_gradient"},
-    {"optimizer_step_copy"},
+_ROWS = tuple(name for names in _LIFETIMES.values() for name in names)
+_ROW = {name: index for index, name in enumerate(_ROWS)}
+_SPAN = {life: slice(_ROW[names[0]], _ROW[names[-1]] + 1) for life, names in _LIFETIMES.items()}
+#: What is alive at each moment; the end of the backward pass has one block's activations left.
+_ALIVE_AT: tuple[tuple[str, ...], ...] = (
+    ("always", "gradients", "casts", "activations", "logits", "graph"),
+    ("always", "gradients", "casts", "activations", "graph", "backward"),
+    ("always", "gradients", "activations", "graph", "backward", "tied"),
+    ("always", "gradients", "step"),
 )
-#: The same as ones and zeros, shape (moments, sub-terms); states are always there.
-_ALIVE = np.array([[float(name in _STATES | alive) for name in _ALLOCATED] for alive in _ALIVE_AT])
+#: The same as ones and zeros, shape (sub-terms, moments).
+_ALIVE = np.array(
+    [[float(life in alive) for alive in _ALIVE_AT] for life, names in _LIFETIMES.items() for _ in names]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "tied_gradient": gathered.tied,
         "optimizer_step_copy": state.step_temporary,
     }
-    table = np.empty((len(_ALLOCATED), *np.broadcast(*values.values()).shape))
+    table = np.empty((len(_ROWS), *np.broadcast(*values.values()).shape))
     for name, value in values.items():
         table[_ROW[name]] = value
     # Gradients of an earlier micro-batch, or a buffer made at the start, are there when the first loss is
@@ -150,7 +157,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
     peak = _peak(table, early, late, constants)
     place, column = peak.place, peak.column
-    terms = dict(zip(_ALLOCATED, peak.at_peak, strict=True))
+    terms = dict(zip(_ROWS, peak.at_peak, strict=True))
     return _with_framework(
         grid,
         constants,
@@ -182,23 +189,36 @@ class _Peak:
 def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -> _Peak:
     """Sum the moments of each stage and find the stage that an outside observer would see fullest."""
     stages_count, count = table.shape[1:]
-    sums = (_ALIVE @ table.reshape(len(table), -1)).reshape(len(MOMENTS), stages_count, count)
-    acts = table[_ACTIVATIONS_FROM:_ACTIVATIONS_TO].sum(axis=0)
-    sums[:BACKWARD_END] -= table[_ROW["gradient_buffer"]] * (1.0 - early)
-    sums[BACKWARD_END] -= acts * (1.0 - late)
-    column = np.arange(count)
+    # Sums run over the first axis, row by row, so that a plan's digits do not depend on its neighbours.
+    of = {life: table[span].sum(axis=0) for life, span in _SPAN.items()}
+    held = of["always"] + of["gradients"]
+    before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
+    sums = np.empty((len(MOMENTS), stages_count, count))
+    sums[LOSS] = before + of["logits"]
+    sums[BACKWARD] = before + of["backward"]
+    sums[BACKWARD_END] = held + late * of["activations"] + of["graph"] + of["backward"] + of["tied"]
+    sums[STEP] = held + of["step"]
     highest = sums.max(axis=0)
-    everything = table.sum(axis=0)
-    states = table[:_STATES_TO].sum(axis=0)
-    reserve = constants.reserve_share * (highest - states) + constants.idle_reserve_share * (
+    everything = (
+        held
+        + of["casts"]
+        + of["activations"]
+        + of["logits"]
+        + of["graph"]
+        + of["backward"]
+        + of["tied"]
+        + of["step"]
+    )
+    reserve = constants.reserve_share * (highest - held) + constants.idle_reserve_share * (
         everything - highest
     )
+    column = np.arange(count)
     place = (highest + reserve).argmax(axis=0)
     moment = sums[:, place, column].argmax(axis=0)
     chosen = table[:, place, column]
-    share = _ALIVE.T[:, moment]
-    share[_ROW["gradient_buffer"]] = np.where(moment <= BACKWARD, early, 1.0)
-    share[_ACTIVATIONS_FROM:_ACTIVATIONS_TO] *= np.where(
+    share = _ALIVE[:, moment]
+    share[_SPAN["gradients"]] = np.where(moment <= BACKWARD, early, 1.0)
+    share[_SPAN["activations"]] *= np.where(
         moment == BACKWARD_END, (late + np.zeros((stages_count, count)))[place, column], 1.0
     )
     allocated = highest[place, column]
@@ -215,7 +235,7 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -
 
 def _resident(chosen: Array, between: Array) -> Array:
     """What stays allocated between steps: weights, states, and gradients where the stack keeps them."""
-    by_name = dict(zip(_ALLOCATED, chosen, strict=True))
+    by_name = dict(zip(_ROWS, chosen, strict=True))
     kept = sum_of(by_name, ("trained_weights", "frozen_weights", *PARTS["optimizer_states"]))
     return kept + between * sum_of(by_name, PARTS["gradients"])
 

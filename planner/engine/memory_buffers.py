@@ -73,15 +73,15 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     whole = (grid.sharding >= 3) & (grid.sharding_group > 1)
     by_unit = whole * (1.0 - buckets)
     split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
-    dense = np.maximum(grid.dense_block_parameters * (grid.dense_blocks > 0), grid.decoder_block_parameters)
-    routed = (grid.moe_blocks > 0) * (
-        grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
-    )
+    dense = np.where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
+    dense = np.maximum(dense, grid.decoder_block_parameters)
+    expert_block = grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
+    routed = np.where(grid.moe_blocks > 0, expert_block, 0.0)
     block = np.maximum(dense / tensor, routed)
     gathered = np.where(grid.quantized > 0, grid.frozen_bytes, element)
     trained = here.trained_dense + here.trained_experts
     live = np.minimum(LIVE_PARAMETERS, here.blocks + here.experts + here.embedding + here.head)
-    bucket = buckets * (grid.sharding >= 1) * element * np.minimum(BUCKET_ELEMENTS, trained)
+    bucket = np.where(grid.sharding >= 1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
     # A tied table is the head, so it stays whole with it.
     table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
     root = by_unit * element * (table_kept * here.embedding + here.head)
@@ -89,9 +89,10 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     trained_whole = 1.0 - grid.frozen
     # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
     both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
+    at_once: Array = np.where(buckets > 0, live * element, 2.0 * block * gathered)
     return Gathered(
         root=root,
-        blocks=1.0 * whole * np.where(buckets > 0, live * element, 2.0 * block * gathered),
+        blocks=whole * at_once,
         gradients=trained_whole * (by_unit * block * element + root) + bucket,
         dequantized=grid.quantized * element / tensor * matrix,
         tied=stage.last * stage.first * (both * grid.tied_head_parameters / tensor),
@@ -101,7 +102,7 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
 def communicator_count(grid: PlanGrid) -> Array:
     """Communicators with buffers of their own: one for each kind of parallelism above degree one."""
     count: Array = (
-        1.0 * (grid.data_parallel > 1)
+        np.where(grid.data_parallel > 1, 1.0, 0.0)
         + (grid.tensor_parallel > 1)
         + (grid.pipeline_parallel > 1)
         + (grid.context_parallel > 1)

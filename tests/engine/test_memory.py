@@ -1,0 +1,412 @@
+"""Memory per rank: published figures per parameter, Korthikanti's equations, what must hold of any plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.catalog.calibration import shipped_calibration
+from planner.engine.explain import TermTemplate
+from planner.engine.grid import PlanGrid
+from planner.engine.memory import (
+    MEMORY_TEMPLATES,
+    MOMENTS,
+    PARTS,
+    MemoryConstants,
+    MemoryTerms,
+    inference_memory,
+    memory_per_rank,
+)
+from planner.engine.memory_activations import activations
+from planner.engine.memory_traits import traits_of
+from planner.engine.params import count_parameters
+from planner.engine.request import Layout, PlanRequest
+from tests.engine.memory_plans import GPT, LLAMA_8B, MIXTRAL, plan_grid, plan_layout, plan_request
+
+CONSTANTS = shipped_calibration().memory
+LLAMA_8B_PARAMETERS = 8_030_261_248
+PART_NAMES = tuple(PARTS)
+
+
+def memory_of(request: PlanRequest, **layout: Any) -> MemoryTerms:
+    return memory_per_rank(plan_grid(request, plan_layout(**layout)), CONSTANTS)
+
+
+def one(values: Any) -> float:
+    return float(np.asarray(values).reshape(-1)[0])
+
+
+# --- Bytes per parameter, as measured (docs/validation.md) -----------------------------------------------
+
+
+@pytest.mark.parametrize(("kernel", "bytes_per_parameter"), [("foreach", 10.0), ("fused", 8.0)])
+def test_plain_low_precision_finetuning_peaks_in_the_optimizer_step(
+    kernel: str, bytes_per_parameter: float
+) -> None:
+    request = plan_request(
+        task="full_finetuning",
+        sequence_length=256,
+        master_weights="none",
+        optimizer_kernel=kernel,
+        loss="fused",
+    )
+    memory = memory_of(request, data_parallel=1, gradient_accumulation=1, activation_recompute="full")
+    # What is left above the published figure is the last block of the backward pass.
+    assert one(memory.allocated) / LLAMA_8B_PARAMETERS == pytest.approx(bytes_per_parameter, rel=0.03)
+    assert MOMENTS[int(memory.moment[0])] in ("optimizer step", "backward end")
+
+
+def test_fsdp_mixed_precision_keeps_sixteen_bytes_sharded_and_four_temporary() -> None:
+    request = plan_request(
+        task="full_finetuning", framework="fsdp", master_weights="only", sequence_length=512, loss="fused"
+    )
+    memory = memory_of(
+        request, data_parallel=2, sharding="zero3", gradient_accumulation=1, activation_recompute="full"
+    )
+    assert one(memory.resident) == pytest.approx(16 * LLAMA_8B_PARAMETERS / 2, rel=1e-6)
+    assert one(memory.allocated) == pytest.approx(20 * LLAMA_8B_PARAMETERS / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("data_parallel", [1, 4, 16])
+def test_megatron_distributed_optimizer_is_six_bytes_and_twelve_sharded(data_parallel: int) -> None:
+    request = plan_request(framework="megatron", nodes=data_parallel)
+    memory = memory_of(request, tensor_parallel=8, data_parallel=data_parallel, sharding="zero1")
+    states = one(memory.weights) + one(memory.gradients) + one(memory.optimizer_states)
+    per_parameter = states / (LLAMA_8B_PARAMETERS / 8)
+    assert per_parameter == pytest.approx(6 + 12 / data_parallel, rel=1e-6)
+
+
+def test_eight_bit_adam_keeps_two_bytes_of_moments() -> None:
+    eight_bit = memory_of(plan_request(task="full_finetuning", optimizer="adamw_8bit"))
+    assert one(eight_bit.optimizer_states) == pytest.approx(2 * LLAMA_8B_PARAMETERS, rel=1e-6)
+
+
+def test_offloaded_optimizer_leaves_no_states_on_the_accelerator() -> None:
+    memory = memory_of(plan_request(offload="optimizer", framework="deepspeed"), sharding="zero2")
+    assert one(memory.optimizer_states) == 0.0
+    assert one(memory.terms["optimizer_step_copy"]) == 0.0
+
+
+def test_qlora_base_is_about_half_a_byte_a_parameter_and_trains_adapters_only() -> None:
+    memory = memory_of(plan_request(task="qlora"), data_parallel=1)
+    tables = 2 * 2 * 128256 * 4096
+    blocks = LLAMA_8B_PARAMETERS - tables / 2
+    assert one(memory.terms["frozen_weights"]) == pytest.approx(tables + 0.516 * blocks, rel=0.01)
+    assert one(memory.optimizer_states) < 0.05 * LLAMA_8B_PARAMETERS
+
+
+# --- Korthikanti et al. 2022, section 4 ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tensor", "sequence_parallel", "recompute", "expected"),
+    [
+        (1, False, "none", lambda s, h, a, t: 34 + 5 * a * s / h),
+        (8, False, "none", lambda s, h, a, t: 10 + 24 / t + 5 * a * s / (h * t)),
+        (8, True, "none", lambda s, h, a, t: 34 / t + 5 * a * s / (h * t)),
+        (8, True, "selective", lambda s, h, a, t: 34 / t),
+        (8, False, "full", lambda s, h, a, t: 2),
+    ],
+)
+def test_one_block_is_korthikanti_s_equations(
+    tensor: int, sequence_parallel: bool, recompute: str, expected: Any
+) -> None:
+    request = plan_request(GPT, attention="standard", sequence_length=2048, framework="megatron")
+    grid = plan_grid(
+        request,
+        plan_layout(
+            tensor_parallel=tensor,
+            sequence_parallel=sequence_parallel,
+            activation_recompute=recompute,
+            micro_batch_size=2,
+        ),
+    )
+    kept = one(activations(grid, traits_of(grid), CONSTANTS).block_kept)
+    per_token_and_width = kept / (2 * 2048 * 6144)
+    assert per_token_and_width == pytest.approx(expected(2048, 6144, 64, tensor), rel=1e-9)
+
+
+@pytest.mark.parametrize(("chunks", "factor"), [(1, 1.0), (2, 1 + 7 / 16), (6, 1 + 7 / 48)])
+def test_first_stage_holds_all_layers_worth_of_micro_batches(chunks: int, factor: float) -> None:
+    """Equation 2 and appendix B: with 1F1B the first of p stages holds p micro-batches of L/p blocks."""
+    request = plan_request(GPT, framework="megatron", sequence_length=2048, nodes=8)
+    memory = memory_of(
+        request,
+        tensor_parallel=8,
+        sequence_parallel=True,
+        pipeline_parallel=8,
+        interleaved_stages=chunks,
+        data_parallel=1,
+        gradient_accumulation=64,
+        sharding="zero1",
+        activation_recompute="none",
+    )
+    grid = plan_grid(request, plan_layout(tensor_parallel=8, sequence_parallel=True))
+    whole_model = one(activations(grid, traits_of(grid), CONSTANTS).kept)
+    assert int(memory.worst_stage[0]) == 0
+    assert one(memory.activations) == pytest.approx(factor * whole_model, rel=1e-6)
+
+
+# --- Terms that are easily forgotten ---------------------------------------------------------------------
+
+
+def test_fused_cross_entropy_saves_the_logits_of_a_large_vocabulary() -> None:
+    """Vocabulary 128k: between 7 and 26 GB at the peak for sequences of 8k (docs/validation.md)."""
+    whole, fused = (
+        memory_of(
+            plan_request(task="lora", sequence_length=8192, loss=loss),
+            data_parallel=1,
+            activation_recompute="full",
+        )
+        for loss in ("whole", "fused")
+    )
+    assert 7e9 < one(whole.allocated) - one(fused.allocated) < 26e9
+
+
+def test_last_stage_holds_a_copy_of_the_tied_table() -> None:
+    tied = {**GPT, "tied_embeddings": True}
+    request = plan_request(tied, framework="megatron", nodes=2)
+    grid = plan_grid(request, plan_layout(tensor_parallel=8, pipeline_parallel=2, data_parallel=1))
+    from planner.engine.memory_states import parameters_here, stages
+
+    head = parameters_here(grid, stages(grid), traits_of(grid)).head
+    assert one(head[2]) * 8 == pytest.approx(51200 * 6144, rel=1e-3)
+    assert one(head[0]) == 0.0
+
+
+def test_uneven_pipeline_leaves_the_ends_a_block_less() -> None:
+    from planner.engine.memory_states import stages
+
+    request = plan_request({**GPT, "layers": 70}, nodes=12)
+    share = stages(plan_grid(request, plan_layout(pipeline_parallel=12, data_parallel=8))).blocks_share
+    assert (share[:, 0] * 70).round().tolist() == [5, 6, 5]
+
+
+def test_zero3_adds_gathered_blocks_and_their_gradients() -> None:
+    memory = memory_of(
+        plan_request(framework="fsdp", sequence_length=1024),
+        sharding="zero3",
+        gradient_accumulation=1,
+        activation_recompute="full",
+    )
+    assert one(memory.temporary) > 2 * 2 * 218_112_000  # two blocks of Llama 3.1 8B in 16 bits
+
+
+def test_experts_are_split_over_expert_parallel_ranks() -> None:
+    request = plan_request(MIXTRAL, framework="megatron", nodes=2)
+    alone, spread = (
+        memory_of(request, data_parallel=16, expert_parallel=degree, sharding="zero1") for degree in (1, 8)
+    )
+    experts = 32 * 8 * 3 * 4096 * 14336
+    lost = one(alone.terms["trained_weights"]) - one(spread.terms["trained_weights"])
+    assert lost == pytest.approx(2 * experts * 7 / 8, rel=1e-6)
+
+
+def test_expert_activations_are_those_of_the_experts_visited() -> None:
+    dense = plan_grid(plan_request({**LLAMA_8B, "vocab_size": 32000}, framework="megatron"), plan_layout())
+    sparse = plan_grid(plan_request(MIXTRAL, framework="megatron"), plan_layout())
+    one_mlp, two_experts = (
+        one(activations(grid, traits_of(grid), CONSTANTS).model_ffn) for grid in (dense, sparse)
+    )
+    assert 2.0 * one_mlp < two_experts < 2.5 * one_mlp
+
+
+def test_trainium_ranks_have_no_cuda_context() -> None:
+    request = plan_request(accelerator="trainium1", accelerators_per_node=16, framework="neuron")
+    memory = memory_of(request, tensor_parallel=8, data_parallel=4, sharding="zero1")
+    assert one(memory.terms["context"]) == 0.0
+
+
+def test_generation_phase_counts_weights_and_cache() -> None:
+    grid = plan_grid(plan_request(), plan_layout(data_parallel=1))
+    held = inference_memory(grid, cached_tokens=np.array([8192.0]), weight_bytes=np.array([2.0]))
+    cache = 8192 * 32 * 2 * 8 * 128 * 2
+    assert one(held) == pytest.approx(2 * LLAMA_8B_PARAMETERS + cache, rel=1e-9)
+
+
+# --- The explanation -------------------------------------------------------------------------------------
+
+
+def explained_row(grid: PlanGrid, memory: MemoryTerms) -> dict[str, float]:
+    row = {item.name: one(getattr(grid, item.name)) for item in dataclasses.fields(grid)}
+    row |= {
+        item.name: one(getattr(memory, item.name))
+        for item in dataclasses.fields(memory)
+        if item.name != "terms"
+    }
+    row["tokens_per_rank"] = one(grid.tokens_per_rank)
+    return row | {name: one(value) for name, value in memory.terms.items()}
+
+
+def test_every_sub_term_is_explained_once_under_its_part() -> None:
+    explained = {template.name: template for template in MEMORY_TEMPLATES}
+    assert len(explained) == len(MEMORY_TEMPLATES)
+    for part, names in PARTS.items():
+        assert explained[part].parent == "total"
+        assert all(explained[name].parent == part and explained[name].part for name in names)
+
+
+@pytest.mark.parametrize("template", MEMORY_TEMPLATES, ids=lambda template: template.name)
+def test_formulas_take_their_numbers_from_the_row(template: TermTemplate) -> None:
+    request = plan_request()
+    grid = plan_grid(request, plan_layout())
+    text = template.formula.format(**explained_row(grid, memory_per_rank(grid, CONSTANTS)))
+    assert text
+    assert "{" not in text
+    assert template.source
+
+
+def test_unknown_constants_are_refused() -> None:
+    with pytest.raises(KeyError, match="unknown memory constants"):
+        MemoryConstants.from_mapping({"constants": {"luck": 1.0}})
+
+
+# --- What must hold of any plan --------------------------------------------------------------------------
+
+MODELS = (LLAMA_8B, GPT, MIXTRAL)
+plans = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(MODELS),
+        "framework": st.sampled_from(["generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron"]),
+        "task": st.sampled_from(["pretraining", "full_finetuning", "lora", "qlora"]),
+        "attention": st.sampled_from(["flash", "standard"]),
+        "precision": st.sampled_from(["bf16", "fp16", "fp32"]),
+        "compile": st.booleans(),
+        "sequence_length": st.sampled_from([512, 4096, 8192]),
+        "tensor_parallel": st.sampled_from([1, 2, 8]),
+        "sequence_parallel": st.booleans(),
+        "pipeline_parallel": st.sampled_from([1, 2, 4]),
+        "data_parallel": st.sampled_from([1, 2, 8]),
+        "sharding": st.sampled_from(["none", "zero1", "zero2", "zero3"]),
+        "micro_batch_size": st.integers(1, 8),
+        "gradient_accumulation": st.sampled_from([1, 4, 16]),
+        "activation_recompute": st.sampled_from(["none", "selective", "full"]),
+    }
+)
+WORKLOAD = ("framework", "task", "attention", "precision", "compile", "sequence_length")
+
+
+def drawn(plan: dict[str, Any], **changes: Any) -> tuple[PlanRequest, Layout]:
+    plan = {**plan, **changes}
+    request = plan_request(plan["model"], nodes=8, **{name: plan[name] for name in WORKLOAD})
+    layout = {
+        name: value for name, value in plan.items() if name not in (*WORKLOAD, "model", "sharding_group")
+    }
+    layout["sequence_parallel"] = plan["sequence_parallel"] and plan["tensor_parallel"] > 1
+    return request, plan_layout(**layout)
+
+
+def drawn_memory(plan: dict[str, Any], **changes: Any) -> MemoryTerms:
+    request, layout = drawn(plan, **changes)
+    return memory_per_rank(plan_grid(request, layout), CONSTANTS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=plans)
+def test_children_add_up_to_their_parents(plan: dict[str, Any]) -> None:
+    memory = drawn_memory(plan)
+    assert sum(one(getattr(memory, part)) for part in PART_NAMES) == pytest.approx(
+        one(memory.total), rel=1e-9
+    )
+    for part, names in PARTS.items():
+        children = sum(one(memory.terms[name]) for name in names)
+        assert children == pytest.approx(one(getattr(memory, part)), rel=1e-9, abs=1.0)
+    assert all(one(value) >= 0.0 for value in memory.terms.values())
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=plans)
+def test_allocated_reserved_and_total_are_nested(plan: dict[str, Any]) -> None:
+    memory = drawn_memory(plan)
+    assert one(memory.allocated) <= one(memory.reserved) <= one(memory.total)
+    assert 0.0 < one(memory.resident) <= one(memory.allocated) * (1 + 1e-9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=plans, more=st.floats(1.0, 4.0))
+def test_more_memory_never_makes_a_plan_stop_fitting(plan: dict[str, Any], more: float) -> None:
+    grid = plan_grid(*drawn(plan))
+    wider = grid.with_fields(memory_bytes=grid.memory_bytes * more)
+    fits, still_fits = (
+        one(memory_per_rank(each, CONSTANTS).total) <= one(each.memory_bytes) for each in (grid, wider)
+    )
+    assert still_fits or not fits
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=plans)
+def test_larger_micro_batch_never_lowers_memory(plan: dict[str, Any]) -> None:
+    request, layout = drawn(plan)
+    larger = dataclasses.replace(layout, micro_batch_size=layout.micro_batch_size + 1)
+    grid = plan_grid(request, layout, larger).with_fields(memory_bytes=np.array([1e15, 1e15]))
+    acts = activations(grid, traits_of(grid), CONSTANTS).kept
+    assert acts[0] < acts[1]
+    memory = memory_per_rank(grid, CONSTANTS)
+    assert memory.allocated[0] <= memory.allocated[1] * (1 + 1e-9)
+    assert memory.total[0] <= memory.total[1] * (1 + 1e-9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=plans)
+def test_more_recompute_never_keeps_more(plan: dict[str, Any]) -> None:
+    request, layout = drawn(plan)
+    kinds = [dataclasses.replace(layout, activation_recompute=kind) for kind in ("full", "selective", "none")]
+    grid = plan_grid(request, *kinds)
+    full, selective, none = activations(grid, traits_of(grid), CONSTANTS).kept
+    assert full <= selective <= none
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=plans)
+def test_more_sharding_ranks_never_raise_states(plan: dict[str, Any]) -> None:
+    few, many = (
+        drawn_memory(plan, sharding="zero3", framework="generic", data_parallel=ranks) for ranks in (2, 8)
+    )
+    assert one(many.resident) <= one(few.resident)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=plans)
+def test_deeper_sharding_never_raises_what_stays_between_steps(plan: dict[str, Any]) -> None:
+    residents = [
+        one(drawn_memory(plan, sharding=sharding).resident)
+        for sharding in ("none", "zero1", "zero2", "zero3")
+    ]
+    assert residents == sorted(residents, reverse=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(many=st.lists(plans, min_size=2, max_size=6))
+def test_grid_of_one_equals_the_row_of_a_grid(many: list[dict[str, Any]]) -> None:
+    from planner.engine.grid import grid_of
+
+    pairs = [drawn(plan) for plan in many]
+    together = memory_per_rank(grid_of(pairs), CONSTANTS)
+    for index, pair in enumerate(pairs):
+        alone = memory_per_rank(grid_of([pair]), CONSTANTS)
+        assert one(alone.total) == together.total[index]
+        assert all(one(value) == together.terms[name][index] for name, value in alone.terms.items())
+
+
+def test_scalars_broadcast_against_a_varied_layout() -> None:
+    request, layout = plan_request(framework="megatron"), plan_layout(sharding="zero1")
+    row = plan_grid(request, layout).rows(0)
+    varied = row.with_fields(micro_batch_size=np.array([1.0, 2.0, 4.0]))
+    totals = memory_per_rank(varied, CONSTANTS).total
+    single = [one(memory_of(request, sharding="zero1", micro_batch_size=batch).total) for batch in (1, 2, 4)]
+    assert totals.tolist() == single
+
+
+def test_parameters_of_all_stages_are_the_model_s() -> None:
+    from planner.engine.memory_states import parameters_here, stages
+
+    request = plan_request(LLAMA_8B, nodes=4)
+    grid = plan_grid(request, plan_layout(tensor_parallel=4, pipeline_parallel=4, data_parallel=2))
+    here = parameters_here(grid, stages(grid), traits_of(grid)).trained_dense
+    first, middle, last = (4 * one(here[stage]) for stage in range(3))
+    assert first + 2 * middle + last == pytest.approx(count_parameters(request.model).total, rel=1e-9)
