@@ -190,3 +190,11 @@ def test_one_problem_stands_alone_and_several_are_listed() -> None:
     several = render_error(PlanErrors([first, second]))
     assert several["error"] == shown
     assert [problem["field"] for problem in several["errors"]] == ["a", "b.c"]
+
+
+def test_every_part_of_the_answer_is_rendered(result: PlanResult) -> None:
+    rendered = render_result(replace(result, time=replace(result.time, samples_per_s=1.0)))
+    assert set(rendered) == {field.name for field in fields(PlanResult)}
+    for part, record in (("parameters", Parameters), ("memory", Memory), ("time", Time), ("cost", Cost)):
+        assert set(rendered[part]) == {field.name for field in fields(record)}
+    assert set(rendered["explanation"][0]) == {field.name for field in fields(Term)}

@@ -102,3 +102,18 @@ def test_a_line_of_any_length_is_read_in_bounded_pieces() -> None:
     exact = b"y" * MAX_JSON_BYTES
     lines = list(bounded_lines(io.BytesIO(b"a\r\n\n" + long + b"\n" + exact + b"\nb\n" + long)))
     assert lines == [b"a", None, exact, b"b", None]
+
+
+@pytest.mark.django_db
+def test_a_search_is_answered_a_line_each(tmp_path: Path) -> None:
+    question = {name: value for name, value in QUESTION.items() if name != "layout"}
+    good = question | {"cluster": [{"instance_type": "p5.48xlarge", "nodes": "auto"}], "max_nodes": 4}
+    file, out = tmp_path / "searches.jsonl", io.StringIO()
+    file.write_text(json.dumps(good) + "\n" + json.dumps(question | {"objective": "speed"}) + "\n")
+    with pytest.raises(SystemExit) as stopped:
+        call_command("search", file=file, stdout=out)
+    assert stopped.value.code == 2
+    found, refused = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert found["best"]["fits"] is True
+    assert found["elapsed_s"] > 0
+    assert refused["error"]["field"] == "objective"
