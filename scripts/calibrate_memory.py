@@ -77,6 +77,9 @@ PRIORS: dict[str, Prior] = {
     "idle_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.05, high=1.0, source="freed blocks stay in the cache"
     ),
+    "gather_reserve_share": Prior(
+        value=0.5, spread=0.7, low=0.01, high=2.0, source="a second set of blocks on FSDP's all-gather stream"
+    ),
     "whole_logit_bytes": Prior(
         value=12.0,
         spread=0.2,

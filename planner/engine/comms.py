@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.timing_constants import TimingConstants
 from planner.engine.grid import Array, PlanGrid
+from planner.engine.timing_constants import TimingConstants
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Group:
     inside: Array
     bytes_per_s: Array
     internode_bytes_per_s: Array
-    latency_s: Array
-    internode_latency_s: Array
+    latency_s: float
+    internode_latency_s: float
 
     @property
     def machines(self) -> Array:

@@ -31,8 +31,8 @@ class PlanError(HeadroomError):
         return {"field": self.field, "value": self.value, "message": self.message, "remedy": self.remedy}
 
 
-class PlanErrors(HeadroomError):
-    """Several fields of one question make no sense; ``errors`` holds them in the order found, at least one."""
+class PlanErrors(HeadroomError):  # noqa: N818 -- it is the plural of PlanError
+    """Several fields of one question make no sense; ``errors`` holds them as found, at least one."""
 
     def __init__(self, errors: list[PlanError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))

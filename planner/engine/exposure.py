@@ -1,4 +1,4 @@
-"""How much of the communication is exposed: what compute could not hide, and what hiding costs the compute."""
+"""How much communication is exposed: what compute could not hide, and what hiding it costs the compute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.engine import comms, kernels
 from planner.engine.compute import StageCompute, all_blocks
-from planner.engine.grid import FRAMEWORKS, Array, PlanGrid
+from planner.engine.grid import FRAMEWORKS, Array, Flags, PlanGrid
 from planner.engine.timing_constants import TimingConstants
 
 MEGATRON = float(FRAMEWORKS.index("megatron"))
@@ -16,7 +16,7 @@ MEGATRON = float(FRAMEWORKS.index("megatron"))
 
 @dataclass(frozen=True, slots=True)
 class DataExposure:
-    """per_micro_batch: ZeRO-3's gathers and scatters.  per_step: the gradient reduction of the other kinds."""
+    """per_micro_batch: ZeRO-3's gathers, scatters.  per_step: the gradient reduction of the other kinds."""
 
     per_micro_batch: Array
     per_step: Array
@@ -58,7 +58,7 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
 
 
 def exposed_s(
-    grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array, crosses: Array
+    grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array, crosses: Flags
 ) -> Array:
     """What is left of ``communication`` beside ``cover`` seconds of compute to hide behind.
 
@@ -111,7 +111,7 @@ def data_communication_s(
     expert_ranks = comms.group(grid, constants, replicas, grid.tensor_parallel * grid.expert_parallel)
     everyone = comms.data_group(grid, constants, ranks)
     sharded = comms.data_group(grid, constants, np.minimum(grid.sharding_group, ranks))
-    # fp8 recipes gather the cast weights, one byte each (torchtitan's float8 all-gather, Megatron's fp8 weights).
+    # fp8 recipes gather the cast weights, one byte each (torchtitan's float8 all-gather, Megatron's weights).
     weight_wire = np.where(grid.fp8 > 0, 1.0, grid.element_bytes)
     # Megatron reduces in the precision it accumulates in; the others in the working precision.
     gradient_wire = np.where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
@@ -121,12 +121,14 @@ def data_communication_s(
 
     def over(group: comms.Group, own: Array, routed: Array, wire: Array) -> Array:
         dense_s = comms.reduce_scatter_s(group, own * wire, messages)
-        return dense_s + comms.reduce_scatter_s(expert_ranks, routed * wire, (routed > 0) * messages)
+        return dense_s + comms.reduce_scatter_s(
+            expert_ranks, routed * wire, np.where(routed > 0, messages, 0.0)
+        )
 
     gather = over(sharded, dense, experts, weight_wire)
     scatter = over(sharded, trained, trained_experts, gradient_wire)
     zero3 = (grid.sharding == 3.0) & (grid.sharding_group > 1)
-    leaves_node = sharded.machines > 1.0
+    leaves_node = np.asarray(sharded.machines > 1.0)
     per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
         grid, constants, gather + scatter, backward, leaves_node
     )
@@ -138,7 +140,7 @@ def data_communication_s(
         * grid.element_bytes
         / kernels.achievable_bandwidth(grid, constants)
     )
-    leaves_node = everyone.machines > 1.0
+    leaves_node = np.asarray(everyone.machines > 1.0)
     reduce = over(everyone, trained, trained_experts, gradient_wire)
     renew = over(everyone, trained, trained_experts, weight_wire)
     per_step = exposed_s(grid, constants, reduce, backward, leaves_node) + exposed_s(

@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from planner.engine.adapters import kept_matmul_inputs
 from planner.engine.defaults import MemoryRecipe, memory_recipe
 from planner.engine.params import count_parameters, lora_parameters
-from planner.engine.request import Cluster, Layout, PlanRequest, Workload
+from planner.engine.request import Cluster, Layout, PlanRequest, Recompute, Sharding, Workload
 from planner.engine.specs import AcceleratorSpec, ModelSpec
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 #: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
 ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium")
 FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
-SHARDINGS = ("none", "zero1", "zero2", "zero3")
-RECOMPUTES = ("none", "selective", "full")
+SHARDINGS: tuple[Sharding, ...] = ("none", "zero1", "zero2", "zero3")
+RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
 #: Share of positions whose label is predicted in masked-language-model pretraining
 #: (Devlin et al. 2019, section 3.1: 15 % of tokens; NVIDIA's recipes gather just these for the head).
 MASKED_SHARE = 0.15

@@ -1,4 +1,4 @@
-"""How sure: 80 % prediction intervals from residuals of runs that the fit had not seen, wider far from any run.
+"""How sure: 80 % prediction intervals from runs that the fit had not seen, wider far from any run.
 
 The quantiles are of log(measured / predicted), leaving out one group at a time for plans like measured ones,
 and one whole source at a time for plans of a kind that no source covers. Split-conformal in spirit

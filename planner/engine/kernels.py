@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.engine import flops
-from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
+from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array, Flags, PlanGrid
 from planner.engine.timing_constants import TimingConstants
 
 MEGATRON = float(FRAMEWORKS.index("megatron"))
@@ -24,12 +24,13 @@ SMOOTH = 4.0
 
 
 def slower_of(first: Array, second: Array) -> Array:
-    return (first**SMOOTH + second**SMOOTH) ** (1.0 / SMOOTH)
+    return np.asarray((first**SMOOTH + second**SMOOTH) ** (1.0 / SMOOTH))
 
 
-def tuned(grid: PlanGrid) -> Array:
+def tuned(grid: PlanGrid) -> Flags:
     """Where Transformer Engine's kernels run: Megatron on Hopper and later."""
-    return (grid.framework == MEGATRON) & ((grid.architecture == HOPPER) | (grid.architecture == BLACKWELL))
+    recent = (grid.architecture == HOPPER) | (grid.architecture == BLACKWELL)
+    return np.asarray((grid.framework == MEGATRON) & recent)
 
 
 def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:

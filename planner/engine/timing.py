@@ -1,4 +1,4 @@
-"""Seconds of one optimizer step: blocks into stages, micro-batches through the pipeline, gradients, optimizer.
+"""Seconds of one optimizer step: blocks in stages, micro-batches in the pipeline, gradients, optimizer.
 
 Communication counts where it is exposed. The step is the sum of its named parts.
 """

@@ -18,7 +18,7 @@ from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingConstants:
-    """Per architecture: shape (architectures,); ``framework_factor``: shape (frameworks,); the rest scalars."""
+    """Per architecture: shape (architectures,); ``framework_factor``: (frameworks,); the rest scalars."""
 
     matmul_efficiency: Array
     attention_efficiency: Array
