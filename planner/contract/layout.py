@@ -10,8 +10,8 @@ from typing import Any, cast, get_args
 from planner.contract.section import Problems, Section, described
 from planner.engine.request import LayoutRequest, Recompute, Sharding
 
-MAX_DEGREE = 10_000_000
-"""More than the ranks of 100,000 nodes with 64 ranks each."""
+MAX_DEGREE = 1_000_000_000
+"""More than the ranks of 100,000 nodes with 1,024 accelerators each."""
 DEGREES = (
     "tensor_parallel",
     "pipeline_parallel",
