@@ -102,7 +102,7 @@ def attention_core_s(
     fused_softmax = (grid.framework == MEGATRON) | (grid.framework == DEEPSPEED)
     count = np.where(fused_softmax, constants.fused_score_passes, constants.score_passes)
     passes = count * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
-    return np.where(grid.flash > 0, fused, arithmetic + passes)
+    return np.asarray(np.where(grid.flash > 0, fused, arithmetic + passes))
 
 
 def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Array:
