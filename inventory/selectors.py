@@ -37,7 +37,7 @@ ATTENTION = ("", "attention", "stale", "faulty", "idle", "busy")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The fleet in numbers. Bytes are sums over GPUs whose driver says; of `unknown` GPUs nobody can tell."""
+    """The fleet in numbers. Bytes are of GPUs whose driver says so, lately; `unknown` ones say too little."""
 
     hosts: int
     stale_hosts: int
@@ -91,8 +91,8 @@ def fleet_summary(*, now: datetime) -> Summary:
         faulty=Count("pk", filter=~Q(faults="")),
         idle=Count("pk", filter=fresh & Q(idle_since__isnull=False)),
         busy=Count("pk", filter=busy & Q(state=Gpu.State.PRESENT)),
-        total=Sum("memory_total_bytes"),
-        used=Sum("memory_used_bytes"),
+        total=Sum("memory_total_bytes", filter=fresh & Q(memory_used_bytes__isnull=False)),
+        used=Sum("memory_used_bytes", filter=fresh),
         idle_memory=Sum("memory_total_bytes", filter=fresh & Q(idle_since__isnull=False)),
     )
     newest = Host.objects.order_by(F("last_probe_at").desc(nulls_last=True)).values_list(
@@ -139,8 +139,8 @@ def hosts(filters: Filters, *, now: datetime) -> QuerySet[Host]:
         "attention": Q(needs__lt=3),
         "stale": stale(now),
         "faulty": Exists(faulty),
-        "idle": Exists(idle),
-        "busy": ~Exists(idle) & Q(gpu_count__gt=0),
+        "idle": Exists(idle) & Q(stale_at__gt=now),
+        "busy": ~Exists(idle) & Q(gpu_count__gt=0, stale_at__gt=now),
     }
     if filters.show in shown:
         found = found.filter(shown[filters.show])
