@@ -88,6 +88,13 @@ PRIORS: dict[str, Prior] = {
         source="16-bit logits freed, fp32 copy, log-probabilities and gradient: 3 x 4 bytes",
     ),
     "chunked_logit_bytes": Prior(
+        value=12.0,
+        spread=0.2,
+        low=4.0,
+        high=16.0,
+        source="as whole ones: each chunk's tensors wait for backward",
+    ),
+    "compiled_chunk_logit_bytes": Prior(
         value=2.5, spread=0.3, low=1.5, high=6.0, source="16-bit logits, fp32 for one chunk of eight"
     ),
     "fused_logit_bytes": Prior(

@@ -264,7 +264,14 @@ def _with_framework(
     context = constants.context_bytes[architecture]
     communication = constants.communicator_bytes[architecture] * communicator_count(grid)
     least = constants.state_reserve_share * allocated
-    wished = least + constants.reserve_share * passing + constants.idle_reserve_share * idle
+    # Weights are gathered on a stream of their own, whose freed blocks the compute stream cannot reuse.
+    gathered = terms["gathered_root"] + terms["gathered_blocks"]
+    wished = (
+        least
+        + constants.reserve_share * passing
+        + constants.idle_reserve_share * idle
+        + constants.gather_reserve_share * gathered
+    )
     # A hair less than all, so that rounding never makes a squeezed plan a misfit.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
     reserve = np.maximum(np.minimum(wished, room), least)

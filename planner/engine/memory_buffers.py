@@ -44,7 +44,7 @@ def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         np.where(traits.in_place_loss > 0, element + IN_PLACE_EXTRA_BYTES, unfused),
     )
     # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
-    chunks = np.where(grid.compiled > 0, constants.chunked_logit_bytes, constants.whole_logit_bytes)
+    chunks = np.where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.chunked_logit_bytes)
     chunked = np.where(grid.loss_chunked > 0, chunks, constants.fused_logit_bytes)
     per_logit = np.where(grid.loss_whole > 0, whole, chunked)
     classified = grid.encoder * grid.finetuning

@@ -31,8 +31,9 @@ class MemoryConstants:
     reserve_share: of the peak's activations, logits and buffers, held by the caching allocator over what is
     handed out (fragmentation).  state_reserve_share: of all that is allocated, which it cannot give back.
     idle_reserve_share: of what moments other than the peak needed on top, still held in the cache.
-    whole_logit_bytes, chunked_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy on
-    whole logits, on compiled chunks of them, and fused with the output head.
+    gather_reserve_share: of gathered weights, held by the stream that gathers them.
+    whole_logit_bytes, chunked_logit_bytes, compiled_chunk_logit_bytes, fused_logit_bytes: per logit at the
+    peak of a cross-entropy on whole logits, on chunks of them, on compiled chunks, fused with the head.
     working_share: of the recompute working set and its gradients that is alive at once.
     adapter_working_share: the same where adapters are trained (wider copies of their inputs).
     quantized_input_bytes: kept per input element of a quantised matrix without recompute.
@@ -44,8 +45,10 @@ class MemoryConstants:
     reserve_share: float = 0.08
     state_reserve_share: float = 0.01
     idle_reserve_share: float = 0.3
+    gather_reserve_share: float = 0.0
     whole_logit_bytes: float = 12.0
-    chunked_logit_bytes: float = 3.0
+    chunked_logit_bytes: float = 12.0
+    compiled_chunk_logit_bytes: float = 2.5
     fused_logit_bytes: float = 0.1
     working_share: float = 1.0
     adapter_working_share: float = 1.0
