@@ -112,9 +112,13 @@ def weights_only_bytes(grid: PlanGrid) -> Array:
 
 
 def inference_ranks(grid: PlanGrid) -> Array:
-    """Ranks that decode together: a pipeline is turned into tensor parallel for generation (Shen et al. 2024,
-    NeMo-Aligner), and ZeRO-3 shards are served tensor parallel within the node (DeepSpeed-Chat)."""
-    own = grid.tensor_parallel * grid.pipeline_parallel
+    """Ranks that decode together, at most a node's where tensor parallelism does not cross it.
+
+    A pipeline is turned into tensor parallel for generation (Shen et al. 2024, NeMo-Aligner), and ZeRO-3
+    shards are served tensor parallel within the node (DeepSpeed-Chat).
+    """
+    pipelined = np.minimum(grid.tensor_parallel * grid.pipeline_parallel, grid.ranks_per_node)
+    own = np.maximum(grid.tensor_parallel, pipelined)
     sharded = np.maximum(own, np.minimum(grid.ranks_per_node, grid.sharding_group))
     return np.where(grid.sharding == 3.0, sharded, own)
 
@@ -133,7 +137,11 @@ def generation_phase(
     per_token = grid.layers * grid.kv_heads * (grid.head_dim + grid.value_head_dim) * grid.element_bytes
     per_sequence = per_token * grid.sequence_length / together
     free = np.maximum(CACHE_SHARE * grid.memory_bytes - states_bytes, 0.0)
-    sequences = np.clip(np.floor(free / per_sequence), 1.0, waiting)
+    # Training's activations are gone by then, so a replica's micro-batch always has its place.
+    own = np.minimum(
+        grid.micro_batch_size * together / (grid.tensor_parallel * grid.pipeline_parallel), waiting
+    )
+    sequences = np.clip(np.floor(free / per_sequence), np.maximum(own, 1.0), waiting)
     rounds = np.ceil(waiting / sequences)
     bandwidth = grid.memory_bandwidth_bytes_per_s * constants.decode_bandwidth
     weights = grid.active_parameters * grid.element_bytes / together

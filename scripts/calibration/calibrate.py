@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 
 from planner.catalog.calibration import INTERVALS_FILE, TIMING_FILE, shipped_calibration
+from planner.engine.choose import evaluate_choice, total_steps
 from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
 from planner.engine.intervals import model_kind, precision_kind
 from scripts.calibration import fit as fitting
-from scripts.calibration.runs import Run, grid_of_runs, measured_step_s, read_runs, timed, weights
+from scripts.calibration.runs import (
+    QUALITY_WEIGHT,
+    Run,
+    grid_of_runs,
+    measured_step_s,
+    read_runs,
+    timed,
+    weights,
+)
 
 #: An 80 % interval: a tenth on either side.
 TAIL = 0.1
@@ -94,7 +103,10 @@ def main() -> None:
             "constants": fitting.as_mapping(fitted),
         },
     )
-    write(INTERVALS_FILE, interval_tables(runs, grid, by_group, by_source))
+    tables = interval_tables(runs, grid, by_group, by_source)
+    for table in ("near", "far"):
+        tables[table]["time/ppo"] = ppo_quantiles(read_runs(shipped_calibration()))
+    write(INTERVALS_FILE, tables)
     held_out = {
         run.row_id: [round(float(near), 4), round(float(far), 4)]
         for run, near, far in zip(runs, by_group, by_source, strict=True)
@@ -123,6 +135,22 @@ def interval_tables(runs: list[Run], grid: PlanGrid, by_group: Array, by_source:
             tables["near"][f"time/{kind}"] = quantiles(pooled, np.concatenate([count[own], count[own]]))
             tables["far"][f"time/{kind}"] = quantiles(by_source[own], count[own])
     return {**tables, "seen": what_was_seen(runs, grid)}
+
+
+def ppo_quantiles(runs: list[Run]) -> list[float]:
+    """Of the PPO runs, which nothing is fitted to: their phases rest on the training constants and priors."""
+    calibration = shipped_calibration()
+    published = [run for run in runs if run.request.workload.ppo is not None]
+    compared = []
+    for run in published:
+        result = evaluate_choice(run.choice, calibration)
+        step_s, total_s = run.step_s, run.measured.get("total_s")
+        measured = step_s if step_s is not None else total_s and float(total_s) / total_steps(run.request)
+        if measured and np.all(result.fits):
+            compared.append((run, float(np.log(np.max(result.step.step) / measured))))
+    kept = [run for run, _ in compared]
+    quality = np.array([QUALITY_WEIGHT[run.quality] for run in kept])
+    return quantiles(np.array([error for _, error in compared]), group_weights(kept) * quality)
 
 
 def write(path: Path, data: object) -> None:
