@@ -66,7 +66,7 @@ def answer(
     row = row_values(choice, result)
     far = what_is_far(result.grid, calibration.intervals, ppo=request.workload.ppo is not None)
     memory = memory_of(row, far, calibration, request)
-    time = time_of(row, far, calibration, result)
+    time = time_of(row, far, calibration, "ppo" if request.workload.ppo else model_kind(result.grid))
     cost = cost_of(row, time, request)
     row |= interval_values(memory, time, cost)
     fits = bool(row["total"] <= row["memory_bytes"])
@@ -174,13 +174,13 @@ def memory_of(
     )
 
 
-def time_of(row: dict[str, Any], far: tuple[str, ...], calibration: Calibration, result: Evaluation) -> Time:
-    key = model_kind(result.grid)
+def time_of(row: dict[str, Any], far: tuple[str, ...], calibration: Calibration, key: str) -> Time:
+    """key: the class of plans whose own error quantiles are used where there are enough runs of it."""
     low, high = bounds(row["step_s"], "time", calibration.intervals, far, key)
     utilization, step_s = row["model_flops_utilization"], row["step_s"]
     return Time(
         step_s=step_s,
-        step_breakdown_s=StepBreakdown(**{name: row.get(name) for name in BREAKDOWN_NAMES}),
+        step_breakdown_s=StepBreakdown(**{name: row[name] for name in BREAKDOWN_NAMES if name in row}),
         step_interval_s=(low, high),
         tokens_per_s=row["tokens_per_s"],
         tokens_per_s_per_accelerator=row["tokens_per_s_per_accelerator"],
