@@ -69,12 +69,13 @@ class MemoryRecipe:
     optimizer_kernel: OptimizerKernel
 
 
-def memory_recipe(workload: Workload) -> MemoryRecipe:
+def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
     """The recipe asked for, filled up with the framework's and the task's usual one.
 
     Pretraining: Megatron and DeepSpeed keep a working copy beside the fp32 master; FSDP and torchtitan the
     fp32 master alone. Fine-tuning in plain low precision keeps no master (PyTorch recipes of torchtune).
     Adapters are trained in fp32 throughout, as PEFT makes them (autocast_adapter_dtype).
+    adam_share: of the parameters that Muon leaves to Adam.
     """
     full = workload.precision in ("fp32", "tf32")
     adapters = workload.task in ("lora", "qlora")
@@ -85,7 +86,7 @@ def memory_recipe(workload: Workload) -> MemoryRecipe:
     gradient_precision = workload.gradient_precision or usual_gradient
     state_precision = default_state_precision(workload, master)
     kernel = workload.optimizer_kernel or default_kernel(workload)
-    states = STATE_ELEMENTS[workload.optimizer] * ELEMENT_BYTES[state_precision]
+    states = state_elements(workload.optimizer, adam_share) * ELEMENT_BYTES[state_precision]
     return MemoryRecipe(
         weight_bytes=weight,
         master_bytes=4.0 if master == "separate" and not full else 0.0,
@@ -128,6 +129,17 @@ def default_state_precision(workload: Workload, master: MasterWeights) -> StateP
     if workload.optimizer_state_precision is not None:
         return workload.optimizer_state_precision
     return "bf16" if master == "none" and workload.precision not in ("fp32", "tf32") else "fp32"
+
+
+def state_elements(optimizer: str, adam_share: float) -> float:
+    """Moments per parameter. Muon steps matrices and leaves tables, head and norms to Adam.
+
+    adam_share: of the parameters, outside the blocks' matrices.  Source: Jordan et al. 2024 (Muon); Liu et
+    al. 2025 (Moonlight), section 2.2.
+    """
+    if optimizer == "muon":
+        return STATE_ELEMENTS["muon"] + adam_share * (STATE_ELEMENTS["adamw"] - STATE_ELEMENTS["muon"])
+    return STATE_ELEMENTS[optimizer]
 
 
 def default_kernel(workload: Workload) -> OptimizerKernel:

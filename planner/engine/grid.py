@@ -232,7 +232,8 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
 
 @lru_cache(maxsize=1024)
 def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float]:
-    recipe: MemoryRecipe = memory_recipe(workload)
+    count = count_parameters(model)
+    recipe: MemoryRecipe = memory_recipe(workload, (count.embedding + count.head) / count.total)
     frozen = workload.task in ("lora", "qlora")
     masked = model.architecture == "encoder" and workload.task == "pretraining"
     adapters = lora_parameters(model, workload.lora_rank, workload.lora_targets) if frozen else 0

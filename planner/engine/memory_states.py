@@ -142,6 +142,8 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
     # Gradient sync switched off between accumulation steps leaves them whole on every rank.
     unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
+    replicated = (level < 2) & (grid.data_parallel > 1)
+    copy_bytes = grid.gradient_copy_bytes + grid.gradient_bytes * traits["bucket_copies"] * replicated
     on_gpu = 1.0 - grid.offload
     frozen_blocks = here.blocks * (grid.frozen_bytes / dense_split[2]) + here.experts * (
         grid.frozen_bytes / expert_split[2]
@@ -159,8 +161,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
         weights=weights_kept * grid.weight_bytes,
         cast_weights=trained * ((1.0 - grid.frozen) * copied),
         gradients=np.where(unsynced, trained, gradients_kept) * grid.gradient_bytes,
-        gradient_copies=gradients_kept * grid.gradient_copy_bytes
-        + at_once * (grid.gradient_partition_bytes * on_gpu),
+        gradient_copies=gradients_kept * copy_bytes + at_once * (grid.gradient_partition_bytes * on_gpu),
         master=states_kept * (grid.master_bytes * on_gpu),
         moments=states_kept * (grid.state_bytes * on_gpu),
         step_temporary=at_once * (grid.temporary_bytes * on_gpu),

@@ -410,3 +410,26 @@ def test_parameters_of_all_stages_are_the_model_s() -> None:
     here = parameters_here(grid, stages(grid), traits_of(grid)).trained_dense
     first, middle, last = (4 * one(here[stage]) for stage in range(3))
     assert first + 2 * middle + last == pytest.approx(count_parameters(request.model).total, rel=1e-9)
+
+
+def test_data_parallel_replicas_hold_gradients_twice_and_one_rank_does_not() -> None:
+    request = plan_request(task="full_finetuning")
+    alone, replicated = (memory_of(request, data_parallel=ranks) for ranks in (1, 8))
+    assert one(alone.terms["gradient_copies"]) == 0.0
+    assert one(replicated.terms["gradient_copies"]) == pytest.approx(2 * LLAMA_8B_PARAMETERS, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "elements"),
+    [
+        ("adamw", 2.0),
+        ("lion", 1.0),
+        ("sgd", 1.0),
+        ("adafactor", 0.0),
+        ("muon", 1 + 2 * 128256 * 4096 / 8.03e9),
+    ],
+)
+def test_optimizers_keep_their_own_number_of_moments(optimizer: str, elements: float) -> None:
+    memory = memory_of(plan_request(optimizer=optimizer, framework="megatron"), tensor_parallel=1)
+    moments = one(memory.terms["optimizer_moments"])
+    assert moments == pytest.approx(4 * elements * LLAMA_8B_PARAMETERS, rel=1e-3, abs=1.0)
