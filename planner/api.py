@@ -22,7 +22,7 @@ from planner.contract.lists import render_accelerators, render_instances, render
 from planner.contract.render import render_error
 from planner.engine.errors import PlanError
 
-OK, BAD_REQUEST, UNAUTHORIZED, NOT_ALLOWED, TOO_LARGE, UNPROCESSABLE = 200, 400, 401, 405, 413, 422
+OK, UNAUTHORIZED, NOT_ALLOWED, TOO_LARGE, UNPROCESSABLE = 200, 401, 405, 413, 422
 View = Callable[[HttpRequest], HttpResponse]
 
 
@@ -94,6 +94,6 @@ def _question(request: HttpRequest, answer: Callable[[Any, Catalog], dict[str, A
     try:
         data = read_json(body)
     except PlanError as unreadable:
-        return answered(render_error(unreadable), BAD_REQUEST)
+        return answered(render_error(unreadable), UNPROCESSABLE)
     value = answer(data, selectors.current_catalog())
     return answered(value, UNPROCESSABLE if "error" in value else OK)

@@ -67,7 +67,7 @@ def test_what_makes_no_sense_is_unprocessable(client: Client) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b'{"a": 1, "a": 2}', b"\xff", b"[" * 50_000])
 def test_what_is_no_json_is_a_bad_request(body: bytes, client: Client) -> None:
     answer = ask(client, body)
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert set(answer.json()["error"]) == {"field", "value", "message", "remedy"}
 
 
