@@ -66,7 +66,7 @@ class Comparison:
 _Key = Callable[[MachineRow, PlanResult], float | str]
 _KEYS: dict[str, tuple[str, bool, _Key]] = {
     "name": ("Instance type", False, lambda row, result: row.record.slug),
-    "accelerators": ("Accelerators", True, lambda row, result: result.accelerators),
+    "accelerators": ("Accelerators", False, lambda row, result: result.accelerators),
     "nodes": ("Nodes", True, lambda row, result: result.cluster.nodes or 1),
     "fits": ("Fits", False, lambda row, result: _share(result)),
     "memory": ("Memory", True, lambda row, result: result.memory.per_accelerator_bytes.total),
@@ -149,7 +149,9 @@ def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
         cells: tuple[str | Quantity, ...] = (count, nodes, "cannot run", "", "", "", "", "")
         first = result.errors[0]
         why = f"{first.message} {first.remedy}"
-        return Row(slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, stale_price=False, query=query)
+        return Row(
+            slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, stale_price=False, query=query
+        )
     memory, cost = result.memory, result.cost
     spare = memory.usable_bytes - memory.per_accelerator_bytes.total
     cells = (
@@ -190,10 +192,24 @@ def _share(result: PlanResult) -> float:
 def _csv_rows(rows: Sequence[MachineRow]) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = [
         (
-            "instance_type", "region", "nodes", "accelerators", "fits", "memory_bytes", "usable_bytes", "total_s",
-            "total_low_s", "total_high_s", "usd", "usd_low", "usd_high", "model_flops_utilization", "machines", "reason",
+            "instance_type",
+            "region",
+            "nodes",
+            "accelerators",
+            "fits",
+            "memory_bytes",
+            "usable_bytes",
+            "total_s",
+            "total_low_s",
+            "total_high_s",
+            "usd",
+            "usd_low",
+            "usd_high",
+            "model_flops_utilization",
+            "machines",
+            "reason",
         )
-    ]  # fmt: skip
+    ]
     for row in rows:
         result = row.answer
         if not isinstance(result, PlanResult):
@@ -206,10 +222,19 @@ def _csv_rows(rows: Sequence[MachineRow]) -> list[tuple[str, ...]]:
         memory, time = result.memory, result.time
         lines.append(
             (
-                row.record.slug, row.cluster.region or "", str(result.cluster.nodes or 1), str(result.accelerators),
-                "yes" if result.fits else "no", repr(memory.per_accelerator_bytes.total), repr(memory.usable_bytes),
-                repr(time.total_s), *(repr(end) for end in time.total_interval_s), *usd,
-                repr(time.model_flops_utilization), machines(result.cluster), result.reason or "",
+                row.record.slug,
+                row.cluster.region or "",
+                str(result.cluster.nodes or 1),
+                str(result.accelerators),
+                "yes" if result.fits else "no",
+                repr(memory.per_accelerator_bytes.total),
+                repr(memory.usable_bytes),
+                repr(time.total_s),
+                *(repr(end) for end in time.total_interval_s),
+                *usd,
+                repr(time.model_flops_utilization),
+                machines(result.cluster),
+                result.reason or "",
             )
-        )  # fmt: skip
+        )
     return lines

@@ -34,28 +34,59 @@ SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbg
 
 #: Form field -> dotted path of the contract.  Kinds of value: see ``_value``.
 WORKLOAD = {
-    "task": "task", "seq": "sequence_length", "target": "decoder_sequence_length", "batch": "global_batch_size",
-    "precision": "precision", "optimizer": "optimizer", "attention": "attention", "recompute": "activation_recompute",
-    "offload": "offload", "compile": "compile", "overlap": "overlap_communication", "framework": "framework",
-    "master": "master_weights", "gradients": "gradient_precision", "states": "optimizer_state_precision",
-    "kernel": "optimizer_kernel", "loss": "loss", "rank": "lora_rank", "targets": "lora_targets",
-    "frozen": "frozen_precision", "qhead": "quantized_head",
-}  # fmt: skip
+    "task": "task",
+    "seq": "sequence_length",
+    "target": "decoder_sequence_length",
+    "batch": "global_batch_size",
+    "precision": "precision",
+    "optimizer": "optimizer",
+    "attention": "attention",
+    "recompute": "activation_recompute",
+    "offload": "offload",
+    "compile": "compile",
+    "overlap": "overlap_communication",
+    "framework": "framework",
+    "master": "master_weights",
+    "gradients": "gradient_precision",
+    "states": "optimizer_state_precision",
+    "kernel": "optimizer_kernel",
+    "loss": "loss",
+    "rank": "lora_rank",
+    "targets": "lora_targets",
+    "frozen": "frozen_precision",
+    "qhead": "quantized_head",
+}
 ADAPTER_ONLY = ("rank", "targets", "frozen", "qhead")
 PPO = {"rollout": "rollout_tokens", "ppo_epochs": "ppo_epochs", "critic": "critic", "reward": "reward"}
 INSTANCE = {
-    "instance": "instance_type", "region": "region", "buy": "purchase", "nodes": "nodes", "mig": "mig_profile",
+    "instance": "instance_type",
+    "region": "region",
+    "buy": "purchase",
+    "nodes": "nodes",
+    "mig": "mig_profile",
     "price_on": "price_as_of",
-}  # fmt: skip
+}
 OWN_MACHINES = {
-    "chip": "accelerator", "per_node": "accelerators_per_node", "nodes": "nodes", "gbps": "internode_gbps_per_node",
-    "usd": "usd_per_node_hour", "mig": "mig_profile",
-}  # fmt: skip
+    "chip": "accelerator",
+    "per_node": "accelerators_per_node",
+    "nodes": "nodes",
+    "gbps": "internode_gbps_per_node",
+    "usd": "usd_per_node_hour",
+    "mig": "mig_profile",
+}
 LAYOUT = {
-    "tp": "tensor_parallel", "sp": "sequence_parallel", "pp": "pipeline_parallel", "vp": "interleaved_stages",
-    "cp": "context_parallel", "ep": "expert_parallel", "dp": "data_parallel", "sharding": "sharding",
-    "group": "sharding_group", "mbs": "micro_batch_size", "ga": "gradient_accumulation",
-}  # fmt: skip
+    "tp": "tensor_parallel",
+    "sp": "sequence_parallel",
+    "pp": "pipeline_parallel",
+    "vp": "interleaved_stages",
+    "cp": "context_parallel",
+    "ep": "expert_parallel",
+    "dp": "data_parallel",
+    "sharding": "sharding",
+    "group": "sharding_group",
+    "mbs": "micro_batch_size",
+    "ga": "gradient_accumulation",
+}
 TEXT = {"model", "critic", "reward", "region", "instance", "chip", "mig", "price_on"} | set(CHOICES)
 FLAGS = {"compile", "overlap", "sp", "qhead"}
 #: Contract path -> form field, for errors; the longest path that an error's field begins with wins.
@@ -83,7 +114,7 @@ ERROR_FIELDS = {
 
 
 class ScenarioForm(forms.Form):
-    """One plan as a person writes it. Every field is optional here: what is missing has a default or an error."""
+    """One plan as a person writes it. What is missing has a default or an error of the contract."""
 
     # Numbers are text on purpose: "1T" is a number here, and what is not one stays as it was typed.
     model = forms.CharField(
@@ -155,11 +186,14 @@ class ScenarioForm(forms.Form):
         for name, field in self.fields.items():
             field.required = False
             field.widget.attrs |= {"autocomplete": "off", "aria-describedby": f"error-{name}"}
-            if isinstance(field, forms.ChoiceField) and self.values[name] not in dict(field.choices):
+            offered = CHOICES.get(name)
+            if isinstance(field, forms.ChoiceField) and offered and self.values[name] not in dict(offered):
                 # An unknown choice stays as typed; the contract says what is wrong with it.
-                field.choices = [*field.choices, (self.values[name], self.values[name])]
+                field.choices = [*offered, (self.values[name], self.values[name])]
         self._config: dict[str, Any] | None = None
-        self.fields["seq"].widget.attrs["placeholder"] = str(self._usual_sequence().get("sequence_length", "by image"))
+        self.fields["seq"].widget.attrs["placeholder"] = str(
+            self._usual_sequence().get("sequence_length", "by image")
+        )
 
     @classmethod
     def of_query(cls, query: QueryDict, catalog: Catalog) -> ScenarioForm:
@@ -193,7 +227,9 @@ class ScenarioForm(forms.Form):
     def add_plan_errors(self, errors: Iterable[PlanError]) -> None:
         """Put each of the contract's errors beside the field that it names."""
         for error in errors:
-            self.add_error(self.field_of(error.field, error.value), sentence(f"{error.message} {error.remedy}"))
+            self.add_error(
+                self.field_of(error.field, error.value), sentence(f"{error.message} {error.remedy}")
+            )
 
     @staticmethod
     def field_of(path: str, value: Any = None) -> str:
@@ -296,7 +332,7 @@ def read_config(text: str) -> dict[str, Any]:
         raise PlanError(
             field,
             None,
-            f"The pasted text is {size:,} bytes long; a config.json is at most {MAX_CONFIG_BYTES:,} (64 KiB).",
+            f"The pasted text is {size:,} bytes long; at most {MAX_CONFIG_BYTES:,} (64 KiB) are read.",
             "Paste the model's config.json alone, not its weights or tokenizer.",
         )
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 from markdown_it import MarkdownIt
@@ -12,10 +14,11 @@ def glossary_html(text: str) -> SafeString:
     """Trusted Markdown of the project's own as HTML. Raw HTML in it is shown, not obeyed."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
-    for heading, inline in zip(tokens, tokens[1:], strict=False):
+    for heading, inline in pairwise(tokens):
         if heading.type == "heading_open":
             heading.attrSet("id", anchor(inline))
-    return mark_safe(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S308 (our own file, html off)
+    html: str = markdown.renderer.render(tokens, markdown.options, {})
+    return mark_safe(html)
 
 
 def anchor(inline: Token) -> str:

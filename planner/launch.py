@@ -84,7 +84,8 @@ def _torchtitan(request: PlanRequest, result: PlanResult) -> str:
             f"--parallelism.pipeline_parallel_degree {layout.pipeline_parallel} "
             f"--parallelism.context_parallel_degree {layout.context_parallel}",
             f"--training.local_batch_size {layout.micro_batch_size} "
-            f"--training.global_batch_size {workload.global_batch_size} --training.seq_len {workload.sequence_length}",
+            f"--training.global_batch_size {workload.global_batch_size} "
+            f"--training.seq_len {workload.sequence_length}",
             f"--activation_checkpoint.mode {mode}",
         ]
     )
@@ -104,11 +105,8 @@ def _deepspeed(request: PlanRequest, result: PlanResult) -> str:
     }
     if workload.precision in ("bf16", "fp16"):
         config[workload.precision] = {"enabled": True}
-    return (
-        _torchrun(result)[0]
-        + " train.py --deepspeed ds_config.json\n\n# ds_config.json\n"
-        + json.dumps(config, indent=2)
-    )
+    launch = f"{_torchrun(result)[0]} train.py --deepspeed ds_config.json"
+    return f"{launch}\n\n# ds_config.json\n{json.dumps(config, indent=2)}"
 
 
 def _neuron(request: PlanRequest, result: PlanResult) -> str:
@@ -118,7 +116,8 @@ def _neuron(request: PlanRequest, result: PlanResult) -> str:
         [
             f"torchrun --nnodes {result.cluster.nodes or 1} --nproc-per-node {cores}",
             "train.py  # neuronx-distributed: neuronx_distributed_config(",
-            f"#   tensor_parallel_size={layout.tensor_parallel}, pipeline_parallel_size={layout.pipeline_parallel}, "
+            f"#   tensor_parallel_size={layout.tensor_parallel}, "
+            f"pipeline_parallel_size={layout.pipeline_parallel}, "
             f"sequence_parallel={layout.sequence_parallel},",
             f"#   optimizer_config={{'zero_one_enabled': {layout.sharding != 'none'}}})",
             f"# micro-batch {layout.micro_batch_size}, global batch {workload.global_batch_size}, "

@@ -13,6 +13,15 @@ PROVIDERS = {"aws": "Amazon Web Services", "gcp": "Google Cloud", "azure": "Micr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sale:
+    """How machines are bought. region: "" for the provider's default; as_of: of prices, None for now."""
+
+    region: str
+    purchase: str
+    as_of: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineOption:
     """One instance type. price: in ``region``, for the chosen way to pay.  text: what the filter searches."""
 
@@ -37,13 +46,11 @@ class ModelOption:
     label: str
 
 
-def machine_groups(
-    catalog: Catalog, *, region: str, purchase: str, as_of: date | None
-) -> tuple[MachineGroup, ...]:
+def machine_groups(catalog: Catalog, sale: Sale) -> tuple[MachineGroup, ...]:
     """Every instance type, by provider, with its price."""
     groups: dict[str, list[MachineOption]] = {}
     for record in catalog.instances():
-        option = machine_option(record, catalog, region=region, purchase=purchase, as_of=as_of)
+        option = machine_option(record, catalog, sale)
         groups.setdefault(record.spec.provider, []).append(option)
     return tuple(
         MachineGroup(name=PROVIDERS.get(provider, provider), options=tuple(options))
@@ -51,23 +58,21 @@ def machine_groups(
     )
 
 
-def chosen_machine(
-    catalog: Catalog, slug: str, *, region: str, purchase: str, as_of: date | None
-) -> MachineOption | None:
+def chosen_machine(catalog: Catalog, slug: str, sale: Sale) -> MachineOption | None:
     """The picked instance type, None where the catalog has none of that name."""
     try:
         record = catalog.instance(slug)
     except UnknownSlugError:
         return None
-    return machine_option(record, catalog, region=region, purchase=purchase, as_of=as_of)
+    return machine_option(record, catalog, sale)
 
 
-def machine_option(
-    record: InstanceRecord, catalog: Catalog, *, region: str, purchase: str, as_of: date | None
-) -> MachineOption:
+def machine_option(record: InstanceRecord, catalog: Catalog, sale: Sale) -> MachineOption:
     spec, chip = record.spec, record.spec.accelerator
-    where = region if region in catalog.regions(record.slug) else catalog.default_region(spec.provider)
-    price = catalog.price(record.slug, where, purchase, as_of)
+    where = (
+        sale.region if sale.region in catalog.regions(record.slug) else catalog.default_region(spec.provider)
+    )
+    price = catalog.price(record.slug, where, sale.purchase, sale.as_of)
     count = spec.accelerators_per_node
     gbps = spec.internode_bytes_per_s * 8 / 1e9
     accelerators = f"{count} × {chip.name}"
@@ -84,7 +89,7 @@ def machine_option(
 
 
 def region_choices(catalog: Catalog, slug: str, *, purchase: str, chosen: str) -> list[tuple[str, str]]:
-    """Regions of one instance type with their price, the provider's default first; any region for own machines."""
+    """Regions of one instance type with their price, the provider's default first."""
     try:
         record = catalog.instance(slug)
     except UnknownSlugError:

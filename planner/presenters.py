@@ -1,22 +1,20 @@
 """From a plan's result to what its page says: sentences, headline figures, the trace of each number.
 
-Reads the same ``PlanResult`` as the API and the exports, and holds no formula of its own. Templates take these
-records as they are.
+Reads the same ``PlanResult`` as the API and the exports, and holds no formula of its own. Templates take
+these records as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from planner import formats
 from planner.engine.request import Cluster, Layout, PlanRequest
-from planner.engine.result import NearestFit, PlanResult, Term
+from planner.engine.result import NearestFit, PlanResult
 from planner.formats import Quantity
 from planner.launch import launch_hint
-from planner.questions import NodePoint
+from planner.traces import Trace, traces
 
 PRICE_AGE_DAYS = 90
 PURCHASES = {
@@ -39,37 +37,11 @@ RECOMPUTE = {
     "selective": "selective activation recompute",
     "full": "full activation recompute",
 }
-#: Headline figure -> its title and the terms of the explanation that it is.
-HEADLINES = {
-    "time": ("Time", ("total_s",)),
-    "cost": ("Cost", ("usd",)),
-    "memory": ("Memory", ("total",)),
-    "mfu": ("MFU", ("model_flops_utilization", "hardware_flops_utilization")),
-}
-#: Terms whose formula holds another headline's term: the trace goes on there.
-RESTS_ON = {"total_s": ("step_s",), "usd": ("total_s",), "model_flops_utilization": ("step_s",)}
-MAX_TRACE_DEPTH = 12
-SPOKEN = {
-    "total_s": "Time of the run",
-    "step_s": "Time of a step",
-    "usd": "Cost of the run",
-    "total": "Memory at the peak",
-    "model_flops_utilization": "Model FLOPs utilisation",
-    "hardware_flops_utilization": "Hardware FLOPs utilisation",
-    "data_communication": "Data-parallel communication, exposed",
-    "tensor_communication": "Tensor-parallel communication, exposed",
-    "context_communication": "Context-parallel communication, exposed",
-    "expert_communication": "Expert-parallel communication, exposed",
-    "pipeline_communication": "Pipeline communication, exposed",
-    "ffn_activations": "MLP activations",
-    "tokens_per_s": "Throughput",
-    "parameters_total": "Parameters",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer in one sentence. detail: what lacks where.  gist: the shortest form, for a phone's foot."""
+    """The answer in one sentence. detail: what lacks where.  gist: its shortest form."""
 
     fits: bool
     subject: str
@@ -88,27 +60,6 @@ class Headline:
     range: Quantity | None
     note: str = ""
     term: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceNode:
-    """A number with its formula, source and parts. sums: its children add up to it."""
-
-    name: str
-    value: Quantity
-    formula: str
-    source: str
-    children: tuple[TraceNode, ...]
-    sums: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """The trees behind one headline."""
-
-    key: str
-    title: str
-    roots: tuple[TraceNode, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +118,7 @@ def machines(cluster: Cluster) -> str:
 
 
 def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
-    """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k ($590k to $740k)."""
+    """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k (...)."""
     memory = result.memory
     spare = memory.usable_bytes - memory.per_accelerator_bytes.total
     if result.fits:
@@ -252,16 +203,27 @@ def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:
     """The change in words, and as form fields; replicas and accumulation are left to follow from the rest."""
     layout = nearest.layout
     changes = {
-        "tp": layout.tensor_parallel, "pp": layout.pipeline_parallel, "vp": layout.interleaved_stages,
-        "cp": layout.context_parallel, "ep": layout.expert_parallel, "mbs": layout.micro_batch_size,
-        "sharding": layout.sharding, "recompute": layout.activation_recompute, "nodes": nearest.nodes,
-        "dp": "", "ga": "", "group": "", "sp": "on" if layout.sequence_parallel else "",
-    }  # fmt: skip
+        "tp": layout.tensor_parallel,
+        "pp": layout.pipeline_parallel,
+        "vp": layout.interleaved_stages,
+        "cp": layout.context_parallel,
+        "ep": layout.expert_parallel,
+        "mbs": layout.micro_batch_size,
+        "sharding": layout.sharding,
+        "recompute": layout.activation_recompute,
+        "nodes": nearest.nodes,
+        "dp": "",
+        "ga": "",
+        "group": "",
+        "sp": "on" if layout.sequence_parallel else "",
+    }
     written = {name: str(value) for name, value in changes.items()}
     if nearest.instance_type is not None and nearest.instance_type != cluster.instance_type:
         written |= {"instance": nearest.instance_type, "region": ""}
     spare = nearest.usable_bytes - nearest.memory_total_bytes
-    return Remedy(text=f"{_sentence(nearest.change)}: fits with {formats.gib(spare)} to spare", changes=written)
+    return Remedy(
+        text=f"{_sentence(nearest.change)}: fits with {formats.gib(spare)} to spare", changes=written
+    )
 
 
 def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
@@ -332,10 +294,15 @@ def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity
         rows.append(("Active for each token", formats.count(parameters.active)))
     if parameters.trainable != parameters.total:
         rows.append(("Trained", formats.count(parameters.trainable)))
-    batch_tokens = request.workload.global_batch_size * request.workload.sequence_length
+    workload = request.workload
+    batch_tokens = workload.global_batch_size * workload.sequence_length
     rows += [
         ("Run", formats.count(request.workload.tokens, "tokens")),
-        ("Batch", f"{request.workload.global_batch_size:,} × {request.workload.sequence_length:,} = {formats.count(batch_tokens)} tokens"),
+        (
+            "Batch",
+            f"{workload.global_batch_size:,} × {workload.sequence_length:,} = "
+            f"{formats.count(batch_tokens)} tokens",
+        ),
         ("Machines", f"{machines(cluster)}, {result.accelerators:,} × {cluster.accelerator.name}"),
         ("Throughput", formats.count(time.tokens_per_s, "tokens/s")),
         ("Step", formats.duration(time.step_s)),
@@ -343,110 +310,5 @@ def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity
         ("Kept between steps", formats.gib(memory.resident_bytes)),
         ("PyTorch would report, allocated", formats.gib(memory.allocated_bytes)),
         ("PyTorch would report, reserved", formats.gib(memory.reserved_bytes)),
-    ]  # fmt: skip
+    ]
     return tuple(rows)
-
-
-def traces(result: PlanResult) -> tuple[Trace, ...]:
-    """The explanation as trees, the four headlines first; what belongs to none of them comes last."""
-    by_parent: dict[str | None, list[Term]] = {}
-    by_name = {term.name: term for term in result.explanation}
-    for term in result.explanation:
-        by_parent.setdefault(term.parent if term.parent in by_name else None, []).append(term)
-    found: list[Trace] = []
-    shown: set[str] = set()
-    for key, (title, names) in HEADLINES.items():
-        roots = [by_name[name] for name in names if name in by_name]
-        shown |= {term.name for term in roots} | {name for term in roots for name in RESTS_ON.get(term.name, ())}
-        if roots:
-            nodes = tuple(_node(term, by_parent, by_name) for term in roots)
-            found.append(Trace(key=key, title=title, roots=nodes))
-    rest = tuple(_node(term, by_parent, by_name) for term in by_parent.get(None, []) if term.name not in shown)
-    if rest:
-        found.append(Trace(key="rest", title="Everything else", roots=rest))
-    return tuple(found)
-
-
-def _node(
-    term: Term, by_parent: dict[str | None, list[Term]], by_name: dict[str, Term], depth: int = 0
-) -> TraceNode:
-    # Parts that are nothing here (the bubble of one stage) are left out; the sum is the same without them.
-    children = [child for child in by_parent.get(term.name, []) if child is not term and child.value]
-    children += [by_name[name] for name in RESTS_ON.get(term.name, ()) if name in by_name]
-    if depth >= MAX_TRACE_DEPTH:
-        children = []
-    return TraceNode(
-        name=spoken(term.name),
-        value=formats.in_unit(term.value, term.unit),
-        formula=term.formula,
-        source=term.source,
-        children=tuple(_node(child, by_parent, by_name, depth + 1) for child in children),
-        sums=sum(1 for child in children if child.part) > 1,
-    )
-
-
-def spoken(name: str) -> str:
-    """A term's name for people: optimizer_state_bytes -> Optimizer state."""
-    if name in SPOKEN:
-        return SPOKEN[name]
-    words = name
-    for suffix in ("_bytes_per_s", "_flops_per_s", "_bytes", "_flops", "_s", "_usd"):
-        words = words.removesuffix(suffix)
-    text = words.replace("_", " ").replace(".", ": ").strip() or name
-    return text if text.isupper() else text[0].upper() + text[1:]
-
-
-def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
-    """What the page shows, one number a line: section, name, value, unit, low, high. Values are exact."""
-    time, memory, cost = result.time, result.memory, result.cost
-    rows: list[tuple[Any, ...]] = [
-        ("section", "name", "value", "unit", "low", "high"),
-        ("plan", "model", request.model.name, "", "", ""),
-        ("plan", "machines", machines(result.cluster), "", "", ""),
-        ("plan", "accelerators", result.accelerators, "", "", ""),
-        ("plan", "fits", "yes" if result.fits else "no", "", "", ""),
-        ("time", "total", time.total_s, "s", *time.total_interval_s),
-        ("time", "step", time.step_s, "s", *time.step_interval_s),
-        ("time", "steps", time.steps, "", "", ""),
-        ("time", "throughput", time.tokens_per_s, "tokens/s", "", ""),
-        ("time", "model FLOPs utilisation", time.model_flops_utilization, "", *time.model_flops_utilization_interval),
-    ]  # fmt: skip
-    if cost is not None:
-        rows.append(("cost", "total", cost.usd, "USD", *cost.usd_interval))
-        rows.append(("cost", "node-hour", cost.price_usd_per_node_hour, "USD", "", ""))
-    for name in (
-        "weights",
-        "gradients",
-        "optimizer_states",
-        "activations",
-        "logits",
-        "temporary",
-        "framework",
-    ):
-        rows.append(("memory", name, getattr(memory.per_accelerator_bytes, name), "byte", "", ""))
-    rows.append(("memory", "total", memory.per_accelerator_bytes.total, "byte", *memory.interval_bytes))
-    rows.append(("memory", "usable", memory.usable_bytes, "byte", "", ""))
-    for name in result.time.step_breakdown_s.__slots__:
-        value = getattr(result.time.step_breakdown_s, name)
-        if value is not None:
-            rows.append(("step", name, value, "s", "", ""))
-    for name in result.layout.__slots__:
-        rows.append(("layout", name, getattr(result.layout, name), "", "", ""))
-    return [tuple(str(cell) for cell in row) for row in rows]
-
-
-def node_csv_rows(points: Sequence[NodePoint]) -> list[tuple[str, ...]]:
-    """Time and cost against nodes, in the columns of ``csv_rows``."""
-    rows: list[tuple[Any, ...]] = []
-    for point in points:
-        result = point.answer
-        if not isinstance(result, PlanResult):
-            rows.append(("nodes", f"{point.nodes}: error", result.errors[0].message, "", "", ""))
-            continue
-        rows.append(("nodes", f"{point.nodes}: fits", "yes" if result.fits else "no", "", "", ""))
-        rows.append(
-            ("nodes", f"{point.nodes}: time", result.time.total_s, "s", *result.time.total_interval_s)
-        )
-        if result.cost is not None:
-            rows.append(("nodes", f"{point.nodes}: cost", result.cost.usd, "USD", *result.cost.usd_interval))
-    return [tuple(str(cell) for cell in row) for row in rows]

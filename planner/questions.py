@@ -88,7 +88,7 @@ def answer_machines(
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:
-    """The layout without what only one number of nodes allows: replicas and accumulation follow from the rest."""
+    """The layout without what only one number of nodes allows; that follows from the rest."""
     return replace(layout, data_parallel=None, gradient_accumulation=None, sharding_group=None)
 
 

@@ -1,6 +1,6 @@
 """The validation report, as the validation page shows it: predicted against measured, error by source.
 
-The report is a data file that a validation run writes; before the first run there is none, and the page says so.
+The report is a data file that a validation run writes; before the first run there is none, as the page says.
 Keys: ``generated_on`` (a day), ``summary`` and ``rows``. A summary row has source, rows, median_error,
 worst_error and covered (shares); a row has name, source, quantity, unit, measured, predicted, low and high.
 """

@@ -1,4 +1,4 @@
-"""The planner's pages: doorways that read a form, ask the engine, and hand presenters' records to a template."""
+"""The planner's pages: doorways that read a form, ask the engine and hand records to a template."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from planner import charts, comparison, machine_picker, presenters, questions, selectors, validation_report
+from planner import (
+    charts,
+    comparison,
+    exports,
+    machine_picker,
+    presenters,
+    questions,
+    selectors,
+    validation_report,
+)
 from planner.contract.parse import parse_plan_request
 from planner.contract.render import render_error, render_result
 from planner.engine.errors import PlanError, PlanErrors
@@ -30,9 +39,23 @@ from planner.glossary import glossary_html
 
 LAYOUT_FIELDS = ("tp", "pp", "vp", "cp", "ep", "dp", "mbs", "ga", "sp", "group", "sharding", "recompute")
 ADVANCED_FIELDS = (
-    "precision", "optimizer", "attention", "framework", "offload", "compile", "overlap", "master", "gradients",
-    "states", "kernel", "loss", "target", "deadline", "price_on", "mig",
-)  # fmt: skip
+    "precision",
+    "optimizer",
+    "attention",
+    "framework",
+    "offload",
+    "compile",
+    "overlap",
+    "master",
+    "gradients",
+    "states",
+    "kernel",
+    "loss",
+    "target",
+    "deadline",
+    "price_on",
+    "mig",
+)
 #: Fields whose change shows elsewhere in the form: in the picked machine and its regions, and in all prices.
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
@@ -67,7 +90,7 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
     except PlanErrors as wrong:
         return _plain_problems(wrong)
     points = questions.answer_node_counts(question, result)
-    rows = presenters.csv_rows(question, result) + presenters.node_csv_rows(points)
+    rows = exports.csv_rows(question, result) + exports.node_csv_rows(points)
     return csv_response("plan.csv", rows)
 
 
@@ -161,18 +184,20 @@ def swaps(request: HttpRequest) -> bool:
 def plan_context(form: ScenarioForm) -> dict[str, Any]:
     """What the form shows, whatever the answer."""
     values, catalog = form.values, form.catalog
-    priced = {"region": values["region"], "purchase": values["buy"], "as_of": valid_day(values["price_on"])}
+    sale = machine_picker.Sale(
+        region=values["region"], purchase=values["buy"], as_of=valid_day(values["price_on"])
+    )
     changed = form.changed_fields()
-    form.fields["region"].widget.choices = machine_picker.region_choices(  # type: ignore[attr-defined]
+    form.fields["region"].widget.choices = machine_picker.region_choices(
         catalog, values["instance"], purchase=values["buy"], chosen=values["region"]
     )
-    form.fields["chip"].widget.choices = machine_picker.chip_choices(catalog)  # type: ignore[attr-defined]
+    form.fields["chip"].widget.choices = machine_picker.chip_choices(catalog)
     return {
         "form": form,
         "models": machine_picker.model_options(catalog),
         "presets": PRESET_BUTTONS,
-        "machine": machine_picker.chosen_machine(catalog, values["instance"], **priced),
-        "machine_groups": machine_picker.machine_groups(catalog, **priced),
+        "machine": machine_picker.chosen_machine(catalog, values["instance"], sale),
+        "machine_groups": machine_picker.machine_groups(catalog, sale),
         "own": bool(values["chip"]),
         "open": {
             "own": bool(values["chip"]),

@@ -3,12 +3,11 @@
 Run it only to change a version:  .venv/bin/python scripts/vendor_assets.py
 What it needs: npm, and Chromium with Playwright for Plotly's stylesheet. Plotly writes its rules into a style
 element at run time, which a strict content security policy forbids; it leaves that alone where a linked
-stylesheet with the same id and the class ``no-inline-styles`` is there. So the rules are written to a file once.
+stylesheet with the same id and the class ``no-inline-styles`` is there. So they are written to a file once.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
@@ -42,12 +41,12 @@ def unpack(package: str, version: str, files: dict[str, str], folder: Path) -> N
             cwd=scratch, check=True, capture_output=True, text=True,
         )  # fmt: skip
         name = Path(json.loads(packed.stdout)[0]["filename"]).name
-        archive = tarfile.open(fileobj=io.BytesIO((Path(scratch) / name).read_bytes()))
-        for inside, outside in files.items():
-            member = archive.extractfile(f"package/{inside}")
-            if member is None:
-                raise FileNotFoundError(f"{package} {version} has no {inside}")
-            (folder / outside).write_bytes(member.read())
+        with tarfile.open(Path(scratch) / name) as archive:
+            for inside, outside in files.items():
+                member = archive.extractfile(f"package/{inside}")
+                if member is None:
+                    raise FileNotFoundError(f"{package} {version} has no {inside}")
+                (folder / outside).write_bytes(member.read())
     print(f"{package} {version} -> {folder.relative_to(ROOT)}")
 
 

@@ -32,7 +32,10 @@ def complaints() -> list[str]:
 
 def watched(page: Page, complaints: list[str]) -> Page:
     page.set_default_timeout(PATIENCE_MS)
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None,
+    )
     page.on("pageerror", lambda fault: complaints.append(str(fault)))
     return page
 

@@ -13,7 +13,8 @@ AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
 
 ADDRESSES = (
-    "/", "/?nodes=0&tp=7", "/?model=llama-3.1-70b&nodes=1", "/compare", "/validation", "/glossary", "/login/", "/nowhere",
+    "/", "/?nodes=0&tp=7", "/?model=llama-3.1-70b&nodes=1", "/compare", "/validation", "/glossary", "/login/",
+    "/nowhere",
 )  # fmt: skip
 
 
@@ -35,5 +36,7 @@ def faults(page: Page, address: str) -> list[str]:
     found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice']})")
     page.close()
     return [
-        f"{address} {rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"][:3]
+        f"{address} {rule['id']}: {node['html'][:160]}"
+        for rule in found["violations"]
+        for node in rule["nodes"][:3]
     ]

@@ -86,18 +86,18 @@ class TestPlan:
         page.get_by_role("link", name="Apply the nearest change that fits").click()
         expect(page.locator("h1")).to_contain_text(": fits with")
 
-    def test_the_picture_of_the_page_is_the_same_in_the_dark(self, page: Page) -> None:
+    def test_the_dark_theme_reaches_the_charts_and_lasts(self, page: Page) -> None:
         page.goto("/")
         drawn(page, "chart-step")
-        light = page.evaluate("getComputedStyle(document.body).backgroundColor + getComputedStyle(document.querySelector('.card')).backgroundColor")
+        surface = "getComputedStyle(document.querySelector('.card')).backgroundColor"
+        light = page.evaluate(surface)
         label = "document.querySelector('#chart-step .xtick text').style.fill"
         before = page.evaluate(label)
         switch = page.get_by_role("button", name="Dark")
         expect(switch).to_have_attribute("aria-pressed", "false")
         switch.click()
         expect(switch).to_have_attribute("aria-pressed", "true")
-        dark = page.evaluate("getComputedStyle(document.body).backgroundColor + getComputedStyle(document.querySelector('.card')).backgroundColor")
-        assert dark != light
+        assert page.evaluate(surface) != light
         assert page.evaluate(label) != before
         page.reload()
         expect(switch).to_have_attribute("aria-pressed", "true")
@@ -207,5 +207,9 @@ def test_a_phone_needs_no_sideways_scrolling(
 
 def _forget_refusals(complaints: list[str]) -> None:
     """The browser logs every answer of 4xx; those were asked for."""
-    kept = [words for words in complaints if not re.search(r"status of 4\d\d|Response Status Error Code 4\d\d", words)]
+    kept = [
+        words
+        for words in complaints
+        if not re.search(r"status of 4\d\d|Response Status Error Code 4\d\d", words)
+    ]
     complaints[:] = kept

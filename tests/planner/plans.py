@@ -63,7 +63,9 @@ def a_layout() -> Layout:
     )
 
 
-def a_result(*, fits: bool = True, request: PlanRequest | None = None, seconds: float = 30 * DAY) -> PlanResult:
+def a_result(
+    *, fits: bool = True, request: PlanRequest | None = None, seconds: float = 30 * DAY
+) -> PlanResult:
     """A result whose memory is 50 GiB of 60 usable (or of 40), and whose step takes 20 seconds."""
     request = request or a_request()
     nodes = request.cluster.nodes or 16
@@ -148,15 +150,53 @@ def a_result(*, fits: bool = True, request: PlanRequest | None = None, seconds: 
         ),
         cost=cost,
         explanation=(
-            Term(name="total", value=50.0 * GIB, unit="byte", formula="sum of the parts", source="definition"),
-            Term(name="weights", value=16.0 * GIB, unit="byte", formula="2 bytes x 8e9", source="paper", parent="total", part=True),
-            Term(name="rest", value=34.0 * GIB, unit="byte", formula="what is left", source="paper", parent="total", part=True),
+            Term(
+                name="total", value=50.0 * GIB, unit="byte", formula="sum of the parts", source="definition"
+            ),
+            Term(
+                name="weights",
+                value=16.0 * GIB,
+                unit="byte",
+                formula="2 bytes x 8e9",
+                source="paper",
+                parent="total",
+                part=True,
+            ),
+            Term(
+                name="rest",
+                value=34.0 * GIB,
+                unit="byte",
+                formula="what is left",
+                source="paper",
+                parent="total",
+                part=True,
+            ),
             Term(name="step_s", value=step, unit="s", formula="sum of the parts", source="definition"),
-            Term(name="forward", value=step, unit="s", formula="64 micro-batches", source="paper", parent="step_s", part=True),
+            Term(
+                name="forward",
+                value=step,
+                unit="s",
+                formula="64 micro-batches",
+                source="paper",
+                parent="step_s",
+                part=True,
+            ),
             Term(name="total_s", value=seconds, unit="s", formula=f"{steps} steps", source="definition"),
             Term(name="usd", value=1.0, unit="USD", formula="nodes x hours x price", source="catalog price"),
-            Term(name="model_flops_utilization", value=0.412, unit="ratio", formula="FLOPs over peak", source="PaLM"),
-            Term(name="tokens_per_s", value=1e12 / seconds, unit="token/s", formula="tokens over time", source="definition"),
+            Term(
+                name="model_flops_utilization",
+                value=0.412,
+                unit="ratio",
+                formula="FLOPs over peak",
+                source="PaLM",
+            ),
+            Term(
+                name="tokens_per_s",
+                value=1e12 / seconds,
+                unit="token/s",
+                formula="tokens over time",
+                source="definition",
+            ),
         ),
         warnings=(Warning(code="extrapolating", message="Outside what was measured."),),
     )

@@ -16,7 +16,7 @@ from planner.catalog.loader import load_shipped_catalog
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.result import PlanResult
 from planner.questions import MachineRow, NodePoint
-from tests.planner.plans import DAY, GIB, a_request, a_result
+from tests.planner.plans import DAY, a_request, a_result
 
 
 def sound(figure: dict[str, Any]) -> go.Figure:
@@ -68,12 +68,17 @@ class TestMemory:
     def test_the_table_has_every_part(self) -> None:
         table = charts.memory_chart(a_result()).table
         assert [str(row[0]) for row in table.rows] == [
-            "Weights", "Gradients", "Optimizer states", "Activations", "Logits", "Temporary", "Framework", "Total", "Usable",
+            "Weights", "Gradients", "Optimizer states", "Activations", "Logits", "Temporary", "Framework",
+            "Total", "Usable",
         ]  # fmt: skip
 
     def test_the_same_thing_has_the_same_colour(self) -> None:
         chart = charts.memory_chart(a_result())
-        bars = {trace["name"]: trace["marker"]["color"] for trace in chart.figure["data"] if trace["type"] == "bar"}
+        bars = {
+            trace["name"]: trace["marker"]["color"]
+            for trace in chart.figure["data"]
+            if trace["type"] == "bar"
+        }
         assert bars == {name: f"token:{swatch}" for name, swatch in chart.legend}
 
 
@@ -90,7 +95,9 @@ class TestStep:
     def test_ppo_has_its_own_parts(self) -> None:
         result = a_result()
         breakdown = replace(result.time.step_breakdown_s, generation=100.0, scoring=10.0)
-        step = replace(result, time=replace(result.time, step_breakdown_s=breakdown, step_s=result.time.step_s + 110))
+        step = replace(
+            result, time=replace(result.time, step_breakdown_s=breakdown, step_s=result.time.step_s + 110)
+        )
         chart = charts.step_chart(step)
         assert chart.figure["data"][0]["y"][0] == "Generation"
 
@@ -112,7 +119,11 @@ class TestNodes:
     def test_what_fits_is_a_line_and_what_does_not_a_cross(self) -> None:
         found = points()
         fits, lacks = (
-            next(trace for trace in charts.node_charts(found, plan_of(found))[0].figure["data"] if trace["name"] == name)
+            next(
+                trace
+                for trace in charts.node_charts(found, plan_of(found))[0].figure["data"]
+                if trace["name"] == name
+            )
             for name in ("fits", "does not fit")
         )
         assert fits["x"] == [2, 4, 8, 16]
@@ -131,7 +142,12 @@ class TestNodes:
 
     def test_a_number_of_nodes_that_makes_no_sense_says_why_in_the_table(self) -> None:
         found = points()
-        assert charts.node_charts(found, plan_of(found))[0].table.rows[-1] == ("32", "no", "The batch is too small.", "")
+        assert charts.node_charts(found, plan_of(found))[0].table.rows[-1] == (
+            "32",
+            "no",
+            "The batch is too small.",
+            "",
+        )
 
     def test_nothing_fits(self) -> None:
         found = [NodePoint(1, a_result(fits=False, request=a_request(nodes=1)))]
@@ -141,7 +157,9 @@ class TestNodes:
 
 
 class TestLogAxis:
-    @pytest.mark.parametrize(("low", "high"), [(231_000.0, 296_000.0), (3.0, 90.0), (0.01, 4000.0), (5.0, 5.0)])
+    @pytest.mark.parametrize(
+        ("low", "high"), [(231_000.0, 296_000.0), (3.0, 90.0), (0.01, 4000.0), (5.0, 5.0)]
+    )
     def test_there_are_at_least_two_ticks_and_every_value_is_in_range(self, low: float, high: float) -> None:
         axis = charts.log_axis(low, high, str)
         assert len(axis["tickvals"]) >= 2
@@ -156,7 +174,11 @@ class TestMachines:
     def rows(self) -> list[MachineRow]:
         catalog = load_shipped_catalog()
         made = []
-        for slug, seconds, fits in (("p5.48xlarge", 30, True), ("p4d.24xlarge", 90, True), ("g5.12xlarge", 900, False)):
+        for slug, seconds, fits in (
+            ("p5.48xlarge", 30, True),
+            ("p4d.24xlarge", 90, True),
+            ("g5.12xlarge", 900, False),
+        ):
             request = a_request(instance_type=slug)
             result = a_result(request=request, seconds=seconds * DAY, fits=fits)
             made.append(MachineRow(catalog.instance(slug), request.cluster, result))
@@ -166,12 +188,12 @@ class TestMachines:
         chart = charts.machines_chart(self.rows(), mine="p5.48xlarge")
         assert chart is not None
         names = [name for trace in chart.figure["data"] for name in trace.get("text", [])]
-        assert sorted(names) == ["p4d.24xlarge", "p5.48xlarge"]
+        assert sorted(names) == ["p4d.24xlarge", "p5.48xlarge", "your plan"]
 
     def test_the_finding_names_the_cheapest_and_the_quickest(self) -> None:
         chart = charts.machines_chart(self.rows(), mine=None)
         assert chart is not None
-        assert "Quickest: p5.48xlarge, 30.0 days" in chart.finding
+        assert chart.finding == "Cheapest and quickest: p5.48xlarge, $634k in 30.0 days."
 
     def test_nothing_to_draw(self) -> None:
         assert charts.machines_chart([], mine=None) is None
@@ -179,7 +201,11 @@ class TestMachines:
 
 def test_every_figure_is_sound_to_plotly() -> None:
     found = points()
-    drawn = [charts.memory_chart(a_result()), charts.step_chart(a_result()), *charts.node_charts(found, plan_of(found))]
+    drawn = [
+        charts.memory_chart(a_result()),
+        charts.step_chart(a_result()),
+        *charts.node_charts(found, plan_of(found)),
+    ]
     machines = charts.machines_chart(TestMachines().rows(), mine="p5.48xlarge")
     assert machines is not None
     for chart in [*drawn, machines]:

@@ -28,7 +28,13 @@ def rows(plan: PlanResult) -> list[MachineRow]:
 
 def compared(plan: PlanResult, rows: list[MachineRow], sort: str = "") -> comparison.Comparison:
     return comparison.compare_machines(
-        QUESTION, plan, rows, sort=sort, spread="accelerators", today=date(2026, 1, 1), link=lambda row: row.record.slug
+        QUESTION,
+        plan,
+        rows,
+        sort=sort,
+        spread="accelerators",
+        today=date(2026, 1, 1),
+        link=lambda row: row.record.slug,
     )
 
 
@@ -36,7 +42,7 @@ def test_every_instance_type_is_asked_in_the_catalogs_order(rows: list[MachineRo
     assert [row.record.slug for row in rows] == [record.slug for record in CATALOG.instances()]
 
 
-@pytest.mark.parametrize("key", [column for column in comparison._KEYS])
+@pytest.mark.parametrize("key", list(comparison._KEYS))
 def test_what_fits_comes_first_in_any_order(plan: PlanResult, rows: list[MachineRow], key: str) -> None:
     for sort in (key, f"-{key}"):
         found = compared(plan, rows, sort)
@@ -56,7 +62,7 @@ def test_the_other_end_is_one_click_away(plan: PlanResult, rows: list[MachineRow
 
 @pytest.mark.parametrize("key", ["time", "cost", "memory"])
 def test_the_order_is_the_columns(plan: PlanResult, rows: list[MachineRow], key: str) -> None:
-    names = [cell for cell in compared(plan, rows, key).csv_rows[0]]
+    names = list(compared(plan, rows, key).csv_rows[0])
     column = names.index({"time": "total_s", "cost": "usd", "memory": "memory_bytes"}[key])
     lines = [line for line in compared(plan, rows, key).csv_rows[1:] if line[names.index("fits")] == "yes"]
     values = [float(line[column]) for line in lines if line[column]]

@@ -15,7 +15,15 @@ GIB = 2**30
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (0.01234, "0.0123"), (4.567, "4.57"), (31.42, "31.4"), (655.2, "655"), (12_345, "12,300"), (999.6, "1,000")],
+    [
+        (0, "0"),
+        (0.01234, "0.0123"),
+        (4.567, "4.57"),
+        (31.42, "31.4"),
+        (655.2, "655"),
+        (12_345, "12,300"),
+        (999.6, "1,000"),
+    ],
 )
 def test_three_significant_digits(value: float, text: str) -> None:
     assert formats.significant(value) == text
@@ -46,7 +54,8 @@ def test_a_time_is_in_its_largest_sensible_unit(seconds: float, text: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("usd", "text"), [(0.6157, "$0.616"), (98.32, "$98.3"), (655_300, "$655k"), (999_700, "$1.00M"), (1.234e9, "$1.23B")]
+    ("usd", "text"),
+    [(0.6157, "$0.616"), (98.32, "$98.3"), (655_300, "$655k"), (999_700, "$1.00M"), (1.234e9, "$1.23B")],
 )
 def test_dollars(usd: float, text: str) -> None:
     assert formats.dollars(usd).text == text
@@ -82,7 +91,13 @@ def test_a_day_is_written_out() -> None:
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
-    [(GIB, "byte", "1.00 GiB"), (2.0, "s", "2.00 s"), (0.412, "ratio", "41.2 %"), (9.89e14, "FLOP/s", "989 TFLOP/s"), (12, "", "12")],
+    [
+        (GIB, "byte", "1.00 GiB"),
+        (2.0, "s", "2.00 s"),
+        (0.412, "ratio", "41.2 %"),
+        (9.89e14, "FLOP/s", "989 TFLOP/s"),
+        (12, "", "12"),
+    ],
 )
 def test_an_explanation_is_in_the_engines_unit(value: float, unit: str, text: str) -> None:
     assert formats.in_unit(value, unit).text == text

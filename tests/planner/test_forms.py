@@ -14,7 +14,14 @@ from planner.engine.errors import PlanError, PlanErrors
 from planner.form_choices import CHOICES, DEFAULTS, PRESETS
 from planner.forms import ERROR_FIELDS, MAX_CONFIG_BYTES, ScenarioForm, read_config, spelled_number
 
-GPT2 = {"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": 50257, "n_positions": 1024}
+GPT2 = {
+    "model_type": "gpt2",
+    "n_layer": 12,
+    "n_embd": 768,
+    "n_head": 12,
+    "vocab_size": 50257,
+    "n_positions": 1024,
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +35,15 @@ def form_of(query: str, catalog: Catalog) -> ScenarioForm:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1T", 10**12), ("300B", 300 * 10**9), ("1.5e12", 1_500_000_000_000), ("1,000,000", 10**6), ("16", 16), ("2.5", 2.5), ("15 t", 15 * 10**12)],
+    [
+        ("1T", 10**12),
+        ("300B", 300 * 10**9),
+        ("1.5e12", 1_500_000_000_000),
+        ("1,000,000", 10**6),
+        ("16", 16),
+        ("2.5", 2.5),
+        ("15 t", 15 * 10**12),
+    ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, number: float) -> None:
     assert spelled_number(text) == number
@@ -87,7 +102,11 @@ def test_every_preset_is_a_sound_question(name: str, catalog: Catalog) -> None:
 
 def test_a_preset_leaves_model_and_machines_alone(catalog: Catalog) -> None:
     form = form_of("preset=lora&model=llama-2-7b&instance=g5.12xlarge&nodes=1", catalog)
-    assert (form.values["model"], form.values["instance"], form.values["task"]) == ("llama-2-7b", "g5.12xlarge", "lora")
+    assert (form.values["model"], form.values["instance"], form.values["task"]) == (
+        "llama-2-7b",
+        "g5.12xlarge",
+        "lora",
+    )
 
 
 def test_epochs_multiply_the_data(catalog: Catalog) -> None:
@@ -176,7 +195,9 @@ def test_a_bad_paste_is_refused_in_words(text: str, says: str) -> None:
         ("chip=h100&gbps=400", "chip"),
     ],
 )
-def test_an_error_stands_beside_its_field_and_what_was_typed_stays(query: str, field: str, catalog: Catalog) -> None:
+def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
+    query: str, field: str, catalog: Catalog
+) -> None:
     form = form_of(query, catalog)
     with pytest.raises(PlanErrors) as wrong:
         parse_plan_request(form.request(), catalog)

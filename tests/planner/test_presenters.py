@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from planner import presenters, questions
+from planner import exports, presenters, questions, traces
 from planner.catalog.loader import load_shipped_catalog
 from planner.engine.result import PlanResult
 from planner.launch import launch_hint
@@ -54,7 +54,9 @@ def test_no_price_is_said_and_not_shown_as_nothing() -> None:
     assert note.text.startswith("No capacity block price of p5.48xlarge is known in us-east-1")
 
 
-@pytest.mark.parametrize(("day", "stale"), [(SOON, False), (date(2025, 9, 3), False), (date(2025, 9, 4), True), (LATE, True)])
+@pytest.mark.parametrize(
+    ("day", "stale"), [(SOON, False), (date(2025, 9, 3), False), (date(2025, 9, 4), True), (LATE, True)]
+)
 def test_a_price_grows_old_after_90_days(day: date, stale: bool) -> None:
     note = presenters.price_note(a_result(), today=day)
     assert note is not None
@@ -78,7 +80,13 @@ def test_every_degree_of_a_layout_is_told() -> None:
         expert_parallel=8, data_parallel=1, gradient_accumulation=1,
     )  # fmt: skip
     said = presenters.layout_in_words(layout, a_request().cluster)
-    for words in ("across nodes", "4 pipeline stages, 2 chunks", "2-way context", "8-way expert", "one replica"):
+    for words in (
+        "across nodes",
+        "4 pipeline stages, 2 chunks",
+        "2-way context",
+        "8-way expert",
+        "one replica",
+    ):
         assert words in said
 
 
@@ -102,10 +110,16 @@ def test_a_nearest_change_to_another_machine_leaves_the_region() -> None:
 
 class TestTraces:
     def test_every_headline_has_a_trace(self) -> None:
-        assert [trace.key for trace in presenters.traces(a_result())] == ["time", "cost", "memory", "mfu", "rest"]
+        assert [trace.key for trace in traces.traces(a_result())] == [
+            "time",
+            "cost",
+            "memory",
+            "mfu",
+            "rest",
+        ]
 
     def test_cost_goes_down_to_the_leaves(self) -> None:
-        cost = presenters.traces(a_result())[1].roots[0]
+        cost = traces.traces(a_result())[1].roots[0]
         assert cost.name == "Cost of the run"
         assert cost.children[0].name == "Time of the run"
         assert cost.children[0].children[0].name == "Time of a step"
@@ -119,15 +133,15 @@ class TestTraces:
             assert sum(parts) == pytest.approx(by_name[parent].value, rel=1e-6)
         assert by_name["total"].value == result.memory.per_accelerator_bytes.total
         assert by_name["total_s"].value == result.time.total_s
-        assert [trace.key for trace in presenters.traces(result)][:4] == ["time", "cost", "memory", "mfu"]
+        assert [trace.key for trace in traces.traces(result)][:4] == ["time", "cost", "memory", "mfu"]
 
     def test_every_number_has_a_formula_and_a_source(self) -> None:
         result = questions.answer_plan(a_request(), load_shipped_catalog())
 
-        def walk(node: presenters.TraceNode) -> list[presenters.TraceNode]:
+        def walk(node: traces.TraceNode) -> list[traces.TraceNode]:
             return [node, *(inner for child in node.children for inner in walk(child))]
 
-        nodes = [node for trace in presenters.traces(result) for root in trace.roots for node in walk(root)]
+        nodes = [node for trace in traces.traces(result) for root in trace.roots for node in walk(root)]
         assert nodes
         assert not [node.name for node in nodes if not (node.formula and node.source)]
 
@@ -135,13 +149,17 @@ class TestTraces:
 class TestCsv:
     def test_values_are_exact(self) -> None:
         result = a_result()
-        rows = {row[:2]: row for row in presenters.csv_rows(a_request(), result)}
-        assert rows["time", "total"][2:] == (str(result.time.total_s), "s", *map(str, result.time.total_interval_s))
+        rows = {row[:2]: row for row in exports.csv_rows(a_request(), result)}
+        assert rows["time", "total"][2:] == (
+            str(result.time.total_s),
+            "s",
+            *map(str, result.time.total_interval_s),
+        )
         assert rows["memory", "total"][2] == str(result.memory.per_accelerator_bytes.total)
         assert ("layout", "tensor_parallel", "8", "", "", "") in rows.values()
 
     def test_every_line_has_as_many_cells_as_the_first(self) -> None:
-        rows = presenters.csv_rows(a_request(), a_result()) + presenters.node_csv_rows([NodePoint(16, a_result())])
+        rows = exports.csv_rows(a_request(), a_result()) + exports.node_csv_rows([NodePoint(16, a_result())])
         assert {len(row) for row in rows} == {6}
 
 

@@ -19,7 +19,14 @@ from planner import validation_report, views
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
-GPT2 = {"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": 50257, "n_positions": 1024}
+GPT2 = {
+    "model_type": "gpt2",
+    "n_layer": 12,
+    "n_embd": 768,
+    "n_head": 12,
+    "vocab_size": 50257,
+    "n_positions": 1024,
+}
 
 
 class _Page(HTMLParser):
@@ -114,7 +121,9 @@ class TestPlan:
         assert _Page(swapped).values["task"] == "lora"
 
     def test_choosing_a_machine_refreshes_its_region_and_figures(self, client: Client) -> None:
-        response = client.post("/", {"instance": "a2-highgpu-8g"}, headers=HTMX | {"X-Changed": "nodes,instance"})
+        response = client.post(
+            "/", {"instance": "a2-highgpu-8g"}, headers=HTMX | {"X-Changed": "nodes,instance"}
+        )
         page = _Page(response)
         assert "a2-highgpu-8g" in page.text_of["instance-summary"]
         assert "us-central1" in page.text_of["region-field"]
@@ -163,7 +172,9 @@ class TestBadInput:
             ("mbs=100000", "mbs"),
         ],
     )
-    def test_each_is_told_beside_its_field_and_stays_as_typed(self, client: Client, query: str, field: str) -> None:
+    def test_each_is_told_beside_its_field_and_stays_as_typed(
+        self, client: Client, query: str, field: str
+    ) -> None:
         response = plan(client, query)
         assert response.status_code == 422
         page = _Page(response)
@@ -220,7 +231,14 @@ class TestCompare:
     def test_every_instance_type_has_a_row(self, client: Client) -> None:
         response = client.get("/compare")
         text = response.content.decode()
-        for slug in ("p4d.24xlarge", "p4de.24xlarge", "p5.48xlarge", "trn1.32xlarge", "a2-ultragpu-8g", "g5.48xlarge"):
+        for slug in (
+            "p4d.24xlarge",
+            "p4de.24xlarge",
+            "p5.48xlarge",
+            "trn1.32xlarge",
+            "a2-ultragpu-8g",
+            "g5.48xlarge",
+        ):
             assert f">{slug}</a>" in text
 
     def test_it_answers_within_a_second_or_so(self, client: Client) -> None:
@@ -268,7 +286,9 @@ class TestOtherPages:
         assert '<h2 id="mfu">' in text
         assert '<h2 id="zero">' in text
 
-    def test_no_report_is_said_honestly(self, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_no_report_is_said_honestly(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         monkeypatch.setattr(validation_report, "read_report", lambda: None)
         assert b"No validation report" in client.get("/validation").content
 
@@ -278,7 +298,13 @@ class TestOtherPages:
             "name": "GPT-3 175B", "source": "Korthikanti et al. 2022", "quantity": "step_s", "unit": "s",
             "measured": 18.13, "predicted": 17.5, "low": 15.0, "high": 20.0,
         }  # fmt: skip
-        summary = {"source": "Korthikanti et al. 2022", "rows": 8, "median_error": 0.05, "worst_error": 0.12, "covered": 0.9}
+        summary = {
+            "source": "Korthikanti et al. 2022",
+            "rows": 8,
+            "median_error": 0.05,
+            "worst_error": 0.12,
+            "covered": 0.9,
+        }
         path.write_text(json.dumps({"generated_on": "2026-01-02", "summary": [summary], "rows": [row]}))
         report = validation_report.read_report(path)
         monkeypatch.setattr(validation_report, "read_report", lambda: report)
