@@ -85,7 +85,7 @@ TRAITS = {
     # Gradients live in a contiguous buffer from the first step to the last (Megatron's param_and_grad_buffer,
     # DeepSpeed's contiguous_gradients); plain PyTorch frees them with zero_grad(set_to_none=True).
     "gradient_buffer": (0.0, 1.0, 0.0, 1.0, 0.0, 1.0),
-    # DistributedDataParallel reduces in buckets beside the gradients (gradient_as_bucket_view defaults to off).
+    # DistributedDataParallel reduces in buckets beside the gradients (gradient_as_bucket_view is off).
     "bucket_copies": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     # FSDP's flat shards keep theirs between steps.
     "gradients_between_steps": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),

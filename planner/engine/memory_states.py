@@ -120,10 +120,10 @@ class StateBytes:
 
 
 def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBytes:
-    """ZeRO shards optimizer states (1), then gradients (2), then weights (3) over the data-parallel group.
+    """ZeRO shards optimizer states (1), then gradients (2), then weights (3) over the sharding group.
 
-    Source: Rajbhandari et al. 2020, section 5; context-parallel ranks hold the same weights and shard with
-    the data-parallel ones; experts are replicated, hence sharded, over fewer ranks.
+    Context-parallel ranks hold the same weights as the data-parallel ones and count in the group; experts are
+    replicated, hence sharded, over fewer ranks. Source: Rajbhandari et al. 2020, section 5.
     """
     group = grid.sharding_group
     expert_group = np.where(
@@ -142,7 +142,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
     # Gradient sync switched off between accumulation steps leaves them whole on every rank.
     unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
-    replicated = (level < 2) & (grid.data_parallel > 1)
+    replicated = (level < 1) & (grid.data_parallel > 1)
     copy_bytes = grid.gradient_copy_bytes + grid.gradient_bytes * traits["bucket_copies"] * replicated
     on_gpu = 1.0 - grid.offload
     frozen_blocks = here.blocks * (grid.frozen_bytes / dense_split[2]) + here.experts * (
