@@ -96,7 +96,7 @@ TIGHT_RELUCTANCE = ((0.95, 0.03), (0.98, 0.07))
 def reluctance(priced: Priced) -> Array:
     """Share of step time by which each candidate is held back."""
     arrays, task = priced.candidates.arrays, priced.task
-    total = SHARDING_RELUCTANCE[arrays["sharding"].astype(int)]
+    total: Array = SHARDING_RELUCTANCE[arrays["sharding"].astype(int)]
     for name, share in RELUCTANCE.items():
         total = total + share * np.log2(arrays[name])
     if task != "pretraining":

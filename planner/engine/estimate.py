@@ -14,7 +14,7 @@ from planner.engine.choose import Choice, choose, evaluate_choice, total_steps
 from planner.engine.cost import SECONDS_PER_HOUR, run_usd
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.evaluate import Evaluation
-from planner.engine.explain import RUN_TEMPLATES, STEP_TEMPLATES, recipe_term, terms
+from planner.engine.explain import PPO_TEMPLATES, RUN_TEMPLATES, STEP_TEMPLATES, recipe_term, terms
 from planner.engine.grid import PlanGrid, task_trainable
 from planner.engine.intervals import bounds, model_kind, what_is_far
 from planner.engine.memory import MEMORY_TEMPLATES, MemoryTerms
@@ -89,6 +89,7 @@ def answer(
         cost=cost,
         explanation=(
             *terms(MEMORY_TEMPLATES, row),
+            *terms(PPO_TEMPLATES, row),
             *terms(STEP_TEMPLATES, row),
             *terms(RUN_TEMPLATES, row),
             recipe_term(request.workload, row),

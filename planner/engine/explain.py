@@ -186,6 +186,47 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
     ),
 )
 
+PPO_TEMPLATES: tuple[TermTemplate, ...] = (
+    TermTemplate(
+        name="ppo_weights",
+        unit="byte",
+        parent="weights",
+        part=True,
+        formula="critic's weights, and the frozen weights of reference and reward",
+        source="planner.engine.ppo.ppo_memory",
+        optional=True,
+    ),
+    TermTemplate(
+        name="ppo_gradients",
+        unit="byte",
+        parent="gradients",
+        part=True,
+        formula="critic's gradients",
+        source="planner.engine.ppo.ppo_memory",
+        optional=True,
+    ),
+    TermTemplate(
+        name="ppo_optimizer_states",
+        unit="byte",
+        parent="optimizer_states",
+        part=True,
+        formula="critic's optimizer states",
+        source="planner.engine.ppo.ppo_memory",
+        optional=True,
+    ),
+    TermTemplate(
+        name="ppo_activations",
+        unit="byte",
+        parent="activations",
+        part=True,
+        formula="what the critic's training or the key-value cache of {generation_sequences:.0f}"
+        " sequences takes"
+        " beyond the actor's activations",
+        source="planner.engine.ppo.ppo_memory",
+        optional=True,
+    ),
+)
+
 RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="steps",

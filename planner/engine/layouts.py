@@ -244,7 +244,7 @@ def micro_batch_choices(request: PlanRequest) -> list[int]:
 
 def recompute_choices(request: PlanRequest) -> list[Recompute]:
     asked = request.layout.activation_recompute or request.workload.activation_recompute
-    return list(RECOMPUTES) if asked == "auto" else [asked]  # type: ignore[list-item]
+    return list(RECOMPUTES) if asked == "auto" else [asked]
 
 
 def sharding_choices(request: PlanRequest) -> list[int]:
@@ -324,7 +324,7 @@ def sound_degrees(axes: Axes, request: PlanRequest, found: Degrees) -> Mask:
     batch, layers = request.workload.global_batch_size, blocks(request.model)
     data = np.maximum(found.data, 1)
     pipeline, chunks = found.pipeline, found.interleaved
-    sound = (found.data > 0) & (batch % data == 0) & (pipeline <= layers)
+    sound: Mask = (found.data > 0) & (batch % data == 0) & (pipeline <= layers)
     sound &= (chunks == 1) | (pipeline > 1)
     if len(axes.interleaved) > 1:
         # Nearly equal chunks are the choice (Llama 3 spread 126 layers over 128 places); others can be asked.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from planner.engine.choose import (
 from planner.engine.errors import PlanErrors
 from planner.engine.grid import RECOMPUTES, SHARDINGS, cluster_numbers, layout_numbers
 from planner.engine.layouts import Candidates, divisors, is_auto, ranks_per_node
-from planner.engine.request import Cluster, Layout, LayoutRequest, PlanRequest, Recompute, Sharding
+from planner.engine.request import Cluster, Layout, LayoutRequest, PlanRequest, Sharding
 from planner.engine.result import NearestFit
 
 #: Larger clusters are looked at up to this many times the nodes asked for.
@@ -64,8 +63,7 @@ def small_changes(choice: Choice) -> Iterator[tuple[str, Layout]]:
     layout = choice.layout
     kinds = RECOMPUTES[RECOMPUTES.index(layout.activation_recompute) :]
     for kind in kinds[1:]:
-        recompute = cast(Recompute, kind)
-        yield f"recompute activations: {kind}", replace(layout, activation_recompute=recompute)
+        yield f"recompute activations: {kind}", replace(layout, activation_recompute=kind)
     replica = layout.micro_batch_size * layout.gradient_accumulation
     for size in reversed([size for size in divisors(replica) if size < layout.micro_batch_size]):
         smaller = replace(layout, micro_batch_size=size, gradient_accumulation=replica // size)
@@ -73,14 +71,14 @@ def small_changes(choice: Choice) -> Iterator[tuple[str, Layout]]:
             also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
             yield (
                 f"micro-batch of {size} instead of {layout.micro_batch_size}{also}",
-                replace(smaller, activation_recompute=cast(Recompute, kind)),
+                replace(smaller, activation_recompute=kind),
             )
     for sharding in stronger_sharding(choice):
         for kind in kinds:
             also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
             yield (
                 f"shard with {sharding.replace('zero', 'ZeRO-')}{also}",
-                replace(layout, sharding=sharding, activation_recompute=cast(Recompute, kind)),
+                replace(layout, sharding=sharding, activation_recompute=kind),
             )
 
 
@@ -92,7 +90,7 @@ def stronger_sharding(choice: Choice) -> list[Sharding]:
     stronger = SHARDINGS[SHARDINGS.index(layout.sharding) + 1 :]
     if request.workload.framework in ("megatron", "neuron"):
         stronger = tuple(kind for kind in stronger if kind == "zero1")
-    return [cast(Sharding, kind) for kind in stronger]
+    return list(stronger)
 
 
 def freed(request: PlanRequest) -> PlanRequest:

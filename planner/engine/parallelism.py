@@ -112,8 +112,7 @@ def check_interleaving(pipeline: int | None, chunks: int, layers: int, refusals:
 
 
 def check_gpu_instances(request: PlanRequest, refusals: Refusals, ranks: int | None) -> None:
-    """MIG has no NVLink and no multi-instance collectives of a model: replicas at most (NVIDIA MIG User"
-    " Guide)."""
+    """Replicas at most: GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide)."""
     asked = request.layout
     for name in ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"):
         if (getattr(asked, name) or 1) > 1:

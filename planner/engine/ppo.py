@@ -181,6 +181,9 @@ def ppo_memory(trained: list[Evaluation], frozen_bytes: Array, generation: Gener
         moving["activations"] = np.maximum(moving["activations"], each.memory.activations)
     peak = sum(moving.values(), np.asarray(0.0))
     moving["activations"] = moving["activations"] + np.maximum(generation.cache_bytes - peak, 0.0)
+    terms = dict(actor.terms)
+    for name, value in {**states, "activations": moving["activations"]}.items():
+        terms[f"ppo_{name}"] = value - getattr(actor, name)
     held = sum(states.values(), np.asarray(0.0)) + sum(moving.values(), np.asarray(0.0))
     beside_resident = sum((each.memory.resident for each in others), frozen_bytes)
     grown = held - (actor.total - actor.framework)
@@ -192,4 +195,5 @@ def ppo_memory(trained: list[Evaluation], frozen_bytes: Array, generation: Gener
         resident=actor.resident + beside_resident,
         allocated=actor.allocated + grown,
         reserved=actor.reserved + grown,
+        terms=terms,
     )

@@ -96,7 +96,7 @@ def sent_back(layout: Layout) -> LayoutRequest:
 
 
 def odd_question(seed: int) -> PlanRequest | None:
-    """A legal question drawn at random from the corners of the contract; None where the draw makes no sense."""
+    """A legal question from the corners of the contract, drawn at random; None where it makes no sense."""
     draw = random.Random(seed)
     try:
         return parse_plan_request(odd_data(draw), catalog())
@@ -122,10 +122,14 @@ def odd_workload(draw: random.Random, model: str) -> dict[str, Any]:
         "sequence_length": draw.choice([1, 7, 128, 512, 2048, 8192, 32768, 131072]),
         "global_batch_size": draw.choice([1, 2, 3, 7, 16, 60, 64, 100, 512, 1000, 1024, 4096]),
         "precision": draw.choice(["bf16", "bf16", "fp16", "fp32", "tf32", "fp8"]),
-        "optimizer": draw.choice(["adamw", "adamw", "adamw_8bit", "adafactor", "sgd", "lion", "muon", "lamb"]),
+        "optimizer": draw.choice(
+            ["adamw", "adamw", "adamw_8bit", "adafactor", "sgd", "lion", "muon", "lamb"]
+        ),
         "attention": draw.choice(["flash", "flash", "standard"]),
         "activation_recompute": draw.choice(["auto", "auto", "none", "selective", "full"]),
-        "framework": draw.choice(["generic", "generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron"]),
+        "framework": draw.choice(
+            ["generic", "generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron"]
+        ),
         "overlap_communication": draw.choice([True, True, False]),
         "compile": draw.choice([True, False]),
         "offload": draw.choice(["none", "none", "optimizer"]),
