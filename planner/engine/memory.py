@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid import Array, PlanGrid
-from planner.engine.memory_activations import activations, in_flight, stage_outputs
+from planner.engine.memory_activations import activations, in_flight, retained_inputs, stage_outputs
 from planner.engine.memory_buffers import communicator_count, gathered_bytes, logit_bytes
 from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_explain import MEMORY_TEMPLATES
@@ -41,6 +41,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "logits": ("logits_and_loss",),
     "temporary": (
         "recompute_working_set",
+        "retained_inputs",
         "activation_gradients",
         "gathered_root",
         "gathered_blocks",
@@ -67,6 +68,7 @@ _LIFETIMES: dict[str, tuple[str, ...]] = {
     "graph": ("gathered_root", "dequantized_weights"),
     "backward": (
         "recompute_working_set",
+        "retained_inputs",
         "activation_gradients",
         "gathered_blocks",
         "gathered_gradients",
@@ -140,6 +142,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "ffn_activations": alive * acts.model_ffn,
         "logits_and_loss": stage.last * logit_bytes(grid, traits, constants),
         "recompute_working_set": working * acts.recomputed,
+        "retained_inputs": alive * retained_inputs(grid, traits, acts.model_inputs),
         "activation_gradients": working * acts.gradients,
         "gathered_root": gathered.root,
         "gathered_blocks": gathered.blocks,

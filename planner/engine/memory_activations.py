@@ -67,7 +67,6 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     ffn_inputs = 1.0 + grid.frozen * grid.gated
     wide_norm = traits.eager * (1.0 - grid.layernorm)
     norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
-    wide_input = grid.frozen * traits["wide_adapter_inputs"] * (1.0 - grid.compiled)
     heads = grid.attention_heads / tensor
     kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
     kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
@@ -75,7 +74,7 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     # The kernel's output is the projection's input: one tensor serves both.
     output = np.maximum(element, matmul * grid.output_input_kept)
     return TokenBytes(
-        block_input=hidden * (element + wide_input * (4.0 - element)),
+        block_input=hidden * element,
         norms=hidden * (2.0 * norm),
         matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept)),
         query_side=heads
@@ -271,3 +270,8 @@ def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:
     """
     kept = traits["buckets"] * (grid.pipeline_parallel > 1)
     return kept * grid.tokens_per_rank * grid.hidden_size * grid.element_bytes
+
+
+def retained_inputs(grid: PlanGrid, traits: Traits, model_inputs: Array) -> Array:
+    """Second copies of recomputed blocks' inputs that some stacks hold at the end of the backward pass."""
+    return grid.frozen * traits["retained_inputs"] * (1.0 - grid.compiled) * model_inputs

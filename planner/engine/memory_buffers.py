@@ -17,6 +17,8 @@ from planner.engine.memory_traits import Traits
 #: Vocabulary-parallel cross-entropy in place: the 16-bit logits and one fp32 copy that the softmax and its
 #: gradient reuse (Megatron-LM, core/tensor_parallel/cross_entropy.py).
 IN_PLACE_EXTRA_BYTES = 4.0
+#: transformers' causal models before 4.46 copy the shifted fp32 logits, and have freed the 16-bit ones.
+SHIFT_EXTRA_BYTES = 2.0
 #: Compiled cross-entropy fuses the fp32 copy away: 16-bit logits and gradient, fp32 log-probabilities.
 COMPILED_EXTRA_BYTES = 6.0
 #: Without autocast: logits, their shifted copy, log-probabilities and gradient, all in 16 bits.
@@ -38,10 +40,12 @@ def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     split = np.where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
     element = grid.element_bytes
     unfused = np.where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
+    # Fine-tuning's causal models shift the fp32 logits by a token first: two fp32 copies.
+    in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.plain
     whole = np.where(
         traits.compiled_loss > 0,
         element + COMPILED_EXTRA_BYTES,
-        np.where(traits.in_place_loss > 0, element + IN_PLACE_EXTRA_BYTES, unfused),
+        np.where(traits.in_place_loss > 0, in_place, unfused),
     )
     # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
     chunks = np.where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.chunked_logit_bytes)

@@ -113,8 +113,9 @@ TRAITS = {
     # DeepSpeed gathers up to stage3_max_live_parameters = 1e9 and reduces in buckets of 5e8; ZeRO-3 steps in
     # sub-groups of 1e9 (its defaults).
     "buckets": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
-    # FSDP1 under autocast with adapters carries the residual stream, so the saved block inputs, in fp32.
-    "wide_adapter_inputs": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    # FSDP1 with adapters ends its backward pass with a second copy of every recomputed block's input
+    # (measured: peaks of fms-acceleration's FSDP runs grow by two block inputs a token, others' by one).
+    "retained_inputs": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
     # Transformer Engine keeps matmul inputs in fp8 and an fp8 copy and its transpose of each weight; torchao
     # (torchtitan) casts again instead.
     "fp8_copies": (1.0, 1.0, 0.0, 1.0, 0.0, 0.0),

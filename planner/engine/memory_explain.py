@@ -144,7 +144,8 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "temporary",
         "total",
-        "{recompute_working_set:.4g} recomputed + {activation_gradients:.4g} gradients of activations"
+        "{recompute_working_set:.4g} recomputed + {retained_inputs:.4g} retained"
+        " + {activation_gradients:.4g} gradients of activations"
         " + {gathered_root:.4g} + {gathered_blocks:.4g} + {gathered_gradients:.4g} gathered"
         " + {dequantized_weights:.4g} dequantised + {tied_gradient:.4g} tied gradient"
         " + {optimizer_step_copy:.4g} step copy",
@@ -155,6 +156,13 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "temporary",
         "what the largest block brings back to life in its backward pass",
         "Chen et al. 2016; " + FIT,
+        optional=True,
+    ),
+    _part(
+        "retained_inputs",
+        "temporary",
+        "a second copy of each recomputed block's input, {tokens_per_rank:.0f} tokens x {hidden_size:.0f}",
+        "measured: fms-acceleration, FSDP with adapters; docs/memory.md",
         optional=True,
     ),
     _part(
