@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from planner.engine.grid import Array, PlanGrid
 from planner.engine.memory_activations import activations, in_flight, retained_inputs, stage_outputs
-from planner.engine.memory_buffers import communicator_count, gathered_bytes, logit_bytes
+from planner.engine.memory_buffers import (
+    bytes_per_logit,
+    communicator_count,
+    gathered_bytes,
+    logits_on_rank,
+)
 from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_explain import MEMORY_TEMPLATES
 from planner.engine.memory_states import parameters_here, stages, state_bytes
@@ -77,7 +82,18 @@ _LIFETIMES: dict[str, tuple[str, ...]] = {
     "step": ("optimizer_step_copy",),
 }
 _ROWS = tuple(name for names in _LIFETIMES.values() for name in names)
-_ROW = {name: index for index, name in enumerate(_ROWS)}
+#: Numbers behind the bytes, for the explanation: rows of the table below the sub-terms.
+DETAILS = (
+    "trained_parameters",
+    "stage_blocks",
+    "batches_in_flight",
+    "logits_on_rank",
+    "bytes_per_logit",
+    "weight_shards",
+    "gradient_shards",
+    "state_shards",
+)
+_ROW = {name: index for index, name in enumerate((*_ROWS, *DETAILS))}
 _SPAN = {life: slice(_ROW[names[0]], _ROW[names[-1]] + 1) for life, names in _LIFETIMES.items()}
 #: What is alive at each moment; the end of the backward pass has one block's activations left.
 _ALIVE_AT: tuple[tuple[str, ...], ...] = (
@@ -98,7 +114,8 @@ class MemoryTerms:
 
     The seven parts add up to ``total``, what nvidia-smi would show.  resident: between steps.  allocated,
     reserved: torch's max_memory_allocated and max_memory_reserved.  worst_stage: index of the stage.
-    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of.
+    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of;
+    and the numbers behind them (DETAILS), which are counts, not bytes.
     """
 
     weights: Array
@@ -128,6 +145,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     batches = in_flight(grid, stage)
     alive = batches * stage.blocks_share
     working = np.where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
+    logits, each_logit = logits_on_rank(grid, traits), bytes_per_logit(grid, traits, constants)
     values = {
         "trained_weights": state.weights,
         "frozen_weights": state.frozen_weights,
@@ -140,7 +158,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "attention_activations": alive * acts.model_attention,
         "attention_scores": alive * acts.model_scores,
         "ffn_activations": alive * acts.model_ffn,
-        "logits_and_loss": stage.last * logit_bytes(grid, traits, constants),
+        "logits_and_loss": stage.last * (logits * each_logit),
         "recompute_working_set": working * acts.recomputed,
         "retained_inputs": alive * retained_inputs(grid, traits, acts.model_inputs),
         "activation_gradients": working * acts.gradients,
@@ -150,8 +168,16 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "dequantized_weights": gathered.dequantized,
         "tied_gradient": gathered.tied,
         "optimizer_step_copy": state.step_temporary,
+        "trained_parameters": here.trained_dense + here.trained_experts,
+        "stage_blocks": stage.blocks_share * (grid.layers + grid.decoder_layers),
+        "batches_in_flight": batches,
+        "logits_on_rank": stage.last * logits,
+        "bytes_per_logit": each_logit,
+        "weight_shards": state.weight_shards,
+        "gradient_shards": state.gradient_shards,
+        "state_shards": state.state_shards,
     }
-    table = np.empty((len(_ROWS), *np.broadcast(*values.values()).shape))
+    table = np.empty((len(_ROW), *np.broadcast(*values.values()).shape))
     for name, value in values.items():
         table[_ROW[name]] = value
     # Gradients of an earlier micro-batch, or a buffer made at the start, are there when the first loss is
@@ -160,7 +186,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
     peak = _peak(table, early, late, constants)
     place, column = peak.place, peak.column
-    terms = dict(zip(_ROWS, peak.at_peak, strict=True))
+    terms = dict(zip((*_ROWS, *DETAILS), peak.at_peak, strict=True))
     return _with_framework(
         grid,
         constants,
@@ -219,7 +245,8 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -
     place = (highest + reserve).argmax(axis=0)
     moment = sums[:, place, column].argmax(axis=0)
     chosen = table[:, place, column]
-    share = _ALIVE[:, moment]
+    share = np.ones(chosen.shape)
+    share[: len(_ROWS)] = _ALIVE[:, moment]
     share[_SPAN["gradients"]] = np.where(moment <= BACKWARD, early, 1.0)
     share[_SPAN["activations"]] *= np.where(
         moment == BACKWARD_END, (late + np.zeros((stages_count, count)))[place, column], 1.0
@@ -238,7 +265,7 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -
 
 def _resident(chosen: Array, between: Array) -> Array:
     """What stays allocated between steps: weights, states, and gradients where the stack keeps them."""
-    by_name = dict(zip(_ROWS, chosen, strict=True))
+    by_name = dict(zip(_ROWS, chosen, strict=False))
     kept = sum_of(by_name, ("trained_weights", "frozen_weights", *PARTS["optimizer_states"]))
     return kept + between * sum_of(by_name, PARTS["gradients"])
 

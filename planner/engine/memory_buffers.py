@@ -28,16 +28,22 @@ LIVE_PARAMETERS = 1e9
 BUCKET_ELEMENTS = 5e8
 
 
-def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
-    """Output logits of one micro-batch, their fp32 copy, softmax and gradient, on a rank of the last stage.
+def logits_on_rank(grid: PlanGrid, traits: Traits) -> Array:
+    """How many output logits one micro-batch has on a rank of the last stage, shape (plans,).
 
-    tokens x vocabulary x bytes per logit; the vocabulary is split over tensor-parallel ranks where the loss
+    tokens x vocabulary; the vocabulary is split over tensor-parallel ranks where the loss
     is vocabulary-parallel; masked-language models compute the masked positions only. Shape (plans,).
     """
     tokens = np.where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length) * (
         grid.micro_batch_size / grid.context_parallel
     )
     split = np.where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
+    classified = grid.encoder * grid.finetuning
+    return tokens * grid.head_share * (1.0 - classified) * (grid.vocab_size / split)
+
+
+def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
+    """Bytes per output logit at the peak of the loss: the logits, fp32 copies, softmax, gradient."""
     element = grid.element_bytes
     unfused = np.where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
     # Fine-tuning's causal models shift the fp32 logits by a token first: two fp32 copies.
@@ -50,9 +56,7 @@ def logit_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
     chunks = np.where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.chunked_logit_bytes)
     chunked = np.where(grid.loss_chunked > 0, chunks, constants.fused_logit_bytes)
-    per_logit = np.where(grid.loss_whole > 0, whole, chunked)
-    classified = grid.encoder * grid.finetuning
-    return tokens * grid.head_share * (1.0 - classified) * (grid.vocab_size / split) * per_logit
+    return np.where(grid.loss_whole > 0, whole, chunked)
 
 
 @dataclass(frozen=True, slots=True)

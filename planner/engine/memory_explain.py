@@ -36,8 +36,8 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "trained_weights",
         "weights",
-        "parameters of the stage / TP {tensor_parallel:.0f}, {weight_bytes:.3g} bytes each, sharded over"
-        " {sharding_group:.0f} ranks with ZeRO-3",
+        "{trained_parameters:.5g} trained parameters on the rank x {weight_bytes:.3g} bytes"
+        " / {weight_shards:.0f} sharing ranks",
         ZERO,
     ),
     _part(
@@ -63,8 +63,9 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "gradient_buffer",
         "gradients",
-        "trained parameters x {gradient_bytes:.0f} bytes, sharded from ZeRO-2 on; none at the peak where an"
-        " unaccumulated step frees them before the loss",
+        "{trained_parameters:.5g} trained parameters x {gradient_bytes:.3g} bytes / {gradient_shards:.0f}"
+        " sharing"
+        " ranks; not yet there at the loss of an unaccumulated step",
         ZERO,
     ),
     _part(
@@ -84,14 +85,16 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "master_weights",
         "optimizer_states",
-        "trained parameters x {master_bytes:.0f} bytes, sharded from ZeRO-1 on",
+        "{trained_parameters:.5g} trained parameters x {master_bytes:.3g} bytes / {state_shards:.0f}"
+        " sharing ranks",
         ZERO,
         optional=True,
     ),
     _part(
         "optimizer_moments",
         "optimizer_states",
-        "trained parameters x {state_bytes:.3g} bytes, sharded from ZeRO-1 on",
+        "{trained_parameters:.5g} trained parameters x {state_bytes:.3g} bytes / {state_shards:.0f}"
+        " sharing ranks",
         ZERO,
     ),
     _part(
@@ -104,14 +107,19 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "block_inputs",
         "activations",
-        "{tokens_per_rank:.0f} tokens x {hidden_size:.0f} x {element_bytes:.0f} bytes a checkpointed block",
+        "{stage_blocks:.0f} blocks of the stage x {batches_in_flight:.4g} micro-batches in flight x"
+        " {tokens_per_rank:.0f} tokens x width {hidden_size:.0f} x {element_bytes:.0f} bytes a"
+        " checkpointed input"
+        " (more where single operators are kept)",
         "Chen et al. 2016; " + KORTHIKANTI,
         optional=True,
     ),
     _part(
         "attention_activations",
         "activations",
-        "norms, query, key, value, output of {attention_heads:.0f} ({kv_heads:.0f} key-value) heads of"
+        "{stage_blocks:.0f} blocks x {batches_in_flight:.4g} micro-batches: norms, query, key, value,"
+        " output of"
+        " {attention_heads:.0f} ({kv_heads:.0f} key-value) heads of"
         " {head_dim:.0f}, {tokens_per_rank:.0f} tokens, TP {tensor_parallel:.0f}",
         KORTHIKANTI + "; Dao et al. 2022",
         optional=True,
@@ -119,15 +127,17 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "attention_scores",
         "activations",
-        "{attention_heads:.0f} heads x {sequence_length:.0f} keys for each of {tokens_per_rank:.0f} tokens,"
-        " unfused attention",
+        "{stage_blocks:.0f} blocks x {batches_in_flight:.4g} micro-batches x {attention_heads:.0f} heads / TP"
+        " {tensor_parallel:.0f} x {tokens_per_rank:.0f} tokens x {sequence_length:.0f} keys, unfused"
+        " attention",
         KORTHIKANTI + ", equation 1",
         optional=True,
     ),
     _part(
         "ffn_activations",
         "activations",
-        "inner width {ffn_size:.0f} (experts: {experts_per_token:.0f} of {experts:.0f}, width"
+        "{stage_blocks:.0f} blocks x {batches_in_flight:.4g} micro-batches: inner width {ffn_size:.0f}"
+        " (experts: {experts_per_token:.0f} of {experts:.0f}, width"
         " {expert_ffn_size:.0f}), {tokens_per_rank:.0f} tokens",
         KORTHIKANTI,
         optional=True,
@@ -136,8 +146,8 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "logits_and_loss",
         "logits",
-        "{micro_batch_size:.0f} sequences x vocabulary {vocab_size:.0f} x bytes for logits, fp32 copy,"
-        " softmax and gradient",
+        "{logits_on_rank:.5g} logits ({micro_batch_size:.0f} sequences, vocabulary {vocab_size:.0f}) x"
+        " {bytes_per_logit:.3g} bytes for them, fp32 copies, softmax and gradient",
         "PyTorch cross_entropy; Megatron-LM vocabulary-parallel cross-entropy; " + FIT,
         optional=True,
     ),
@@ -210,7 +220,9 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "optimizer_step_copy",
         "temporary",
-        "trained parameters x {temporary_bytes:.3g} bytes, sharded from ZeRO-1 on",
+        "{trained_parameters:.5g} trained parameters x {temporary_bytes:.3g} bytes / {state_shards:.0f}"
+        " sharing"
+        " ranks",
         "PyTorch optimizers, foreach implementation",
         optional=True,
     ),

@@ -107,7 +107,10 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
 
 @dataclass(frozen=True, slots=True)
 class StateBytes:
-    """What lies in memory per parameter on one rank, shape (3, plans)."""
+    """What lies in memory per parameter on one rank, shape (3, plans).
+
+    weight_shards, gradient_shards, state_shards: ranks that share them (experts apart), shape (plans,).
+    """
 
     frozen_weights: Array
     weights: Array
@@ -117,6 +120,9 @@ class StateBytes:
     master: Array
     moments: Array
     step_temporary: Array
+    weight_shards: Array
+    gradient_shards: Array
+    state_shards: Array
 
 
 def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBytes:
@@ -165,4 +171,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
         master=states_kept * (grid.master_bytes * on_gpu),
         moments=states_kept * (grid.state_bytes * on_gpu),
         step_temporary=at_once * (grid.temporary_bytes * on_gpu),
+        weight_shards=dense_split[2],
+        gradient_shards=np.where(unsynced, 1.0, dense_split[1]),
+        state_shards=dense_split[0],
     )
