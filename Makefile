@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu lint format types
+.PHONY: help install run chromium test test-all test-gpu bench lint format types screenshots
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -28,6 +28,9 @@ test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
 test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its driver
 	$(BIN)/pytest -m gpu
 
+bench: .venv/.requirements-dev ## how quick the engine is on this machine
+	$(BIN)/pytest benchmarks -q --benchmark-columns=min,median,rounds --benchmark-sort=name
+
 lint: .venv/.requirements-dev ## style and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -39,6 +42,9 @@ types: .venv/.requirements-dev ## static types
 format: .venv/.requirements-dev ## rewrite in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+screenshots: .venv/.requirements-dev chromium ## take the README's pictures anew
+	$(BIN)/python scripts/screenshots.py
 
 # Playwright drives the system's Chromium.  Without it the browser tests are skipped and say so.
 chromium:

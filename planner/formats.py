@@ -69,7 +69,9 @@ def exact(value: float, unit: str) -> str:
 
 
 def gib(value_bytes: float) -> Quantity:
-    """Memory that must fit, in GiB (MiB under a hundredth of one)."""
+    """Memory that must fit, in GiB (MiB under a hundredth of one, and what is next to nothing in words)."""
+    if 0 < abs(value_bytes) < 2**20:
+        return Quantity("less than 1 MiB", exact(value_bytes, "bytes"))
     if 0 < abs(value_bytes) < GIB / 100:
         return Quantity(f"{significant(value_bytes / 2**20)} MiB", exact(value_bytes, "bytes"))
     return Quantity(f"{significant(value_bytes / GIB)} GiB", exact(value_bytes, "bytes"))
@@ -151,6 +153,11 @@ def _interval(
     return Quantity(
         f"{write(significant(low / size))} to {write(significant(high / size))}", f"{low!r} to {high!r}"
     )
+
+
+def duration_ends(low_s: float, high_s: float, value_s: float) -> Quantity:
+    """Both ends without the unit, which stands before them: "31.2 days (28.1 to 35.0)"."""
+    return _interval(low_s, high_s, _time_unit(value_s)[0])
 
 
 def duration_range(low_s: float, high_s: float, value_s: float) -> Quantity:

@@ -41,7 +41,7 @@ RECOMPUTE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer in one sentence. detail: what lacks where.  gist: its shortest form."""
+    """The answer in one sentence. detail: what lacks where, or how narrow it is.  gist: its shortest form."""
 
     fits: bool
     subject: str
@@ -126,16 +126,22 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     else:
         fit = f"does not fit, {formats.gib(-spare)} too much"
     total = formats.duration(result.time.total_s)
-    time = f"{total} ({formats.duration_range(*result.time.total_interval_s, result.time.total_s)})"
+    time = f"{total} ({formats.duration_ends(*result.time.total_interval_s, result.time.total_s)})"
     cost = gist_cost = ""
     if result.cost is not None:
         gist_cost = f", {formats.dollars(result.cost.usd)}"
         cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
+    narrow = ""
+    if result.fits and memory.interval_bytes[1] > memory.usable_bytes:
+        narrow = (
+            f"Narrowly: the 80 % range of its memory reaches {formats.gib(memory.interval_bytes[1])}, "
+            f"beyond the {formats.gib(memory.usable_bytes)} that are usable."
+        )
     return Verdict(
         fits=result.fits,
         subject=f"{request.model.name} on {machines(result.cluster)}",
         sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
-        detail=_sentence(result.reason or ""),
+        detail=_sentence(result.reason or narrow),
         gist=f"Fits: {total}{gist_cost}" if result.fits else f"Does not fit: {formats.gib(-spare)} too much",
     )
 
@@ -311,4 +317,6 @@ def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity
         ("PyTorch would report, allocated", formats.gib(memory.allocated_bytes)),
         ("PyTorch would report, reserved", formats.gib(memory.reserved_bytes)),
     ]
+    if result.cost is not None and result.cost.price_source:
+        rows.append(("Price from", result.cost.price_source))
     return tuple(rows)

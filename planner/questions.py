@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from planner import services
@@ -74,17 +75,28 @@ def answer_machines(
     for record in catalog.instances():
         nodes = _nodes(record, plan, spread)
         rows.append((record, _priced(record, request, catalog, nodes=nodes)))
-    sound = [_precision_problem(request, cluster) for _, cluster in rows]
-    asked = [
-        replace(request, cluster=cluster, layout=LayoutRequest(), deadline_days=None, notes=())
-        for (_, cluster), problem in zip(rows, sound, strict=True)
-        if problem is None
+    answers: list[Answer | None] = [
+        plan
+        if record.slug == plan.cluster.instance_type and cluster.nodes == plan.cluster.nodes
+        else _precision_problem(request, cluster)
+        for record, cluster in rows
     ]
-    answers = iter(estimate_many(asked, shipped_calibration()))
+    asked = tuple(
+        replace(request, cluster=cluster, layout=LayoutRequest(), deadline_days=None, notes=(), id=None)
+        for (_, cluster), answer in zip(rows, answers, strict=True)
+        if answer is None
+    )
+    found = iter(_estimates(asked))
     return [
-        MachineRow(record, cluster, problem if problem is not None else next(answers))
-        for (record, cluster), problem in zip(rows, sound, strict=True)
+        MachineRow(record, cluster, answer if answer is not None else next(found))
+        for (record, cluster), answer in zip(rows, answers, strict=True)
     ]
+
+
+@lru_cache(maxsize=8)
+def _estimates(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
+    """Kept for a while: whoever sorts a table asks the same questions again."""
+    return tuple(estimate_many(asked, shipped_calibration()))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:

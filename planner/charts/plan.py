@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from planner import formats
 from planner.charts.figure import Cell, Chart, Table
 from planner.engine.result import PlanResult
@@ -46,6 +48,7 @@ def memory_chart(result: PlanResult) -> Chart:
     ]
     total, usable = float(memory.per_accelerator_bytes.total), float(memory.usable_bytes)
     longest = max(total, usable, memory.interval_bytes[1])
+    starts = [end - part[-1] for part, end in zip(parts, accumulate(part[-1] for part in parts), strict=True)]
     traces = [
         {
             "type": "bar",
@@ -56,13 +59,13 @@ def memory_chart(result: PlanResult) -> Chart:
             "marker": {"color": colour, "line": {"color": "token:surface", "width": 1}},
             "text": [f"{label}<br>{formats.gib(value)}" if value > LABEL_SHARE * longest else ""],
             "textposition": "inside",
-            "insidetextanchor": "middle",
+            "insidetextanchor": "start" if _struck(start, value, usable) else "middle",
             "textangle": 0,
             "constraintext": "inside",
             "insidetextfont": {"color": ink},
             "hovertemplate": f"{label}: {formats.gib(value)}, {formats.percent(value / total)}{NO_BOX}",
         }
-        for _, label, colour, ink, value in parts
+        for (_, label, colour, ink, value), start in zip(parts, starts, strict=True)
         if value > 0
     ]
     low, high = memory.interval_bytes
@@ -137,6 +140,11 @@ def memory_chart(result: PlanResult) -> Chart:
             (label, colour.removeprefix("token:")) for _, label, colour, _, value in parts if value > 0
         ),
     )
+
+
+def _struck(start: float, value: float, usable: float) -> bool:
+    """The usable line would cross a label in the middle of this part."""
+    return abs(usable - (start + value / 2)) < LABEL_SHARE / 2 * max(usable, start + value)
 
 
 def step_chart(result: PlanResult) -> Chart:

@@ -95,6 +95,10 @@ def test_machines_are_compared_on_equal_terms(plan: PlanResult, spread: Spread, 
     assert four_a_node.answer.cluster.nodes == nodes
 
 
+def test_the_plan_itself_is_one_of_the_rows(plan: PlanResult, rows: list[MachineRow]) -> None:
+    assert next(row for row in rows if row.record.slug == "p5.48xlarge").answer is plan
+
+
 def test_the_fewest_nodes_fit_and_one_less_would_not(plan: PlanResult) -> None:
     found = questions.answer_machines(QUESTION, plan, CATALOG, spread="fewest")
     mine = next(row for row in found if row.record.slug == "p5.48xlarge")

@@ -64,6 +64,7 @@ def test_dollars(usd: float, text: str) -> None:
 def test_memory_is_in_gib_and_links_in_gigabytes() -> None:
     assert formats.gib(21 * GIB).text == "21.0 GiB"
     assert formats.gib(5 * 2**20).text == "5.00 MiB"
+    assert formats.gib(86).text == "less than 1 MiB"
     assert formats.rate(450e9).text == "450 GB/s"
 
 

@@ -21,7 +21,7 @@ LATE = date(2025, 12, 1)
 def test_the_verdict_is_one_sentence() -> None:
     said = presenters.verdict(a_request(), a_result())
     assert f"{said.subject}: {said.sentence}" == (
-        "Llama 3.1 8B on 16 × p5.48xlarge: fits with 10.0 GiB to spare; 30.0 days (27.0 to 34.5 days); "
+        "Llama 3.1 8B on 16 × p5.48xlarge: fits with 10.0 GiB to spare; 30.0 days (27.0 to 34.5); "
         "$634k ($571k to $729k)"
     )
     assert said.gist == "Fits: 30.0 days, $634k"
@@ -32,6 +32,15 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     assert not said.fits
     assert said.sentence == "does not fit, 10.0 GiB too much on each GPU"
     assert said.detail.startswith("Each accelerator lacks 10.0 GiB")
+
+
+def test_a_narrow_fit_is_called_one() -> None:
+    result = a_result()
+    tight = replace(result, memory=replace(result.memory, usable_bytes=52.0 * 2**30))
+    assert presenters.verdict(a_request(), tight).detail == (
+        "Narrowly: the 80 % range of its memory reaches 55.0 GiB, beyond the 52.0 GiB that are usable."
+    )
+    assert presenters.verdict(a_request(), result).detail == ""
 
 
 def test_four_figures_each_with_its_range() -> None:
