@@ -30,7 +30,7 @@ from planner.engine.search_request import Objective, Rejections, SearchRequest, 
 from planner.engine.timing import step_time
 
 #: Plans evaluated at once: about 100 arrays of this many doubles stay in a core's second-level cache.
-BLOCK = 2048
+BLOCK = 3072
 #: More layouts than this are refused: minutes of work that a narrower question spares.
 MOST_PLANS = 50_000_000
 SECONDS_PER_DAY = 86_400.0
