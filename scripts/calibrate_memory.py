@@ -28,6 +28,7 @@ from planner.engine.choose import choose
 from planner.engine.errors import PlanErrors
 from planner.engine.grid import ARCHITECTURES, Array, PlanGrid, grid_of
 from planner.engine.memory import MemoryConstants, memory_per_rank
+from scripts.calibration import memory_page
 from scripts.calibration.runs import QUALITY_WEIGHT, read_rows
 
 #: Residual (in log) up to which a run counts quadratically.
@@ -326,6 +327,7 @@ def calibrate() -> dict[str, Any]:
         },
         "errors": {
             "fitted": round(mean_error(residuals[first]), 4),
+            "fitted_median": round(float(np.median(np.abs(residuals[first]))), 4),
             "leave_one_group_out": round(mean_error(by_group[first]), 4),
             "leave_one_source_out": round(mean_error(by_source[first]), 4),
             "by_source": by_label(residuals[first], figures.labels("source")[first]),
@@ -345,8 +347,10 @@ def main() -> None:
         report(figures, log_residuals(constants, figures), "as shipped")
         print("verdicts:", json.dumps(verdicts(constants), indent=1))
         return
-    MEMORY_FILE.write_text(json.dumps(calibrate(), indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {MEMORY_FILE.name}")
+    calibrated = calibrate()
+    MEMORY_FILE.write_text(json.dumps(calibrated, indent=1) + "\n", encoding="utf-8")
+    memory_page.write(calibrated)
+    print(f"wrote {MEMORY_FILE.name} and {memory_page.PAGE.name}")
 
 
 if __name__ == "__main__":
