@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.engine import flops
 from planner.engine.calibration import Calibration
-from planner.engine.choose import Choice, choose, evaluate_choice, total_steps
+from planner.engine.choose import Choice, choose, evaluate_choice
 from planner.engine.cost import SECONDS_PER_HOUR, run_usd
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.evaluate import Evaluation
@@ -30,6 +30,7 @@ from planner.engine.result import (
     Time,
     Warning,
 )
+from planner.engine.run_length import total_steps
 from planner.engine.timing import StepTime
 
 

@@ -27,6 +27,8 @@ LARGEST_MICRO_BATCH = 1024
 #: Context parallel is tried where a rank keeps at least this many tokens of a sequence.
 CONTEXT_PARALLEL_TOKENS = 8_192
 LARGEST_CONTEXT_PARALLEL = 32
+#: Experts are spread over at most this many ranks (DeepSeek-AI 2024, section 3.1: 64).
+LARGEST_EXPERT_PARALLEL = 64
 #: Stages may idle for this share of the blocks because these do not divide evenly (126 layers on 16: 1.6 %).
 UNEVEN_SHARE = 1.15
 #: Likewise for the chunks of an interleaved schedule, which are many and small.
@@ -173,9 +175,7 @@ def axes_of(request: PlanRequest, *, plain: bool = False) -> Axes:
         tensor=one_or(asked.tensor_parallel, [1] if alone else tensor_choices(request)),
         pipeline=one_or(asked.pipeline_parallel, [1] if alone else pipeline_choices(model)),
         context=one_or(asked.context_parallel, [1] if plain or alone else context_choices(request)),
-        expert=one_or(
-            asked.expert_parallel, [1] if plain or alone or not model.experts else divisors(model.experts)
-        ),
+        expert=one_or(asked.expert_parallel, [1] if plain or alone else expert_choices(model)),
         interleaved=one_or(asked.interleaved_stages, [1] if plain or alone else interleaved_choices(request)),
         micro=one_or(asked.micro_batch_size, micro_batch_choices(request)),
         sharding=sharding_choices(request),
@@ -224,6 +224,18 @@ def context_choices(request: PlanRequest) -> list[int]:
         for degree in degrees
         if degree == 1 or (degree <= largest and sequence % degree == 0 and targets % degree == 0)
     ]
+
+
+def expert_choices(model: ModelSpec) -> list[int]:
+    """1, and about one degree in each quadrupling up to LARGEST_EXPERT_PARALLEL."""
+    if not model.experts:
+        return [1]
+    chosen = [1]
+    for degree in divisors(model.experts):
+        if degree >= 4 * chosen[-1] and degree <= LARGEST_EXPERT_PARALLEL:
+            chosen.append(degree)
+    whole = min(model.experts, LARGEST_EXPERT_PARALLEL)
+    return chosen if chosen[-1] == whole or model.experts % whole else [*chosen, whole]
 
 
 def interleaved_choices(request: PlanRequest) -> list[int]:

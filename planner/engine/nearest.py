@@ -12,18 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from planner.engine.calibration import Calibration
-from planner.engine.choose import (
-    MOST_NODES,
-    Choice,
-    choose_layout,
-    evaluate_choice,
-    fewest_nodes_that_fit,
-    memory_fits,
-    on_nodes,
-)
 from planner.engine.errors import PlanErrors
 from planner.engine.grid import RECOMPUTES, SHARDINGS, cluster_numbers, layout_numbers
+from planner.engine.layout_choice import Choice, choose_layout, evaluate_choice, may_fit
 from planner.engine.layouts import Candidates, divisors, is_auto, ranks_per_node
+from planner.engine.node_choice import MOST_NODES, fewest_nodes_that_fit, on_nodes
+from planner.engine.pricing import memory_fits
 from planner.engine.request import Cluster, Layout, LayoutRequest, PlanRequest, Sharding
 from planner.engine.result import NearestFit
 
@@ -144,6 +138,8 @@ def usable_bytes(cluster: Cluster, precision: str) -> float:
 
 def chosen(request: PlanRequest, calibration: Calibration, words: str) -> NearestFit | None:
     """The best plan for ``request`` if it fits."""
+    if not may_fit(request, calibration):
+        return None
     try:
         choice = choose_layout(request, calibration)
     except PlanErrors:

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.calibration import Calibration
-from planner.engine.choose import total_steps
 from planner.engine.cost import run_usd
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.estimate import estimate
 from planner.engine.grid import SHARDINGS, Array, grid_over_layouts
-from planner.engine.layouts import Axes, Candidates, axes_of, candidates_on, degrees_on
+from planner.engine.layouts import Axes, Candidates, axes_of, candidates_on, degrees_on, divisors
 from planner.engine.memory import memory_per_rank
 from planner.engine.parallelism import total_ranks
 from planner.engine.ppo import evaluate_ppo
 from planner.engine.request import Cluster, Layout, LayoutRequest, PlanRequest
 from planner.engine.result import PlanResult
+from planner.engine.run_length import SECONDS_PER_DAY, total_steps
 from planner.engine.search_request import Objective, Rejections, SearchRequest, SearchResult, Variable
 from planner.engine.timing import step_time
 
@@ -33,7 +33,6 @@ from planner.engine.timing import step_time
 BLOCK = 3072
 #: More layouts than this are refused: minutes of work that a narrower question spares.
 MOST_PLANS = 50_000_000
-SECONDS_PER_DAY = 86_400.0
 
 #: Fields of Axes by the name that ``vary`` gives them, with the value of a field that is not to vary.
 VARIABLE_AXES: dict[Variable, tuple[str, int]] = {
@@ -128,6 +127,8 @@ def axes_to_vary(request: SearchRequest, asked: PlanRequest) -> Axes:
     axes = axes_of(asked)
     if len(axes.sharding) > 1:
         axes = replace(axes, sharding=range(len(SHARDINGS)))
+    if len(axes.expert) > 1:
+        axes = replace(axes, expert=divisors(request.model.experts))
     held = {
         name: [default] for variable, (name, default) in VARIABLE_AXES.items() if variable not in request.vary
     }

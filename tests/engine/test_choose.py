@@ -8,9 +8,9 @@ import pytest
 
 from planner.contract.model import model_of_record
 from planner.engine.calibration import Calibration
-from planner.engine.choose import fewest_nodes_that_fit, usable_node_counts
 from planner.engine.estimate import estimate
 from planner.engine.layouts import axes_of, ranks_per_node
+from planner.engine.node_choice import fewest_nodes_that_fit, usable_node_counts
 from planner.engine.request import PlanRequest
 from planner.engine.result import PlanResult
 from tests.engine.questions import answer, catalog, question, sent_back
