@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("compare", views.compare, name="compare"),
     path("compare.csv", views.compare_csv, name="compare_csv"),
     path("validation", views.validation, name="validation"),
+    path("validation.csv", views.validation_csv, name="validation_csv"),
     path("glossary", views.glossary, name="glossary"),
     path("api/v1/", include("planner.api_urls")),
 ]

@@ -139,7 +139,23 @@ def compare_csv(request: HttpRequest) -> HttpResponse:
 def validation(request: HttpRequest) -> HttpResponse:
     """Predicted against measured, or what is missing to say so."""
     report = validation_report.read_report()
-    return render(request, "planner/validation.html", {"report": report})
+    if report is None:
+        return render(request, "planner/validation.html", {"report": None})
+    runs = report.of_source(request.GET.get("source", ""))
+    context = {
+        "report": report,
+        "runs": runs,
+        "source": runs[0].source if runs else "",
+        "charts": charts.validation_charts(report.runs),
+    }
+    return render(request, "planner/validation.html", context)
+
+
+@require_safe
+def validation_csv(request: HttpRequest) -> HttpResponse:
+    """Every published figure with its prediction."""
+    report = validation_report.read_report()
+    return csv_response("validation.csv", validation_report.csv_rows(report.runs if report else ()))
 
 
 @require_safe

@@ -8,5 +8,15 @@ from planner.charts.figure import Chart, Table, log_axis
 from planner.charts.machines import machines_chart
 from planner.charts.nodes import node_charts
 from planner.charts.plan import memory_chart, step_chart
+from planner.charts.validation import validation_charts
 
-__all__ = ["Chart", "Table", "log_axis", "machines_chart", "memory_chart", "node_charts", "step_chart"]
+__all__ = [
+    "Chart",
+    "Table",
+    "log_axis",
+    "machines_chart",
+    "memory_chart",
+    "node_charts",
+    "step_chart",
+    "validation_charts",
+]

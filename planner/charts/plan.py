@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import Any
 
 from planner import formats
 from planner.charts.figure import Cell, Chart, Table
@@ -49,7 +50,7 @@ def memory_chart(result: PlanResult) -> Chart:
     total, usable = float(memory.per_accelerator_bytes.total), float(memory.usable_bytes)
     longest = max(total, usable, memory.interval_bytes[1])
     starts = [end - part[-1] for part, end in zip(parts, accumulate(part[-1] for part in parts), strict=True)]
-    traces = [
+    traces: list[dict[str, Any]] = [
         {
             "type": "bar",
             "orientation": "h",

@@ -292,25 +292,28 @@ class TestOtherPages:
         monkeypatch.setattr(validation_report, "read_report", lambda: None)
         assert b"No validation report" in client.get("/validation").content
 
-    def test_a_report_is_shown(self, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        path = tmp_path / "report.json"
-        row = {
-            "name": "GPT-3 175B", "source": "Korthikanti et al. 2022", "quantity": "step_s", "unit": "s",
-            "measured": 18.13, "predicted": 17.5, "low": 15.0, "high": 20.0,
-        }  # fmt: skip
-        summary = {
-            "source": "Korthikanti et al. 2022",
-            "rows": 8,
-            "median_error": 0.05,
-            "worst_error": 0.12,
-            "covered": 0.9,
-        }
-        path.write_text(json.dumps({"generated_on": "2026-01-02", "summary": [summary], "rows": [row]}))
-        report = validation_report.read_report(path)
-        monkeypatch.setattr(validation_report, "read_report", lambda: report)
+    def test_the_shipped_report_is_shown(self, client: Client) -> None:
+        report = validation_report.read_report()
+        assert report is not None
         text = client.get("/validation").content.decode()
-        for words in ("18.1 s", "17.5 s", "-3.5 %", "5.00 %", "2026-01-02"):
-            assert words in text
+        assert report.sentence in text.replace("&#x27;", "'")
+        assert "The runs of korthikanti-2022" in text
+        assert 'id="chart-times"' in text
+
+    def test_each_source_shows_its_runs(self, client: Client) -> None:
+        report = validation_report.read_report()
+        assert report is not None
+        source = next(run.source for run in report.runs if run.source != validation_report.YARDSTICK)
+        text = client.get("/validation", {"source": source}).content.decode()
+        assert f"The runs of {source}" in text
+        assert "The runs of korthikanti-2022" in client.get("/validation?source=nobody").content.decode()
+
+    def test_every_figure_can_be_taken_along(self, client: Client) -> None:
+        report = validation_report.read_report()
+        assert report is not None
+        rows = list(csv.DictReader(io.StringIO(client.get("/validation.csv").content.decode())))
+        assert len(rows) == len(report.runs)
+        assert float(rows[0]["measured"]) == report.runs[0].measured
 
     def test_a_missing_page_is_explained(self, client: Client) -> None:
         response = client.get("/nowhere")
