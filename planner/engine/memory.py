@@ -136,6 +136,8 @@ class MemoryTerms:
 
 def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     """Peak memory of each plan. A plan that does not fit is answered like any other."""
+    if grid.tensor_parallel.shape == (1,):
+        grid = grid.rows(0)  # numpy's scalars are several times quicker than arrays of one
     traits = traits_of(grid)
     stage = stages(grid)
     here = parameters_here(grid, stage, traits)
@@ -219,7 +221,10 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -
     """Sum the moments of each stage and find the stage that an outside observer would see fullest."""
     stages_count, count = table.shape[1:]
     # Sums run over the first axis, row by row, so that a plan's digits do not depend on its neighbours.
-    of = {life: table[span].sum(axis=0) for life, span in _SPAN.items()}
+    of = {
+        life: table[span.start] if span.stop - span.start == 1 else table[span].sum(axis=0)
+        for life, span in _SPAN.items()
+    }
     held = of["always"] + of["gradients"]
     before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
     sums = np.empty((len(MOMENTS), stages_count, count))

@@ -141,8 +141,8 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     reached = level >= LEVELS
     dense_split, expert_split = np.where(reached, group, 1.0), np.where(reached, expert_group, 1.0)
     states_kept, gradients_kept, weights_kept = (
-        here.trained_dense / dense_split[stage] + here.trained_experts / expert_split[stage]
-        for stage in range(3)
+        here.trained_dense / dense + here.trained_experts / experts
+        for dense, experts in zip(dense_split, expert_split, strict=True)
     )
     trained = here.trained_dense + here.trained_experts
     in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
