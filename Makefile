@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu bench lint format types screenshots
+.PHONY: help install run chromium test test-all test-gpu bench bench-accuracy calibrate validate docs lint format types screenshots
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -31,6 +31,23 @@ test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its d
 bench: .venv/.requirements-dev ## how quick the engine is on this machine
 	$(BIN)/pytest benchmarks -q --benchmark-columns=min,median,rounds --benchmark-sort=name
 
+bench-accuracy: .venv/.requirements-dev ## our error beside the one that peers report
+	$(BIN)/python -m scripts.calibration.bench_accuracy
+
+# --- Fit and check the constants (the order matters: each step reads what the one before wrote) --------------------------
+calibrate: .venv/.requirements-dev ## fit all constants to the measured runs, then validate
+	$(BIN)/python -m scripts.calibrate_memory
+	$(BIN)/python -m scripts.calibration.calibrate
+	$(BIN)/python -m scripts.calibration.held_out_memory
+	@$(MAKE) --no-print-directory validate
+
+validate: .venv/.requirements-dev ## predict every measured run; fails if a recorded error worsened (ACCEPT=1 records it)
+	$(BIN)/python -m scripts.calibration.validate $(if $(ACCEPT),--accept)
+
+docs: .venv/.requirements-dev ## write docs/formulas.md from the docstrings and the constants
+	$(BIN)/python -m scripts.formulas
+
+# --- Style -----------------------------------------------------------------------------------------------------------
 lint: .venv/.requirements-dev ## style and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

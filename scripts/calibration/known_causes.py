@@ -1,0 +1,41 @@
+"""Why the largest errors are large, as far as the sources tell; keyed by the beginning of a run's name.
+
+"Not known" is an answer: a cause is written down only where the source shows it; one that we infer says so.
+"""
+
+from __future__ import annotations
+
+NOT_KNOWN = "not known"
+ADAPTERS = "likely the adapters' casts and small kernels, for which all libraries share three constants"
+XLA = "TensorFlow with XLA, a compiler that is not modelled"
+CACHE = "likely what the caching allocator keeps beyond the peak, which depends on the order of allocations"
+TIME_CAUSES = {
+    "trn1-bert-large": "recompute, and whether the compiler casts fp32 matmuls down, are not published",
+    "internevo-7b-tp1-zall-1024g": (
+        "speed per GPU falls from 3,571 tokens/s on 128 GPUs to 2,271 on 1,024 (4 x 100 Gbit/s RoCE);"
+        " likely congestion, which is not modelled"
+    ),
+    "mbridge2511": "recompute is not published",
+    "nemo2303": "global batch and micro-batch are the recipe's, assumed for every number of nodes",
+    "nvbert-tf": XLA,
+    "bloom-prequel": "one timing of the second iteration; some layouts split the layers unevenly",
+    "kempnerforge": "speed of the network between nodes is assumed",
+    "qwen-000": "likely the host: at 256 tokens it sets the pace, and hosts differ; published as 1.0 s",
+    "qwen-039": "likely the host: at 256 tokens it sets the pace, and hosts differ; published as 1.6 s",
+    "fms-091": ADAPTERS,
+    "fms-095": ADAPTERS,
+    "fms-100": ADAPTERS,
+}
+MEMORY_CAUSES = {
+    "qwen-": "the tool behind the figure and its unit (GB or GiB) are not published",
+    "torchtune-016": "the table says GB where its neighbours say GiB; its batch differs from the config's",
+}
+
+
+def cause(row_id: str, quantity: str) -> str:
+    """The cause written down for a run: that of the longest key which begins its name."""
+    causes = TIME_CAUSES if quantity == "step time" else MEMORY_CAUSES
+    keys = [key for key in causes if row_id.startswith(key)]
+    if keys:
+        return causes[max(keys, key=len)]
+    return CACHE if quantity == "nvidia-smi memory" else NOT_KNOWN
