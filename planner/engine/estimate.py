@@ -30,7 +30,7 @@ from planner.engine.result import (
     Time,
     Warning,
 )
-from planner.engine.run_length import total_steps
+from planner.engine.run_length import SECONDS_PER_DAY, total_steps
 from planner.engine.timing import StepTime
 
 
@@ -257,15 +257,9 @@ def warnings_of(choice: Choice, row: dict[str, Any], far: tuple[str, ...]) -> tu
         )
     if choice.idle_ranks:
         found.append(idle_warning(choice, row))
-    if choice.late:
-        found.append(
-            Warning(
-                code="deadline_missed",
-                message=f"No number of nodes that this batch can use meets the deadline of"
-                f" {request.deadline_days:g} days; this is the fastest found. A larger global batch"
-                f" could use more nodes.",
-            )
-        )
+    deadline = request.deadline_days
+    if deadline is not None and row["total_s"] > deadline * SECONDS_PER_DAY:
+        found.append(deadline_warning(choice, deadline, row))
     if far:
         found.append(
             Warning(
@@ -294,3 +288,13 @@ def idle_warning(choice: Choice, row: dict[str, Any]) -> Warning:
             "sequences cannot use them, but they are billed. Use fewer nodes or a larger global batch."
         )
     return Warning(code="idle_accelerators", message=message)
+
+
+def deadline_warning(choice: Choice, deadline_days: float, row: dict[str, Any]) -> Warning:
+    days = row["total_s"] / SECONDS_PER_DAY
+    message = f"The run takes {days:.4g} days, more than the deadline of {deadline_days:g} days."
+    if choice.late:
+        message += (
+            " No number of nodes that this batch can use meets it; a larger global batch could use more."
+        )
+    return Warning(code="deadline_missed", message=message)

@@ -45,7 +45,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="{gradient_accumulation:.0f} micro-batches x ({stage_forward_s:.4g} s blocks of one"
         " stage + {head_forward_s:.4g} s output head)",
-        source="timing.step_time",
+        source="planner.engine.timing.step_time",
     ),
     TermTemplate(
         name="block_matmul_s",
@@ -53,7 +53,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="forward",
         formula="projections and MLP of one block, {tokens_per_rank:.0f} tokens, at up to"
         " {matmul_rate_tflops:.1f} TFLOP/s of {peak_tflops:.1f} peak",
-        source="timing.matmul_s: saturating roofline; " + FIT,
+        source="planner.engine.kernels.matmul_s, a saturating roofline; " + FIT,
     ),
     TermTemplate(
         name="block_attention_s",
@@ -61,22 +61,45 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="forward",
         formula="scores and values of one block, {sequence_length:.0f} tokens, {attention_heads:.0f}"
         " heads of {head_dim:.0f} / TP {tensor_parallel:.0f}",
-        source="timing.attention_core_s; Dao 2023; " + FIT,
+        source="planner.engine.kernels.attention_core_s; Dao 2023; " + FIT,
     ),
     TermTemplate(
         name="block_elementwise_s",
         unit="s",
         parent="forward",
         formula="norms, residuals, activation of one block at {bandwidth_gbyte_s:.0f} GB/s peak",
-        source="timing.elementwise_bytes",
+        source="planner.engine.kernels.elementwise_bytes",
     ),
     TermTemplate(
         name="block_cast_s",
         unit="s",
         parent="forward",
         formula="fp8 casts and scales of one block",
-        source="timing.fp8_cast_s; " + FIT,
+        source="planner.engine.kernels.fp8_cast_s; " + FIT,
         optional=True,
+    ),
+    TermTemplate(
+        name="block_adapter_s",
+        unit="s",
+        parent="forward",
+        formula="low-rank adapters of one block, {lora_parameters:,.0f} parameters in all",
+        source="planner.engine.kernels.adapter_s; " + FIT,
+        optional=True,
+    ),
+    TermTemplate(
+        name="block_dequantisation_s",
+        unit="s",
+        parent="forward",
+        formula="unpacking one block's quantised weights of {frozen_bytes:.4g} bytes a parameter",
+        source="planner.engine.kernels.dequantisation_s; " + FIT,
+        optional=True,
+    ),
+    TermTemplate(
+        name="block_launch_s",
+        unit="s",
+        parent="forward",
+        formula="launching one block's kernels; the slower of this and the block's device work counts",
+        source="planner.engine.kernels.slower_of; " + FIT,
     ),
     TermTemplate(
         name="backward",
@@ -110,7 +133,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="{gradient_accumulation:.0f} micro-batches x {tensor_exposed_s:.4g} s exposed over TP"
         " {tensor_parallel:.0f}",
-        source="Shoeybi et al. 2019, section 3; comms.reduce_scatter_s",
+        source="Shoeybi et al. 2019, section 3; planner.engine.comms.reduce_scatter_s",
     ),
     TermTemplate(
         name="context_communication",
@@ -128,7 +151,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="{gradient_accumulation:.0f} micro-batches x {expert_exposed_s:.4g} s all-to-all exposed"
         " over EP {expert_parallel:.0f}",
-        source="comms.all_to_all_s",
+        source="planner.engine.comms.all_to_all_s",
     ),
     TermTemplate(
         name="pipeline_communication",
@@ -137,7 +160,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="exposed share of 2 x {interleaved_stages:.0f} x {gradient_accumulation:.0f} hand-overs"
         " of {hand_over_s:.3g} s",
-        source="comms.point_to_point_s",
+        source="planner.engine.comms.point_to_point_s",
     ),
     TermTemplate(
         name="data_communication",
@@ -146,7 +169,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="{gradient_accumulation:.0f} x {gather_exposed_s:.4g} s weight gathers +"
         " {reduction_exposed_s:.4g} s gradient reduction, exposed",
-        source="Rajbhandari et al. 2020, section 7; comms.reduce_scatter_s",
+        source="Rajbhandari et al. 2020, section 7; planner.engine.comms.reduce_scatter_s",
     ),
     TermTemplate(
         name="optimizer",
@@ -154,7 +177,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="memory traffic of the optimizer's states at {bandwidth_gbyte_s:.0f} GB/s peak",
-        source="timing.optimizer_s",
+        source="planner.engine.timing.optimizer_s",
     ),
     TermTemplate(
         name="other",
@@ -172,7 +195,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="{rollout_tokens:.0f} tokens decoded one by one, {generation_sequences:.0f} sequences at"
         " a time",
-        source="ppo.generation_s: weights and KV cache read once a token",
+        source="planner.engine.ppo.generation_phase: weights and cache read once a token",
         optional=True,
     ),
     TermTemplate(
@@ -181,7 +204,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="forward passes of reference, reward, critic and actor over the finished sequences",
-        source="ppo.scoring_s",
+        source="planner.engine.ppo.scoring_s",
         optional=True,
     ),
 )

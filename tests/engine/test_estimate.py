@@ -1,6 +1,8 @@
 """An answer whole: parts that add up, numbers that can be traced, warnings, and many questions at once."""
 
+import importlib
 import math
+import re
 import time
 from dataclasses import fields, replace
 from typing import Any
@@ -83,6 +85,18 @@ def test_every_name_is_explained_once_and_every_parent_exists(answers: list[Plan
         assert len(names) == len(set(names))
         assert {term.parent for term in result.explanation} - {None} <= set(names)
         assert all(term.formula and term.source and term.unit for term in result.explanation)
+
+
+def test_every_function_named_as_a_source_exists(answers: list[PlanResult]) -> None:
+    named = {
+        found
+        for result in answers
+        for term in result.explanation
+        for found in re.findall(r"planner\.engine\.(\w+)\.(\w+)", term.source)
+    }
+    assert len(named) > 10
+    for module, function in named:
+        assert hasattr(importlib.import_module(f"planner.engine.{module}"), function), (module, function)
 
 
 def test_every_number_of_an_answer_is_a_term(answers: list[PlanResult]) -> None:
