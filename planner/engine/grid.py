@@ -110,6 +110,7 @@ class PlanGrid:
     lora_parameters: Array
     lora_width: Array
     offload: Array
+    paged: Array
     finetuning: Array
     lamb: Array
     framework: Array
@@ -257,6 +258,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
         "lora_width": adapters / workload.lora_rank,
         "offload": workload.offload == "optimizer",
+        "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
         # Unfused attention comes with the recipes of its day, which drop out (Korthikanti et al. 2022,

@@ -94,7 +94,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "optimizer_moments",
         "optimizer_states",
         "{trained_parameters:.5g} trained parameters x {state_bytes:.3g} bytes / {state_shards:.0f}"
-        " sharing ranks",
+        " sharing ranks x {moments_held:.0f} (0: on the host, or paged out when memory is short)",
         ZERO,
     ),
     _part(
@@ -142,7 +142,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         KORTHIKANTI,
         optional=True,
     ),
-    _part("logits", "total", "{logits_and_loss:.4g}", "planner.engine.memory_buffers.logit_bytes"),
+    _part("logits", "total", "{logits_and_loss:.4g}", "planner.engine.memory_buffers.logits_on_rank"),
     _part(
         "logits_and_loss",
         "logits",

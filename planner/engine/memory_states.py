@@ -109,7 +109,8 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
 class StateBytes:
     """What lies in memory per parameter on one rank, shape (3, plans).
 
-    weight_shards, gradient_shards, state_shards: ranks that share them (experts apart), shape (plans,).
+    moments_held: 1.0 where they are on the accelerator.  weight_shards, gradient_shards, state_shards: ranks
+    that share them (experts apart). Shape (plans,).
     """
 
     frozen_weights: Array
@@ -120,6 +121,7 @@ class StateBytes:
     master: Array
     moments: Array
     step_temporary: Array
+    moments_held: Array
     weight_shards: Array
     gradient_shards: Array
     state_shards: Array
@@ -150,7 +152,10 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
     replicated = (level < 1) & (grid.data_parallel > 1)
     copy_bytes = grid.gradient_copy_bytes + grid.gradient_bytes * traits["bucket_copies"] * replicated
+    # Paged moments lie in unified memory, which moves to the host when the accelerator is short, and which
+    # torch's allocator does not count (Dettmers et al. 2023, section 3: paged optimizers).
     on_gpu = 1.0 - grid.offload
+    held = on_gpu * (1.0 - grid.paged)
     frozen_blocks = here.blocks * (grid.frozen_bytes / dense_split[2]) + here.experts * (
         grid.frozen_bytes / expert_split[2]
     )
@@ -169,8 +174,9 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
         gradients=np.where(unsynced, trained, gradients_kept) * grid.gradient_bytes,
         gradient_copies=gradients_kept * copy_bytes + at_once * (grid.gradient_partition_bytes * on_gpu),
         master=states_kept * (grid.master_bytes * on_gpu),
-        moments=states_kept * (grid.state_bytes * on_gpu),
+        moments=states_kept * (grid.state_bytes * held),
         step_temporary=at_once * (grid.temporary_bytes * on_gpu),
+        moments_held=held,
         weight_shards=dense_split[2],
         gradient_shards=np.where(unsynced, 1.0, dense_split[1]),
         state_shards=dense_split[0],

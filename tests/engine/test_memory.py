@@ -433,3 +433,19 @@ def test_optimizers_keep_their_own_number_of_moments(optimizer: str, elements: f
     memory = memory_of(plan_request(optimizer=optimizer, framework="megatron"), tensor_parallel=1)
     moments = one(memory.terms["optimizer_moments"])
     assert moments == pytest.approx(4 * elements * LLAMA_8B_PARAMETERS, rel=1e-3, abs=1.0)
+
+
+def test_paged_moments_do_not_bind_the_accelerator() -> None:
+    """QLoRA of 65B with rank 64 fits 48 GB by paged optimizers (Dettmers et al. 2023, abstract)."""
+    request = plan_request(
+        "llama-2-70b",
+        task="qlora",
+        lora_rank=64,
+        optimizer_kernel="paged",
+        sequence_length=512,
+        accelerator="l40s",
+        accelerators_per_node=1,
+    )
+    memory = memory_of(request, data_parallel=1, activation_recompute="full")
+    assert one(memory.optimizer_states) == 0.0
+    assert one(memory.total) < 48.3e9
