@@ -80,7 +80,8 @@ def commands() -> dict[str, str]:
     return {
         "web": f"exec {python} -m gunicorn config.wsgi:application --bind {address} --worker-class gthread"
         f" --threads {settings.WEB_THREADS} --timeout 120 --graceful-timeout 3 --log-level warning"
-        " --no-control-socket",
+        # An address holds a whole plan, with a pasted configuration if there is one.
+        " --no-control-socket --limit-request-line 8190",
         "worker": f"{celery} worker --loglevel {level} --without-gossip --without-mingle",
         "beat": f"{celery} beat --loglevel {level} --pidfile=",
     }

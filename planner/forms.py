@@ -27,7 +27,9 @@ USUAL_SEQUENCE_LENGTH = 8192
 USUAL_CONFIG_LENGTH = 2048
 #: Keys of a Hugging Face config that say nothing of shape or size; left out of the address to keep it short.
 CONFIG_NOISE = re.compile(
-    r"^_|.*token_id$|^(id2label|label2id|task_specific_params|auto_map|transformers_version)$"
+    r"^_|.*token_id$|.*dropout$|.*_layerdrop$"
+    r"|^(id2label|label2id|task_specific_params|auto_map|transformers_version|quantization_config|rope_scaling"
+    r"|(torch_)?dtype|initializer_range|use_cache|suppress_tokens|begin_suppress_tokens)$"
 )
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)$", re.IGNORECASE)

@@ -1,8 +1,8 @@
 """The validation report, as its page shows it: predicted against measured, and the error by source.
 
-``make validate`` writes it; where there is none, the page says so. Rows are lists in ``columns`` order. Errors
-are shares: |predicted / measured - 1|. ``by_group`` and ``by_source`` are of constants fitted without the
-run's group and without its whole source; ``shipped`` of the constants in use, which saw the fitted runs.
+``make validate`` writes it; where there is none, the page says so. Rows are lists in ``columns`` order.
+Errors are shares: |predicted / measured - 1|. ``by_group`` and ``by_source`` are of constants fitted without
+the run's group and without its whole source; ``shipped`` of those in use, which saw the fitted runs.
 """
 
 from __future__ import annotations

@@ -59,6 +59,8 @@ ADVANCED_FIELDS = (
 #: Fields whose change shows elsewhere in the form: in the picked machine and its regions, and in all prices.
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
+#: What web servers read of an address; a pasted configuration may need more.
+LONGEST_ADDRESS = 8000
 
 
 # A plan changes nothing on the server, so a posted form needs no token; it is posted, not only put in the
@@ -72,12 +74,14 @@ def plan(request: HttpRequest) -> HttpResponse:
         question, result = answer(form)
     except PlanErrors as wrong:
         return _plan_with_problems(request, form, wrong)
-    if request.method == "POST" and not swaps(request):
-        return HttpResponseRedirect(f"{reverse('planner:plan')}?{form.query()}", status=303)
-    context = plan_context(form) | answer_context(form, question, result)
+    address = f"{reverse('planner:plan')}?{form.query()}"
+    too_long = len(address) > LONGEST_ADDRESS
+    if request.method == "POST" and not swaps(request) and not too_long:
+        return HttpResponseRedirect(address, status=303)
+    context = plan_context(form) | answer_context(form, question, result) | {"too_long": too_long}
     response = _render_plan(request, form, context)
     if swaps(request):
-        response["HX-Push-Url"] = f"{reverse('planner:plan')}?{form.query()}"
+        response["HX-Push-Url"] = "false" if too_long else address
     return response
 
 

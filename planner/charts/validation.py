@@ -9,18 +9,18 @@ from planner.charts.figure import Chart, Table, log_axis
 from planner.validation_report import ValidatedRun
 
 WITHIN = 0.1
-#: Quantities drawn together: chart slug, title, unit, unit's size on the axis, its name.
+#: Quantities drawn together, by the end of their name: chart slug, title, ending, size of the unit, its name.
 DRAWN = (
-    ("chart-times", "Step time, predicted against measured", "s", 1.0, "s"),
-    ("chart-memories", "Memory, predicted against measured", "byte", formats.GIB, "GiB"),
+    ("chart-times", "Step time, predicted against measured", "step time", 1.0, "s"),
+    ("chart-memories", "Memory, predicted against measured", "memory", formats.GIB, "GiB"),
 )
 
 
 def validation_charts(runs: Sequence[ValidatedRun]) -> list[Chart]:
-    """One chart for each unit that has runs."""
+    """One chart for each kind of quantity that has runs."""
     found = []
-    for slug, title, unit, size, name in DRAWN:
-        drawn = [run for run in runs if run.unit == unit and run.measured > 0 and run.predicted > 0]
+    for slug, title, ending, size, name in DRAWN:
+        drawn = [run for run in runs if run.quantity.endswith(ending) and run.measured > 0 < run.predicted]
         if drawn:
             found.append(_chart(slug, title, drawn, size=size, unit=name))
     return found

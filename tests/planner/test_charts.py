@@ -203,7 +203,8 @@ class TestMachines:
 def test_predictions_are_drawn_against_what_was_measured() -> None:
     def run(name: str, unit: str, measured: float, predicted: float) -> ValidatedRun:
         return ValidatedRun(
-            name=name, model="m", source="s", accelerators="8 × a100", quantity="q", unit=unit,
+            name=name, model="m", source="s", accelerators="8 × a100", unit=unit,
+            quantity="step time" if unit == "s" else "reserved memory",
             measured=measured, predicted=predicted, range="",
         )  # fmt: skip
 

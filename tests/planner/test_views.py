@@ -216,6 +216,14 @@ class TestBadInput:
         assert len(response["Location"]) < 1000
         assert "on 1 × p5.48xlarge" in verdict(client.get(response["Location"]))
 
+    def test_a_config_too_long_for_an_address_is_planned_all_the_same(self, client: Client) -> None:
+        long = json.dumps(GPT2 | {"remarks": "x" * 9000})
+        whole = client.post("/", {"config": long, "nodes": "1"})
+        assert whole.status_code == 200
+        assert b"too long for an address" in whole.content
+        swapped = client.post("/", {"config": long, "nodes": "1"}, headers=HTMX)
+        assert swapped["HX-Push-Url"] == "false"
+
     def test_exports_answer_problems_as_the_contract_says(self, client: Client) -> None:
         for address in ("/plan.json", "/plan.csv", "/compare.csv"):
             response = client.get(f"{address}?nodes=0")
