@@ -24,6 +24,8 @@ Mask = NDArray[np.bool_]
 #: Tokens of the largest micro-batch that is tried: beyond it every matmul runs at its full rate.
 LARGEST_MICRO_BATCH_TOKENS = 65_536
 LARGEST_MICRO_BATCH = 1024
+#: A batch that divides by this has powers of two enough for micro-batches on any number of replicas.
+MANY_TWOS = 64
 #: Context parallel is tried where a rank keeps at least this many tokens of a sequence.
 CONTEXT_PARALLEL_TOKENS = 8_192
 LARGEST_CONTEXT_PARALLEL = 32
@@ -243,15 +245,24 @@ def interleaved_choices(request: PlanRequest) -> list[int]:
 
 
 def micro_batch_choices(request: PlanRequest) -> list[int]:
-    """Divisors of the batch, no more than about one in each doubling, up to LARGEST_MICRO_BATCH_TOKENS."""
+    """Powers of two that divide the batch and, where these run out early, odd divisors as well.
+
+    Up to LARGEST_MICRO_BATCH_TOKENS; odd ones about one in each doubling.
+    """
     workload = request.workload
-    longest = max(workload.sequence_length, workload.decoder_sequence_length)
+    batch, longest = (
+        workload.global_batch_size,
+        max(workload.sequence_length, workload.decoder_sequence_length),
+    )
     largest = max(1, min(LARGEST_MICRO_BATCH, LARGEST_MICRO_BATCH_TOKENS // longest))
-    chosen = [1]
-    for size in divisors(workload.global_batch_size):
-        if size <= largest and size >= 1.5 * chosen[-1]:
-            chosen.append(size)
-    return chosen
+    twos = batch & -batch
+    powers = [2**power for power in range(twos.bit_length()) if 2**power <= largest]
+    odd = [1]
+    if twos < MANY_TWOS:
+        for size in divisors(batch // twos):
+            if 1.5 * odd[-1] <= size <= largest:
+                odd.append(size)
+    return sorted({*powers, *odd})
 
 
 def recompute_choices(request: PlanRequest) -> list[Recompute]:

@@ -51,7 +51,7 @@ SHARDING_RELUCTANCE = np.array([0.0, 0.002, 0.004, 0.01])
 UNUSUAL_RELUCTANCE = 0.35
 #: Plans that fill the memory to more than these shares run slowly or out of it when anything is a little
 #: larger.
-TIGHT_RELUCTANCE = ((0.95, 0.03), (0.98, 0.07))
+TIGHT_RELUCTANCE = ((0.95, 0.03), (0.98, 0.07), (0.995, 0.1))
 
 
 def reluctance(priced: Priced) -> Array:
