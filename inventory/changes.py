@@ -102,7 +102,7 @@ def mig_key(instance: MigReading) -> MigKey | None:
     return (
         number,
         value_or_none(instance.compute_instance_id),
-        value_or_none(instance.profile) or "",
+        (value_or_none(instance.profile) or "")[:40],
         value_or_none(instance.start),
         value_or_none(instance.size),
     )

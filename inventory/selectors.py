@@ -27,7 +27,7 @@ from django.db.models import (
 from inventory import policy
 from inventory.models import Event, Gpu, GpuPlacement, Host, HostLatest, MigInstance, Probe, Refusal, Sample
 from inventory.snapshot import HostSnapshot
-from inventory.snapshot_json import SnapshotError, from_json
+from inventory.snapshot_json import SnapshotError, unpack
 
 HOSTS_A_PAGE = 40
 EVENTS_A_PAGE = 50
@@ -200,7 +200,7 @@ def latest_snapshot(host: Host) -> HostSnapshot | None:
     if row is None:
         return None
     try:
-        return from_json(row.snapshot)
+        return unpack(bytes(row.packed))
     except SnapshotError:
         return None
 

@@ -8,10 +8,12 @@ ignored, so that a newer agent can talk to an older server.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -22,10 +24,20 @@ from inventory.snapshot import (
     SCHEMA,
     HostSnapshot,
     Missing,
+    Temperature,
 )
 
 Json = Any
 MAX_INTEGER = 2**63 - 1
+# Numbers by name that no real host exceeds; without a bound the database would refuse them, less kindly.
+LARGEST = {
+    "index": MAX_GPUS * 16 - 1,
+    "start": 255,
+    "size": 256,
+    "gpu_instance_id": 2**31 - 1,
+    "compute_instance_id": 2**31 - 1,
+    **{f.name: 1000 for f in fields(Temperature)},
+}
 
 
 class SnapshotError(ValueError):
@@ -46,14 +58,36 @@ def to_json(snapshot: HostSnapshot) -> dict[str, Json]:
 
 def encode(record: Any, missing: dict[str, str], path: str = "") -> Json:
     """JSON value of a record; reasons of missing leaves are added to `missing` by path."""
-    if isinstance(record, Missing):
+    kind = type(record)
+    if kind is Missing:
         missing[path] = record.reason
         return None
-    if is_dataclass(record):
-        return {f.name: encode(getattr(record, f.name), missing, _join(path, f.name)) for f in fields(record)}
-    if isinstance(record, tuple):
+    if kind is tuple:
         return [encode(item, missing, _join(path, str(i))) for i, item in enumerate(record)]
-    return record
+    names = _names(kind)  # type: ignore[arg-type]
+    if names is None:
+        return record
+    prefix = f"{path}." if path else ""
+    found: dict[str, Json] = {}
+    for name in names:
+        value = getattr(record, name)
+        # Most leaves are plain; asking for their class first spares a call for each.
+        if value.__class__ in _PLAIN:
+            found[name] = value
+        elif value.__class__ is Missing:
+            missing[prefix + name] = value.reason
+            found[name] = None
+        else:
+            found[name] = encode(value, missing, prefix + name)
+    return found
+
+
+_PLAIN = frozenset({str, int, float, bool})
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...] | None:
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else None
 
 
 def from_json(body: Json) -> HostSnapshot:
@@ -75,6 +109,26 @@ def from_json(body: Json) -> HostSnapshot:
     decoded: HostSnapshot = _decode(HostSnapshot, body, missing, "")
     _check_indices(decoded)
     return decoded
+
+
+def pack(snapshot: HostSnapshot) -> bytes:
+    """A snapshot as compressed JSON, for keeping."""
+    return pack_json(to_json(snapshot))
+
+
+def pack_json(body: Mapping[str, Json]) -> bytes:
+    """The JSON that `from_json` has read, compressed as it came."""
+    return zlib.compress(json.dumps(body, separators=(",", ":")).encode(), level=1)
+
+
+def unpack(packed: bytes) -> HostSnapshot:
+    """The snapshot that `pack` made. Raises `SnapshotError` where another version of this program did."""
+    try:
+        return from_json(json.loads(zlib.decompress(packed)))
+    except (zlib.error, ValueError) as error:
+        raise (
+            error if isinstance(error, SnapshotError) else SnapshotError("", "cannot be unpacked")
+        ) from error
 
 
 def assemble(cls: type[Any], readings: Mapping[str, Json], missing: Mapping[str, str], rest: str) -> Any:
@@ -110,55 +164,105 @@ def _tree(readings: Mapping[str, Json]) -> dict[str, Json]:
 def _decode(
     kind: Any, value: Json, missing: Mapping[str, Json], path: str, rest: str = "not_reported"
 ) -> Any:
-    origin = get_origin(kind)
-    if origin in (Union, UnionType):
-        if value is None:
-            return Missing(_reason(missing.get(path, rest), path))
-        kind = next(arg for arg in get_args(kind) if arg is not Missing)
-        return _decode(kind, value, missing, path, rest)
-    if origin is tuple:
-        return _decode_list(get_args(kind)[0], value, missing, path, rest)
-    if is_dataclass(kind):
-        return _decode_record(kind, value, missing, path, rest)
-    return _leaf(kind, value, path)
+    return _decoder(kind)(value, missing, "", path, rest)
 
 
-def _decode_record(cls: Any, value: Json, missing: Mapping[str, Json], path: str, rest: str) -> Any:
-    if value is None:
-        value = {}
-    if not isinstance(value, Mapping):
-        raise SnapshotError(path, "must be an object")
-    found: dict[str, Any] = {}
-    for name, kind, required in _layout(cls):
-        where = _join(path, name)
-        if required and value.get(name) is None:
-            raise SnapshotError(where, "is required")
-        if name in value or not _has_plain_default(kind):
-            found[name] = _decode(kind, value.get(name), missing, where, rest)
-    return cls(**found)
+# Reads one value: (value, reasons by path, the path's prefix and last name, reason of what is absent).
+# A path is only put together where it is needed: most leaves are neither missing nor wrong.
+Decoder = Callable[[Json, Mapping[str, Json], str, str, str], Any]
 
 
 @cache
-def _layout(cls: Any) -> tuple[tuple[str, Any, bool], ...]:
+def _decoder(kind: Any) -> Decoder:
+    """The reader of a type, made once: looking at type hints at every reading is what takes time."""
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        return _optional(_decoder(next(arg for arg in get_args(kind) if arg is not Missing)))
+    if origin is tuple:
+        return _list_decoder(_decoder(get_args(kind)[0]))
+    if is_dataclass(kind):
+        return _record_decoder(kind)
+    return _leaf_decoder(kind)
+
+
+def _optional(inner: Decoder) -> Decoder:
+    def read(value: Json, missing: Mapping[str, Json], prefix: str, name: str, rest: str) -> Any:
+        if value is None:
+            path = prefix + name
+            return _missing(_reason(missing.get(path, rest), path))
+        return inner(value, missing, prefix, name, rest)
+
+    return read
+
+
+@lru_cache(maxsize=256)
+def _missing(reason: str) -> Missing:
+    return Missing(reason)
+
+
+def _list_decoder(inner: Decoder) -> Decoder:
+    def read(value: Json, missing: Mapping[str, Json], prefix: str, name: str, rest: str) -> Any:
+        path = prefix + name
+        if not isinstance(value, list):
+            raise SnapshotError(path, "must be a list")
+        if len(value) > MAX_LIST:
+            raise SnapshotError(path, f"has {len(value)} entries; at most {MAX_LIST} are believed")
+        return tuple([inner(item, missing, f"{path}.", str(i), rest) for i, item in enumerate(value)])
+
+    return read
+
+
+def _record_decoder(cls: Any) -> Decoder:
     hints = get_type_hints(cls)
-    return tuple(
-        (f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING) for f in fields(cls)
-    )
+    layout = [
+        (f.name, _decoder(hints[f.name]), _requirement(f, hints[f.name]), f.default) for f in fields(cls)
+    ]
+
+    def read(value: Json, missing: Mapping[str, Json], prefix: str, name: str, rest: str) -> Any:
+        path = prefix + name
+        if value is None:
+            value = {}
+        if not isinstance(value, Mapping):
+            raise SnapshotError(path, "must be an object")
+        inner = f"{path}." if path else ""
+        found = []
+        for field_name, decoder, requirement, default in layout:
+            item = value.get(field_name)
+            if item is None:
+                if requirement == "required":
+                    raise SnapshotError(inner + field_name, "is required")
+                if requirement == "defaulted" and field_name not in value:
+                    found.append(default)
+                    continue
+            found.append(decoder(item, missing, inner, field_name, rest))
+        return cls(*found)
+
+    return read
 
 
-def _has_plain_default(kind: Any) -> bool:
-    """Whether a left-out key takes the class's default (text, list) rather than a reason."""
-    return get_origin(kind) not in (Union, UnionType) and not is_dataclass(kind)
+def _requirement(entry: Any, kind: Any) -> str:
+    """Whether a left-out key is an error, takes the class's own default (text, list), or has a reason."""
+    if entry.default is MISSING and entry.default_factory is MISSING:
+        return "required"
+    if get_origin(kind) in (Union, UnionType) or is_dataclass(kind):
+        return "explained"
+    return "defaulted"
 
 
-def _decode_list(
-    kind: Any, value: Json, missing: Mapping[str, Json], path: str, rest: str
-) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise SnapshotError(path, "must be a list")
-    if len(value) > MAX_LIST:
-        raise SnapshotError(path, f"has {len(value)} entries; at most {MAX_LIST} are believed")
-    return tuple(_decode(kind, item, missing, _join(path, str(i)), rest) for i, item in enumerate(value))
+def _leaf_decoder(kind: Any) -> Decoder:
+    if kind is int:
+
+        def read_count(value: Json, missing: Mapping[str, Json], prefix: str, name: str, rest: str) -> Any:
+            if value.__class__ is int and 0 <= value <= LARGEST.get(name, MAX_INTEGER):
+                return value
+            return _leaf(int, value, prefix + name)
+
+        return read_count
+
+    def read(value: Json, missing: Mapping[str, Json], prefix: str, name: str, rest: str) -> Any:
+        return _leaf(kind, value, prefix + name)
+
+    return read
 
 
 def _leaf(kind: Any, value: Json, path: str) -> Any:
@@ -172,10 +276,11 @@ def _leaf(kind: Any, value: Json, path: str) -> Any:
         raise SnapshotError(path, "must be a number")
     if kind is int and not isinstance(value, int):
         raise SnapshotError(path, "must be a whole number")
-    if not math.isfinite(value) or abs(value) > MAX_INTEGER:
-        raise SnapshotError(path, "must be a finite number under 2^63")
-    # Only temperatures can be below zero.
-    if value < 0 and not path.endswith("_c"):
+    temperature = path.endswith("_c")
+    largest = LARGEST.get(path.rpartition(".")[2], MAX_INTEGER)
+    if not math.isfinite(value) or abs(value) > largest:
+        raise SnapshotError(path, f"must be a finite number up to {largest}")
+    if value < 0 and not temperature:
         raise SnapshotError(path, "cannot be negative")
     return float(value) if kind is float else value
 
@@ -187,6 +292,11 @@ def _text(value: Json, path: str) -> str:
         raise SnapshotError(path, f"is longer than {MAX_TEXT} characters")
     if "\x00" in value:
         raise SnapshotError(path, "holds a NUL character")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise SnapshotError(path, "holds half a character") from None
     return value
 
 

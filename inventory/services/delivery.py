@@ -23,7 +23,7 @@ from headroom_agent import signing
 from inventory import policy
 from inventory.models import Event, Host, HostToken, Nonce, Refusal
 from inventory.services.recording import Outcome, Taken, record_snapshots
-from inventory.snapshot_json import SnapshotError, from_json
+from inventory.snapshot_json import SnapshotError, from_json, pack_json
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +188,11 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
         raise DeliveryError("malformed", "id must be a UUID.", 400) from None
     try:
         snapshot = from_json(delivery.get("snapshot"))
+        packed = pack_json(delivery["snapshot"])
     except SnapshotError as error:
         raise DeliveryError("malformed", str(error), 400) from None
+    except RecursionError:
+        raise DeliveryError("malformed", "The snapshot is nested too deep.", 400) from None
     if snapshot.host.hostname != host.name:
         reason = f"The token is for {host.name}, not for {snapshot.host.hostname}."
         raise DeliveryError("other_host", reason, 403)
@@ -207,7 +210,7 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
         raise DeliveryError(
             "too_old", f"Taken at {seen.isoformat()}, longer ago than history is refined.", 400
         )
-    return Taken(identifier, host.pk, snapshot, min(taken_at, now), "agent")
+    return Taken(identifier, host.pk, snapshot, min(taken_at, now), "agent", packed=packed)
 
 
 def _on_our_clock(seen: datetime, age_s: Any, headers: signing.Signed) -> datetime:

@@ -18,7 +18,8 @@ from inventory import policy
 from inventory.changes import Change
 from inventory.models import Event, Host, Probe
 from inventory.services.pacing import next_probe_at
-from inventory.services.recording import Outcome, Taken, note_result, record_snapshot
+from inventory.services.recording import Outcome, Taken, record_snapshot
+from inventory.services.rows import note_result
 from inventory.snapshot import HostSnapshot
 
 # Hosts asked in one round; the next round follows in seconds.

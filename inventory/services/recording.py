@@ -7,26 +7,28 @@ the present. Changes become events in the same transaction, so none is told twic
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import models, transaction
+from django.db.models import Q
 
-from inventory import changes, health, policy
+from inventory import changes
 from inventory.changes import Change
-from inventory.models import Event, Gpu, GpuPlacement, Host, HostLatest, MigInstance, Probe, Sample
+from inventory.models import Event, Gpu, GpuPlacement, Host, HostLatest, MigInstance, Probe
+from inventory.policy import RAW
+from inventory.services.bulk import insert_samples, update_readings
 from inventory.services.pacing import next_probe_at
+from inventory.services.rows import copy_readings, identity, lasting, new_gpu, note_result
 from inventory.snapshot import Gpu as GpuReading
 from inventory.snapshot import HostSnapshot, Missing, value_or_none
-from inventory.snapshot_json import to_json
+from inventory.snapshot_json import pack
 
 Row = TypeVar("Row", bound=models.Model)
-Teller = Callable[[Iterable[Change], datetime, Host], None]
 
 
 class Outcome(StrEnum):
@@ -44,10 +46,10 @@ class Taken:
     snapshot: HostSnapshot
     taken_at: datetime
     source: str
+    # The snapshot as `snapshot_json.pack_json` made it of the JSON it came in; None: it is packed anew.
+    packed: bytes | None = None
 
 
-# Identities stand in addresses of pages and in file names.
-IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # Columns of a row that a snapshot may change; identity and settings are not among them.
 GPU_COLUMNS = [
     "name", "serial", "host", "index", "state", "first_seen_at", "last_seen_at", "memory_total_bytes",
@@ -94,10 +96,12 @@ class _Recorder:
         self.probes = Probe.objects.in_bulk([taken.id for taken in batch])
         self.ended = {pk for pk, probe in self.probes.items() if probe.taken_at is not None}
         self._load_gpus(batch)
-        self.samples: dict[tuple[int, int], Sample] = {}
+        self.samples: dict[tuple[int, int], tuple[Any, ...]] = {}
         self.events: list[Event] = []
-        self.latest: dict[int, HostSnapshot] = {}
-        self.touched: dict[int, Gpu] = {}
+        self.latest: dict[int, Taken] = {}
+        # Rows of which only the readings are new, and rows that are to be written whole.
+        self.read: dict[int, Gpu] = {}
+        self.changed: dict[int, Gpu] = {}
 
     def _load_gpus(self, batch: Sequence[Taken]) -> None:
         """Every GPU that the batch names or that is placed in its hosts; unknown ones are made."""
@@ -108,24 +112,32 @@ class _Recorder:
         }
         named.pop(None, None)
         uuids = [uuid for uuid in named if uuid is not None]
-        known = set(Gpu.objects.filter(uuid__in=uuids).values_list("uuid", flat=True))
-        self.new = set(uuids) - known
-        Gpu.objects.bulk_create(
-            [_new_gpu(uuid, *named[uuid]) for uuid in sorted(self.new)], ignore_conflicts=True
-        )
-        placed = GpuPlacement.objects.filter(host__in=self.hosts, until__isnull=True)
-        wanted = Gpu.objects.filter(uuid__in=uuids) | Gpu.objects.filter(pk__in=placed.values("gpu"))
+        placed = GpuPlacement.objects.filter(host__in=self.hosts, until__isnull=True).values("gpu")
+        wanted = Gpu.objects.filter(Q(uuid__in=uuids) | Q(pk__in=placed)).select_for_update().order_by("pk")
         # Two hosts may claim one GPU at once: whoever locks its row second sees what the first has done.
-        rows = list(wanted.select_for_update().order_by("pk"))
+        rows = list(wanted)
+        self.new = set(uuids) - {gpu.uuid for gpu in rows}
+        if self.new:
+            made = [new_gpu(uuid, named[uuid][0], named[uuid][1].taken_at) for uuid in sorted(self.new)]
+            Gpu.objects.bulk_create(made, ignore_conflicts=True)
+            rows = list(wanted.all())
         self.gpus = {gpu.uuid: gpu for gpu in rows}
         self.by_id = {gpu.pk: gpu for gpu in rows}
-        open_places = GpuPlacement.objects.filter(gpu__in=self.by_id, until__isnull=True).select_related(
-            "host"
-        )
-        self.places = {place.gpu_id: place for place in open_places}
+        self.places: dict[int, GpuPlacement] = {}
+        self.inside: dict[int, dict[int, GpuPlacement]] = {pk: {} for pk in self.hosts}
+        for place in GpuPlacement.objects.filter(gpu__in=self.by_id, until__isnull=True):
+            self._put(place)
         self.mig: dict[int, list[MigInstance]] = {}
         for instance in MigInstance.objects.filter(gpu__in=self.by_id, until__isnull=True):
             self.mig.setdefault(instance.gpu_id, []).append(instance)
+
+    def _put(self, place: GpuPlacement) -> None:
+        """Note where a GPU is, by GPU and by host."""
+        before = self.places.get(place.gpu_id)
+        if before is not None:
+            self.inside.get(before.host_id, {}).pop(place.gpu_id, None)
+        self.places[place.gpu_id] = place
+        self.inside.setdefault(place.host_id, {})[place.gpu_id] = place
 
     # --- one snapshot ---
 
@@ -152,14 +164,10 @@ class _Recorder:
 
     def _identified(self, host: Host, snapshot: HostSnapshot) -> Iterable[tuple[Gpu, GpuReading]]:
         """Rows and readings; a GPU that has lost its UUID is the one that was in its slot."""
-        slots = {
-            (place.host_id, place.index): self.by_id[place.gpu_id]
-            for place in self.places.values()
-            if place.host_id == host.pk and place.until is None
-        }
+        slots = {place.index: self.by_id[place.gpu_id] for place in self.inside[host.pk].values()}
         for reading in snapshot.gpus:
             uuid = identity(reading, host)
-            row = self.gpus.get(uuid) if uuid else slots.get((host.pk, reading.index))
+            row = self.gpus.get(uuid) if uuid else slots.get(reading.index)
             if row is not None:
                 yield row, reading
 
@@ -168,21 +176,23 @@ class _Recorder:
         utilization = value_or_none(reading.utilization.gpu_percent)
         memory = value_or_none(reading.memory.used_bytes)
         temperature = value_or_none(reading.temperature.gpu_c)
-        self.samples[row.pk, at_s] = Sample(
-            gpu_id=row.pk,
-            resolution_s=0,
-            at_s=at_s,
-            utilization_percent=utilization,
-            utilization_max_percent=utilization,
-            memory_used_bytes=memory,
-            memory_used_max_bytes=memory,
-            power_w=value_or_none(reading.power.usage_w),
-            temperature_c=temperature,
-            temperature_max_c=temperature,
+        # In the order of `bulk.SAMPLE_COLUMNS`; of one reading mean and maximum are the same.
+        self.samples[row.pk, at_s] = (
+            row.pk,
+            RAW,
+            at_s,
+            1,
+            utilization,
+            utilization,
+            memory,
+            memory,
+            value_or_none(reading.power.usage_w),
+            temperature,
+            temperature,
         )
 
     def _update_gpu(self, row: Gpu, reading: GpuReading, host: Host, at: datetime) -> None:
-        self.touched[row.pk] = row
+        before = lasting(row)
         is_new = row.uuid in self.new
         self._place(row, reading, host, at, is_new)
         self.new.discard(row.uuid)
@@ -190,7 +200,9 @@ class _Recorder:
             found = changes.of_health(row, reading, host.name) + changes.of_errors(row, reading, host.name)
             self._tell(found, at, host, row)
         self._update_mig(row, reading, host, at, is_new)
-        _copy(row, reading, at)
+        copy_readings(row, reading, at)
+        if row.pk not in self.changed:
+            (self.read if lasting(row) == before else self.changed)[row.pk] = row
 
     def _place(self, row: Gpu, reading: GpuReading, host: Host, at: datetime, is_new: bool) -> None:
         place = self.places.get(row.pk)
@@ -213,7 +225,7 @@ class _Recorder:
             place.save(update_fields=["until"])
         # Faults and idleness belong to the time spent in a place; a new one starts clean.
         row.host = host
-        self.places[row.pk] = GpuPlacement.objects.create(gpu=row, host=host, index=reading.index, since=at)
+        self._put(GpuPlacement.objects.create(gpu=row, host=host, index=reading.index, since=at))
 
     def _update_mig(self, row: Gpu, reading: GpuReading, host: Host, at: datetime, is_new: bool) -> None:
         before = self.mig.get(row.pk, [])
@@ -232,7 +244,7 @@ class _Recorder:
         made = [
             MigInstance(
                 gpu=row,
-                uuid=value_or_none(instance.uuid) or "",
+                uuid=(value_or_none(instance.uuid) or "")[:128],
                 profile=key[2],
                 gpu_instance_id=key[0],
                 compute_instance_id=key[1],
@@ -248,17 +260,17 @@ class _Recorder:
 
     def _close_absent(self, host: Host, present: set[int], at: datetime) -> None:
         """GPUs that were in the host and are no longer listed, though the driver answered to the end."""
-        for place in list(self.places.values()):
-            if place.host_id != host.pk or place.gpu_id in present:
+        for place in list(self.inside[host.pk].values()):
+            if place.gpu_id in present:
                 continue
             row = self.by_id[place.gpu_id]
             place.until = max(at, place.since)
             place.save(update_fields=["until"])
-            del self.places[row.pk]
+            del self.places[row.pk], self.inside[host.pk][row.pk]
             text = f"{changes.label(row, host.name)} is no longer listed by the driver."
             self._tell([Change(Event.Kind.GPU_LOST, text, {"uuid": row.uuid})], at, host, row)
             row.host, row.state, row.idle_since = None, Gpu.State.GONE, None
-            self.touched[row.pk] = row
+            self.changed[row.pk] = row
 
     def _extend_back(self, row: Gpu, host: Host, at: datetime) -> None:
         """An older snapshot shows that the GPU was in this host before it was first seen here."""
@@ -269,7 +281,7 @@ class _Recorder:
         if not row.placements.filter(until__gt=at).exists():
             place.since = at
             place.save(update_fields=["since"])
-            self.touched[row.pk] = row
+            self.changed[row.pk] = row
 
     # --- the host itself ---
 
@@ -281,7 +293,7 @@ class _Recorder:
             text = f"{host.name}: driver changed from {host.driver_version} to {driver}."
             detail = {"from": host.driver_version, "to": driver}
             self._tell([Change(Event.Kind.DRIVER_CHANGED, text, detail)], at, host)
-        placed = sum(1 for place in self.places.values() if place.host_id == host.pk)
+        placed = len(self.inside[host.pk])
         good = snapshot.status == "ok" or (snapshot.status == "no_nvml" and placed == 0)
         note_result(host, good=good, status=snapshot.status, reason=snapshot.reason, at=at, tell=self._tell)
         host.machine_id = (value_or_none(seen.machine_id) or host.machine_id)[:64]
@@ -290,7 +302,7 @@ class _Recorder:
         host.gpu_count = placed
         host.last_taken_at = at
         host.next_probe_at = next_probe_at(host, self.now)
-        self.latest[host.pk] = snapshot
+        self.latest[host.pk] = taken
 
     def _end_probe(self, taken: Taken) -> None:
         probe = self.probes.get(taken.id)
@@ -316,77 +328,20 @@ class _Recorder:
 
     def flush(self) -> None:
         """Write every changed row, each table in one statement (or a few, by the database's limits)."""
-        _upsert(Gpu, self.touched.values(), GPU_COLUMNS)
+        _upsert(Gpu, self.changed.values(), GPU_COLUMNS)
+        update_readings([row for pk, row in self.read.items() if pk not in self.changed])
         _upsert(Host, (host for pk, host in self.hosts.items() if pk in self.latest), HOST_COLUMNS)
         _upsert(
             Probe, (probe for pk, probe in self.probes.items() if probe.ended_at == self.now), PROBE_COLUMNS
         )
-        Sample.objects.bulk_create(self.samples.values(), ignore_conflicts=True)
+        insert_samples(list(self.samples.values()))
         Event.objects.bulk_create(self.events)
-        latest = [HostLatest(host_id=pk, snapshot=to_json(snapshot)) for pk, snapshot in self.latest.items()]
-        _upsert(HostLatest, latest, ["snapshot"])
+        latest = [HostLatest(host_id=pk, packed=_packed(taken)) for pk, taken in self.latest.items()]
+        _upsert(HostLatest, latest, ["packed"])
 
 
-def note_result(host: Host, *, good: bool, status: str, reason: str, at: datetime, tell: Teller) -> None:
-    """Put the result of a probe on the host, and tell when it failed for the first time or works again."""
-    failed_before = host.failures > 0
-    host.status, host.reason = status[:40], reason[:512]
-    host.last_probe_at = at
-    if good:
-        host.last_good_probe_at, host.failures = at, 0
-        host.stale_at = at + timedelta(seconds=policy.STALE_AFTER_INTERVALS * host.interval_s)
-        if failed_before:
-            tell([Change(Event.Kind.PROBE_BACK, f"{host.name}: probes work again.")], at, host)
-        return
-    host.failures += 1
-    if not failed_before:
-        text = f"{host.name}: probe failed ({status.replace('_', ' ')}). {reason}"
-        tell([Change(Event.Kind.PROBE_FAILED, text, {"status": status})], at, host)
-
-
-def identity(reading: GpuReading, host: Host) -> str | None:
-    """UUID of a GPU; for devices without one, their host and bus address. None where neither will do."""
-    found = None
-    if isinstance(reading.uuid, str):
-        found = reading.uuid
-    elif reading.kind == "neuron" and isinstance(reading.pci.bus_id, str):
-        found = f"NEURON-{host.name}-{reading.pci.bus_id}"
-    return found if found is not None and IDENTITY.fullmatch(found) else None
-
-
-def _new_gpu(uuid: str, reading: GpuReading, taken: Taken) -> Gpu:
-    row = Gpu(uuid=uuid, kind=reading.kind[:10], state=Gpu.State.GONE, index=reading.index)
-    row.first_seen_at = row.last_seen_at = taken.taken_at
-    row.name = (value_or_none(reading.name) or "")[:200]
-    return row
-
-
-def _copy(row: Gpu, reading: GpuReading, at: datetime) -> None:
-    """Put the present readings on the row. Unknown ones become null, save what a GPU cannot lose."""
-    slugs = health.faults(reading)
-    row.state = Gpu.State.LOST if "gpu_lost" in slugs else Gpu.State.PRESENT
-    row.name = (value_or_none(reading.name) or row.name)[:200]
-    row.serial = (value_or_none(reading.serial) or row.serial)[:64]
-    row.memory_total_bytes = value_or_none(reading.memory.total_bytes) or row.memory_total_bytes
-    row.memory_used_bytes = value_or_none(reading.memory.used_bytes)
-    utilization = value_or_none(reading.utilization.gpu_percent)
-    row.utilization_percent = None if utilization is None else min(utilization, 100)
-    row.temperature_c = value_or_none(reading.temperature.gpu_c)
-    row.power_w = value_or_none(reading.power.usage_w)
-    row.mig_mode = value_or_none(reading.mig.mode)
-    row.ecc_corrected = _known(reading.ecc.aggregate_corrected, row.ecc_corrected)
-    row.ecc_uncorrected = _known(reading.ecc.aggregate_uncorrected, row.ecc_uncorrected)
-    row.faults = " ".join(slugs)[:200]
-    row.throttled = " ".join(health.throttling(reading))[:200]
-    row.last_xid_at = changes.last_xid(reading) or row.last_xid_at
-    row.idle_since = changes.idle_since(row, reading, at)
-    if row.idle_since is None:
-        row.idle_reported_at = None
-    row.last_seen_at = at
-
-
-def _known(reading: int | Missing, before: int | None) -> int | None:
-    return before if isinstance(reading, Missing) else reading
+def _packed(taken: Taken) -> bytes:
+    return pack(taken.snapshot) if taken.packed is None else taken.packed
 
 
 def _upsert(model: type[Row], rows: Iterable[Row], columns: list[str]) -> None:

@@ -86,6 +86,12 @@ def test_refused_whole(change: dict[str, Any], field: str) -> None:
         ({"memory": {"total_bytes": 1.5}}, "gpus.0.memory.total_bytes"),
         ({"memory": {"total_bytes": True}}, "gpus.0.memory.total_bytes"),
         ({"memory": {"total_bytes": 2**63}}, "gpus.0.memory.total_bytes"),
+        ({"index": 2**40}, "gpus.0.index"),
+        ({"temperature": {"gpu_c": 2**40}}, "gpus.0.temperature.gpu_c"),
+        ({"temperature": {"gpu_c": -(2**40)}}, "gpus.0.temperature.gpu_c"),
+        ({"mig": {"instances": [{"start": 2**20}]}}, "gpus.0.mig.instances.0.start"),
+        ({"mig": {"instances": [{"gpu_instance_id": 2**40}]}}, "gpus.0.mig.instances.0.gpu_instance_id"),
+        ({"name": "half \ud800"}, "gpus.0.name"),
         ({"power": {"usage_w": float("nan")}}, "gpus.0.power.usage_w"),
         ({"power": {"usage_w": float("inf")}}, "gpus.0.power.usage_w"),
         ({"persistence_mode": 1}, "gpus.0.persistence_mode"),
@@ -130,6 +136,7 @@ def test_a_leaf_that_no_gpu_can_have_costs_only_itself() -> None:
 
 reasons = st.sampled_from(["not_supported", "gpu_lost", "timeout"]).map(Missing)
 counts = st.one_of(st.integers(0, 2**63 - 1), reasons)
+small = st.one_of(st.integers(0, 255), reasons)
 texts = st.one_of(
     st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40), reasons
 )
@@ -140,7 +147,7 @@ gpus = st.builds(
     name=texts,
     memory=st.builds(Memory, counts, counts, counts, counts),
     temperature=st.builds(Temperature, st.integers(-50, 150)),
-    mig=st.builds(Mig, instances=st.lists(st.builds(MigInstance, texts, texts, counts)).map(tuple)),
+    mig=st.builds(Mig, instances=st.lists(st.builds(MigInstance, texts, texts, small)).map(tuple)),
     processes=st.one_of(
         reasons, st.lists(st.builds(Process, st.integers(0, 2**22), st.just("compute"), texts)).map(tuple)
     ),
