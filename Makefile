@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu bench bench-accuracy calibrate validate docs lint format types screenshots
+.PHONY: help install run chromium test test-all test-gpu bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -30,6 +30,10 @@ test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its d
 
 bench: .venv/.requirements-dev ## how quick the engine is on this machine
 	$(BIN)/pytest benchmarks -q --benchmark-columns=min,median,rounds --benchmark-sort=name
+
+bench-inventory: .venv/.requirements-dev ## the fleet at 10,000 GPUs; BENCH_DATABASE_URL=postgres://... adds PostgreSQL
+	$(BIN)/python -m scripts.bench_inventory
+	$(if $(BENCH_DATABASE_URL),$(BIN)/python -m scripts.bench_inventory --database $(BENCH_DATABASE_URL))
 
 bench-accuracy: .venv/.requirements-dev ## our error beside the one that peers report
 	$(BIN)/python -m scripts.calibration.bench_accuracy

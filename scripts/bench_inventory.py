@@ -183,8 +183,9 @@ class Bench:
             ):
                 headers = {"HX-Request": "true"} if "live" in title else {}
                 times, queries, size = _timed(lambda p=path, h=headers: client.get(p, headers=h), 7)
+                middle, slowest = 1000 * statistics.median(times), 1000 * max(times)
                 print(
-                    f"  page {title}: {1000 * statistics.median(times):.0f} ms (slowest of 7: {1000 * max(times):.0f}),"
+                    f"  page {title}: {middle:.0f} ms (slowest of {len(times)}: {slowest:.0f}),"
                     f" {queries} queries, {size / 1024:.0f} KiB"
                 )
 
@@ -209,7 +210,8 @@ def _fill(vendor: str) -> str:
         source = f"WITH given AS (SELECT %s::int AS resolution_s), times AS ({times})"
     else:
         source = (
-            "WITH RECURSIVE given(resolution_s) AS (SELECT %s), bounds(first, last, step) AS (SELECT %s, %s, %s),"
+            "WITH RECURSIVE given(resolution_s) AS (SELECT %s),"
+            " bounds(first, last, step) AS (SELECT %s, %s, %s),"
             " times(at_s) AS (SELECT first FROM bounds UNION ALL"
             " SELECT at_s + step FROM times, bounds WHERE at_s + step <= last)"
         )
