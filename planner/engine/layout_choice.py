@@ -7,6 +7,7 @@ is taken.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from planner.engine.layouts import (
     candidates_on,
     degrees_of_any_size,
     degrees_on,
+    divisors,
     is_auto,
     ranks_per_node,
 )
@@ -141,18 +143,31 @@ def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Price
     """The candidates on exactly ``ranks`` ranks, priced; None where there are none.
 
     Where the question names some degrees, those that stacks leave at 1 unless told otherwise stay there as
-    long as a plan fits so.
+    long as a plan fits so, and uneven pipelines are tried where nothing else divides.
     """
     found: Priced | None = None
-    for plain in (False,) if is_auto(request) else (True, False):
-        axes = axes_of(request, plain=plain)
+    for axes in axes_in_turn(request, ranks):
         candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
         if not len(candidates):
             continue
-        found = price(request, candidates, calibration)
+        priced = price(request, candidates, calibration)
+        if found is None or priced.fits.any():
+            found = priced
         if found.fits.any():
             break
     return found
+
+
+def axes_in_turn(request: PlanRequest, ranks: int) -> Iterator[Axes]:
+    if is_auto(request):
+        yield axes_of(request)
+        return
+    yield axes_of(request, plain=True)
+    yield axes_of(request)
+    if request.layout.pipeline_parallel is None:
+        layers = blocks(request.model)
+        uneven = [degree for degree in divisors(ranks) if degree <= layers]
+        yield replace(axes_of(request), pipeline=uneven, pipeline_asked=True)
 
 
 def may_idle(layout: LayoutRequest) -> bool:

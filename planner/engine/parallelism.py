@@ -81,7 +81,7 @@ def check_against_model(request: PlanRequest, refusals: Refusals) -> None:
         lengths = f"{workload.sequence_length:,}" + (f" and {targets:,}" if targets else "")
         refusals.add(
             "context_parallel",
-            f"The sequence of {lengths} tokens does not divide by it.",
+            f"The sequence length, {lengths}, does not divide by it.",
             "Use a divisor of the sequence length.",
         )
     expert = asked.expert_parallel
@@ -141,13 +141,13 @@ def check_product(request: PlanRequest, refusals: Refusals, ranks: int) -> None:
     settled = whole or (len(given) == len(DEGREES) - 1 and asked.context_parallel is None)
     if ranks % known == 0 and (not settled or known == ranks):
         return
-    product = " x ".join(str(value) for value in given.values())
+    message = product_message(given, ranks, settled=settled)
     of_model = math.prod(value for name, value in given.items() if name != "data_parallel")
     if asked.data_parallel is not None and ranks % of_model == 0:
         replicas = ranks // of_model
         refusals.add(
             "data_parallel",
-            f"The degrees {product} = {known} do not multiply to the {ranks} ranks of the cluster.",
+            message,
             f"Use {replicas}, or leave it out." if settled else f"Use {one_of(divisors(replicas))}.",
         )
         return
@@ -156,11 +156,19 @@ def check_product(request: PlanRequest, refusals: Refusals, ranks: int) -> None:
         if name != "data_parallel" and ranks % (so_far * value):
             refusals.add(
                 name,
-                f"The degrees {product} = {known} do not multiply to the {ranks} ranks of the cluster.",
+                message,
                 f"Use {one_of(divisors(ranks // so_far))}, or another number of nodes.",
             )
             return
         so_far *= value
+
+
+def product_message(given: dict[str, int], ranks: int, *, settled: bool) -> str:
+    if len(given) == 1:
+        return f"It does not divide the {counted(ranks, 'rank')} of the cluster."
+    product = f"{' x '.join(str(value) for value in given.values())} = {math.prod(given.values())}"
+    verb = "multiply to" if settled else "divide"
+    return f"The degrees {product} do not {verb} the {counted(ranks, 'rank')} of the cluster."
 
 
 def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> None:
@@ -174,7 +182,7 @@ def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> 
         elif steps is not None and batch % steps:
             refusals.add(
                 "gradient_accumulation",
-                f"The global batch of {batch} sequences does not divide by it.",
+                f"The global batch of {counted(batch, 'sequence')} does not divide by it.",
                 f"Use {one_of(divisors(batch))}.",
             )
         return
@@ -184,12 +192,11 @@ def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> 
         return
     replica = batch // data
     if micro is not None and replica % micro:
-        refuse_micro_batch(refusals, micro, replica, f"batch of each of the {data} replicas")
+        refuse_micro_batch(refusals, micro, replica, "batch of each replica")
     elif steps is not None and (replica % steps or (micro is not None and micro * steps != replica)):
         refusals.add(
             "gradient_accumulation",
-            f"Micro-batch x accumulation does not give the {replica} sequences of each of the {data}"
-            f" replicas.",
+            f"Micro-batch x accumulation does not give the {counted(replica, 'sequence')} of each replica.",
             f"Use {replica // micro}, or leave it out." if micro else f"Use {one_of(divisors(replica))}.",
         )
 
@@ -226,7 +233,9 @@ def check_expert_ranks(request: PlanRequest, refusals: Refusals, data: int) -> N
 def refuse_replicas(request: PlanRequest, refusals: Refusals, data: int) -> None:
     batch = request.workload.global_batch_size
     near = max(1, round(batch / data)) * data
-    message = f"The global batch of {batch} sequences does not divide over {data} replicas."
+    message = (
+        f"The global batch of {counted(batch, 'sequence')} does not divide over {counted(data, 'replica')}."
+    )
     if request.layout.data_parallel is not None:
         refusals.add(
             "data_parallel", message, f"Use {one_of(divisors(batch))}, or a global_batch_size of {near}."
@@ -242,11 +251,15 @@ def refuse_replicas(request: PlanRequest, refusals: Refusals, data: int) -> None
 
 def refuse_micro_batch(refusals: Refusals, micro: int, replica: int, of: str) -> None:
     message = (
-        f"It is larger than the {of}, {replica} sequences."
+        f"It is larger than the {of}, {counted(replica, 'sequence')}."
         if micro > replica
-        else f"The {of}, {replica} sequences, does not divide by it."
+        else f"The {of}, {counted(replica, 'sequence')}, does not divide by it."
     )
     refusals.add("micro_batch_size", message, f"Use {one_of(divisors(replica))}.")
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def one_of(values: list[int]) -> str:
