@@ -35,17 +35,16 @@ CAUSES = """## What remains large, and why
   15.2 or 18.2 GB. The model sits between, so such rows err by up to a third.
 - **GPT-BigCode.** Its code keeps its logits in 16 bits in plain fine-tuning and several times over under
   autocast.
-- **torchtitan's 405B run** on three axes (-35 %) and its H200 run (+40 %): the first keeps more whole
-  than the traits say; the second is lower than three other runs of the same shape and stack allow, so
-  its batch may be one.
+- **torchtitan's 405B run** on three axes (about -35 %) and its H200 run of 2025 (about +40 %): neither is
+  explained. The first fits larger micro-batches better; the second, half a year younger than the others,
+  compiles the loss as well, which explains a third of the difference.
 - **Megatron pull request 482** (-11 %): its Llama ran with an unfused SwiGLU and dropout masks, as
   Megatron did in 2023.
 - **BLOOM's search of layouts**: fp16 rows at eight and more replicas need about one byte a parameter
   more than is counted; three bf16 rows without replicas need less than the fp32 accumulation that the
   others show. Figures are whole gigabytes of a snapshot.
 - **torchtune**: two rows use what a request cannot ask for (optimizer step inside the backward pass,
-  activations on the host), and the 405B row fits a batch of one better than the batch of two that its
-  table names.
+  activations on the host), and the 405B row is within 1 % with a batch of one, where its table names two.
 - **NeMo's performance recipes** reduce gradients in 16 bits; unless a request says so, Megatron's
   default of fp32 is counted, which is why a few of their runs are said not to fit.
 
