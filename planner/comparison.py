@@ -16,7 +16,7 @@ from planner.engine.errors import PlanErrors
 from planner.engine.request import PlanRequest
 from planner.engine.result import PlanResult
 from planner.formats import Quantity
-from planner.presenters import PRICE_AGE_DAYS, machines
+from planner.presenters import PRICE_AGE_DAYS
 from planner.questions import MachineRow, Spread
 
 DEFAULT_SORT = "cost"
@@ -143,6 +143,8 @@ def _ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[
 def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
     spec, result = row.record.spec, row.answer
     count = f"{spec.accelerators_per_node} × {spec.accelerator.name}"
+    if row.precision is not None:
+        count = f"{count}, in {row.precision}"
     slug = row.record.slug
     if not isinstance(result, PlanResult):
         nodes = "" if row.cluster.nodes is None else f"{row.cluster.nodes:,}"
@@ -189,52 +191,54 @@ def _share(result: PlanResult) -> float:
     return result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
 
 
+CSV_COLUMNS = (
+    "instance_type",
+    "region",
+    "nodes",
+    "accelerators",
+    "precision",
+    "fits",
+    "memory_bytes",
+    "usable_bytes",
+    "total_s",
+    "total_low_s",
+    "total_high_s",
+    "usd",
+    "usd_low",
+    "usd_high",
+    "model_flops_utilization",
+    "reason",
+)
+
+
 def _csv_rows(rows: Sequence[MachineRow]) -> list[tuple[str, ...]]:
-    lines: list[tuple[str, ...]] = [
-        (
-            "instance_type",
-            "region",
-            "nodes",
-            "accelerators",
-            "fits",
-            "memory_bytes",
-            "usable_bytes",
-            "total_s",
-            "total_low_s",
-            "total_high_s",
-            "usd",
-            "usd_low",
-            "usd_high",
-            "model_flops_utilization",
-            "machines",
-            "reason",
-        )
-    ]
-    for row in rows:
-        result = row.answer
-        if not isinstance(result, PlanResult):
-            lines.append(
-                (row.record.slug, row.cluster.region or "", *("",) * 13, str(result.errors[0].message))
-            )
-            continue
-        cost = result.cost
-        usd = ("", "", "") if cost is None else (repr(cost.usd), *(repr(end) for end in cost.usd_interval))
-        memory, time = result.memory, result.time
-        lines.append(
-            (
-                row.record.slug,
-                row.cluster.region or "",
-                str(result.cluster.nodes or 1),
-                str(result.accelerators),
-                "yes" if result.fits else "no",
-                repr(memory.per_accelerator_bytes.total),
-                repr(memory.usable_bytes),
-                repr(time.total_s),
-                *(repr(end) for end in time.total_interval_s),
-                *usd,
-                repr(time.model_flops_utilization),
-                machines(result.cluster),
-                result.reason or "",
-            )
-        )
-    return lines
+    return [CSV_COLUMNS, *(tuple(_exact(row).get(name, "") for name in CSV_COLUMNS) for row in rows)]
+
+
+def _exact(row: MachineRow) -> dict[str, str]:
+    """A row's numbers as they are, by column."""
+    result = row.answer
+    found = {
+        "instance_type": row.record.slug,
+        "region": row.cluster.region or "",
+        "precision": row.precision or "",
+    }
+    if not isinstance(result, PlanResult):
+        return found | {"reason": result.errors[0].message}
+    memory, time, cost = result.memory, result.time, result.cost
+    found |= {
+        "nodes": str(result.cluster.nodes or 1),
+        "accelerators": str(result.accelerators),
+        "fits": "yes" if result.fits else "no",
+        "memory_bytes": repr(memory.per_accelerator_bytes.total),
+        "usable_bytes": repr(memory.usable_bytes),
+        "total_s": repr(time.total_s),
+        "total_low_s": repr(time.total_interval_s[0]),
+        "total_high_s": repr(time.total_interval_s[1]),
+        "model_flops_utilization": repr(time.model_flops_utilization),
+        "reason": result.reason or "",
+    }
+    if cost is not None:
+        low, high = cost.usd_interval
+        found |= {"usd": repr(cost.usd), "usd_low": repr(low), "usd_high": repr(high)}
+    return found

@@ -27,7 +27,10 @@ CHOICES: dict[str, list[tuple[str, str]]] = {
         ("savings_3y", "Savings plan, 3 years"),
         ("capacity_block", "Capacity block"),
     ],
-    "precision": [(name, name) for name in ("bf16", "fp16", "fp8", "tf32", "fp32")],
+    "precision": [
+        ("", "bf16, or fp16 on old chips"),
+        *((name, name) for name in ("bf16", "fp16", "fp8", "tf32", "fp32")),
+    ],
     "optimizer": [
         ("adamw", "AdamW"),
         ("adamw_8bit", "AdamW, 8 bit"),
@@ -113,7 +116,7 @@ DEFAULTS: dict[str, str] = {
     "group": "",
     "mbs": "",
     "ga": "",
-    "precision": "bf16",
+    "precision": "",
     "optimizer": "adamw",
     "attention": "flash",
     "recompute": "auto",

@@ -18,6 +18,7 @@ from django.http import QueryDict
 from django.utils.http import urlencode
 
 from planner.catalog.catalog import Catalog, UnknownSlugError
+from planner.contract.cluster import provider_regions
 from planner.contract.jsontext import read_json
 from planner.engine.errors import PlanError
 from planner.form_choices import CHOICES, DEFAULTS, PRESETS
@@ -222,6 +223,15 @@ class ScenarioForm(forms.Form):
             [(name, values[name]) for name in self.base_fields if values[name] != DEFAULTS[name]]
         )
 
+    def forget_foreign_region(self) -> None:
+        """Another machine was picked: a region that its provider does not have means nothing now."""
+        try:
+            provider = self.catalog.instance(self.values["instance"]).spec.provider
+        except UnknownSlugError:
+            return
+        if self.values["region"] not in provider_regions(self.catalog, provider):
+            self.values["region"] = ""
+
     def changed_fields(self) -> set[str]:
         """The fields that differ from the example."""
         return {name for name in self.base_fields if self.values[name] != DEFAULTS[name]}
@@ -255,6 +265,8 @@ class ScenarioForm(forms.Form):
         workload = self._section(fields)
         if "seq" not in self._said():
             workload |= self._usual_sequence()
+        if "precision" not in self._said():
+            workload["precision"] = self._usual_precision()
         amount, epochs = self._value("tokens"), self._value("epochs")
         if self.values["unit"] == "samples":
             whole = isinstance(amount, int | float) and isinstance(epochs, int | float)
@@ -293,6 +305,17 @@ class ScenarioForm(forms.Form):
         if name in FLAGS:
             return {"on": True, "off": False}.get(text, text)
         return text if name in TEXT else spelled_number(text)
+
+    def _usual_precision(self) -> str:
+        """bf16, or fp16 where the chosen chip has no unit for it."""
+        try:
+            if self.values["chip"]:
+                chip = self.catalog.accelerator(self.values["chip"]).spec
+            else:
+                chip = self.catalog.instance(self.values["instance"]).spec.accelerator
+        except UnknownSlugError:
+            return "bf16"
+        return "bf16" if chip.bf16_flops_per_s > 0 or chip.fp16_flops_per_s <= 0 else "fp16"
 
     def _usual_sequence(self) -> dict[str, int]:
         """The model's own length, up to the usual one; images have theirs from their shape."""

@@ -23,6 +23,7 @@ from planner.engine.errors import PlanErrors
 from planner.engine.estimate import estimate_many
 from planner.engine.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.result import PlanResult
+from planner.engine.specs import ComputePrecision
 
 Answer = PlanResult | PlanErrors
 Spread = Literal["accelerators", "nodes", "fewest"]
@@ -40,11 +41,15 @@ class NodePoint:
 
 @dataclass(frozen=True, slots=True)
 class MachineRow:
-    """What a run would be on one instance type. nodes: asked for, None for the fewest that fit."""
+    """What a run would be on one instance type. cluster.nodes: None for the fewest that fit.
+
+    precision: the one that stands in for the run's, where the chip has no unit for that; else None.
+    """
 
     record: InstanceRecord
     cluster: Cluster
     answer: Answer
+    precision: ComputePrecision | None = None
 
 
 def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
@@ -69,28 +74,45 @@ def answer_machines(
     """The same run on every instance type of the catalog.
 
     spread: on as many accelerators as the plan has, on as many nodes, or on the fewest nodes that fit.
-    Layouts are chosen anew, since what suits one machine need not suit another.
+    Layouts are chosen anew, since what suits one machine need not suit another. Chips too old for bf16 are
+    asked in fp16, which takes the same bytes; another precision that a chip lacks is an error of its row.
     """
     rows: list[tuple[InstanceRecord, Cluster]] = []
     for record in catalog.instances():
         nodes = _nodes(record, plan, spread)
         rows.append((record, _priced(record, request, catalog, nodes=nodes)))
-    answers: list[Answer | None] = [
-        plan
-        if record.slug == plan.cluster.instance_type and cluster.nodes == plan.cluster.nodes
-        else _precision_problem(request, cluster)
-        for record, cluster in rows
-    ]
-    asked = tuple(
-        replace(request, cluster=cluster, layout=LayoutRequest(), deadline_days=None, notes=(), id=None)
-        for (_, cluster), answer in zip(rows, answers, strict=True)
-        if answer is None
-    )
-    found = iter(_estimates(asked))
+    precisions = [_stand_in(request, cluster) for _, cluster in rows]
+    asked = {
+        index: replace(
+            request,
+            cluster=cluster,
+            layout=LayoutRequest(),
+            workload=replace(request.workload, precision=precisions[index] or request.workload.precision),
+            deadline_days=None,
+            notes=(),
+            id=None,
+        )
+        for index, (record, cluster) in enumerate(rows)
+        if not (record.slug == plan.cluster.instance_type and cluster.nodes == plan.cluster.nodes)
+    }
+    wrong = {
+        index: problem for index, one in asked.items() if (problem := _precision_problem(one)) is not None
+    }
+    sound = [index for index in asked if index not in wrong]
+    answers: dict[int, Answer] = {
+        **wrong,
+        **dict(zip(sound, _estimates(tuple(asked[i] for i in sound)), strict=True)),
+    }
     return [
-        MachineRow(record, cluster, answer if answer is not None else next(found))
-        for (record, cluster), answer in zip(rows, answers, strict=True)
+        MachineRow(record, cluster, answers.get(index, plan), precisions[index])
+        for index, (record, cluster) in enumerate(rows)
     ]
+
+
+def _stand_in(request: PlanRequest, cluster: Cluster) -> ComputePrecision | None:
+    chip = cluster.accelerator
+    old = chip.bf16_flops_per_s <= 0 < chip.fp16_flops_per_s
+    return "fp16" if request.workload.precision == "bf16" and old else None
 
 
 @lru_cache(maxsize=8)
@@ -128,9 +150,9 @@ def _priced(record: InstanceRecord, request: PlanRequest, catalog: Catalog, *, n
     )
 
 
-def _precision_problem(request: PlanRequest, cluster: Cluster) -> PlanErrors | None:
+def _precision_problem(request: PlanRequest) -> PlanErrors | None:
     problems = Problems()
-    check_precision(request.workload, cluster.accelerator, problems)
+    check_precision(request.workload, request.cluster.accelerator, problems)
     return PlanErrors(problems.errors) if problems.errors else None
 
 

@@ -178,9 +178,16 @@ def _glossary() -> str:
 
 def read_form(request: HttpRequest) -> ScenarioForm:
     """The scenario in the address, or in the posted form."""
-    return ScenarioForm.of_query(
-        request.POST if request.method == "POST" else request.GET, selectors.current_catalog()
-    )
+    given = request.POST if request.method == "POST" else request.GET
+    form = ScenarioForm.of_query(given, selectors.current_catalog())
+    if "instance" in changed_fields(request):
+        form.forget_foreign_region()
+    return form
+
+
+def changed_fields(request: HttpRequest) -> set[str]:
+    """The fields that a person changed since the last answer, as the page's script tells."""
+    return set(request.headers.get("X-Changed", "").split(","))
 
 
 def today() -> date:
@@ -284,6 +291,7 @@ def machine_fields(row: questions.MachineRow) -> dict[str, str]:
         "region": row.cluster.region or "",
         "nodes": "auto" if nodes is None else str(nodes),
         "chip": "",
+        **({} if row.precision is None else {"precision": row.precision}),
     }
 
 
@@ -315,7 +323,7 @@ def _render_plan(
         response["HX-Retarget"] = "#planner"
         response["HX-Reswap"] = "outerHTML"
         return response
-    changed = set(request.headers.get("X-Changed", "").split(","))
+    changed = changed_fields(request)
     context |= {
         "swap": True,
         "refresh": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -74,11 +75,23 @@ def test_an_unknown_order_is_the_usual_one(plan: PlanResult, rows: list[MachineR
     assert compared(plan, rows, "beauty").sort == "cost"
 
 
-def test_a_chip_without_the_precision_says_what_to_use(plan: PlanResult, rows: list[MachineRow]) -> None:
-    old = next(row for row in compared(plan, rows).rows if row.slug == "p3.16xlarge")
-    assert not old.fits
-    assert "no bf16 unit" in old.why
-    assert "fp16" in old.why
+def test_old_chips_are_asked_in_fp16(plan: PlanResult, rows: list[MachineRow]) -> None:
+    old = next(row for row in rows if row.record.slug == "p3.16xlarge")
+    assert old.precision == "fp16"
+    assert isinstance(old.answer, PlanResult)
+    assert str(next(row for row in compared(plan, rows).rows if row.slug == "p3.16xlarge").cells[0]).endswith(
+        "in fp16"
+    )
+    assert next(row for row in rows if row.record.slug == "p4d.24xlarge").precision is None
+
+
+def test_a_chip_without_the_precision_says_what_to_use(plan: PlanResult) -> None:
+    fp8 = replace(QUESTION, workload=replace(QUESTION.workload, precision="fp8"))
+    found = compared(plan, questions.answer_machines(fp8, plan, CATALOG, spread="accelerators"))
+    ampere = next(row for row in found.rows if row.slug == "p4d.24xlarge")
+    assert not ampere.fits
+    assert "no fp8 unit" in ampere.why
+    assert "bf16" in ampere.why
 
 
 def test_what_does_not_fit_says_why(plan: PlanResult, rows: list[MachineRow]) -> None:

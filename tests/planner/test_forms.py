@@ -127,6 +127,24 @@ def test_a_short_model_gets_its_own_length(catalog: Catalog) -> None:
     assert form_of("model=bert-base-uncased", catalog).request()["workload"]["sequence_length"] == 512
 
 
+def test_old_chips_train_in_fp16_unless_told_otherwise(catalog: Catalog) -> None:
+    assert form_of("instance=p3.16xlarge", catalog).request()["workload"]["precision"] == "fp16"
+    assert form_of("chip=t4", catalog).request()["workload"]["precision"] == "fp16"
+    assert form_of("", catalog).request()["workload"]["precision"] == "bf16"
+    assert (
+        form_of("instance=p3.16xlarge&precision=bf16", catalog).request()["workload"]["precision"] == "bf16"
+    )
+
+
+def test_another_providers_region_is_forgotten(catalog: Catalog) -> None:
+    form = form_of("instance=a2-highgpu-8g&region=us-east-2", catalog)
+    form.forget_foreign_region()
+    assert form["region"].value() == ""
+    kept = form_of("instance=p4d.24xlarge&region=us-east-2", catalog)
+    kept.forget_foreign_region()
+    assert kept["region"].value() == "us-east-2"
+
+
 def test_grpo_is_ppo_without_critic_and_reward(catalog: Catalog) -> None:
     form = form_of("task=ppo&critic=none&reward=none&seq=1024", catalog)
     request = parse_plan_request(form.request(), catalog)

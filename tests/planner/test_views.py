@@ -81,9 +81,9 @@ class TestPlan:
 
     def test_it_answers_quickly(self, client: Client) -> None:
         plan(client)
-        began = time.perf_counter()
+        began = time.process_time()
         plan(client, "nodes=8")
-        assert time.perf_counter() - began < 2.0
+        assert time.process_time() - began < 1.0
 
     def test_every_chart_has_its_data_and_table(self, client: Client) -> None:
         page = _Page(plan(client))
@@ -128,6 +128,12 @@ class TestPlan:
         assert "a2-highgpu-8g" in page.text_of["instance-summary"]
         assert "us-central1" in page.text_of["region-field"]
         assert "instance-list" not in page.text_of
+
+    def test_a_region_of_the_last_provider_is_forgotten(self, client: Client) -> None:
+        posted = {"instance": "a2-highgpu-8g", "region": "us-east-2"}
+        response = client.post("/", posted, headers=HTMX | {"X-Changed": "instance"})
+        assert response.status_code == 200
+        assert client.post("/", posted, headers=HTMX).status_code == 422
 
     def test_choosing_a_purchase_refreshes_all_prices(self, client: Client) -> None:
         response = client.post("/", {"buy": "spot"}, headers=HTMX | {"X-Changed": "buy"})
@@ -249,11 +255,11 @@ class TestCompare:
         ):
             assert f">{slug}</a>" in text
 
-    def test_it_answers_within_a_second_or_so(self, client: Client) -> None:
-        client.get("/compare")
-        began = time.perf_counter()
+    def test_it_answers_within_a_second(self, client: Client) -> None:
+        client.get("/compare?nodes=4")
+        began = time.process_time()
         client.get("/compare?nodes=8")
-        assert time.perf_counter() - began < 3.0  # a second on an idle machine; tests share theirs
+        assert time.process_time() - began < 1.0
 
     def test_the_sorted_column_says_so(self, client: Client) -> None:
         text = client.get("/compare?sort=-time").content.decode()
