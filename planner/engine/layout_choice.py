@@ -18,6 +18,7 @@ from planner.engine.evaluate import Evaluation, evaluate
 from planner.engine.grid import Array, grid_over_layouts, layout_numbers
 from planner.engine.layouts import (
     Axes,
+    Candidates,
     axes_of,
     blocks,
     candidates_on,
@@ -202,10 +203,16 @@ def frugal_axes(request: PlanRequest, *, plain: bool = False) -> Axes:
     )
 
 
+def frugal_candidates(request: PlanRequest) -> Candidates:
+    """The plans that need least memory on all of the request's machines (one instance of a split one)."""
+    axes = frugal_axes(request)
+    ranks = available_ranks(request) if request.cluster.mig_profile is None else 1
+    return candidates_on(axes, request, degrees_on(axes, request, ranks))
+
+
 def may_fit(request: PlanRequest, calibration: Calibration) -> bool:
     """False only where no plan on the request's machines fits, found without looking at all of them."""
-    axes = frugal_axes(request)
-    candidates = candidates_on(axes, request, degrees_on(axes, request, available_ranks(request)))
+    candidates = frugal_candidates(request)
     return not len(candidates) or bool(memory_fits(request, candidates, calibration).any())
 
 

@@ -14,7 +14,13 @@ import numpy as np
 from planner.engine.calibration import Calibration
 from planner.engine.errors import PlanErrors
 from planner.engine.grid import RECOMPUTES, SHARDINGS, cluster_numbers, layout_numbers
-from planner.engine.layout_choice import Choice, choose_layout, evaluate_choice, may_fit
+from planner.engine.layout_choice import (
+    Choice,
+    choose_layout,
+    evaluate_choice,
+    frugal_candidates,
+    may_fit,
+)
 from planner.engine.layouts import Candidates, divisors, is_auto, ranks_per_node
 from planner.engine.node_choice import MOST_NODES, fewest_nodes_that_fit, on_nodes
 from planner.engine.pricing import memory_fits
@@ -116,14 +122,42 @@ def other_machine(
     request: PlanRequest, calibration: Calibration, alternatives: Sequence[Cluster]
 ) -> NearestFit | None:
     free, own = freed(request), request.cluster
-    for cluster in alternatives:
-        if cluster.nodes is None or not may_hold_more(cluster, own, request.workload.precision):
-            continue
+    larger = [
+        cluster
+        for cluster in alternatives
+        if cluster.nodes is not None and may_hold_more(cluster, own, request.workload.precision)
+    ]
+    for cluster in machines_that_hold(free, larger, calibration):
         name = cluster.instance_type or cluster.accelerator.name
         found = chosen(replace(free, cluster=cluster), calibration, f"use {cluster.nodes} x {name}")
         if found is not None:
             return found
     return None
+
+
+def machines_that_hold(
+    request: PlanRequest, clusters: Sequence[Cluster], calibration: Calibration
+) -> list[Cluster]:
+    """Those on which some plan may fit, in the order given: all machines' most frugal plans in one grid."""
+    each: list[Candidates] = []
+    cached: dict[tuple[int, int, bool], Candidates] = {}
+    for cluster in clusters:
+        split = cluster.mig_profile is not None
+        key = (ranks_per_node(cluster), cluster.nodes or 1, split)
+        if key not in cached:
+            cached[key] = frugal_candidates(replace(request, cluster=cluster))
+        each.append(cached[key])
+    sizes = [len(candidates) for candidates in each]
+    if not sum(sizes):
+        return list(clusters)
+    numbers = [cluster_numbers(cluster, request.workload.precision) for cluster in clusters]
+    columns = {name: np.repeat(np.array([float(row[name]) for row in numbers]), sizes) for name in numbers[0]}
+    names = next(candidates.arrays for candidates in each if len(candidates))
+    layouts = {name: np.concatenate([candidates.arrays[name] for candidates in each]) for name in names}
+    fits = memory_fits(request, Candidates({**layouts, **columns}, ()), calibration)
+    holds = {*np.repeat(np.arange(len(clusters)), sizes)[fits].tolist()}
+    # Where no plan uses all ranks, a part of them may do: that is looked at more closely.
+    return [cluster for index, cluster in enumerate(clusters) if index in holds or not sizes[index]]
 
 
 def may_hold_more(cluster: Cluster, own: Cluster, precision: str) -> bool:
