@@ -60,7 +60,7 @@ CHOICES: dict[str, list[tuple[str, str]]] = {
         ("zero2", "ZeRO-2: and gradients"),
         ("zero3", "ZeRO-3 / FSDP: and weights"),
     ],
-    "sp": [AUTO, ("on", "On"), ("off", "Off")],
+    "sp": [("", "Auto"), ("on", "On"), ("off", "Off")],
     "master": [
         ("", "By framework"),
         ("separate", "fp32 beside a working copy"),

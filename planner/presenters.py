@@ -85,6 +85,7 @@ class PlanPage:
     price: PriceNote | None
     layout: str
     layout_chosen: str
+    chosen: str
     launch: str
     facts: tuple[tuple[str, Quantity | str], ...]
     warnings: tuple[str, ...]
@@ -100,6 +101,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
         price=price_note(result, today=today),
         layout=layout_in_words(result.layout, result.cluster),
         layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
+        chosen=chosen_fields(result.layout),
         launch=launch_hint(request, result),
         facts=facts(request, result),
         warnings=tuple(
@@ -290,6 +292,22 @@ def layout_in_words(layout: Layout, cluster: Cluster) -> str:
     parts.append(batch)
     parts.append(RECOMPUTE[layout.activation_recompute])
     return _sentence("; ".join(parts)) + "."
+
+
+def chosen_fields(layout: Layout) -> str:
+    """The layout as form fields, "tp=8 pp=1": what the empty ones stand for, shown in them."""
+    fields = {
+        "tp": layout.tensor_parallel,
+        "pp": layout.pipeline_parallel,
+        "vp": layout.interleaved_stages,
+        "cp": layout.context_parallel,
+        "ep": layout.expert_parallel,
+        "dp": layout.data_parallel,
+        "mbs": layout.micro_batch_size,
+        "ga": layout.gradient_accumulation,
+        "group": layout.sharding_group,
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items())
 
 
 def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity | str], ...]:

@@ -113,6 +113,17 @@
     if (event.target.id === "id_model" && event.target.value && config) config.value = "";
   }, true);
 
+  // What was chosen for an empty field stands in it, in grey.
+  const showChosen = () => {
+    const chosen = document.querySelector("[data-chosen]")?.dataset.chosen ?? "";
+    for (const [name, value] of new URLSearchParams(chosen.replaceAll(" ", "&"))) {
+      const field = document.getElementById(`id_${name}`);
+      if (field) field.placeholder = value;
+    }
+  };
+  document.addEventListener("DOMContentLoaded", showChosen);
+  document.addEventListener("htmx:afterSettle", showChosen);
+
   // The verdict is announced once the new answer stands on the page.
   document.addEventListener("htmx:afterSettle", () => {
     const verdict = document.querySelector("[data-announce]");
