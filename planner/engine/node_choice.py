@@ -1,7 +1,7 @@
 """Choosing the number of nodes: the fewest that fit, or the fewest that meet a deadline.
 
 There is no loop over all node counts: the numbers that a batch can use follow from its divisors, memory is
-priced for many of them in one grid, and a deadline is met by galloping and bisecting.
+priced for many of them in one grid, and a deadline is met by galloping and a short scan.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ MOST_NODES = 100_000
 PORTION = 256
 #: No run is faster than at this share of the accelerators' peak; below it node counts are not worth timing.
 BEST_UTILIZATION = 0.9
+#: A smaller count may have at most this many times the throughput per node of a larger one that was found.
+LEEWAY = 1.25
+#: Node counts looked at in the scan, at most: each is one search of layouts, some milliseconds.
+MOST_TRIES = 32
 
 
 def choose_nodes(request: PlanRequest, calibration: Calibration) -> Choice:
@@ -86,10 +90,9 @@ def fewest_nodes_that_fit(
 
 
 def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration) -> Choice:
-    """The smallest of ``counts`` (ascending, all may fit) that meets the deadline, by galloping and
-    bisecting.
+    """The smallest of ``counts`` (ascending, all may fit) that meets the deadline.
 
-    More nodes are taken to be faster; where they are not, a few of the next smaller counts are looked at too.
+    Gallops to a count that does, then looks at the smaller ones that could, in order.
     """
     assert request.deadline_days is not None
     deadline_s = request.deadline_days * SECONDS_PER_DAY
@@ -109,13 +112,14 @@ def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration
         if high == counts.size - 1:
             fastest = min(tried.values(), key=lambda each: each[1])[0]
             return replace(fastest, late=True)
-        low, high, stride = high + 1, min(high + stride, counts.size - 1), 2 * stride
-    while low < high:
-        middle = (low + high) // 2
-        if in_time(middle):
-            high = middle
-        else:
-            low = middle + 1
+        high, stride = min(high + stride, counts.size - 1), 2 * stride
+    # Uneven counts are slower than their neighbours, so time does not fall steadily with nodes: every count
+    # that could meet the deadline at up to LEEWAY of the found plan's throughput per node is looked at.
+    needed = float(counts[high]) * tried[high][1] / deadline_s / LEEWAY
+    first = max(low, int(np.searchsorted(counts, needed)))
+    for position in range(first, min(high, first + MOST_TRIES)):
+        if in_time(position):
+            return tried[position][0]
     return tried[high][0]
 
 
