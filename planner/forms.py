@@ -202,6 +202,8 @@ class ScenarioForm(forms.Form):
     def of_query(cls, query: QueryDict, catalog: Catalog) -> ScenarioForm:
         """The form that an address or a posted form fills; a preset in it overrides its workload."""
         given = {name: query.get(name, "").strip() for name in query}
+        if given.get("model"):
+            given["model"] = named_model(given["model"], catalog)
         return cls(given | PRESETS.get(given.get("preset", ""), {}), catalog)
 
     def request(self) -> dict[str, Any]:
@@ -332,6 +334,13 @@ class ScenarioForm(forms.Form):
         if record.family == "vit":
             return {}
         return {"sequence_length": min(record.max_context or USUAL_CONFIG_LENGTH, USUAL_SEQUENCE_LENGTH)}
+
+
+def named_model(typed: str, catalog: Catalog) -> str:
+    """The catalog's slug where a model's published name was typed; otherwise what was typed."""
+    wanted = typed.lower()
+    names = {record.name.lower(): record.slug for record in catalog.models()}
+    return names.get(wanted, wanted if wanted in names.values() else typed)
 
 
 def sentence(text: str) -> str:

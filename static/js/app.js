@@ -17,6 +17,11 @@
     first.select?.();
   });
 
+  // A picker's text is there to be replaced: one click and a new name can be typed.
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches?.("input[list]")) event.target.select();
+  });
+
   // A hint at what is being copied, kept out of the button so that its name stays what it does.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
@@ -112,6 +117,19 @@
     const config = document.getElementById("id_config");
     if (event.target.id === "id_model" && event.target.value && config) config.value = "";
   }, true);
+
+  // A headline figure that changed says so once, without moving.
+  const figures = new Map();
+  const markChanged = () => {
+    for (const cell of document.querySelectorAll("[data-figure]")) {
+      const words = cell.querySelector(".value")?.textContent.trim();
+      const before = figures.get(cell.dataset.figure);
+      if (before !== undefined && before !== words) cell.classList.add("fresh");
+      figures.set(cell.dataset.figure, words);
+    }
+  };
+  document.addEventListener("DOMContentLoaded", markChanged);
+  document.addEventListener("htmx:afterSettle", markChanged);
 
   // What was chosen for an empty field stands in it, in grey.
   const showChosen = () => {

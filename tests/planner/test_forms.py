@@ -226,6 +226,13 @@ def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
         assert form[field].value() == typed[field]
 
 
+@pytest.mark.parametrize("typed", ["Llama 3.1 8B", "llama 3.1 8b", "LLAMA-3.1-8B"])
+def test_a_model_may_be_called_by_its_published_name(typed: str, catalog: Catalog) -> None:
+    query = QueryDict(mutable=True)
+    query["model"] = typed
+    assert ScenarioForm.of_query(query, catalog).request()["model"] == "llama-3.1-8b"
+
+
 def test_an_unknown_field_of_an_address_is_named() -> None:
     form = form_of("nodez=4", load_shipped_catalog())
     assert form.ignored == ["nodez"]
