@@ -15,7 +15,7 @@ from planner.engine.grid import grid_of, grid_over_layouts
 from planner.engine.layouts import axes_of, candidates_on, degrees_on
 from planner.engine.request import PlanRequest
 from planner.engine.result import PlanResult
-from tests.engine.questions import answer, question
+from tests.engine.questions import answer, question, sent_back
 
 MODELS = ("gpt2", "llama-2-7b", "llama-3.1-8b", "mixtral-8x7b", "bert-large-uncased", "t5-small")
 
@@ -116,13 +116,15 @@ def test_sharding_more_never_takes_more_state(drawn: dict[str, Any]) -> None:
 
 @given(questions)
 def test_recomputing_more_keeps_fewer_activations_and_takes_no_less_time(drawn: dict[str, Any]) -> None:
-    none, full = (
-        asked(drawn, layout={**drawn["layout"], "activation_recompute": kind}) for kind in ("none", "full")
-    )
-    if none is not None and full is not None:
-        assert full.time.step_s >= none.time.step_s * (1 - 1e-9)
-        # Less may be kept, but at another moment of the step more may be alive: the whole is compared.
-        assert full.memory.per_accelerator_bytes.total <= none.memory.per_accelerator_bytes.total * 1.02
+    none = asked(drawn, layout={**drawn["layout"], "activation_recompute": "none"})
+    if none is None:
+        return
+    layout = replace(sent_back(none.layout), activation_recompute="full")
+    full = answer(replace(question(**drawn), layout=layout))
+    assert full.time.step_s >= none.time.step_s * (1 - 1e-9)
+    # Less is kept, but what one block brings back to life may outweigh it where little was kept.
+    whole, parts = none.memory.per_accelerator_bytes, full.memory.per_accelerator_bytes
+    assert parts.total <= whole.total * 1.15
 
 
 @given(questions, st.floats(min_value=1.1, max_value=4.0))
