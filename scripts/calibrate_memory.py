@@ -81,6 +81,9 @@ PRIORS: dict[str, Prior] = {
     "gather_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.01, high=2.0, source="a second set of blocks on FSDP's all-gather stream"
     ),
+    "pipeline_reserve_share": Prior(
+        value=0.1, spread=0.7, low=0.005, high=0.4, source="holes between micro-batches that end out of step"
+    ),
     "whole_logit_bytes": Prior(
         value=12.0,
         spread=0.2,

@@ -188,7 +188,8 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     # computed; otherwise they come into being as the backward pass goes, while the activations leave.
     early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
-    peak = _peak(table, early, late, constants)
+    pipelined = np.where(grid.pipeline_parallel > 1, constants.pipeline_reserve_share, 0.0)
+    peak = _peak(table, early, late, constants, pipelined)
     place, column = peak.place, peak.column
     terms = dict(zip((*_ROWS, *DETAILS), peak.at_peak, strict=True))
     return _with_framework(
@@ -196,7 +197,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         constants,
         terms=terms,
         allocated=peak.allocated,
-        idle=peak.idle,
+        wished_reserve=peak.wished_reserve,
         resident=_resident(peak.chosen, traits["gradients_between_steps"]),
         worst_stage=(stage.number + np.zeros(table.shape[-1]))[place, column],
         moment=peak.moment,
@@ -207,19 +208,21 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
 class _Peak:
     """The fullest stage (place) and its fullest moment, shape (plans,).
 
-    chosen: that stage's sub-terms, each in full.  at_peak: what of them is alive, shape (sub-terms, plans).
+    wished_reserve: what the allocator would hold beside the allocated bytes, given room; of whichever stage
+    an outside observer would see fullest.  chosen: that stage's sub-terms, each in full.  at_peak: what of
+    them is alive, shape (sub-terms, plans).
     """
 
     place: NDArray[np.intp]
     column: NDArray[np.intp]
     moment: NDArray[np.intp]
     allocated: Array
-    idle: Array
+    wished_reserve: Array
     chosen: Array
     at_peak: Array
 
 
-def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -> _Peak:
+def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants, pipelined: Array) -> _Peak:
     """Sum the moments of each stage and find the stage that an outside observer would see fullest."""
     stages_count, count = table.shape[1:]
     # Sums run over the first axis, row by row, so that a plan's digits do not depend on its neighbours.
@@ -245,11 +248,18 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -
         + of["tied"]
         + of["step"]
     )
-    reserve = constants.reserve_share * (highest - held) + constants.idle_reserve_share * (
-        everything - highest
-    )
+    # Weights are gathered on a stream of their own, whose freed blocks the compute stream cannot reuse.
+    gathered = table[_ROW["gathered_root"]] + table[_ROW["gathered_blocks"]]
+    seen = (
+        highest
+        + constants.state_reserve_share * highest
+        + constants.reserve_share * np.maximum(highest - held, 0.0)
+        + constants.idle_reserve_share * (everything - highest)
+        + constants.gather_reserve_share * gathered
+        + pipelined * of["activations"]
+    ).max(axis=0)
     column = np.arange(count)
-    place = (highest + reserve).argmax(axis=0)
+    place = highest.argmax(axis=0)
     moment = sums[:, place, column].argmax(axis=0)
     chosen = table[:, place, column]
     share = np.ones(chosen.shape)
@@ -264,7 +274,7 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants) -
         column=column,
         moment=moment,
         allocated=allocated,
-        idle=everything[place, column] - allocated,
+        wished_reserve=seen - allocated,
         chosen=chosen,
         at_peak=chosen * share,
     )
@@ -283,7 +293,7 @@ def _with_framework(
     *,
     terms: dict[str, Array],
     allocated: Array,
-    idle: Array,
+    wished_reserve: Array,
     resident: Array,
     worst_stage: Array,
     moment: NDArray[np.intp],
@@ -295,23 +305,13 @@ def _with_framework(
     Source: PyTorch notes, "CUDA semantics: memory management".
     """
     parts = {part: sum_of(terms, names) for part, names in PARTS.items() if part != "framework"}
-    states = parts["weights"] + parts["gradients"] + parts["optimizer_states"]
-    passing = allocated - states
     architecture = grid.architecture.astype(int)
     context = constants.context_bytes[architecture]
     communication = constants.communicator_bytes[architecture] * communicator_count(grid)
     least = constants.state_reserve_share * allocated
-    # Weights are gathered on a stream of their own, whose freed blocks the compute stream cannot reuse.
-    gathered = terms["gathered_root"] + terms["gathered_blocks"]
-    wished = (
-        least
-        + constants.reserve_share * passing
-        + constants.idle_reserve_share * idle
-        + constants.gather_reserve_share * gathered
-    )
     # A hair less than all, so that rounding never makes a squeezed plan a misfit.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
-    reserve = np.maximum(np.minimum(wished, room), least)
+    reserve = np.maximum(np.minimum(wished_reserve, room), least)
     terms["context"] = context + 0.0 * allocated
     terms["communication_buffers"] = communication + 0.0 * allocated
     terms["allocator_reserve"] = reserve

@@ -32,6 +32,7 @@ class MemoryConstants:
     handed out (fragmentation).  state_reserve_share: of all that is allocated, which it cannot give back.
     idle_reserve_share: of what moments other than the peak needed on top, still held in the cache.
     gather_reserve_share: of gathered weights, held by the stream that gathers them.
+    pipeline_reserve_share: of a pipeline's activations, whose micro-batches come and go out of step.
     whole_logit_bytes, chunked_logit_bytes, compiled_chunk_logit_bytes, fused_logit_bytes: per logit at the
     peak of a cross-entropy on whole logits, on chunks of them, on compiled chunks, fused with the head.
     working_share: of the recompute working set and its gradients that is alive at once.
@@ -46,6 +47,7 @@ class MemoryConstants:
     state_reserve_share: float = 0.01
     idle_reserve_share: float = 0.3
     gather_reserve_share: float = 0.0
+    pipeline_reserve_share: float = 0.0
     whole_logit_bytes: float = 12.0
     chunked_logit_bytes: float = 12.0
     compiled_chunk_logit_bytes: float = 2.5
