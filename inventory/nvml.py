@@ -8,9 +8,11 @@ Each reading is a value or a `Missing` with a reason; no error of one reading re
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,8 @@ from inventory.snapshot import Missing, NvLink, Process
 from inventory.snapshot_json import encode
 
 Handle = Any
+# From Linux's prctl.h.
+PR_SET_PDEATHSIG = 1
 
 
 def reason_of(error: Exception) -> str:
@@ -368,8 +372,15 @@ def stream(emit: Callable[[dict[str, Any]], None]) -> None:
     nv.nvmlShutdown()
 
 
+def die_with_parent() -> None:
+    """Ask the kernel to end this process with its parent: nobody else would end a hung call."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Write the events of `stream` to standard output, one JSON object a line."""
+    die_with_parent()
     # Libraries print to file descriptor 1 when they please; the events keep their own copy of it.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)

@@ -127,6 +127,7 @@ class _Recorder:
         self.inside: dict[int, dict[int, GpuPlacement]] = {pk: {} for pk in self.hosts}
         for place in GpuPlacement.objects.filter(gpu__in=self.by_id, until__isnull=True):
             self._put(place)
+        self.made: list[GpuPlacement] = []
         self.mig: dict[int, list[MigInstance]] = {}
         for instance in MigInstance.objects.filter(gpu__in=self.by_id, until__isnull=True):
             self.mig.setdefault(instance.gpu_id, []).append(instance)
@@ -138,6 +139,12 @@ class _Recorder:
             self.inside.get(before.host_id, {}).pop(place.gpu_id, None)
         self.places[place.gpu_id] = place
         self.inside.setdefault(place.host_id, {})[place.gpu_id] = place
+
+    def _end(self, place: GpuPlacement, at: datetime) -> None:
+        """Close a placement; one made in this batch is not in the table yet, and will be written closed."""
+        place.until = max(at, place.since)
+        if place.pk is not None:
+            place.save(update_fields=["until"])
 
     # --- one snapshot ---
 
@@ -221,11 +228,11 @@ class _Recorder:
             text = f"{row.name or row.uuid} moved from {origin} to {host.name}."
             self._tell([Change(Event.Kind.GPU_MOVED, text, {"from": origin, "to": host.name})], at, host, row)
         if place is not None:
-            place.until = max(at, place.since)
-            place.save(update_fields=["until"])
+            self._end(place, at)
         # Faults and idleness belong to the time spent in a place; a new one starts clean.
         row.host = host
-        self._put(GpuPlacement.objects.create(gpu=row, host=host, index=reading.index, since=at))
+        self._put(GpuPlacement(gpu=row, host=host, index=reading.index, since=at))
+        self.made.append(self.places[row.pk])
 
     def _update_mig(self, row: Gpu, reading: GpuReading, host: Host, at: datetime, is_new: bool) -> None:
         before = self.mig.get(row.pk, [])
@@ -264,8 +271,7 @@ class _Recorder:
             if place.gpu_id in present:
                 continue
             row = self.by_id[place.gpu_id]
-            place.until = max(at, place.since)
-            place.save(update_fields=["until"])
+            self._end(place, at)
             del self.places[row.pk], self.inside[host.pk][row.pk]
             text = f"{changes.label(row, host.name)} is no longer listed by the driver."
             self._tell([Change(Event.Kind.GPU_LOST, text, {"uuid": row.uuid})], at, host, row)
@@ -280,7 +286,8 @@ class _Recorder:
             return
         if not row.placements.filter(until__gt=at).exists():
             place.since = at
-            place.save(update_fields=["since"])
+            if place.pk is not None:
+                place.save(update_fields=["since"])
             self.changed[row.pk] = row
 
     # --- the host itself ---
@@ -329,6 +336,8 @@ class _Recorder:
     def flush(self) -> None:
         """Write every changed row, each table in one statement (or a few, by the database's limits)."""
         _upsert(Gpu, self.changed.values(), GPU_COLUMNS)
+        # After every placement that ended has been closed: a GPU is in one place at a time.
+        GpuPlacement.objects.bulk_create(self.made, batch_size=2000)
         update_readings([row for pk, row in self.read.items() if pk not in self.changed])
         _upsert(Host, (host for pk, host in self.hosts.items() if pk in self.latest), HOST_COLUMNS)
         _upsert(

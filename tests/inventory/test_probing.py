@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from tests.fakes.nvml import states
 from tests.inventory.conftest import SetState
 
 MIB = 2**20
+ROOT = Path(__file__).resolve().parents[2]
 # Neuron tools may exist on a developer's machine; none of these hosts has them.
 pytestmark = pytest.mark.usefixtures("no_neuron")
 
@@ -306,3 +310,24 @@ def test_every_field_of_the_record_has_one_reader() -> None:
     read = [path for reader in nvml.READERS for path in reader.paths]
     assert len(read) == len(set(read))
     assert set(read) == fields
+
+
+def test_a_hung_driver_call_ends_with_the_process_that_made_it(fake_driver: SetState) -> None:
+    fake_driver({"init": "!hang"})
+    script = "from inventory.probing import read_snapshot; read_snapshot(deadline_s=60)"
+    asker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    try:
+        children = wait_for(lambda: Path(f"/proc/{asker.pid}/task/{asker.pid}/children").read_text().split())
+    finally:
+        asker.kill()
+        asker.wait()
+    assert len(children) == 1
+    wait_for(lambda: not Path(f"/proc/{children[0]}").exists())
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
