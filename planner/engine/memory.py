@@ -198,7 +198,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         terms=terms,
         allocated=peak.allocated,
         wished_reserve=peak.wished_reserve,
-        resident=_resident(peak.chosen, traits["gradients_between_steps"]),
+        resident=_resident(table, traits["gradients_between_steps"]),
         worst_stage=(stage.number + np.zeros(table.shape[-1]))[place, column],
         moment=peak.moment,
     )
@@ -280,11 +280,13 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants, p
     )
 
 
-def _resident(chosen: Array, between: Array) -> Array:
-    """What stays allocated between steps: weights, states, and gradients where the stack keeps them."""
-    by_name = dict(zip(_ROWS, chosen, strict=False))
+def _resident(table: Array, between: Array) -> Array:
+    """What stays allocated between steps, on the stage where that is most: weights, states, and gradients
+    where the stack keeps them. Shape (plans,)."""
+    by_name = dict(zip(_ROWS, table, strict=False))
     kept = sum_of(by_name, ("trained_weights", "frozen_weights", *PARTS["optimizer_states"]))
-    return kept + between * sum_of(by_name, PARTS["gradients"])
+    resident: Array = (kept + between * sum_of(by_name, PARTS["gradients"])).max(axis=0)
+    return resident
 
 
 def _with_framework(
