@@ -26,6 +26,7 @@ from planner import (
     presenters,
     questions,
     selectors,
+    validation_page,
     validation_report,
 )
 from planner.contract.parse import parse_plan_request
@@ -143,23 +144,15 @@ def compare_csv(request: HttpRequest) -> HttpResponse:
 def validation(request: HttpRequest) -> HttpResponse:
     """Predicted against measured, or what is missing to say so."""
     report = validation_report.read_report()
-    if report is None:
-        return render(request, "planner/validation.html", {"report": None})
-    runs = report.of_source(request.GET.get("source", ""))
-    context = {
-        "report": report,
-        "runs": runs,
-        "source": runs[0].source if runs else "",
-        "charts": charts.validation_charts(report.runs),
-    }
-    return render(request, "planner/validation.html", context)
+    shown = {"report": None} if report is None else validation_page.context(report, request.GET)
+    return render(request, "planner/validation.html", shown)
 
 
 @require_safe
 def validation_csv(request: HttpRequest) -> HttpResponse:
     """Every published figure with its prediction."""
     report = validation_report.read_report()
-    return csv_response("validation.csv", validation_report.csv_rows(report.runs if report else ()))
+    return csv_response("validation.csv", [] if report is None else list(report.csv_rows))
 
 
 @require_safe

@@ -18,12 +18,16 @@ from planner.catalog.loader import DATA_DIRECTORY
 from scripts import calibrate_memory
 from scripts.calibration.coverage import memory_coverage, time_coverage
 from scripts.calibration.fit import UNKNOWNS
-from scripts.calibration.predictions import predictions
+from scripts.calibration.known_causes import cause
+from scripts.calibration.peers import read_peers
+from scripts.calibration.predictions import MEMORY_QUANTITIES, predictions
 from scripts.calibration.summary import Judged, guarded, judged, summary, worsened
-from scripts.calibration.validation_document import document
+from scripts.calibration.validation_document import document, unseen_error, worst_of_groups
 
 REPORT_FILE = DATA_DIRECTORY / "validation_report.json"
 DOCUMENT_FILE = DATA_DIRECTORY.parents[2] / "docs" / "validation.md"
+#: Largest errors of each kind that the page shows; the document shows more.
+LARGEST_ON_PAGE = 6
 COLUMNS = (
     "name", "model", "source", "kind", "accelerator", "accelerators", "framework", "quantity", "unit",
     "measured", "predicted", "low", "high", "covered", "error_by_group", "error_by_source",
@@ -69,6 +73,8 @@ def make_report(rows: list[Judged], tables: dict[str, Any]) -> dict[str, Any]:
             "groups": timing["groups"],
             "sources": timing["sources"],
         },
+        "peer": peer_figures(),
+        "largest": largest(rows),
         "tables": tables,
         "guarded": guarded(tables),
         "columns": list(COLUMNS),
@@ -76,11 +82,34 @@ def make_report(rows: list[Judged], tables: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def peer_figures() -> dict[str, Any]:
+    """What a peer says of the golden rows, by our name of the run."""
+    figures = read_peers()
+    first = next(iter(figures.values()))
+    return {
+        "name": first.peer,
+        "source": f"{first.source}, {first.as_of}",
+        "predicted_s": {name: each.predicted_s for name, each in figures.items()},
+    }
+
+
+def largest(rows: list[Judged]) -> list[list[str]]:
+    """Name, quantity and cause of the largest errors, one a group: of step time, then of memory."""
+    fitted = [row.prediction for row in rows if row.prediction.fitted]
+    steps = [each for each in fitted if each.quantity == "step time"]
+    peaks = [each for each in fitted if each.quantity in MEMORY_QUANTITIES]
+    return [
+        [each.row_id, each.quantity, cause(each.row_id, each.quantity)]
+        for found in (steps, peaks)
+        for each in worst_of_groups(found, lambda each: abs(unseen_error(each)))[:LARGEST_ON_PAGE]
+    ]
+
+
 def as_text(report: dict[str, Any]) -> str:
     """JSON with one table row a line, so that a change of one figure is a change of one line."""
     lines = []
     for key, value in report.items():
-        if key in ("rows", "tables", "guarded"):
+        if key in ("rows", "tables", "guarded", "largest"):
             inner = value.items() if isinstance(value, dict) else [(None, row) for row in value]
             held = ",\n".join(
                 "  " + (f"{json.dumps(name)}: " if name is not None else "") + json.dumps(item)

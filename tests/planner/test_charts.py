@@ -16,8 +16,7 @@ from planner.catalog.loader import load_shipped_catalog
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.result import PlanResult
 from planner.questions import MachineRow, NodePoint
-from planner.validation_report import ValidatedRun
-from tests.planner.plans import DAY, GIB, a_request, a_result
+from tests.planner.plans import DAY, a_request, a_result
 
 
 def sound(figure: dict[str, Any]) -> go.Figure:
@@ -198,24 +197,6 @@ class TestMachines:
 
     def test_nothing_to_draw(self) -> None:
         assert charts.machines_chart([], mine=None) is None
-
-
-def test_predictions_are_drawn_against_what_was_measured() -> None:
-    def run(name: str, unit: str, measured: float, predicted: float) -> ValidatedRun:
-        return ValidatedRun(
-            name=name, model="m", source="s", accelerators="8 × a100", unit=unit,
-            quantity="step time" if unit == "s" else "reserved memory",
-            measured=measured, predicted=predicted, range="",
-        )  # fmt: skip
-
-    times, memories = charts.validation_charts(
-        [run("a", "s", 10.0, 10.5), run("b", "s", 2.0, 3.0), run("c", "byte", 4.0 * GIB, 4.0 * GIB)]
-    )
-    assert (times.figure["data"][1]["x"], times.figure["data"][1]["y"]) == ([10.0, 2.0], [10.5, 3.0])
-    assert times.finding.startswith("50.0 % of 2 published figures")
-    assert memories.figure["data"][1]["x"] == [4.0]
-    for chart in (times, memories):
-        sound(chart.figure)
 
 
 def test_every_figure_is_sound_to_plotly() -> None:

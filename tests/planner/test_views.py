@@ -7,7 +7,6 @@ import io
 import json
 import time
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from planner import validation_report, views
+from planner import views
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -299,35 +298,6 @@ class TestOtherPages:
         text = client.get("/glossary").content.decode()
         assert '<h2 id="mfu">' in text
         assert '<h2 id="zero">' in text
-
-    def test_no_report_is_said_honestly(
-        self, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        monkeypatch.setattr(validation_report, "read_report", lambda: None)
-        assert b"No validation report" in client.get("/validation").content
-
-    def test_the_shipped_report_is_shown(self, client: Client) -> None:
-        report = validation_report.read_report()
-        assert report is not None
-        text = client.get("/validation").content.decode()
-        assert report.sentence in text.replace("&#x27;", "'")
-        assert "The runs of korthikanti-2022" in text
-        assert 'id="chart-times"' in text
-
-    def test_each_source_shows_its_runs(self, client: Client) -> None:
-        report = validation_report.read_report()
-        assert report is not None
-        source = next(run.source for run in report.runs if run.source != validation_report.YARDSTICK)
-        text = client.get("/validation", {"source": source}).content.decode()
-        assert f"The runs of {source}" in text
-        assert "The runs of korthikanti-2022" in client.get("/validation?source=nobody").content.decode()
-
-    def test_every_figure_can_be_taken_along(self, client: Client) -> None:
-        report = validation_report.read_report()
-        assert report is not None
-        rows = list(csv.DictReader(io.StringIO(client.get("/validation.csv").content.decode())))
-        assert len(rows) == len(report.runs)
-        assert float(rows[0]["measured"]) == report.runs[0].measured
 
     def test_a_missing_page_is_explained(self, client: Client) -> None:
         response = client.get("/nowhere")
