@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
+.PHONY: help install run chromium test test-all test-gpu agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -27,6 +27,9 @@ test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
 
 test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its driver
 	$(BIN)/pytest -m gpu
+
+agent: .venv/.requirements ## the host agent in one file, build/headroom-agent.pyz
+	@$(BIN)/python -m scripts.build_agent
 
 bench: .venv/.requirements-dev ## how quick the engine is on this machine
 	$(BIN)/pytest benchmarks -q --benchmark-columns=min,median,rounds --benchmark-sort=name

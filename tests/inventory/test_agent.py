@@ -265,3 +265,20 @@ def test_client_and_server_agree_on_the_address() -> None:
     from django.urls import reverse
 
     assert reverse("inventory:snapshots") == client_module.PATH
+
+
+def test_the_agent_in_one_file_needs_nothing_installed(
+    live_server: Any, token: str, fake_driver: SetState, tmp_path: Path
+) -> None:
+    from scripts.build_agent import build
+
+    fake_driver(states.a100(2))
+    archive = build(tmp_path / "headroom-agent.pyz")
+    # -S leaves out the packages of this virtualenv.
+    command = [sys.executable, "-S", str(archive), "--server", live_server.url, "--name", "node-1"]
+    command += ["--spool", str(tmp_path / "spool"), "--once"]
+    environment = {**os.environ, "HEADROOM_TOKEN": token}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert Gpu.objects.filter(host__name="node-1", name="NVIDIA A100-SXM4-40GB").count() == 2
