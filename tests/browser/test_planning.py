@@ -28,6 +28,7 @@ class TestPlan:
         assert verdict.inner_text() != before
         expect(page).to_have_url(re.compile(r"\?nodes=8$"))
         expect(page.locator("#live")).to_contain_text("on 8 × p5.48xlarge")
+        expect(page).to_have_title("Llama 3.1 8B on 8 × p5.48xlarge | Headroom")
 
     def test_every_chart_is_drawn_and_drawn_anew(self, page: Page) -> None:
         page.goto("/")
