@@ -150,5 +150,17 @@
       say(say.last.replace(/\s+/g, " "));
     }
   });
-  document.addEventListener("htmx:sendError", () => say("The server did not answer; the figures shown are the last ones."));
+  // No answer, or a broken one: the last figures stay and are called so.
+  const complain = (words) => {
+    const place = document.getElementById("problems");
+    const notice = document.createElement("p");
+    notice.className = "notice error";
+    notice.textContent = words;
+    if (place) place.replaceChildren(notice);
+    say(words);
+  };
+  document.addEventListener("htmx:sendError", () =>
+    complain("The server did not answer. The figures below are those of the last plan; change a field to try again."));
+  document.addEventListener("htmx:responseError", () =>
+    complain("Something broke on the server. The figures below are those of the last plan; change a field to try again."));
 })();

@@ -120,6 +120,24 @@ class TestMistakes:
         expect(page.locator("h1")).to_contain_text("on 2 ×")
         _forget_refusals(complaints)
 
+    @pytest.mark.parametrize("failure", ["silent", "broken"])
+    def test_a_server_in_trouble_leaves_the_last_plan(
+        self, page: Page, complaints: list[str], failure: str
+    ) -> None:
+        page.goto("/")
+        page.route(
+            "**/",
+            lambda route: route.abort() if failure == "silent" else route.fulfill(status=500, body="broken"),
+        )
+        page.get_by_label("Nodes", exact=True).fill("8")
+        expect(page.locator("#problems")).to_contain_text("those of the last plan")
+        expect(page.locator("h1")).to_contain_text("on 16 ×")
+        page.unroute("**/")
+        page.get_by_label("Nodes", exact=True).fill("4")
+        expect(page.locator("h1")).to_contain_text("on 4 ×")
+        expect(page.locator("#problems")).to_be_empty()
+        complaints.clear()
+
     def test_a_broken_paste(self, page: Page, complaints: list[str]) -> None:
         page.goto("/")
         page.get_by_text("Paste a Hugging Face config").click()
