@@ -15,7 +15,7 @@ from planner.engine import flops
 from planner.engine.calibration import Calibration
 from planner.engine.compute import blocks_compute
 from planner.engine.evaluate import Evaluation, evaluate
-from planner.engine.grid import Array, PlanGrid, grid_over_layouts
+from planner.engine.grid import FRAMEWORKS, Array, PlanGrid, grid_over_layouts
 from planner.engine.kernels import matmul_rate
 from planner.engine.memory import MemoryTerms
 from planner.engine.request import PlanRequest
@@ -38,6 +38,14 @@ PARTS = (
 )
 #: Share of what the training states leave free that generation may fill with keys and values.
 CACHE_SHARE = 0.9
+#: Share of a rank's memory that the weights it serves may take: public baseline sweeps of DeepSpeed-Chat on
+#: A100-80 (2024) serve 7, 13, 34 and 70 billion parameters on 1, 2, 4 and 8 of them.
+SERVED_SHARE = 0.25
+#: rollout_micro_batch_size (NeMo-Aligner, examples/nlp/gpt/conf/gpt_ppo_actor.yaml).
+ALIGNER_AT_ONCE = 8.0
+#: per_device_generation_batch_size (DeepSpeed-Chat, step 3 training script of OPT-13B).
+LEAST_AT_ONCE = 16.0
+MEGATRON = float(FRAMEWORKS.index("megatron"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,8 @@ def evaluate_ppo(request: PlanRequest, layouts: dict[str, Array], calibration: C
     judges += [scalar_head(model_grid(request, ppo.reward, layouts))] if ppo.reward else []
     frozen_bytes = sum((weights_only_bytes(grid) for grid in judges), np.asarray(0.0))
     states = sum((each.memory.resident for each in trained), frozen_bytes)
-    generation = generation_phase(actor_grid, calibration.timing, float(ppo.rollout_tokens), states)
+    share = generating_share(actor_grid, critic=ppo.critic is not None)
+    generation = generation_phase(actor_grid, calibration.timing, float(ppo.rollout_tokens), states, share)
     scoring = scoring_s([*(each.grid for each in trained), *judges], calibration.timing)
 
     epochs = float(ppo.ppo_epochs)
@@ -112,36 +121,42 @@ def weights_only_bytes(grid: PlanGrid) -> Array:
 
 
 def inference_ranks(grid: PlanGrid) -> Array:
-    """Ranks that decode together, at most a node's where tensor parallelism does not cross it.
+    """Ranks that decode together, tensor parallel: the plan's own degree or, where one rank's share of the
+    weights would take more than SERVED_SHARE of its memory, the next power of two that holds them, within a
+    node. Pipeline stages and ZeRO-3 shards are put together for it (Shen et al. 2024, NeMo-Aligner, section
+    4; DeepSpeed-Chat's hybrid engine)."""
+    weights = grid.total_parameters * grid.element_bytes
+    needed = np.ceil(np.log2(np.maximum(weights / (SERVED_SHARE * grid.memory_bytes), 1.0)))
+    within = np.minimum(2.0**needed, np.minimum(grid.ranks_per_node, grid.ranks))
+    return np.maximum(grid.tensor_parallel, within)
 
-    A pipeline is turned into tensor parallel for generation (Shen et al. 2024, NeMo-Aligner), and ZeRO-3
-    shards are served tensor parallel within the node (DeepSpeed-Chat).
+
+def sequences_at_once(grid: PlanGrid, waiting: Array, room: Array) -> Array:
+    """Sequences that one replica decodes together. room: for how many keys and values have room.
+
+    NeMo-Aligner generates in small batches whatever the room; the others take all that are waiting. Fewer
+    than a small batch are never taken: where there is no room, stacks make it by moving states out.
     """
-    pipelined = np.minimum(grid.tensor_parallel * grid.pipeline_parallel, grid.ranks_per_node)
-    own = np.maximum(grid.tensor_parallel, pipelined)
-    sharded = np.maximum(own, np.minimum(grid.ranks_per_node, grid.sharding_group))
-    return np.where(grid.sharding == 3.0, sharded, own)
+    some = np.minimum(waiting, LEAST_AT_ONCE)
+    fitting = np.clip(np.floor(room), some, waiting)
+    return np.where(grid.framework == MEGATRON, np.minimum(fitting, ALIGNER_AT_ONCE), fitting)
 
 
 def generation_phase(
-    grid: PlanGrid, constants: TimingConstants, rollout_tokens: float, states_bytes: Array
+    grid: PlanGrid, constants: TimingConstants, rollout_tokens: float, states_bytes: Array, share: Array
 ) -> Generation:
     """Prompts in one pass, then token by token: every weight and the cache are read once a token.
 
     The slower of memory and arithmetic, plus the launch of each block's kernels (Pope et al. 2022, section
-    2.1).
+    2.1).  share: of the ranks that generate.
     """
     together = inference_ranks(grid)
-    replicas = np.maximum(grid.ranks / together, 1.0)
+    replicas = np.maximum(share * grid.ranks / together, 1.0)
     waiting = np.ceil(grid.global_batch_size / replicas)
     per_token = grid.layers * grid.kv_heads * (grid.head_dim + grid.value_head_dim) * grid.element_bytes
     per_sequence = per_token * grid.sequence_length / together
     free = np.maximum(CACHE_SHARE * grid.memory_bytes - states_bytes, 0.0)
-    # Training's activations are gone by then, so a replica's micro-batch always has its place.
-    own = np.minimum(
-        grid.micro_batch_size * together / (grid.tensor_parallel * grid.pipeline_parallel), waiting
-    )
-    sequences = np.clip(np.floor(free / per_sequence), np.maximum(own, 1.0), waiting)
+    sequences = sequences_at_once(grid, waiting, free / per_sequence)
     rounds = np.ceil(waiting / sequences)
     bandwidth = grid.memory_bandwidth_bytes_per_s * constants.decode_bandwidth
     weights = grid.active_parameters * grid.element_bytes / together
@@ -151,6 +166,12 @@ def generation_phase(
     token_s = np.maximum((weights + cache) / bandwidth, arithmetic) + grid.layers * constants.decode_launch_s
     prompt_s = 2.0 * grid.active_parameters * sequences * prompt / together / matmul_rate(grid, constants)
     return Generation(rounds * (prompt_s + rollout_tokens * token_s), sequences, sequences * per_sequence)
+
+
+def generating_share(grid: PlanGrid, *, critic: bool) -> Array:
+    """NeMo-Aligner gives actor and critic servers of their own, so that with a critic half of the ranks
+    generate (Shen et al. 2024, section 4.1); elsewhere all do."""
+    return np.where(critic & (grid.framework == MEGATRON), 0.5, 1.0)
 
 
 def scoring_s(grids: list[PlanGrid], constants: TimingConstants) -> Array:
