@@ -363,15 +363,21 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
 @lru_cache(maxsize=1024)
 def run_arrays(model: ModelSpec, workload: Workload) -> Mapping[str, Array]:
     """Arrays of shape () of what does not depend on the machines: kept, as many plans share one run."""
-    numbers = {**model_numbers(model), **workload_numbers(model, workload)}
-    return {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
+    return constants({**model_numbers(model), **workload_numbers(model, workload)})
 
 
 @lru_cache(maxsize=4096)
 def cluster_arrays(cluster: Cluster, precision: str) -> Mapping[str, Array]:
     """As ``run_arrays``, of the machines."""
-    numbers = cluster_numbers(cluster, precision)
-    return {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
+    return constants(cluster_numbers(cluster, precision))
+
+
+def constants(numbers: Mapping[str, float]) -> dict[str, Array]:
+    """Arrays of shape () that nobody can write to, since many grids share them."""
+    arrays = {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays
 
 
 def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
