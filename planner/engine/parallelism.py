@@ -75,7 +75,7 @@ def check_against_model(request: PlanRequest, refusals: Refusals) -> None:
             f"Use at most {layers}.",
         )
     if chunks is not None and chunks > 1:
-        check_interleaving(pipeline, chunks, layers, refusals)
+        check_interleaving(refusals, pipeline=pipeline, chunks=chunks, layers=layers)
     context, targets = asked.context_parallel, workload.decoder_sequence_length
     if context is not None and (workload.sequence_length % context or targets % context):
         lengths = f"{workload.sequence_length:,}" + (f" and {targets:,}" if targets else "")
@@ -95,7 +95,7 @@ def check_against_model(request: PlanRequest, refusals: Refusals) -> None:
         )
 
 
-def check_interleaving(pipeline: int | None, chunks: int, layers: int, refusals: Refusals) -> None:
+def check_interleaving(refusals: Refusals, *, pipeline: int | None, chunks: int, layers: int) -> None:
     if pipeline == 1:
         refusals.add(
             "interleaved_stages",
@@ -178,7 +178,7 @@ def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> 
     data = known_replicas(request, ranks)
     if data is None:
         if micro is not None and batch % micro:
-            refuse_micro_batch(refusals, micro, batch, "global batch")
+            refuse_micro_batch(refusals, micro, batch, of="global batch")
         elif steps is not None and batch % steps:
             refusals.add(
                 "gradient_accumulation",
@@ -192,7 +192,7 @@ def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> 
         return
     replica = batch // data
     if micro is not None and replica % micro:
-        refuse_micro_batch(refusals, micro, replica, "batch of each replica")
+        refuse_micro_batch(refusals, micro, replica, of="batch of each replica")
     elif steps is not None and (replica % steps or (micro is not None and micro * steps != replica)):
         refusals.add(
             "gradient_accumulation",
@@ -249,7 +249,7 @@ def refuse_replicas(request: PlanRequest, refusals: Refusals, data: int) -> None
         )
 
 
-def refuse_micro_batch(refusals: Refusals, micro: int, replica: int, of: str) -> None:
+def refuse_micro_batch(refusals: Refusals, micro: int, replica: int, *, of: str) -> None:
     message = (
         f"It is larger than the {of}, {counted(replica, 'sequence')}."
         if micro > replica

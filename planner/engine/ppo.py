@@ -71,7 +71,13 @@ def evaluate_ppo(request: PlanRequest, layouts: dict[str, Array], calibration: C
     frozen_bytes = sum((weights_only_bytes(grid) for grid in judges), np.asarray(0.0))
     states = sum((each.memory.resident for each in trained), frozen_bytes)
     share = generating_share(actor_grid, critic=ppo.critic is not None)
-    generation = generation_phase(actor_grid, calibration.timing, float(ppo.rollout_tokens), states, share)
+    generation = generation_phase(
+        actor_grid,
+        calibration.timing,
+        rollout_tokens=float(ppo.rollout_tokens),
+        states_bytes=states,
+        share=share,
+    )
     scoring = scoring_s([*(each.grid for each in trained), *judges], calibration.timing)
 
     epochs = float(ppo.ppo_epochs)
@@ -143,7 +149,7 @@ def sequences_at_once(grid: PlanGrid, waiting: Array, room: Array) -> Array:
 
 
 def generation_phase(
-    grid: PlanGrid, constants: TimingConstants, rollout_tokens: float, states_bytes: Array, share: Array
+    grid: PlanGrid, constants: TimingConstants, *, rollout_tokens: float, states_bytes: Array, share: Array
 ) -> Generation:
     """Prompts in one pass, then token by token: every weight and the cache are read once a token.
 

@@ -88,7 +88,7 @@ def search(request: SearchRequest, calibration: Calibration) -> SearchResult:
     refuse_too_many(request, hardware)
     found = Found()
     for kind in hardware:
-        search_machines(request, kind, calibration, found)
+        search_machines(request, kind, calibration, found=found)
     rejected = Rejections(
         memory=found.no_memory, divisibility=found.indivisible, deadline=found.late, budget=found.dear
     )
@@ -165,7 +165,9 @@ def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
         )
 
 
-def search_machines(request: SearchRequest, kind: Hardware, calibration: Calibration, found: Found) -> None:
+def search_machines(
+    request: SearchRequest, kind: Hardware, calibration: Calibration, *, found: Found
+) -> None:
     """All layouts on all sizes of one kind of machine, in one run of blocks."""
     asked = plan_request(request, kind.members[0][1])
     axes = axes_to_vary(request, asked)
@@ -188,7 +190,8 @@ def search_machines(request: SearchRequest, kind: Hardware, calibration: Calibra
         start += len(candidates)
         total_s = steps * step_s[part]
         for index, cluster in members:
-            keep_best(request, found, candidates, index, cluster, fits[part], total_s)
+            evaluated = OnCluster(index, cluster, candidates, fits[part], total_s)
+            keep_best(request, evaluated, found)
 
 
 def evaluate_blocks(
@@ -217,26 +220,30 @@ def evaluate_blocks(
     return fits, step_s
 
 
-def keep_best(
-    request: SearchRequest,
-    found: Found,
-    candidates: Candidates,
-    index: int,
-    cluster: Cluster,
-    fits: NDArray[np.bool_],
-    total_s: Array,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class OnCluster:
+    """All candidates on one cluster, which stands at ``index`` in the question: arrays of shape (plans,)."""
+
+    index: int
+    cluster: Cluster
+    candidates: Candidates
+    fits: NDArray[np.bool_]
+    total_s: Array
+
+
+def keep_best(request: SearchRequest, evaluated: OnCluster, found: Found) -> None:
     """Count what fell to what on one cluster, and keep its best few.
 
     On one cluster dollars are seconds times a constant, so that the fastest plans are the cheapest too.
     """
+    candidates, cluster, total_s = evaluated.candidates, evaluated.cluster, evaluated.total_s
     plans = len(candidates)
     price = cluster.usd_per_node_hour
     usd = np.asarray(run_usd(float(cluster.nodes or 1), total_s, np.nan if price is None else price))
     found.looked_at += max(candidates.looked_at, plans)
     found.indivisible += max(candidates.looked_at, plans) - plans
-    found.no_memory += plans - int(np.count_nonzero(fits))
-    within = fits
+    found.no_memory += plans - int(np.count_nonzero(evaluated.fits))
+    within = evaluated.fits
     if request.deadline_days is not None:
         in_time = within & (total_s <= request.deadline_days * SECONDS_PER_DAY)
         found.late += int(np.count_nonzero(within)) - int(np.count_nonzero(in_time))
@@ -254,7 +261,7 @@ def keep_best(
         rows = rows[np.argpartition(total_s[rows], request.limit - 1)[: request.limit]]
     found.total_s.append(total_s[rows])
     found.usd.append(usd[rows])
-    found.cluster.append(np.full(rows.size, index))
+    found.cluster.append(np.full(rows.size, evaluated.index))
     found.layouts.append([candidates.layout(int(row)) for row in rows])
 
 
