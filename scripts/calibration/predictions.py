@@ -141,7 +141,7 @@ def time_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, floa
         )
     whole = measured.get("total_s") or measured.get("wall_s")
     # Where a step is published too, the total is that step times a count, which proves nothing more.
-    if whole and (run.step_s is None or run.kind == "rlhf"):
+    if whole and run.step_s is None:
         yield Figure(
             quantity="total time",
             unit="s",
