@@ -391,8 +391,10 @@ def candidates_on(axes: Axes, request: PlanRequest, degrees: Degrees) -> Candida
         # One rank alone has nobody to share with: one value of the axis stands for "none".
         keep &= (shared > 1) | (sharding == axes.sharding[0])
         sharding = np.where(shared > 1, sharding, 0)
+    if axes.sharding_group is not None:
+        keep &= shared % axes.sharding_group == 0
     index = np.flatnonzero(keep)
-    group = shared if axes.sharding_group is None else np.minimum(axes.sharding_group, shared)
+    group = shared if axes.sharding_group is None else np.full_like(shared, axes.sharding_group)
     tensor = degrees.tensor[row]
     arrays = {
         "tensor_parallel": tensor,

@@ -177,6 +177,13 @@ def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> 
     micro, steps = asked.micro_batch_size, asked.gradient_accumulation
     data = known_replicas(request, ranks)
     if data is None:
+        group = asked.sharding_group
+        if ranks is not None and group is not None and ranks % group:
+            refusals.add(
+                "sharding_group",
+                f"The {counted(ranks, 'rank')} of the cluster do not divide into groups of this size.",
+                f"Use {one_of(divisors(ranks))}, or leave it out.",
+            )
         if micro is not None and batch % micro:
             refuse_micro_batch(refusals, micro, batch, of="global batch")
         elif steps is not None and batch % steps:
