@@ -23,7 +23,7 @@ from planner.engine.layouts import Axes, Candidates, axes_of, candidates_on, deg
 from planner.engine.memory import memory_per_rank
 from planner.engine.parallelism import total_ranks
 from planner.engine.ppo import evaluate_ppo
-from planner.engine.request import Cluster, Layout, LayoutRequest, PlanRequest
+from planner.engine.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.result import PlanResult
 from planner.engine.run_length import SECONDS_PER_DAY, total_steps
 from planner.engine.search_request import Objective, Rejections, SearchRequest, SearchResult, Variable
@@ -50,14 +50,15 @@ VARIABLE_AXES: dict[Variable, tuple[str, int]] = {
 class Found:
     """The best plans so far and how many fell to what.
 
-    Arrays over the plans kept: seconds and dollars of the run (nan: no price), the cluster's index, the
-    layout.
+    One array each for every cluster that has plans to keep: seconds and dollars of the run (nan: no price),
+    the cluster's index, and the plans' rows in its candidates.
     """
 
     total_s: list[Array] = field(default_factory=list)
     usd: list[Array] = field(default_factory=list)
     cluster: list[NDArray[np.int64]] = field(default_factory=list)
-    layouts: list[list[Layout]] = field(default_factory=list)
+    candidates: list[Candidates] = field(default_factory=list)
+    rows: list[NDArray[np.int64]] = field(default_factory=list)
     looked_at: int = 0
     fitting: int = 0
     indivisible: int = 0
@@ -262,7 +263,8 @@ def keep_best(request: SearchRequest, evaluated: OnCluster, found: Found) -> Non
     found.total_s.append(total_s[rows])
     found.usd.append(usd[rows])
     found.cluster.append(np.full(rows.size, evaluated.index))
-    found.layouts.append([candidates.layout(int(row)) for row in rows])
+    found.candidates.append(candidates)
+    found.rows.append(rows)
 
 
 def best_by(objective: Objective, total_s: Array, usd: Array) -> NDArray[np.int64]:
@@ -298,7 +300,9 @@ class Answers:
         self.total_s = np.concatenate(found.total_s) if found.total_s else np.zeros(0)
         self.usd = np.concatenate(found.usd) if found.usd else np.zeros(0)
         self.cluster = np.concatenate(found.cluster) if found.cluster else np.zeros(0, dtype=np.int64)
-        self.layouts = [layout for layouts in found.layouts for layout in layouts]
+        self.rows = np.concatenate(found.rows) if found.rows else np.zeros(0, dtype=np.int64)
+        self.candidates = found.candidates
+        self.of = np.repeat(np.arange(len(found.rows)), [rows.size for rows in found.rows])
         self.shown: dict[int, PlanResult] = {}
 
     def at(self, positions: NDArray[np.int64]) -> tuple[PlanResult, ...]:
@@ -307,7 +311,7 @@ class Answers:
     def _at(self, position: int) -> PlanResult:
         if position not in self.shown:
             cluster = self.request.clusters[int(self.cluster[position])]
-            layout = self.layouts[position]
+            layout = self.candidates[int(self.of[position])].layout(int(self.rows[position]))
             asked = replace(
                 plan_request(self.request, cluster),
                 layout=LayoutRequest(**{name: getattr(layout, name) for name in LayoutRequest.__slots__}),
