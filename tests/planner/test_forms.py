@@ -12,7 +12,8 @@ from planner.catalog.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.errors import PlanError, PlanErrors
 from planner.form_choices import CHOICES, DEFAULTS, PRESETS
-from planner.forms import ERROR_FIELDS, MAX_CONFIG_BYTES, ScenarioForm, read_config, spelled_number
+from planner.forms import ERROR_FIELDS, ScenarioForm, spelled_number
+from planner.pasted_config import MAX_CONFIG_BYTES, read_config
 
 GPT2 = {
     "model_type": "gpt2",
