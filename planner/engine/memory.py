@@ -32,6 +32,7 @@ __all__ = [
     "MemoryTerms",
     "inference_memory",
     "memory_per_rank",
+    "total_per_rank",
 ]
 
 MOMENTS = ("loss", "backward start", "backward end", "optimizer step")
@@ -137,8 +138,59 @@ class MemoryTerms:
 
 def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     """Peak memory of each plan. A plan that does not fit is answered like any other."""
-    if grid.tensor_parallel.shape == (1,):
-        grid = grid.rows(0)  # numpy's scalars are several times quicker than arrays of one
+    grid = _on_scalars(grid)
+    counted = _counted(grid, constants)
+    table = np.empty((len(_ROW), *np.broadcast(*counted.values.values()).shape))
+    for name, value in counted.values.items():
+        table[_ROW[name]] = value
+    peak = _peak(table, counted, constants)
+    place, column = peak.place, peak.column
+    terms = dict(zip((*_ROWS, *DETAILS), peak.at_peak, strict=True))
+    return _with_framework(
+        grid,
+        constants,
+        terms=terms,
+        allocated=peak.allocated,
+        wished_reserve=peak.wished_reserve,
+        resident=_resident(table, counted.gradients_between),
+        worst_stage=(counted.number + np.zeros(table.shape[-1]))[place, column],
+        moment=peak.moment,
+    )
+
+
+def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
+    """``memory_per_rank(...).total`` alone, to the last digit, for searches that need nothing else."""
+    grid = _on_scalars(grid)
+    heights = _heights(_counted(grid, constants), constants)
+    allocated = heights.highest.max(axis=0)
+    held_back = _beside(grid, constants, allocated, heights.seen - allocated)
+    total: Array = allocated + (held_back[0] + held_back[1] + held_back[2])
+    return total
+
+
+def _on_scalars(grid: PlanGrid) -> PlanGrid:
+    """A grid of one as scalars: numpy's are several times quicker than arrays of one."""
+    return grid.rows(0) if grid.tensor_parallel.shape == (1,) else grid
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What is counted on each stage before the fullest is found.
+
+    values: sub-terms and details by name, broadcasting to (3, plans).  early: share of the gradients that is
+    there when the loss is computed; late: of the activations at the end of the backward pass.  pipelined:
+    share of activations that a pipeline's allocator holds in reserve.  number: of the stage.
+    """
+
+    values: dict[str, Array]
+    early: Array
+    late: Array
+    pipelined: Array
+    gradients_between: Array
+    number: Array
+
+
+def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
     traits = traits_of(grid)
     stage = stages(grid)
     here = parameters_here(grid, stage, traits)
@@ -181,27 +233,62 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         "gradient_shards": state.gradient_shards,
         "state_shards": state.state_shards,
     }
-    table = np.empty((len(_ROW), *np.broadcast(*values.values()).shape))
-    for name, value in values.items():
-        table[_ROW[name]] = value
     # Gradients of an earlier micro-batch, or a buffer made at the start, are there when the first loss is
     # computed; otherwise they come into being as the backward pass goes, while the activations leave.
     early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
     pipelined = np.where(grid.pipeline_parallel > 1, constants.pipeline_reserve_share, 0.0)
-    peak = _peak(table, early, late, constants, pipelined)
-    place, column = peak.place, peak.column
-    terms = dict(zip((*_ROWS, *DETAILS), peak.at_peak, strict=True))
-    return _with_framework(
-        grid,
-        constants,
-        terms=terms,
-        allocated=peak.allocated,
-        wished_reserve=peak.wished_reserve,
-        resident=_resident(table, traits["gradients_between_steps"]),
-        worst_stage=(stage.number + np.zeros(table.shape[-1]))[place, column],
-        moment=peak.moment,
+    between = traits["gradients_between_steps"]
+    return _Counted(values, early, late, pipelined, between, stage.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heights:
+    """sums: allocated bytes at each moment, shape (moments, 3, plans).  highest: of a stage's moments, shape
+    (3, plans).  seen: with the reserve that the allocator wishes for, on the stage where that is most, shape
+    (plans,)."""
+
+    sums: Array
+    highest: Array
+    seen: Array
+
+
+def _heights(counted: _Counted, constants: MemoryConstants) -> _Heights:
+    values, early, late = counted.values, counted.early, counted.late
+    # Sub-terms are added one by one, so that a plan's digits do not depend on its neighbours.
+    of = {life: sum_of(values, names) for life, names in _LIFETIMES.items()}
+    held = of["always"] + of["gradients"]
+    before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
+    at = [np.asarray(0.0)] * len(MOMENTS)
+    at[LOSS] = before + of["logits"]
+    at[BACKWARD] = before + of["backward"]
+    at[BACKWARD_END] = held + late * of["activations"] + of["graph"] + of["backward"] + of["tied"]
+    at[STEP] = held + of["step"]
+    sums = np.empty((len(MOMENTS), *np.broadcast(*at).shape))
+    for moment, height in enumerate(at):
+        sums[moment] = height
+    highest = sums.max(axis=0)
+    everything = (
+        held
+        + of["casts"]
+        + of["activations"]
+        + of["logits"]
+        + of["graph"]
+        + of["backward"]
+        + of["tied"]
+        + of["step"]
     )
+    # Weights are gathered on a stream of their own, whose freed blocks the compute stream cannot reuse.
+    gathered = values["gathered_root"] + values["gathered_blocks"]
+    seen = (
+        highest
+        + constants.state_reserve_share * highest
+        + constants.reserve_share * np.maximum(highest - held, 0.0)
+        + constants.idle_reserve_share * (everything - highest)
+        + constants.gather_reserve_share * gathered
+        + counted.pipelined * of["activations"]
+    ).max(axis=0)
+    return _Heights(sums, highest, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,42 +309,14 @@ class _Peak:
     at_peak: Array
 
 
-def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants, pipelined: Array) -> _Peak:
+def _peak(table: Array, counted: _Counted, constants: MemoryConstants) -> _Peak:
     """Sum the moments of each stage and find the stage that an outside observer would see fullest."""
     stages_count, count = table.shape[1:]
-    # Sums run over the first axis, row by row, so that a plan's digits do not depend on its neighbours.
-    of = {
-        life: table[span.start] if span.stop - span.start == 1 else table[span].sum(axis=0)
-        for life, span in _SPAN.items()
-    }
-    held = of["always"] + of["gradients"]
-    before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
-    sums = np.empty((len(MOMENTS), stages_count, count))
-    sums[LOSS] = before + of["logits"]
-    sums[BACKWARD] = before + of["backward"]
-    sums[BACKWARD_END] = held + late * of["activations"] + of["graph"] + of["backward"] + of["tied"]
-    sums[STEP] = held + of["step"]
-    highest = sums.max(axis=0)
-    everything = (
-        held
-        + of["casts"]
-        + of["activations"]
-        + of["logits"]
-        + of["graph"]
-        + of["backward"]
-        + of["tied"]
-        + of["step"]
+    heights = _heights(counted, constants)
+    sums, highest = (
+        np.broadcast_to(values, (*values.shape[:-1], count)) for values in (heights.sums, heights.highest)
     )
-    # Weights are gathered on a stream of their own, whose freed blocks the compute stream cannot reuse.
-    gathered = table[_ROW["gathered_root"]] + table[_ROW["gathered_blocks"]]
-    seen = (
-        highest
-        + constants.state_reserve_share * highest
-        + constants.reserve_share * np.maximum(highest - held, 0.0)
-        + constants.idle_reserve_share * (everything - highest)
-        + constants.gather_reserve_share * gathered
-        + pipelined * of["activations"]
-    ).max(axis=0)
+    early, late = counted.early, counted.late
     column = np.arange(count)
     place = highest.argmax(axis=0)
     moment = sums[:, place, column].argmax(axis=0)
@@ -274,7 +333,7 @@ def _peak(table: Array, early: Array, late: Array, constants: MemoryConstants, p
         column=column,
         moment=moment,
         allocated=allocated,
-        wished_reserve=seen - allocated,
+        wished_reserve=heights.seen - allocated,
         chosen=chosen,
         at_peak=chosen * share,
     )
@@ -300,20 +359,9 @@ def _with_framework(
     worst_stage: Array,
     moment: NDArray[np.intp],
 ) -> MemoryTerms:
-    """Add what the allocator does not hand out: context, communication buffers and its own reserve.
-
-    The caching allocator gives its idle blocks back before it fails, so the reserve shrinks where memory is
-    short, down to what the states and live tensors cannot share.
-    Source: PyTorch notes, "CUDA semantics: memory management".
-    """
+    """Add what the allocator does not hand out."""
     parts = {part: sum_of(terms, names) for part, names in PARTS.items() if part != "framework"}
-    architecture = grid.architecture.astype(int)
-    context = constants.context_bytes[architecture]
-    communication = constants.communicator_bytes[architecture] * communicator_count(grid)
-    least = constants.state_reserve_share * allocated
-    # A hair less than all, so that rounding never makes a squeezed plan a misfit.
-    room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
-    reserve = np.maximum(np.minimum(wished_reserve, room), least)
+    context, communication, reserve = _beside(grid, constants, allocated, wished_reserve)
     terms["context"] = context + 0.0 * allocated
     terms["communication_buffers"] = communication + 0.0 * allocated
     terms["allocator_reserve"] = reserve
@@ -329,6 +377,24 @@ def _with_framework(
         moment=moment,
         terms=terms,
     )
+
+
+def _beside(
+    grid: PlanGrid, constants: MemoryConstants, allocated: Array, wished_reserve: Array
+) -> tuple[Array, Array, Array]:
+    """Context, communication buffers and the caching allocator's own reserve, bytes.
+
+    The allocator gives its idle blocks back before it fails, so the reserve shrinks where memory is short,
+    down to what the states and live tensors cannot share.
+    Source: PyTorch notes, "CUDA semantics: memory management".
+    """
+    architecture = grid.architecture.astype(int)
+    context = constants.context_bytes[architecture]
+    communication = constants.communicator_bytes[architecture] * communicator_count(grid)
+    least = constants.state_reserve_share * allocated
+    # A hair less than all, so that rounding never makes a squeezed plan a misfit.
+    room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
+    return context, communication, np.maximum(np.minimum(wished_reserve, room), least)
 
 
 def sum_of(terms: dict[str, Array], names: tuple[str, ...]) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from planner.engine.calibration import Calibration
 from planner.engine.grid import Array, grid_over_layouts
 from planner.engine.layouts import Candidates, Mask
-from planner.engine.memory import memory_per_rank
+from planner.engine.memory import total_per_rank
 from planner.engine.ppo import evaluate_ppo
 from planner.engine.request import PlanRequest, Task
 from planner.engine.timing import step_time
@@ -79,7 +79,7 @@ def price(request: PlanRequest, candidates: Candidates, calibration: Calibration
             candidates, request.workload.task, total, usable, fits, np.where(fits, result.step.step, np.inf)
         )
     grid = grid_over_layouts(request, candidates.arrays)
-    total = np.broadcast_to(memory_per_rank(grid, calibration.memory).total, (count,))
+    total = np.broadcast_to(total_per_rank(grid, calibration.memory), (count,))
     usable = float(grid.memory_bytes)
     fits = least_recompute(total <= usable, candidates.kinds)
     step_s = np.full(count, np.inf)
@@ -104,5 +104,5 @@ def memory_fits(request: PlanRequest, candidates: Candidates, calibration: Calib
     if request.workload.ppo:
         return evaluate_ppo(request, candidates.arrays, calibration).fits
     grid = grid_over_layouts(request, candidates.arrays)
-    fits = memory_per_rank(grid, calibration.memory).total <= grid.memory_bytes
+    fits = total_per_rank(grid, calibration.memory) <= grid.memory_bytes
     return np.broadcast_to(fits, (len(candidates),))

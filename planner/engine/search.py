@@ -20,7 +20,7 @@ from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.estimate import estimate
 from planner.engine.grid import SHARDINGS, Array, grid_over_layouts
 from planner.engine.layouts import Axes, Candidates, axes_of, candidates_on, degrees_on, divisors
-from planner.engine.memory import memory_per_rank
+from planner.engine.memory import total_per_rank
 from planner.engine.parallelism import total_ranks
 from planner.engine.ppo import evaluate_ppo
 from planner.engine.request import Cluster, LayoutRequest, PlanRequest
@@ -29,8 +29,8 @@ from planner.engine.run_length import SECONDS_PER_DAY, total_steps
 from planner.engine.search_request import Objective, Rejections, SearchRequest, SearchResult, Variable
 from planner.engine.timing import step_time
 
-#: Plans evaluated at once: about 100 arrays of this many doubles stay in a core's second-level cache.
-BLOCK = 3072
+#: Plans evaluated at once: so few that their arrays stay in the processor's caches, so many that calls cost little.
+BLOCK = 4096
 #: More layouts than this are refused: minutes of work that a narrower question spares.
 MOST_PLANS = 50_000_000
 
@@ -214,7 +214,7 @@ def evaluate_blocks(
             step_s[part] = np.where(fits[part], result.step.step, np.inf)
             continue
         grid = grid_over_layouts(asked, block)
-        fits[part] = memory_per_rank(grid, calibration.memory).total <= grid.memory_bytes
+        fits[part] = total_per_rank(grid, calibration.memory) <= grid.memory_bytes
         index = np.flatnonzero(fits[part])
         if index.size:
             step_s[start + index] = step_time(grid.rows(index), calibration.timing).step
