@@ -29,7 +29,7 @@ from planner.engine.run_length import SECONDS_PER_DAY, total_steps
 from planner.engine.search_request import Objective, Rejections, SearchRequest, SearchResult, Variable
 from planner.engine.timing import step_time
 
-#: Plans evaluated at once: few enough for their arrays to stay in a core's caches, enough to make calls cheap.
+#: Plans evaluated at once: few enough for their arrays to stay in cache, enough to make calls cheap.
 BLOCK = 4096
 #: More layouts than this are refused: minutes of work that a narrower question spares.
 MOST_PLANS = 50_000_000
