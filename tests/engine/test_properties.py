@@ -23,6 +23,10 @@ layouts = st.fixed_dictionaries(
     {
         "tensor_parallel": st.sampled_from([1, 2, 4]),
         "pipeline_parallel": st.sampled_from([1, 2]),
+        # Named, so that the two plans compared are laid out alike whether they fit or not.
+        "context_parallel": st.just(1),
+        "expert_parallel": st.just(1),
+        "interleaved_stages": st.just(1),
         "sharding": st.sampled_from(["none", "zero1", "zero2", "zero3"]),
         "micro_batch_size": st.sampled_from([1, 2, 4]),
         "activation_recompute": st.sampled_from(["none", "selective", "full"]),
