@@ -5,7 +5,6 @@ Each function costs a fixed number of queries, however large the fleet is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -290,17 +289,18 @@ class FleetThen:
 
 
 def fleet_as_of(moment: datetime) -> FleetThen:
-    """The fleet as it was: placements, MIG, drivers and readings in force at `moment`. Four queries."""
+    """The fleet as it was: placements, MIG, drivers and readings in force at `moment`. Seven queries."""
     during = Q(since__lte=moment) & (Q(until__isnull=True) | Q(until__gt=moment))
     placed = list(
         GpuPlacement.objects.filter(during).select_related("gpu", "host").order_by("host__name", "index")
     )
-    ids = [place.gpu_id for place in placed]
     mig: dict[int, list[str]] = {}
-    for instance in MigInstance.objects.filter(during, gpu__in=ids).order_by("start", "gpu_instance_id"):
-        where = "?" if instance.start is None else instance.start
-        mig.setdefault(instance.gpu_id, []).append(f"{instance.profile or '?'}@{where}")
-    samples = _samples_at(ids, moment)
+    columns = ("gpu_id", "profile", "start")
+    for gpu_id, profile, start in (
+        MigInstance.objects.filter(during).order_by("start", "gpu_instance_id").values_list(*columns)
+    ):
+        mig.setdefault(gpu_id, []).append(f"{profile or '?'}@{'?' if start is None else start}")
+    samples = _samples_at({place.gpu_id for place in placed}, moment)
     return FleetThen(
         at=moment,
         gpus=tuple(
@@ -319,16 +319,28 @@ def fleet_as_of(moment: datetime) -> FleetThen:
     )
 
 
-def _samples_at(gpu_ids: Sequence[int], moment: datetime) -> dict[int, Sample]:
-    """The last sample of each GPU that began at or before `moment`, if its period is not long over."""
+# How far back a sample of each resolution may begin and still be the latest word at a moment.
+_REACH_S = {policy.RAW: 3 * policy.MINUTE_S, policy.FIVE_MINUTES: 900, policy.HOURLY: 2 * policy.HOUR_S}
+# Hosts that are probed more seldom than that are looked for one by one.
+_LONGEST_REACH_S = 2 * policy.HOUR_S
+
+
+def _samples_at(gpu_ids: set[int], moment: datetime) -> dict[int, Sample]:
+    """The last sample of each GPU that began at or before `moment`, and not too long before it."""
     at_s = int(moment.timestamp())
-    reach_s = {policy.RAW: 10 * policy.MINUTE_S, policy.FIVE_MINUTES: 900, policy.HOURLY: 2 * policy.HOUR_S}
     found: dict[int, Sample] = {}
-    window = Q()
-    for resolution, reach in reach_s.items():
-        window |= Q(resolution_s=resolution, at_s__gt=at_s - reach, at_s__lte=at_s)
-    for row in Sample.objects.filter(window, gpu__in=gpu_ids).order_by("at_s", "-resolution_s"):
-        found[row.gpu_id] = row
+    for resolution, reach_s in _REACH_S.items():
+        if len(found) == len(gpu_ids):
+            return found
+        rows = Sample.objects.filter(resolution_s=resolution, at_s__gt=at_s - reach_s, at_s__lte=at_s)
+        for row in rows.order_by("-at_s"):
+            if row.gpu_id in gpu_ids:
+                found.setdefault(row.gpu_id, row)
+    missing = list(gpu_ids - found.keys())
+    # A fleet that was silent has no rows to find, however long the list.
+    seldom = Sample.objects.filter(resolution_s=policy.RAW, at_s__gt=at_s - _LONGEST_REACH_S, at_s__lte=at_s)
+    for row in seldom.filter(gpu__in=missing[:1000]).order_by("-at_s"):
+        found.setdefault(row.gpu_id, row)
     return found
 
 

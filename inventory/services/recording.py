@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Greatest
 
 from inventory import changes
 from inventory.changes import Change
@@ -111,40 +112,49 @@ class _Recorder:
             for gpu in taken.snapshot.gpus
         }
         named.pop(None, None)
-        uuids = [uuid for uuid in named if uuid is not None]
-        placed = GpuPlacement.objects.filter(host__in=self.hosts, until__isnull=True).values("gpu")
-        wanted = Gpu.objects.filter(Q(uuid__in=uuids) | Q(pk__in=placed)).select_for_update().order_by("pk")
-        # Two hosts may claim one GPU at once: whoever locks its row second sees what the first has done.
-        rows = list(wanted)
-        self.new = set(uuids) - {gpu.uuid for gpu in rows}
+        uuids = {uuid for uuid in named if uuid is not None}
+        # A GPU's own row says where it is; its placements are only looked at when that changes.
+        rows = self._locked(host__in=self.hosts)
+        if strangers := uuids - {gpu.uuid for gpu in rows}:
+            rows += self._locked(uuid__in=strangers)
+        self.new = uuids - {gpu.uuid for gpu in rows}
         if self.new:
             made = [new_gpu(uuid, named[uuid][0], named[uuid][1].taken_at) for uuid in sorted(self.new)]
             Gpu.objects.bulk_create(made, ignore_conflicts=True)
-            rows = list(wanted.all())
+            rows += self._locked(uuid__in=self.new)
         self.gpus = {gpu.uuid: gpu for gpu in rows}
-        self.by_id = {gpu.pk: gpu for gpu in rows}
-        self.places: dict[int, GpuPlacement] = {}
-        self.inside: dict[int, dict[int, GpuPlacement]] = {pk: {} for pk in self.hosts}
-        for place in GpuPlacement.objects.filter(gpu__in=self.by_id, until__isnull=True):
-            self._put(place)
-        self.made: list[GpuPlacement] = []
+        self.inside: dict[int, dict[int, Gpu]] = {pk: {} for pk in self.hosts}
+        for row in rows:
+            if row.host_id is not None:
+                self.inside.setdefault(row.host_id, {})[row.pk] = row
+        self.made: dict[int, GpuPlacement] = {}
+        self.closed: list[GpuPlacement] = []
+        self.stays: dict[int, dict[int, GpuPlacement]] = {}
+        self._load_mig([row.pk for row in rows if row.host_id not in self.hosts])
+
+    def _locked(self, **wanted: Any) -> list[Gpu]:
+        """GPUs by key. Two hosts may claim one at once: the second waits, and sees what the first did."""
+        return list(Gpu.objects.filter(**wanted).select_for_update().order_by("pk"))
+
+    def _load_mig(self, elsewhere: list[int]) -> None:
+        """Open MIG instances of the GPUs in the batch's hosts, and of those that may come to them."""
         self.mig: dict[int, list[MigInstance]] = {}
-        for instance in MigInstance.objects.filter(gpu__in=self.by_id, until__isnull=True):
+        where = Q(gpu__host__in=self.hosts)
+        if elsewhere:
+            where |= Q(gpu__in=elsewhere)
+        for instance in MigInstance.objects.filter(where, until__isnull=True):
             self.mig.setdefault(instance.gpu_id, []).append(instance)
 
-    def _put(self, place: GpuPlacement) -> None:
-        """Note where a GPU is, by GPU and by host."""
-        before = self.places.get(place.gpu_id)
-        if before is not None:
-            self.inside.get(before.host_id, {}).pop(place.gpu_id, None)
-        self.places[place.gpu_id] = place
-        self.inside.setdefault(place.host_id, {})[place.gpu_id] = place
-
-    def _end(self, place: GpuPlacement, at: datetime) -> None:
-        """Close a placement; one made in this batch is not in the table yet, and will be written closed."""
-        place.until = max(at, place.since)
-        if place.pk is not None:
-            place.save(update_fields=["until"])
+    def _leave(self, row: Gpu, at: datetime) -> None:
+        """End the GPU's stay where it is. One that began in this batch is not in the table yet."""
+        self.inside.get(row.host_id or 0, {}).pop(row.pk, None)
+        begun = self.made.pop(row.pk, None)
+        if begun is not None:
+            begun.until = max(at, begun.since)
+            self.closed.append(begun)
+        else:
+            stay = GpuPlacement.objects.filter(gpu=row, until__isnull=True)
+            stay.update(until=Greatest("since", Value(at)))
 
     # --- one snapshot ---
 
@@ -171,7 +181,7 @@ class _Recorder:
 
     def _identified(self, host: Host, snapshot: HostSnapshot) -> Iterable[tuple[Gpu, GpuReading]]:
         """Rows and readings; a GPU that has lost its UUID is the one that was in its slot."""
-        slots = {place.index: self.by_id[place.gpu_id] for place in self.inside[host.pk].values()}
+        slots = {row.index: row for row in self.inside[host.pk].values()}
         for reading in snapshot.gpus:
             uuid = identity(reading, host)
             row = self.gpus.get(uuid) if uuid else slots.get(reading.index)
@@ -212,27 +222,25 @@ class _Recorder:
             (self.read if lasting(row) == before else self.changed)[row.pk] = row
 
     def _place(self, row: Gpu, reading: GpuReading, host: Host, at: datetime, is_new: bool) -> None:
-        place = self.places.get(row.pk)
-        row.index = reading.index
-        if place is not None and (place.host_id, place.index) == (host.pk, reading.index):
+        if (row.host_id, row.index) == (host.pk, reading.index):
             return
+        before = row.host_id
+        if before is not None:
+            self._leave(row, at)
+        row.host, row.index = host, reading.index
         where = changes.label(row, host.name)
         if is_new:
             self._tell(
                 [Change(Event.Kind.GPU_ADDED, f"{where} added: {row.name or row.uuid}.")], at, host, row
             )
-        elif place is None:
+        elif before is None:
             self._tell([Change(Event.Kind.GPU_BACK, f"{where} is there again.")], at, host, row)
-        elif place.host_id != host.pk:
-            origin = place.host.name
+        elif before != host.pk:
+            origin = self.hosts[before].name if before in self.hosts else Host.objects.get(pk=before).name
             text = f"{row.name or row.uuid} moved from {origin} to {host.name}."
             self._tell([Change(Event.Kind.GPU_MOVED, text, {"from": origin, "to": host.name})], at, host, row)
-        if place is not None:
-            self._end(place, at)
-        # Faults and idleness belong to the time spent in a place; a new one starts clean.
-        row.host = host
-        self._put(GpuPlacement(gpu=row, host=host, index=reading.index, since=at))
-        self.made.append(self.places[row.pk])
+        self.made[row.pk] = GpuPlacement(gpu=row, host=host, index=reading.index, since=at)
+        self.inside[host.pk][row.pk] = row
 
     def _update_mig(self, row: Gpu, reading: GpuReading, host: Host, at: datetime, is_new: bool) -> None:
         before = self.mig.get(row.pk, [])
@@ -267,28 +275,34 @@ class _Recorder:
 
     def _close_absent(self, host: Host, present: set[int], at: datetime) -> None:
         """GPUs that were in the host and are no longer listed, though the driver answered to the end."""
-        for place in list(self.inside[host.pk].values()):
-            if place.gpu_id in present:
-                continue
-            row = self.by_id[place.gpu_id]
-            self._end(place, at)
-            del self.places[row.pk], self.inside[host.pk][row.pk]
+        for row in [row for pk, row in self.inside[host.pk].items() if pk not in present]:
             text = f"{changes.label(row, host.name)} is no longer listed by the driver."
             self._tell([Change(Event.Kind.GPU_LOST, text, {"uuid": row.uuid})], at, host, row)
+            self._leave(row, at)
             row.host, row.state, row.idle_since = None, Gpu.State.GONE, None
             self.changed[row.pk] = row
 
     def _extend_back(self, row: Gpu, host: Host, at: datetime) -> None:
         """An older snapshot shows that the GPU was in this host before it was first seen here."""
-        row.first_seen_at = min(row.first_seen_at, at)
-        place = self.places.get(row.pk)
-        if place is None or place.host_id != host.pk or place.since <= at:
-            return
-        if not row.placements.filter(until__gt=at).exists():
-            place.since = at
-            if place.pk is not None:
-                place.save(update_fields=["since"])
+        if row.first_seen_at > at:
+            row.first_seen_at = at
             self.changed[row.pk] = row
+        if row.host_id != host.pk:
+            return
+        begun = self.made.get(row.pk)
+        stay = begun or self._stays(host).get(row.pk)
+        if stay is None or stay.since <= at or row.placements.filter(until__gt=at).exists():
+            return
+        stay.since = at
+        if begun is None:
+            stay.save(update_fields=["since"])
+
+    def _stays(self, host: Host) -> dict[int, GpuPlacement]:
+        """Open placements in a host, by GPU; asked for once, and only when a late snapshot needs them."""
+        if host.pk not in self.stays:
+            placed = GpuPlacement.objects.filter(host=host, until__isnull=True)
+            self.stays[host.pk] = {place.gpu_id: place for place in placed}
+        return self.stays[host.pk]
 
     # --- the host itself ---
 
@@ -337,7 +351,7 @@ class _Recorder:
         """Write every changed row, each table in one statement (or a few, by the database's limits)."""
         _upsert(Gpu, self.changed.values(), GPU_COLUMNS)
         # After every placement that ended has been closed: a GPU is in one place at a time.
-        GpuPlacement.objects.bulk_create(self.made, batch_size=2000)
+        GpuPlacement.objects.bulk_create([*self.closed, *self.made.values()], batch_size=2000)
         update_readings([row for pk, row in self.read.items() if pk not in self.changed])
         _upsert(Host, (host for pk, host in self.hosts.items() if pk in self.latest), HOST_COLUMNS)
         _upsert(

@@ -273,3 +273,28 @@ def test_query_count_does_not_grow_with_gpus(django_assert_max_num_queries) -> N
     again = [taken(h, *(gpu(i, f"GPU-{h.pk}-{i}") for i in range(8)), minutes=1) for h in hosts]
     with django_assert_max_num_queries(18):
         record(*again)
+
+
+def test_late_snapshots_cost_queries_by_host_and_not_by_gpu(
+    host: Host, django_assert_max_num_queries
+) -> None:  # type: ignore[no-untyped-def]
+    record(taken(host, *(gpu(i) for i in range(16)), minutes=0))
+    record(taken(host, *(gpu(i) for i in range(16)), minutes=10))
+    with django_assert_max_num_queries(12):
+        record(*(taken(host, *(gpu(i) for i in range(16)), minutes=m) for m in range(1, 6)), minutes=11)
+
+
+def test_a_gpu_that_moves_and_comes_back_within_one_batch(host: Host, other: Host) -> None:
+    record(
+        taken(host, gpu(0, "GPU-x"), minutes=1),
+        taken(other, gpu(2, "GPU-x"), minutes=2),
+        taken(host, gpu(0, "GPU-x"), minutes=3),
+    )
+    stays = list(GpuPlacement.objects.order_by("since").values_list("host__name", "index", "since", "until"))
+    assert stays == [
+        ("node-1", 0, at(1), at(2)),
+        ("node-2", 2, at(2), at(3)),
+        ("node-1", 0, at(3), None),
+    ]
+    assert kinds() == ["gpu_added", "gpu_moved", "gpu_moved"]
+    assert Gpu.objects.get().host == host
