@@ -1,10 +1,14 @@
 """The Celery application: how work travels to workers.  What the work is, the apps' `tasks` modules say."""
 
 import os
+import warnings
 
 from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# Celery's warning about root is about pickled messages; here only JSON is accepted (CELERY_ACCEPT_CONTENT).
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 app = Celery("headroom")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -17,12 +17,15 @@ from django.views.decorators.csrf import csrf_exempt
 
 from planner import selectors, services
 from planner.catalog.catalog import Catalog
-from planner.contract.jsontext import MAX_JSON_BYTES, read_json, too_long, write_json
+from planner.contract.jsontext import MAX_JSON_BYTES, excerpt, read_json, too_long, write_json
 from planner.contract.lists import render_accelerators, render_instances, render_models
 from planner.contract.render import render_error
 from planner.engine.errors import PlanError
 
-OK, UNAUTHORIZED, NOT_ALLOWED, TOO_LARGE, UNPROCESSABLE = 200, 401, 405, 413, 422
+OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
+MAX_DRAINED_BYTES = 64 * MAX_JSON_BYTES
+"""Of a body that is too long, what is still taken in: a client that is cut off while it sends sees a broken
+connection in place of the answer."""
 View = Callable[[HttpRequest], HttpResponse]
 
 
@@ -83,6 +86,19 @@ def accelerators(request: HttpRequest) -> HttpResponse:
     return answered({"accelerators": render_accelerators(selectors.current_catalog())})
 
 
+@csrf_exempt
+@login_not_required
+def unknown(request: HttpRequest, rest: str) -> HttpResponse:
+    """Whatever else is asked for under the API's address."""
+    refused = PlanError(
+        "",
+        excerpt(request.path),
+        "The API has no such address.",
+        "POST to estimate or search, or GET models, instances or accelerators, each under /api/v1/.",
+    )
+    return answered(render_error(refused), NOT_FOUND)
+
+
 def answered(value: dict[str, Any], status: int = OK) -> HttpResponse:
     return HttpResponse(write_json(value), content_type="application/json", status=status)
 
@@ -90,10 +106,18 @@ def answered(value: dict[str, Any], status: int = OK) -> HttpResponse:
 def _question(request: HttpRequest, answer: Callable[[Any, Catalog], dict[str, Any]]) -> HttpResponse:
     body = request.read(MAX_JSON_BYTES + 1)
     if len(body) > MAX_JSON_BYTES:
-        return answered(render_error(too_long()), TOO_LARGE)
+        _drain(request)
+        return answered(render_error(too_long()), UNPROCESSABLE)
     try:
         data = read_json(body)
     except PlanError as unreadable:
         return answered(render_error(unreadable), UNPROCESSABLE)
     value = answer(data, selectors.current_catalog())
     return answered(value, UNPROCESSABLE if "error" in value else OK)
+
+
+def _drain(request: HttpRequest) -> None:
+    """Take in the rest of a body and forget it."""
+    left = MAX_DRAINED_BYTES
+    while left > 0 and (chunk := request.read(MAX_JSON_BYTES)):
+        left -= len(chunk)

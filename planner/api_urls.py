@@ -11,4 +11,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models", api.models, name="models"),
     path("instances", api.instances, name="instances"),
     path("accelerators", api.accelerators, name="accelerators"),
+    path("<path:rest>", api.unknown, name="unknown"),
 ]

@@ -5,6 +5,7 @@ Every problem found is named, with its dotted path, value, message and remedy; t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -48,6 +49,8 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
     layout = read_layout(section.data.get("layout"), problems)
     deadline_days = _deadline_days(section)
     if workload is not None and cluster is not None:
+        if not precision_asked(section):
+            workload = with_usual_precision(workload, cluster.accelerator, problems)
         check_precision(workload, cluster.accelerator, problems)
         note_stale_price(cluster, today, problems)
     problems.raise_if_any()
@@ -113,6 +116,23 @@ def read_model_and_workload(section: Section, catalog: Catalog) -> tuple[ModelSp
     if not inner.sound:
         return model, None
     return model, read_workload(inner, model=model, ppo=ppo)
+
+
+def precision_asked(section: Section) -> bool:
+    inner = section.data.get("workload")
+    return isinstance(inner, dict) and inner.get("precision") is not None
+
+
+def with_usual_precision(workload: Workload, accelerator: AcceleratorSpec, problems: Problems) -> Workload:
+    """The workload as it is trained where no precision was named: bf16, or fp16 on chips that lack it."""
+    lacks = unit_flops_per_s(accelerator, workload.precision) <= 0
+    if not lacks or unit_flops_per_s(accelerator, "fp16") <= 0:
+        return workload
+    problems.note(
+        "assumed_precision",
+        f"No precision was named, and {accelerator.name} has no {workload.precision} unit: fp16 is planned.",
+    )
+    return replace(workload, precision="fp16")
 
 
 def check_precision(

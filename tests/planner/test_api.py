@@ -73,8 +73,14 @@ def test_what_is_no_json_is_a_bad_request(body: bytes, client: Client) -> None:
 
 def test_a_long_body_is_refused(client: Client) -> None:
     answer = ask(client, b" " * (MAX_JSON_BYTES + 1))
-    assert answer.status_code == 413
+    assert answer.status_code == 422
     assert "1 MiB" in answer.json()["error"]["message"]
+
+
+def test_an_address_that_the_api_has_not_is_answered_as_json(client: Client) -> None:
+    answer = client.post("/api/v1/estimates", data="{}", content_type="application/json")
+    assert answer.status_code == 404
+    assert "/api/v1/" in answer.json()["error"]["remedy"]
 
 
 def test_other_methods_are_refused_as_json(client: Client) -> None:
