@@ -121,7 +121,13 @@ def row_values(choice: Choice, result: Evaluation) -> dict[str, Any]:
     recomputed = row["global_batch_size"] * plain(flops.recomputed_flops_per_sequence(grid))
     capacity = step_s * ranks * row["peak_flops_per_s"]
     tokens = row["global_batch_size"] * row["sequence_length"]
+    chunks, waiting = row["interleaved_stages"], row["pipeline_parallel"] - 1.0
+    ppo = "generation" in row
     row |= {
+        "communication": sum(row[name] for name in COMMUNICATION_NAMES),
+        "bubble_each_s": row["pipeline_bubble"] * chunks / waiting if waiting else 0.0,
+        "phases": " + {generation:.4g} generation + {scoring:.4g} scoring".format_map(row) if ppo else "",
+        "also": " for the actor; the critic and further epochs come on top" if ppo else "",
         "step_s": step_s,
         "nodes": nodes,
         "ranks": ranks,
@@ -153,6 +159,7 @@ GRID_NAMES = tuple(item.name for item in fields(PlanGrid))
 MEMORY_NAMES = tuple(item.name for item in fields(MemoryTerms) if item.name != "terms")
 STEP_NAMES = tuple(item.name for item in fields(StepTime) if item.name != "terms")
 PART_NAMES = tuple(item.name for item in fields(MemoryParts))
+COMMUNICATION_NAMES = tuple(name for name in STEP_NAMES if name.endswith("_communication"))
 BREAKDOWN_NAMES = tuple(item.name for item in fields(StepBreakdown))
 
 

@@ -34,8 +34,9 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="step_s",
         unit="s",
-        formula="forward + backward + recompute + bubble + exposed communication + optimizer + other ="
-        " {step_s:.5g} s",
+        formula="{forward:.4g} forward + {backward:.4g} backward + {recompute:.4g} recompute"
+        " + {pipeline_bubble:.4g} bubble + {communication:.4g} exposed communication"
+        " + {optimizer:.4g} optimizer + {other:.4g} other{phases}",
         source="planner.engine.timing.step_time",
     ),
     TermTemplate(
@@ -44,7 +45,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="{gradient_accumulation:.0f} micro-batches x ({stage_forward_s:.4g} s blocks of one"
-        " stage + {head_forward_s:.4g} s output head)",
+        " stage + {head_forward_s:.4g} s output head){also}",
         source="planner.engine.timing.step_time",
     ),
     TermTemplate(
@@ -107,7 +108,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="{gradient_accumulation:.0f} micro-batches x ({stage_backward_s:.4g} s blocks of one"
-        " stage + {head_backward_s:.4g} s output head)",
+        " stage + {head_backward_s:.4g} s output head){also}",
         source="two matmuls for each of the forward; flash attention five for two (Dao et al. 2022)",
     ),
     TermTemplate(
@@ -115,7 +116,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{gradient_accumulation:.0f} micro-batches x {stage_recompute_s:.4g} s",
+        formula="{gradient_accumulation:.0f} micro-batches x {stage_recompute_s:.4g} s{also}",
         source="Korthikanti et al. 2022, section 5",
     ),
     TermTemplate(
@@ -123,7 +124,9 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="({pipeline_parallel:.0f} - 1) / {interleaved_stages:.0f} x one micro-batch on one stage",
+        formula="({pipeline_parallel:.0f} - 1) / {interleaved_stages:.0f} x {bubble_each_s:.4g} s of one"
+        " micro-batch"
+        " on one stage{also}",
         source="Narayanan et al. 2021, section 2.2",
     ),
     TermTemplate(
@@ -168,7 +171,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="{gradient_accumulation:.0f} x {gather_exposed_s:.4g} s weight gathers +"
-        " {reduction_exposed_s:.4g} s gradient reduction, exposed",
+        " {reduction_exposed_s:.4g} s gradient reduction, exposed{also}",
         source="Rajbhandari et al. 2020, section 7; planner.engine.comms.reduce_scatter_s",
     ),
     TermTemplate(
