@@ -43,7 +43,7 @@ def exposition(*, now: datetime, day_ago: datetime) -> str:
     """Everything in Prometheus's text format, version 0.0.4."""
     lines = [
         *_gpu_lines(list(selectors.all_gpus())),
-        *_host_lines(list(Host.objects.all()), now),
+        *_host_lines(selectors.all_hosts(), now),
         *_refusal_lines(day_ago),
     ]
     return "\n".join([*lines, ""])

@@ -189,6 +189,10 @@ def idle_kinds(*, now: datetime) -> list[tuple[HostKind, int]]:
     return [(HostKind(*row[:4]), row[4]) for row in found]
 
 
+def all_hosts() -> list[Host]:
+    return list(Host.objects.order_by("name"))
+
+
 def host_named(name: str) -> Host | None:
     return Host.objects.select_related("group").filter(name=name).first()
 

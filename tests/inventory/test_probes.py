@@ -10,9 +10,9 @@ import pytest
 from django.core.management import call_command
 from django_celery_beat.models import PeriodicTask
 
-from inventory import policy, schedule, services, tasks
+from inventory import policy, services, tasks
 from inventory.models import Event, Gpu, Host, HostGroup, Probe
-from inventory.services import Outcome
+from inventory.services import Outcome, schedule
 from inventory.services.pacing import next_probe_at
 from tests.fakes.nvml import states
 from tests.inventory.builders import at, gpu, snapshot

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from inventory import services
+from inventory import selectors, services
 from inventory.models import Host
 
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         now = timezone.now()
         feed = Host.Feed.WORKER if options["worker"] else Host.Feed.AGENT
         try:
-            if options["revoke"] and (known := Host.objects.filter(name=options["name"]).first()):
+            if options["revoke"] and (known := selectors.host_named(options["name"])):
                 services.revoke_tokens(known, now=now)
             host, token = services.add_host(options["name"], now=now, feed=feed)
         except ValidationError as error:
