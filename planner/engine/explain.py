@@ -179,8 +179,17 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="memory traffic of the optimizer's states at {bandwidth_gbyte_s:.0f} GB/s peak",
+        formula="memory traffic of the optimizer's states at {bandwidth_gbyte_s:.0f} GB/s peak; where they"
+        " are offloaded, the node's CPUs instead",
         source="planner.engine.timing.optimizer_s",
+    ),
+    TermTemplate(
+        name="host_updates",
+        unit="parameter",
+        parent="optimizer",
+        formula="{host_updates:.4g} parameters that one node's CPUs update a step",
+        source="planner.engine.timing.host_updates",
+        optional=True,
     ),
     TermTemplate(
         name="other",
