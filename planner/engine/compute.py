@@ -25,7 +25,7 @@ class BlockTime:
     """
 
     linear: Array
-    attention: Array
+    attention: kernels.AttentionTime
     elementwise: Array
     casts: Array
     adapters: Array
@@ -76,7 +76,7 @@ def projections_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> 
     ) + kernels.matmul_s(grid, constants, rate=rate, rows=tokens, inner=out, columns=hidden)
 
 
-def self_attention_s(grid: PlanGrid, constants: TimingConstants, sequence: Array) -> Array:
+def self_attention_s(grid: PlanGrid, constants: TimingConstants, sequence: Array) -> kernels.AttentionTime:
     return kernels.attention_core_s(
         grid,
         constants,
@@ -158,7 +158,9 @@ def decoder_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, tar
     third = kernels.elementwise_bytes(grid, targets, np.asarray(0.0)) / 2.0
     return BlockTime(
         linear=own.linear + projected / kernels.matmul_rate(grid, constants),
-        attention=own.attention + core,
+        attention=kernels.AttentionTime(
+            forward=own.attention.forward + core.forward, backward=own.attention.backward + core.backward
+        ),
         elementwise=own.elementwise + kernels.elementwise_s(grid, constants, third),
         casts=own.casts,
         adapters=own.adapters,
@@ -203,9 +205,6 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     launch = launch * (1.0 + constants.adapter_launch * grid.frozen) + np.where(
         grid.moe_blocks > 0, constants.expert_launch_s * grid.experts / grid.expert_parallel, 0.0
     )
-    attention_ratio = np.where(
-        grid.flash > 0, flops.FLASH_BACKWARD * constants.attention_backward, flops.BACKWARD_MATMULS
-    )
     matmuls = flops.BACKWARD_MATMULS - grid.frozen
     forward: Array = np.asarray(0.0)
     backward: Array = np.asarray(0.0)
@@ -213,16 +212,17 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     matmul: Array = np.asarray(0.0)
     for count, block in kinds:
         beside = block.elementwise + block.casts
-        device = block.linear + block.attention + beside + block.adapters + block.dequantisation
+        device = block.linear + block.attention.forward + beside + block.adapters + block.dequantisation
         device_backward = (
             matmuls * block.linear
-            + attention_ratio * block.attention
-            + 2.0 * (beside + block.adapters)
+            + block.attention.backward
+            + flops.ELEMENTWISE_BACKWARD * block.elementwise
+            + 2.0 * (block.casts + block.adapters)
             + block.dequantisation
         )
         forward = forward + count * kernels.slower_of(factor * device, launch)
         backward = backward + count * kernels.slower_of(factor * device_backward, 2.0 * launch)
-        core = core + count * factor * block.attention
+        core = core + count * factor * block.attention.forward
         matmul = matmul + count * factor * (block.linear + block.casts)
     main = kinds[0][1]
     return StageCompute(
@@ -234,7 +234,7 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
         terms={
             "matmul_rate_flops_per_s": kernels.matmul_rate(grid, constants),
             "block_matmul_s": factor * main.linear,
-            "block_attention_s": factor * main.attention,
+            "block_attention_s": factor * main.attention.forward,
             "block_elementwise_s": factor * main.elementwise,
             "block_cast_s": factor * main.casts,
             "block_adapter_s": factor * main.adapters,

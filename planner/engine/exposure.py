@@ -29,9 +29,12 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     # fp8 operands travel in one byte when gathered; sums are scattered in two (Transformer Engine).
     wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
     nbytes = grid.tokens_per_rank * grid.hidden_size * wire
-    passes = 4.0 + 2.0 * (grid.recompute == 2.0)
     each = 2.0 * comms.reduce_scatter_s(comms.tensor_group(grid, constants), nbytes)
-    return np.where(grid.tensor_parallel > 1, constants.tensor_exposed * compute.blocks * passes * each, 0.0)
+    forward = np.where(kernels.tuned(grid), constants.engine_tensor_exposed, constants.tensor_exposed)
+    # Megatron reduces the input gradient while the weight gradient is computed.
+    behind = np.where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
+    exposed = forward * (2.0 + 2.0 * (grid.recompute == 2.0) + 2.0 * behind)
+    return np.where(grid.tensor_parallel > 1, exposed * compute.blocks * each, 0.0)
 
 
 def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:

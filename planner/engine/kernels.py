@@ -6,6 +6,8 @@ Arrays of shape (plans,) in, seconds out. Nothing here knows how kernels make up
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from planner.engine import flops
@@ -77,6 +79,14 @@ def matmul_s(
     return arithmetic + constants.matmul_traffic * traffic / achievable_bandwidth(grid, constants)
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionTime:
+    """Seconds of one attention core on one rank, forward and backward."""
+
+    forward: Array
+    backward: Array
+
+
 def attention_core_s(
     grid: PlanGrid,
     constants: TimingConstants,
@@ -85,8 +95,8 @@ def attention_core_s(
     queries: Array,
     keys: Array,
     keys_met: Array,
-) -> Array:
-    """Forward seconds of scores, softmax and weighted values of one block on one rank.
+) -> AttentionTime:
+    """Seconds of scores, softmax and weighted values of one block on one rank.
 
     queries: per sequence on this rank; keys: per sequence; keys_met: the average that a query meets.
     Flash: at a rate of its own that grows with sequence and head width. Unfused: two batched matmuls plus
@@ -102,7 +112,12 @@ def attention_core_s(
     fused_softmax = (grid.framework == MEGATRON) | (grid.framework == DEEPSPEED)
     count = np.where(fused_softmax, constants.fused_score_passes, constants.score_passes)
     passes = count * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
-    return np.asarray(np.where(grid.flash > 0, fused, arithmetic + passes))
+    fused_backward = flops.FLASH_BACKWARD * constants.attention_backward * fused
+    unfused_backward = flops.BACKWARD_MATMULS * arithmetic + flops.SCORES_BACKWARD * passes
+    return AttentionTime(
+        forward=np.where(grid.flash > 0, fused, arithmetic + passes),
+        backward=np.where(grid.flash > 0, fused_backward, unfused_backward),
+    )
 
 
 def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Array:
@@ -119,7 +134,9 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
 
 
 def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
-    share = constants.elementwise_traffic * np.where(grid.compiled > 0, constants.compiled_traffic, 1.0)
+    fused = (grid.compiled > 0) | (grid.framework == MEGATRON)
+    plain = np.where(grid.finetuning > 0, constants.unfused_traffic, 1.0)
+    share = constants.elementwise_traffic * np.where(fused, constants.compiled_traffic, plain)
     return share * nbytes / achievable_bandwidth(grid, constants)
 
 

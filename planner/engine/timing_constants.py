@@ -50,6 +50,9 @@ class TimingConstants:
     link_latency_s: float
     network_latency_s: float
     tensor_exposed: float
+    engine_tensor_exposed: float
+    tensor_backward_exposed: float
+    unfused_traffic: float
     expert_exposed: float
     context_exposed: float
     pipeline_exposed: float
