@@ -3,8 +3,8 @@
 `neuron-ls --json-output` lists the devices; one report of `neuron-monitor` adds utilisation,
 memory in use and error counts. Neither tool need exist: without them a host has no Neuron
 devices. Standard library only. Shapes: AWS Neuron documentation, "Neuron LS" and "Neuron
-Monitor" user guides (v2.28, read in November 2026); both the bare list of older versions
-and the object around it of newer ones are understood.
+Monitor" user guides (v2.28), and recorded outputs of trn1.2xlarge and trn2.48xlarge in public
+repositories (read in November 2026). A bare list and an object around one are both understood.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from inventory.snapshot import Ecc, Gpu, Memory, Missing, Pci, Process, Utilization
+from inventory.snapshot import Affinity, Ecc, Gpu, Memory, Missing, Pci, Process, Utilization
 
 TOOLS = "/opt/aws/neuron/bin"
 Json = Any
@@ -38,37 +38,41 @@ def read_devices(*, deadline_s: float) -> tuple[Gpu, ...]:
 
 def devices(listing: Json, report: Json) -> tuple[Gpu, ...]:
     """Records from the JSON of the two tools; `report` may be None."""
-    rows = _rows(listing)
-    cores = _core_utilization(report)
-    used = _used_bytes(report)
-    errors = _ecc_errors(report)
-    product = _product(listing, report)
-    first_core = 0
-    found = []
-    for position, row in enumerate(sorted(rows, key=lambda r: int(r.get("neuron_device", 0)))):
+    rows = sorted(_rows(listing), key=lambda row: int(row.get("neuron_device", 0)))
+    busy, used, errors = _core_utilization(report), _core_bytes(report), _ecc_errors(report)
+    product = _product(rows, listing, report)
+    found, first_core = [], 0
+    for row in rows:
+        # Tools before 2.2x do not number the cores: they count on from one device to the next.
         count = int(row.get("nc_count", 0))
-        busy = [cores[core] for core in range(first_core, first_core + count) if core in cores]
+        cores = [int(core) for core in row.get("neuroncore_ids") or range(first_core, first_core + count)]
         first_core += count
-        found.append(_device(row, position, product, busy, used, errors))
+        found.append(
+            _device(
+                row,
+                product=product,
+                busy=[busy[core] for core in cores if core in busy] if report else [],
+                used=None if used is None else sum(used.get(core, 0) for core in cores),
+                errors=errors,
+            )
+        )
     return tuple(found)
 
 
 def _device(
     row: Mapping[str, Json],
-    position: int,
+    *,
     product: str | Missing,
     busy: list[float],
-    used: dict[int, int] | None,
+    used: int | None,
     errors: dict[int, tuple[int, int]],
 ) -> Gpu:
-    index = int(row.get("neuron_device", position))
+    index = int(row.get("neuron_device", 0))
+    unknown, none = Missing("no_monitor"), Missing("not_supported")
     bus_id = str(row["bdf"]) if row.get("bdf") else Missing("not_reported")
-    memory = int(row["memory_size"]) if row.get("memory_size") else Missing("not_reported")
-    in_use = Missing("no_monitor") if used is None else used.get(index, 0)
-    free = memory - in_use if isinstance(memory, int) and isinstance(in_use, int) else Missing("no_monitor")
-    no_counts = Missing("no_monitor")
-    corrected, uncorrected = errors.get(index, (no_counts, no_counts))
-    none = Missing("not_supported")
+    total = int(row["memory_size"]) if row.get("memory_size") else Missing("not_reported")
+    free = total - used if isinstance(total, int) and used is not None else unknown
+    corrected, uncorrected = errors.get(index, (unknown, unknown))
     return Gpu(
         index=index,
         kind="neuron",
@@ -76,15 +80,28 @@ def _device(
         uuid=none,
         name=product,
         pci=Pci(bus_id=bus_id, device_id=none, subsystem_id=none),
-        memory=Memory(memory, in_use, free, none),
+        memory=Memory(total, unknown if used is None else used, free, none),
         utilization=Utilization(
-            gpu_percent=round(sum(busy) / len(busy)) if busy else Missing("no_monitor"),
+            # A core that no runtime has in use is not in the report: none in it is none busy.
+            gpu_percent=round(sum(busy) / max(int(row.get("nc_count", 0)), len(busy), 1))
+            if used is not None
+            else unknown,
             memory_percent=none,
             encoder_percent=none,
             decoder_percent=none,
         ),
         ecc=Ecc(none, none, none, none, corrected, uncorrected),
+        affinity=_affinity(row),
         processes=tuple(_processes(row.get("neuron_processes") or [])),
+    )
+
+
+def _affinity(row: Mapping[str, Json]) -> Affinity:
+    """NUMA node and CPUs, which newer tools give as text; -1 is a machine without NUMA."""
+    cpus, node = row.get("cpu_affinity"), str(row.get("numa_node", ""))
+    return Affinity(
+        numa_node=int(node) if node.isdigit() else Missing("no_numa" if node == "-1" else "not_reported"),
+        cpus=str(cpus) if cpus else Missing("not_reported"),
     )
 
 
@@ -95,18 +112,22 @@ def _rows(listing: Json) -> list[Mapping[str, Json]]:
     return [row for row in listing or [] if isinstance(row, Mapping)]
 
 
-def _product(listing: Json, report: Json) -> str | Missing:
-    instance = (report or {}).get("instance_info", {}).get("instance_type")
-    if not instance and isinstance(listing, Mapping):
-        instance = listing.get("instance_type") or listing.get("instance-type")
-    family = {
-        "trn1": "AWS Trainium1",
-        "trn1n": "AWS Trainium1",
-        "trn2": "AWS Trainium2",
-        "trn2n": "AWS Trainium2",
-    }
-    family |= {"trn2u": "AWS Trainium2", "inf1": "AWS Inferentia", "inf2": "AWS Inferentia2"}
-    return family.get(str(instance).partition(".")[0], Missing("not_reported"))
+FAMILIES = {
+    **dict.fromkeys(("trn1", "trn1n"), "AWS Trainium1"),
+    **dict.fromkeys(("trn2", "trn2n", "trn2u"), "AWS Trainium2"),
+    "inf1": "AWS Inferentia",
+    "inf2": "AWS Inferentia2",
+}
+
+
+def _product(rows: list[Mapping[str, Json]], listing: Json, report: Json) -> str | Missing:
+    """The chip, by the instance type that either tool names."""
+    named = [(report or {}).get("instance_info", {}).get("instance_type")]
+    named += [row.get("instance_type") for row in rows]
+    if isinstance(listing, Mapping):
+        named.append(listing.get("instance_type"))
+    family = next((str(name).partition(".")[0] for name in named if name), "")
+    return FAMILIES.get(family, Missing("not_reported"))
 
 
 def _reports(report: Json) -> Iterable[Mapping[str, Json]]:
@@ -123,19 +144,19 @@ def _core_utilization(report: Json) -> dict[int, float]:
     return found
 
 
-def _used_bytes(report: Json) -> dict[int, int] | None:
-    """Device memory in use by device. Only reports that break it down by device are believed."""
+def _core_bytes(report: Json) -> dict[int, int] | None:
+    """Device memory in use by core, all runtimes together; None where the report does not break it down."""
     if report is None:
         return None
     found: dict[int, int] = {}
     for runtime in _reports(report):
         used = runtime.get("memory_used", {}).get("neuron_runtime_used_bytes", {})
-        by_device = used.get("usage_breakdown", {}).get("neuron_device_memory", {})
-        for device, amount in by_device.items():
-            if str(device).isdigit() and isinstance(amount, int):
-                found[int(device)] = found.get(int(device), 0) + amount
-    anything = any("memory_used" in runtime for runtime in _reports(report))
-    return found if found or not anything else None
+        by_core = used.get("usage_breakdown", {}).get("neuroncore_memory_usage")
+        if by_core is None and used.get("neuron_device"):
+            return None
+        for core, parts in (by_core or {}).items():
+            found[int(core)] = found.get(int(core), 0) + sum(int(part) for part in parts.values())
+    return found
 
 
 def _ecc_errors(report: Json) -> dict[int, tuple[int, int]]:

@@ -340,7 +340,7 @@ def stream(emit: Callable[[dict[str, Any]], None]) -> None:
     try:
         nv.nvmlInit()
     except nv.NVMLError as error:
-        emit({"failed": reason_of(error), "code": error.value, "text": str(error)})
+        emit({"failed": reason_of(error), "code": error.value, "text": str(reading(str, error))})
         return
     emit({"begin": "host"})
     send({"host": "driver_version"}, reading(nv.nvmlSystemGetDriverVersion))
@@ -349,7 +349,7 @@ def stream(emit: Callable[[dict[str, Any]], None]) -> None:
     try:
         count = nv.nvmlDeviceGetCount()
     except nv.NVMLError as error:
-        emit({"failed": reason_of(error), "code": error.value, "text": str(error)})
+        emit({"failed": reason_of(error), "code": error.value, "text": str(reading(str, error))})
         return
     emit({"count": count})
     handles: list[Handle] = []

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from inventory import neuron
-from inventory.snapshot import UNREAD, Gpu, Host, HostSnapshot, Missing, Reading
+from inventory.snapshot import MAX_TEXT, UNREAD, Gpu, Host, HostSnapshot, Missing, Reading
 from inventory.snapshot_json import assemble
 
 DEFAULT_DEADLINE_S = 20.0
@@ -111,7 +111,11 @@ def read_snapshot(*, deadline_s: float = DEFAULT_DEADLINE_S) -> HostSnapshot:
     topology = heard.topology
     if heard.count == 0 and status in ("no_nvml", "ok"):
         left = max(1.0, deadline_s - (time.monotonic() - started))
-        devices = neuron.read_devices(deadline_s=left)
+        try:
+            devices = neuron.read_devices(deadline_s=left)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            words = f"neuron-ls or neuron-monitor said something unexpected: {error!r}"
+            return HostSnapshot(_host(heard, rest), "failed", words[:MAX_TEXT], (), Missing("failed"))
         if devices:
             return HostSnapshot(_host(heard, rest), "ok", "", devices, Missing("not_supported"))
     if isinstance(topology, Missing):

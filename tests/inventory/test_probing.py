@@ -245,6 +245,12 @@ class TestDriversThatCannotStart:
         assert snapshot.reason
         assert snapshot.gpus == ()
 
+    def test_an_error_whose_words_are_not_utf8(self, fake_driver: SetState) -> None:
+        fake_driver({"init": "!777", "error_string": r"\xff\xfe broken"})
+        snapshot = read_snapshot()
+        assert (snapshot.status, snapshot.host.driver_version) == ("failed", Missing("nvml_error_777"))
+        assert r"\xff\xfe broken (code 777)" in snapshot.reason
+
     def test_no_library_is_a_normal_state(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("HEADROOM_NVML_LIBRARY", str(tmp_path / "nowhere.so"))
         snapshot = read_snapshot()

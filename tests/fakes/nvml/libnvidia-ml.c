@@ -136,7 +136,13 @@ int nvmlShutdown(void) {
     started = 0;
     return r;
 }
-const char *nvmlErrorString(int code) { return code == 999 ? "Unknown Error" : "error of the fake library"; }
+static int text(const char *from, char *to, u32 room);
+const char *nvmlErrorString(int code) {
+    static char words[256];
+    const char *v = find("error_string");
+    if (!v || text(v, words, sizeof words)) return code == 999 ? "Unknown Error" : "error of the fake library";
+    return words;
+}
 static int host_text(const char *key, char *to, u32 room) { const char *v; int r = host_value(key, &v); return r ? r : text(v, to, room); }
 int nvmlSystemGetDriverVersion(char *to, u32 room) { return host_text("driver_version", to, room); }
 int nvmlSystemGetNVMLVersion(char *to, u32 room) { return host_text("nvml_version", to, room); }
