@@ -35,12 +35,13 @@ except OSError as failure:
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = ["config.formats"]
 
 # --- What it is made of -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "planner",
     "inventory",
-    "django.contrib.admin",
+    "config.admin.HeadroomAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",

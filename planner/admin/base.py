@@ -25,6 +25,19 @@ PROVENANCE: tuple[str, Any] = (
 )
 
 
+def figure(model: type[CatalogRow], name: str) -> Any:
+    """A column of numbers with separators and all the digits there are, headed by the field's own name."""
+    heading = getattr(model._meta.get_field(name), "verbose_name", name)
+
+    @admin.display(description=heading, ordering=name, empty_value="-")
+    def shown(row: CatalogRow) -> str | None:
+        value = getattr(row, name)
+        return None if value is None else f"{value:,.10g}"
+
+    shown.__name__ = f"figure_{name}"
+    return shown
+
+
 class OriginFilter(admin.SimpleListFilter):
     """Shipped with the project, or added by people here."""
 
@@ -67,9 +80,12 @@ class CatalogAdmin(admin.ModelAdmin[Any]):
     fixed: ClassVar[tuple[str, ...]] = ()
     """Fields that cannot change once the row is there, beside its key."""
 
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["css/admin.css"]}
+
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        if db_field.name == "source":
-            kwargs["widget"] = AdminTextareaWidget(attrs={"rows": 2})
+        if db_field.name in ("source", "note"):
+            kwargs["widget"] = AdminTextareaWidget(attrs={"rows": 3})
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

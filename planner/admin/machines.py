@@ -6,15 +6,19 @@ Columns say their units; a price is never overwritten, and a new one goes throug
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Case, OuterRef, Q, QuerySet, Subquery, When
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timezone import localdate
 
-from planner.admin.base import PROVENANCE, CatalogAdmin, OriginFilter
+from planner.admin.base import PROVENANCE, CatalogAdmin, OriginFilter, figure
 from planner.catalog.records import DEFAULT_REGIONS
 from planner.catalog_services import record_price
 from planner.models import Accelerator, Availability, InstanceType, MigProfile, Price
@@ -42,24 +46,23 @@ class InForceFilter(admin.SimpleListFilter):
         )
 
 
-class PriceOnRecordInline(admin.TabularInline[Price, InstanceType]):
-    """Prices that hold, default region first; what changes about one is changed on its own page."""
+class PricesInForceInline(admin.TabularInline[Price, InstanceType]):
+    """Prices that hold; what changes about one is changed on its own page, which its region leads to."""
 
     model = Price
-    verbose_name_plural = "prices in force (the list of prices has those that ended)"
-    fields = ("region", "purchase", "usd", "valid_from", "as_of", "note")
+    fields: ClassVar[Any] = ("where", "purchase", "usd", "valid_from", "as_of", "note")
     readonly_fields = fields
     extra = 0
     can_delete = False
-    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
-        elsewhere = Case(When(region__in=list(DEFAULT_REGIONS.values()), then=0), default=1)
-        return (
-            super()
-            .get_queryset(request)
-            .filter(valid_to=None, withdrawn=False)
-            .order_by(elsewhere, "region", "purchase")
+        held = super().get_queryset(request).filter(valid_to=None, withdrawn=False)
+        return held.order_by("region", "purchase")
+
+    @admin.display(description="region")
+    def where(self, row: Price) -> SafeString:
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:planner_price_change", args=[row.pk]), row.region
         )
 
     @admin.display(description="USD per hour")
@@ -70,6 +73,25 @@ class PriceOnRecordInline(admin.TabularInline[Price, InstanceType]):
         return False
 
 
+class PricesHereInline(PricesInForceInline):
+    """Those that a plan takes where no region is named."""
+
+    verbose_name_plural = "prices in force in the provider's default region"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        return super().get_queryset(request).filter(region__in=list(DEFAULT_REGIONS.values()))
+
+
+class PricesElsewhereInline(PricesInForceInline):
+    """Those of all other regions, folded away."""
+
+    verbose_name_plural = "prices in force in other regions (the list of prices has those that ended)"
+    classes = ("collapse",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        return super().get_queryset(request).exclude(region__in=list(DEFAULT_REGIONS.values()))
+
+
 class NewPriceInline(admin.TabularInline[Price, InstanceType]):
     """A price to add: the one of the same kind before it ends on the day this one begins."""
 
@@ -78,6 +100,13 @@ class NewPriceInline(admin.TabularInline[Price, InstanceType]):
     fields = ("region", "purchase", "usd_per_hour", "valid_from", "source", "as_of")
     extra = 1
     can_delete = False
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "source":
+            kwargs["widget"] = AdminTextareaWidget(attrs={"rows": 1, "cols": 30, "class": ""})
+        if db_field.name == "region":
+            kwargs["widget"] = AdminTextInputWidget(attrs={"size": 14, "class": ""})
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
         return super().get_queryset(request).none()
@@ -91,11 +120,11 @@ class AcceleratorAdmin(CatalogAdmin):
     list_display = (
         "name",
         "slug",
-        "memory_mib",
-        "memory_bandwidth_gb_per_s",
-        "bf16_tflops",
-        "fp8_tflops",
-        "link_gb_per_s_per_direction",
+        figure(Accelerator, "memory_mib"),
+        figure(Accelerator, "memory_bandwidth_gb_per_s"),
+        figure(Accelerator, "bf16_tflops"),
+        figure(Accelerator, "fp8_tflops"),
+        figure(Accelerator, "link_gb_per_s_per_direction"),
         "mig_capable",
         "as_of",
         "edited",
@@ -130,10 +159,10 @@ class InstanceTypeAdmin(CatalogAdmin):
         "slug",
         "provider_slug",
         "chips",
-        "node_memory_gib",
-        "internode_gbit_per_s",
-        "on_demand_usd_per_hour",
-        "host_memory_gib",
+        "figure_node_memory",
+        figure(InstanceType, "internode_gbit_per_s"),
+        "figure_on_demand",
+        figure(InstanceType, "host_memory_gib"),
         "as_of",
         "edited",
         "withdrawn",
@@ -141,7 +170,7 @@ class InstanceTypeAdmin(CatalogAdmin):
     list_filter = ("provider", "accelerator", OriginFilter, "withdrawn")
     list_select_related = ("accelerator",)
     search_fields = ("slug", "family", "accelerator__name", "accelerator__slug", "source")
-    inlines = (NewPriceInline, PriceOnRecordInline)
+    inlines = (PricesHereInline, NewPriceInline, PricesElsewhereInline)
     fieldsets = (
         (None, {"fields": ("slug", "provider", "family", "accelerator", "accelerators_per_node")}),
         ("Network and link", {"fields": ("internode_gbit_per_s", "link_gb_per_s_per_direction")}),
@@ -173,11 +202,11 @@ class InstanceTypeAdmin(CatalogAdmin):
         return f"{row.accelerators_per_node} x {row.accelerator.name}"
 
     @admin.display(description="on demand (USD/h)", ordering="usd", empty_value="not listed")
-    def on_demand_usd_per_hour(self, row: Any) -> str | None:
+    def figure_on_demand(self, row: Any) -> str | None:
         return None if row.usd is None else f"{row.usd:,.2f}"
 
     @admin.display(description="their memory (GiB)")
-    def node_memory_gib(self, row: InstanceType) -> str:
+    def figure_node_memory(self, row: InstanceType) -> str:
         return f"{row.accelerators_per_node * row.accelerator.memory_mib / 1024:,.0f}"
 
     def save_formset(
@@ -194,8 +223,8 @@ class PriceAdmin(CatalogAdmin):
         "instance",
         "region",
         "purchase",
-        "usd",
-        "per_accelerator",
+        "figure_usd",
+        "figure_per_accelerator",
         "valid_from",
         "valid_to",
         "as_of",
@@ -208,7 +237,14 @@ class PriceAdmin(CatalogAdmin):
     date_hierarchy = "valid_from"
     fixed = ("usd_per_hour",)
     fieldsets = (
-        (None, {"fields": ("instance_type", "region", "purchase", "usd_per_hour")}),
+        (
+            None,
+            {
+                "fields": ("instance_type", "region", "purchase", "usd_per_hour"),
+                "description": "A price is not written over, so that past plans can be looked at again: a "
+                "new one is added, and the one of the same kind before it ends on the day it begins.",
+            },
+        ),
         ("In force", {"fields": ("valid_from", "valid_to")}),
         PROVENANCE,
     )
@@ -218,11 +254,11 @@ class PriceAdmin(CatalogAdmin):
         return row.instance_type_id
 
     @admin.display(description="USD per hour", ordering="usd_per_hour")
-    def usd(self, row: Price) -> str:
+    def figure_usd(self, row: Price) -> str:
         return shown_usd(row.usd_per_hour)
 
     @admin.display(description="USD per chip-hour")
-    def per_accelerator(self, row: Price) -> str:
+    def figure_per_accelerator(self, row: Price) -> str:
         return f"{row.usd_per_hour / row.instance_type.accelerators_per_node:.4f}"
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
@@ -249,11 +285,11 @@ class MigProfileAdmin(CatalogAdmin):
     list_display = (
         "profile",
         "chip",
-        "profile_id",
-        "compute_slices",
-        "memory_slices",
-        "memory_mib",
-        "max_instances",
+        figure(MigProfile, "profile_id"),
+        figure(MigProfile, "compute_slices"),
+        figure(MigProfile, "memory_slices"),
+        figure(MigProfile, "memory_mib"),
+        figure(MigProfile, "max_instances"),
         "placement_starts",
         "min_driver",
         "edited",

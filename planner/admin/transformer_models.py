@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 
-from planner.admin.base import PROVENANCE, CatalogAdmin, FactForm, OriginFilter
+from planner.admin.base import PROVENANCE, CatalogAdmin, FactForm, OriginFilter, figure
 from planner.catalog_rows import model_record
 from planner.contract.model import built_model
 from planner.engine.errors import PlanError, PlanErrors
@@ -21,7 +21,7 @@ class TransformerModelForm(FactForm):
     """The config must describe a model, and the published count must be the one it makes."""
 
     class Meta:
-        widgets = {"config": forms.Textarea(attrs={"rows": 24, "cols": 90, "class": "vLargeTextField"})}
+        widgets = {"config": forms.Textarea(attrs={"rows": 14, "cols": 90, "class": "vLargeTextField"})}
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
@@ -50,9 +50,9 @@ class TransformerModelAdmin(CatalogAdmin):
         "name",
         "slug",
         "publisher",
-        "total_millions",
-        "active_millions",
-        "max_context",
+        "figure_total",
+        "figure_active",
+        figure(TransformerModel, "max_context"),
         "as_of",
         "edited",
         "withdrawn",
@@ -68,11 +68,11 @@ class TransformerModelAdmin(CatalogAdmin):
     )
 
     @admin.display(description="parameters (millions)")
-    def total_millions(self, row: TransformerModel) -> str:
+    def figure_total(self, row: TransformerModel) -> str:
         return _millions(row, 0)
 
     @admin.display(description="active per token (millions)")
-    def active_millions(self, row: TransformerModel) -> str:
+    def figure_active(self, row: TransformerModel) -> str:
         return _millions(row, 1)
 
     @admin.display(description="counted from the shape")

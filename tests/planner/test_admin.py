@@ -109,12 +109,12 @@ def test_an_instances_prices_are_on_its_page_and_a_new_one_ends_the_old(admin_cl
     assert "55.04" in admin_client.get(url).content.decode()
     values = form_of(admin_client, url)
     values |= {
-        "prices-0-region": "us-east-1",
-        "prices-0-purchase": "on_demand",
-        "prices-0-usd_per_hour": "44.5",
-        "prices-0-valid_from": "2030-01-01",
-        "prices-0-source": "a quote of ours",
-        "prices-0-as_of": "2030-01-01",
+        "prices-2-0-region": "us-east-1",
+        "prices-2-0-purchase": "on_demand",
+        "prices-2-0-usd_per_hour": "44.5",
+        "prices-2-0-valid_from": "2030-01-01",
+        "prices-2-0-source": "a quote of ours",
+        "prices-2-0-as_of": "2030-01-01",
     }
     answer = admin_client.post(url, values)
     assert answer.status_code == 302, answer.context["errors"]
@@ -213,3 +213,14 @@ def test_a_stored_price_keeps_its_amount(admin_client: Client) -> None:
     assert admin_client.post(url, ended).status_code == 302
     row.refresh_from_db()
     assert row.valid_to == date(2040, 1, 1)
+
+
+def test_the_catalog_comes_first(admin_client: Client) -> None:
+    page = admin_client.get(reverse("admin:index"))
+    assert [app["app_label"] for app in page.context["app_list"]][:2] == ["planner", "inventory"]
+
+
+def test_dates_cannot_be_read_the_other_way_round(admin_client: Client) -> None:
+    price = Price.objects.filter(instance_type__slug="p5.48xlarge", region="us-east-1").earliest("valid_from")
+    page = admin_client.get(address(price, "change")).content.decode()
+    assert f'value="{price.as_of.isoformat()}"' in page

@@ -1,0 +1,1 @@
+"""British English, with dates that nobody can read the other way round."""
