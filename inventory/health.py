@@ -6,7 +6,7 @@ it makes the answer None.
 
 from __future__ import annotations
 
-from inventory.policy import IDLE_UTILIZATION_PERCENT
+from inventory.policy import IDLE_MEMORY_SHARE, IDLE_UTILIZATION_PERCENT
 from inventory.snapshot import Gpu, Missing, Reading
 
 # Reasons that mean "slower than it could be", as against "nothing to do" or "as configured".
@@ -76,12 +76,20 @@ def idle(gpu: Gpu) -> bool | None:
     used = gpu.utilization.gpu_percent
     if isinstance(used, int) and used > IDLE_UTILIZATION_PERCENT:
         return False
+    if _held(gpu):
+        return False
     if isinstance(used, int) and isinstance(gpu.processes, tuple):
         return True
     if isinstance(gpu.processes, tuple) and gpu.mig.mode is True:
         # Utilisation cannot be measured under MIG; no process in any instance is enough.
         return True
     return None
+
+
+def _held(gpu: Gpu) -> bool:
+    """Whether more memory is in use than a driver keeps for itself."""
+    used, total = gpu.memory.used_bytes, gpu.memory.total_bytes
+    return isinstance(used, int) and isinstance(total, int) and used > IDLE_MEMORY_SHARE * total
 
 
 def throttling(gpu: Gpu) -> tuple[str, ...]:

@@ -46,5 +46,7 @@ KEEP_REFUSALS_S = 30 * DAY_S
 
 # --- Idle ---
 IDLE_EVENT_AFTER_S = 3 * DAY_S
-# Context-free drivers hold some memory themselves; more than this without a process is a leak, not idleness.
 IDLE_UTILIZATION_PERCENT = 0
+# A driver holds some memory itself, which its older call counts as used. More than this share belongs to
+# somebody, also where the processes of other containers cannot be seen.
+IDLE_MEMORY_SHARE = 0.05

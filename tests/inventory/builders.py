@@ -34,7 +34,11 @@ def at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-def gpu(index: int = 0, uuid: str | None = None, *, busy: int = 50, used_gib: float = 10, **more: Any) -> Gpu:
+def gpu(
+    index: int = 0, uuid: str | None = None, *, busy: int = 50, used_gib: float | None = None, **more: Any
+) -> Gpu:
+    """A GPU at work, or with `busy=0` one that nobody uses."""
+    used_gib = (10.0 if busy else 0.0) if used_gib is None else used_gib
     values: dict[str, Any] = {
         "uuid": uuid or f"GPU-{index}",
         "name": "NVIDIA A100-SXM4-40GB",
