@@ -98,9 +98,13 @@ class CatalogAdmin(admin.ModelAdmin[Any]):
         """Rows that people added may go; shipped ones are withdrawn: the next load would bring them back."""
         return obj is not None and obj.shipped is None and super().has_delete_permission(request, obj)
 
-    @admin.display(description="edited here", boolean=True)
-    def edited(self, row: CatalogRow) -> bool:
-        return row.is_edited
+    @admin.display(description="state")
+    def state(self, row: CatalogRow) -> str:
+        """What sets a row apart: most are as they were shipped, which needs no word."""
+        origin = "added here" if row.shipped is None else "edited here" if row.is_edited else ""
+        return (
+            ", ".join(word for word in (origin, "withdrawn" if row.withdrawn else "") if word) or "as shipped"
+        )
 
     @admin.display(description="as shipped")
     def as_shipped(self, row: CatalogRow) -> SafeString | str:

@@ -127,8 +127,7 @@ class AcceleratorAdmin(CatalogAdmin):
         figure(Accelerator, "link_gb_per_s_per_direction"),
         "mig_capable",
         "as_of",
-        "edited",
-        "withdrawn",
+        "state",
     )
     list_filter = ("vendor", "architecture", "mig_capable", OriginFilter, "withdrawn")
     search_fields = ("slug", "name", "architecture", "source")
@@ -164,8 +163,7 @@ class InstanceTypeAdmin(CatalogAdmin):
         "figure_on_demand",
         figure(InstanceType, "host_memory_gib"),
         "as_of",
-        "edited",
-        "withdrawn",
+        "state",
     )
     list_filter = ("provider", "accelerator", OriginFilter, "withdrawn")
     list_select_related = ("accelerator",)
@@ -228,8 +226,7 @@ class PriceAdmin(CatalogAdmin):
         "valid_from",
         "valid_to",
         "as_of",
-        "edited",
-        "withdrawn",
+        "state",
     )
     list_filter = (InForceFilter, "purchase", "instance_type__provider", "region", OriginFilter, "withdrawn")
     list_select_related = ("instance_type",)
@@ -270,7 +267,7 @@ class PriceAdmin(CatalogAdmin):
 
 @admin.register(Availability)
 class AvailabilityAdmin(CatalogAdmin):
-    list_display = ("instance", "region", "zones", "as_of", "edited", "withdrawn")
+    list_display = ("instance", "region", "zones", "as_of", "state")
     list_filter = ("instance_type__provider", "region", OriginFilter, "withdrawn")
     search_fields = ("instance_type__slug", "region", "zones")
     fieldsets = ((None, {"fields": ("instance_type", "region", "zones")}), PROVENANCE)
@@ -292,8 +289,7 @@ class MigProfileAdmin(CatalogAdmin):
         figure(MigProfile, "max_instances"),
         "placement_starts",
         "min_driver",
-        "edited",
-        "withdrawn",
+        "state",
     )
     list_filter = ("accelerator", OriginFilter, "withdrawn")
     search_fields = ("profile", "accelerator__slug")

@@ -54,8 +54,7 @@ class TransformerModelAdmin(CatalogAdmin):
         "figure_active",
         figure(TransformerModel, "max_context"),
         "as_of",
-        "edited",
-        "withdrawn",
+        "state",
     )
     list_filter = ("family", "publisher", "form", OriginFilter, "withdrawn")
     search_fields = ("slug", "name", "family", "publisher")
