@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from inventory import services, tasks
 from inventory.models import (
@@ -72,8 +73,15 @@ class HostAdmin(admin.ModelAdmin[Host]):
             if probe is None:
                 self.message_user(request, f"{host.name} is being probed already.", messages.WARNING)
             else:
-                tasks.send(probe.pk, host.queue, host.interval_s)
-                self.message_user(request, f"Asked {host.name} for a probe.")
+                self._send(request, host, probe)
+
+    def _send(self, request: HttpRequest, host: Host, probe: Probe) -> None:
+        try:
+            tasks.send(probe.pk, host.queue, host.interval_s)
+        except OperationalError as error:
+            self.message_user(request, f"The broker cannot be reached: {error}", messages.ERROR)
+        else:
+            self.message_user(request, f"Asked {host.name} for a probe.")
 
     @admin.action(description="Make a token for the host agent (shown once)")
     def make_token(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:

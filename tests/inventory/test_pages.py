@@ -439,3 +439,32 @@ def test_admin_shows_a_token_once_and_never_its_key(admin_client: Client) -> Non
     stored = host.tokens.get()
     shown = admin_client.get(f"/admin/inventory/hosttoken/{stored.pk}/change/").content.decode()
     assert stored.key not in shown
+
+
+def test_admin_probes_now_and_refuses_a_second_one(
+    admin_client: Client, fake_driver: SetState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_driver(states.a100(1))
+    host = Host.objects.create(name="gpu-host-1")
+    data = {"action": "probe_now", "_selected_action": [host.pk]}
+    text = admin_client.post("/admin/inventory/host/", data, follow=True).content.decode()
+    assert "Asked gpu-host-1 for a probe." in text
+    assert host.gpus.count() == 1
+    assert services.probe_now(host, now=datetime.now(UTC)) is not None
+    text = admin_client.post("/admin/inventory/host/", data, follow=True).content.decode()
+    assert "pu-host-1 is being probed already." in text  # Django begins it with a capital
+
+
+def test_admin_says_when_the_broker_is_away(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kombu.exceptions import OperationalError
+
+    from inventory import tasks
+
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(tasks.probe_host, "apply_async", away)
+    host = Host.objects.create(name="node-1")
+    data = {"action": "probe_now", "_selected_action": [host.pk]}
+    text = admin_client.post("/admin/inventory/host/", data, follow=True).content.decode()
+    assert "The broker cannot be reached: connection refused" in text
