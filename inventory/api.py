@@ -35,6 +35,7 @@ def snapshots(request: HttpRequest) -> JsonResponse:
             now=now,
         )
     except signing.MalformedHeaderError as error:
+        services.note_refusal("signature", str(error), request.META.get("REMOTE_ADDR", ""))
         return _refusal("signature", str(error), 401)
     except services.DeliveryError as refusal:
         return _refusal(refusal.kind, refusal.reason, refusal.status)

@@ -29,6 +29,8 @@ MAX_SNAPSHOTS_A_REQUEST = 200
 CLOCK_TOLERANCE_S = 300
 # A snapshot may be this much ahead of the moment it was sent at, for the grain of clocks.
 FUTURE_TOLERANCE_S = 5
+# Rows kept of refusals in one hour; a flood of them is in the log alone, and cannot fill the database.
+MOST_REFUSALS_AN_HOUR = 1000
 # Older than the longest spool of an agent: not news but a mistake.
 OLDEST_SNAPSHOT_S = 30 * DAY_S
 

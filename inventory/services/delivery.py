@@ -233,4 +233,6 @@ def note_refusal(kind: str, reason: str, sender: str, *, now: datetime | None = 
 
 def _refuse(host: Host | None, kind: str, reason: str, sender: str, now: datetime) -> None:
     log.warning("refused a delivery from %s (%s): %s", host.name if host else sender, kind, reason)
+    if Refusal.objects.filter(at__gt=now - timedelta(hours=1)).count() >= policy.MOST_REFUSALS_AN_HOUR:
+        return
     Refusal.objects.create(at=now, host=host, kind=kind, reason=reason[:600], sender=sender[:64])

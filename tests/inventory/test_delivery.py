@@ -111,6 +111,7 @@ class TestRefusedWhole:
     )
     def test_without_a_proper_header(self, sender: Sender, header: str) -> None:
         assert sender.post(sender.entry(), authorization=header).status_code == 401
+        assert refusals() == [(None, "signature")]
 
     def test_signed_with_another_key(self, sender: Sender) -> None:
         sender.token = sender.token.partition(".")[0] + ".wrong"
@@ -164,6 +165,16 @@ class TestRefusedWhole:
 
     def test_too_many(self, sender: Sender) -> None:
         assert sender.post(*[{}] * (policy.MAX_SNAPSHOTS_A_REQUEST + 1)).status_code == 413
+
+
+def test_a_flood_of_refusals_does_not_fill_the_database(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(policy, "MOST_REFUSALS_AN_HOUR", 5)
+    for _ in range(12):
+        assert sender.post(sender.entry(), authorization="nonsense").status_code == 401
+    assert Refusal.objects.count() == 5
+    assert len([record for record in caplog.records if "refused a delivery" in record.message]) == 12
 
 
 class TestRefusedSingly:
