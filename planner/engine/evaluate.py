@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.calibration import Calibration
-from planner.engine.grid import PlanGrid
+from planner.engine.grid import PlanGrid, on_scalars
 from planner.engine.memory import MemoryTerms, memory_per_rank
 from planner.engine.timing import StepTime, step_time
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What is known of each plan of ``grid``; arrays of shape (plans,)."""
+    """What is known of each plan of ``grid``; arrays of shape (plans,), scalars for a grid of one."""
 
     grid: PlanGrid
     memory: MemoryTerms
@@ -28,4 +28,5 @@ class Evaluation:
 
 
 def evaluate(grid: PlanGrid, calibration: Calibration) -> Evaluation:
-    return Evaluation(grid, memory_per_rank(grid, calibration.memory), step_time(grid, calibration.timing))
+    plain = on_scalars(grid)
+    return Evaluation(grid, memory_per_rank(plain, calibration.memory), step_time(plain, calibration.timing))

@@ -20,13 +20,15 @@ DEEPSPEED = float(FRAMEWORKS.index("deepspeed"))
 SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, float(FRAMEWORKS.index("neuron"))]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
-#: Smoothness of "the slower of two": (a^4 + b^4)^(1/4) is 19 % over max(a, b) where they are equal and soon
-#: equal to it elsewhere, as host and device, or compute and communication, interleave in practice.
-SMOOTH = 4.0
 
 
 def slower_of(first: Array, second: Array) -> Array:
-    return np.asarray((first**SMOOTH + second**SMOOTH) ** (1.0 / SMOOTH))
+    """The slower of two, smoothly: (a^4 + b^4)^(1/4), as host and device, or compute and communication,
+    interleave. It is 19 % over the larger where they are equal and soon equal to it elsewhere.
+    """
+    # Products and roots, not powers: rounded alike in every lane, so a plan alone gives the same digits.
+    one, other = first * first, second * second
+    return np.sqrt(np.sqrt(one * one + other * other))
 
 
 def tuned(grid: PlanGrid) -> Flags:

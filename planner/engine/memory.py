@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.engine.grid import Array, PlanGrid
+from planner.engine.grid import Array, PlanGrid, on_scalars
 from planner.engine.memory_activations import activations, in_flight, retained_inputs, stage_outputs
 from planner.engine.memory_buffers import (
     bytes_per_logit,
@@ -138,7 +138,7 @@ class MemoryTerms:
 
 def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     """Peak memory of each plan. A plan that does not fit is answered like any other."""
-    grid = _on_scalars(grid)
+    grid = on_scalars(grid)
     counted = _counted(grid, constants)
     table = np.empty((len(_ROW), *np.broadcast(*counted.values.values()).shape))
     for name, value in counted.values.items():
@@ -160,17 +160,12 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
 
 def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
     """``memory_per_rank(...).total`` alone, to the last digit, for searches that need nothing else."""
-    grid = _on_scalars(grid)
+    grid = on_scalars(grid)
     heights = _heights(_counted(grid, constants), constants)
     allocated = heights.highest.max(axis=0)
     held_back = _beside(grid, constants, allocated, heights.seen - allocated)
     total: Array = allocated + (held_back[0] + held_back[1] + held_back[2])
     return total
-
-
-def _on_scalars(grid: PlanGrid) -> PlanGrid:
-    """A grid of one as scalars: numpy's are several times quicker than arrays of one."""
-    return grid.rows(0) if grid.tensor_parallel.shape == (1,) else grid
 
 
 @dataclass(frozen=True, slots=True)
