@@ -10,6 +10,7 @@ from inventory.presenters import UNKNOWN, Badge, hosts_words
 from planner import formats
 from planner.engine.request import PlanRequest
 from planner.engine.result import PlanResult
+from planner.form_choices import CHOICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,12 @@ class MatchRow:
     note: str
 
 
+TASKS = dict(CHOICES["task"])
+
+
 def subject(request: PlanRequest) -> str:
     """What is to be run, in words."""
-    return f"{request.model.name}, {request.workload.task.replace('_', ' ')}"
+    return f"{request.model.name}, {TASKS.get(request.workload.task, request.workload.task)}"
 
 
 def match_verdict(matches: Sequence[Match], hosts: int) -> str:

@@ -19,8 +19,8 @@ from typing import Any
 
 import pynvml as nv
 
-from inventory import nvml_mig, nvml_names, xid
-from inventory.snapshot import Missing, NvLink, Process
+from inventory import nvml_links, nvml_mig, nvml_names, xid
+from inventory.snapshot import Missing, Process
 from inventory.snapshot_json import encode
 
 Handle = Any
@@ -44,10 +44,6 @@ def reading(call: Callable[..., Any], *arguments: Any) -> Any:
     except Exception as error:
         # Foreign code answers here; whatever it throws costs this one field and no other.
         return Missing(reason_of(error))
-
-
-def _scaled(value: Any, factor: float) -> Any:
-    return value if isinstance(value, Missing) else value * factor
 
 
 def _memory(gpu: Handle) -> tuple[Any, ...]:
@@ -87,11 +83,24 @@ def _remapped_rows(gpu: Handle) -> tuple[Any, ...]:
 
 def _pci(gpu: Handle) -> tuple[Any, ...]:
     info = nv.nvmlDeviceGetPciInfo(gpu)
-    return reading(lambda: info.busId), info.pciDeviceId, info.pciSubSystemId
+    return _bus_id(gpu), info.pciDeviceId, info.pciSubSystemId
+
+
+# Bus addresses by handle: a GPU that falls off the bus no longer says where it was, the kernel's log does.
+_BUS_IDS: dict[int | None, str] = {}
 
 
 def _bus_id(gpu: Handle) -> Any:
-    return reading(lambda: nv.nvmlDeviceGetPciInfo(gpu).busId)
+    where = ctypes.cast(gpu, ctypes.c_void_p).value
+    found = reading(lambda: nv.nvmlDeviceGetPciInfo(gpu).busId)
+    if isinstance(found, Missing):
+        return _BUS_IDS.get(where, found)
+    return _BUS_IDS.setdefault(where, found)
+
+
+def _xid_errors(gpu: Handle) -> Any:
+    bus_id = _bus_id(gpu)
+    return bus_id if isinstance(bus_id, Missing) else xid.errors_of(bus_id)
 
 
 def _throttle_reasons(gpu: Handle) -> tuple[str, ...]:
@@ -109,40 +118,6 @@ def _field_value(gpu: Handle, field_id: int, scope: int = 0) -> Any:
     if value.nvmlReturn != nv.NVML_SUCCESS:
         raise nv.NVMLError(value.nvmlReturn)
     return getattr(value.value, nvml_names.VALUE_TYPES[value.valueType])
-
-
-def _nvlinks(gpu: Handle) -> tuple[NvLink, ...]:
-    count = reading(_field_value, gpu, nv.NVML_FI_DEV_NVLINK_LINK_COUNT)
-    links = []
-    for link in range(nv.NVML_NVLINK_MAX_LINKS if isinstance(count, Missing) else count):
-        active = reading(nv.nvmlDeviceGetNvLinkState, gpu, link)
-        if isinstance(active, Missing):
-            # A driver that cannot count links answers like this past the last one.
-            if active.reason in ("invalid_argument", "not_supported") and isinstance(count, Missing):
-                break
-            links.append(NvLink(link, active=active))
-            continue
-        links.append(_nvlink(gpu, link, bool(active)))
-    if not links and isinstance(count, Missing):
-        raise nv.NVMLError(nv.NVML_ERROR_NOT_SUPPORTED)
-    return tuple(links)
-
-
-def _nvlink(gpu: Handle, link: int, active: bool) -> NvLink:
-    if not active:
-        down = Missing("link_inactive")
-        return NvLink(link, active=False, speed_mb_per_s=down, remote_type=down, remote_bus_id=down)
-    speed = reading(_field_value, gpu, nv.NVML_FI_DEV_NVLINK_GET_SPEED, link)
-    if isinstance(speed, Missing) and link in nvml_names.LINK_SPEED_FIELDS:
-        speed = reading(_field_value, gpu, nvml_names.LINK_SPEED_FIELDS[link])
-    remote = reading(nv.nvmlDeviceGetNvLinkRemoteDeviceType, gpu, link)
-    return NvLink(
-        link,
-        active=True,
-        speed_mb_per_s=speed,
-        remote_type=remote if isinstance(remote, Missing) else nvml_names.LINK_REMOTES.get(remote, "unknown"),
-        remote_bus_id=reading(lambda: nv.nvmlDeviceGetNvLinkRemotePciInfo(gpu, link).busId),
-    )
 
 
 def _cpus(gpu: Handle) -> str:
@@ -295,8 +270,8 @@ READERS: tuple[Reader, ...] = (
     _one("retired_pages.single_bit", _retired(nv.NVML_PAGE_RETIREMENT_CAUSE_MULTIPLE_SINGLE_BIT_ECC_ERRORS)),
     _one("retired_pages.double_bit", _retired(nv.NVML_PAGE_RETIREMENT_CAUSE_DOUBLE_BIT_ECC_ERROR)),
     _one("retired_pages.pending", _flag(nv.nvmlDeviceGetRetiredPagesPendingStatus)),
-    _one("xid_errors", lambda gpu: xid.errors_of(_bus_id(gpu))),
-    _one("nvlinks", _nvlinks),
+    _one("xid_errors", _xid_errors),
+    _one("nvlinks", lambda gpu: nvml_links.links(nv, gpu, reading, _field_value)),
     _one("affinity.numa_node", _numa_node),
     _one("affinity.cpus", _cpus),
     _one("processes", _processes),

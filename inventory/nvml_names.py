@@ -50,6 +50,8 @@ REASONS: dict[int, str] = {
 # Codes that no older version of the same call would answer better.
 LOST_CODES = frozenset({4, 15, 16, 28})
 
+LOST_REASONS = frozenset({"gpu_lost", "reset_required", "gpu_not_found"})
+
 THROTTLE_REASONS: dict[int, str] = {
     0x001: "gpu_idle",
     0x002: "applications_clocks_setting",

@@ -19,6 +19,7 @@ GATEWAY = (
     "__init__",
     "neuron",
     "nvml",
+    "nvml_links",
     "nvml_mig",
     "nvml_names",
     "probing",

@@ -1,4 +1,4 @@
-"""The fleet's pages, exports and metrics: what they say, what they cost, and what odd addresses do."""
+"""The fleet's pages and exports: what they say, what they cost, and what odd addresses do."""
 
 from __future__ import annotations
 
@@ -11,35 +11,15 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
-from prometheus_client.parser import text_string_to_metric_families
 
-from inventory import services
 from inventory.models import Gpu, Host, HostGroup
-from inventory.services import Taken
-from inventory.snapshot import Missing, Process, RemappedRows, Utilization
+from inventory.snapshot import Missing, RemappedRows, Utilization
 from tests.fakes.nvml import states
-from tests.inventory.builders import gpu, snapshot
+from tests.inventory.builders import gpu, lost
 from tests.inventory.conftest import SetState
+from tests.inventory.visiting import add, page
 
 pytestmark = pytest.mark.django_db
-NOW = datetime.now(UTC)
-
-
-def add(name: str, *gpus: Any, minutes_ago: float = 0.5, **more: Any) -> Host:
-    """A host that was last heard of some minutes ago."""
-    from uuid import uuid4
-
-    host, _ = Host.objects.get_or_create(name=name)
-    when = datetime.now(UTC) - timedelta(minutes=minutes_ago)
-    one = Taken(uuid4(), host.pk, snapshot(*gpus, name=name, when=when, **more), when, "worker")
-    services.record_snapshot(one, now=when)
-    return host
-
-
-def page(client: Client, path: str, status: int = 200, **headers: str) -> str:
-    answer = client.get(path, headers=headers or None)
-    assert answer.status_code == status, answer.content[:500]
-    return answer.content.decode()
 
 
 class TestFleet:
@@ -246,8 +226,6 @@ class TestGpu:
         assert [row["utilization_percent"] for row in rows] == ["50.0"]
 
     def test_a_lost_gpu_says_what_to_do(self, client: Client) -> None:
-        from tests.inventory.builders import lost
-
         add("node-1", gpu(0), minutes_ago=2)
         add("node-1", lost(0))
         text = page(client, "/fleet/gpus/GPU-0")
@@ -302,169 +280,3 @@ class TestThen:
         assert "Nothing was known" in page(client, "/fleet/then?at=2020-01-01T00:00")
         for odd in ("x", "2026-99-99T00:00", "%00", ""):
             page(client, f"/fleet/then?at={odd}")
-
-
-class TestNeed:
-    PLAN = "model=llama-3.1-8b&task=full_finetuning&tokens=1B&seq=2048&batch=64&instance=p5.48xlarge&nodes=1"
-
-    def h100s(self, prefix: str, busy: int = 0) -> list[Any]:
-        processes = () if not busy else (Process(1, "compute"),)
-        return [
-            gpu(i, f"{prefix}-{i}", busy=busy, name="NVIDIA H100 80GB HBM3", processes=processes)
-            for i in range(8)
-        ]
-
-    def test_free_hosts_can_start_now(self, client: Client) -> None:
-        add("free-1", *self.h100s("a"))
-        add("busy-1", *self.h100s("b", busy=90))
-        text = page(client, f"/fleet/run?{self.PLAN}")
-        assert "You can start now on 1 host of 8 × h100-sxm." in text
-        assert "1 of 2" in text
-        assert "free-1" in text
-        assert "busy-1" not in text
-
-    def test_busy_hosts_must_come_free(self, client: Client) -> None:
-        add("busy-1", *self.h100s("b", busy=90))
-        assert "1 host must come free first" in page(client, f"/fleet/run?{self.PLAN}")
-
-    def test_two_halves_are_not_a_whole(self, client: Client) -> None:
-        for name in ("half-1", "half-2"):
-            gpus = self.h100s(name)
-            busy = self.h100s(name, busy=90)
-            add(name, *gpus[:4], *busy[4:])
-        text = page(client, f"/fleet/run?{self.PLAN}")
-        assert "0 of 2" in text
-        assert "You can start now" not in text
-
-    @pytest.mark.parametrize("kind", ["stale", "faulty", "mig"])
-    def test_hosts_in_doubt_are_not_free(self, client: Client, kind: str) -> None:
-        gpus = self.h100s("a")
-        if kind == "faulty":
-            gpus[3] = gpu(3, "a-3", busy=0, name=gpus[3].name, remapped_rows=RemappedRows(0, 0, True, False))
-        if kind == "mig":
-            from inventory.snapshot import Mig
-
-            gpus[3] = gpu(3, "a-3", busy=0, name=gpus[3].name, mig=Mig(True, True, ()))
-        add("node-1", *gpus, minutes_ago=60 if kind == "stale" else 0.5)
-        assert "0 of 1" in page(client, f"/fleet/run?{self.PLAN}")
-
-    def test_a_run_too_large_for_all_of_them(self, client: Client) -> None:
-        add("small", gpu(0, busy=0, name="Tesla T4"))
-        text = page(client, f"/fleet/run?{self.PLAN.replace('8b', '405b')}")
-        assert "None of the hosts you have can run it" in text
-        assert "does not fit" in text
-
-    def test_unknown_kinds_are_left_out_and_counted(self, client: Client) -> None:
-        add("odd", gpu(0, name="Mystery 9000"))
-        add("none", status="no_nvml", reason="no driver")
-        assert "2 hosts left out" in page(client, f"/fleet/run?{self.PLAN}")
-
-    def test_an_empty_fleet(self, client: Client) -> None:
-        assert "There are no hosts in the fleet yet." in page(client, f"/fleet/run?{self.PLAN}")
-
-    def test_a_plan_that_makes_no_sense(self, client: Client) -> None:
-        text = page(client, "/fleet/run?model=nothing-7b", status=422)
-        assert "Mend it on the plan page" in text
-
-
-class TestMetrics:
-    def families(self, client: Client, **headers: str) -> dict[str, Any]:
-        return {f.name: f for f in text_string_to_metric_families(page(client, "/metrics", **headers))}
-
-    def test_names_and_labels_of_dcgm(self, client: Client) -> None:
-        add("node-1", gpu(0, "GPU-a", busy=42, used_gib=10))
-        found = self.families(client)
-        (sample,) = found["DCGM_FI_DEV_GPU_UTIL"].samples
-        assert sample.value == 42
-        assert sample.labels == {
-            "gpu": "0",
-            "UUID": "GPU-a",
-            "device": "nvidia0",
-            "modelName": "NVIDIA A100-SXM4-40GB",
-            "Hostname": "node-1",
-        }
-        assert found["DCGM_FI_DEV_FB_USED"].samples[0].value == 10 * 1024
-        assert found["headroom_host_stale"].samples[0].value == 0
-
-    def test_unknown_has_no_sample(self, client: Client) -> None:
-        add("node-1", gpu(0, utilization=Utilization(Missing("not_supported"))))
-        assert self.families(client)["DCGM_FI_DEV_GPU_UTIL"].samples == []
-
-    def test_odd_names_are_escaped(self, client: Client) -> None:
-        add("node-1", gpu(0, name='odd "name"\n\\ here'))
-        (sample,) = self.families(client)["DCGM_FI_DEV_GPU_TEMP"].samples
-        assert sample.labels["modelName"] == 'odd "name"\n\\ here'
-
-    def test_refusals_are_counted(self, client: Client) -> None:
-        services.note_refusal("too_large", "9 GB", "10.0.0.1")
-        (sample,) = self.families(client)["headroom_refused_deliveries_24h"].samples
-        assert (sample.labels, sample.value) == ({"kind": "too_large"}, 1)
-
-    def test_needs_its_token_where_pages_need_a_login(self, client: Client, settings: Any) -> None:
-        settings.LOGIN_REQUIRED = True
-        page(client, "/metrics", status=401)
-        settings.METRICS_TOKEN = "secret"
-        page(client, "/metrics", status=401, Authorization="Bearer wrong")
-        assert "headroom_host_stale" in self.families(client, Authorization="Bearer secret")
-
-
-def test_admin_pages_open(admin_client: Client, fake_driver: SetState) -> None:
-    fake_driver(states.a100_with_mig())
-    call_command("probe")
-    services.note_refusal("malformed", "not JSON", "10.0.0.1")
-    services.add_host("node-9", now=datetime.now(UTC))
-    for model in (
-        "host",
-        "hostgroup",
-        "hosttoken",
-        "gpu",
-        "gpuplacement",
-        "miginstance",
-        "probe",
-        "event",
-        "refusal",
-    ):
-        answer = admin_client.get(f"/admin/inventory/{model}/")
-        assert answer.status_code == 200, model
-    host = Host.objects.get(name="gpu-host-1")
-    assert admin_client.get(f"/admin/inventory/host/{host.pk}/change/").status_code == 200
-
-
-def test_admin_shows_a_token_once_and_never_its_key(admin_client: Client) -> None:
-    host = Host.objects.create(name="node-1")
-    data = {"action": "make_token", "_selected_action": [host.pk]}
-    text = admin_client.post("/admin/inventory/host/", data, follow=True).content.decode()
-    token = text.split("kept nowhere: ")[1].split("<")[0].strip()
-    assert services.host_of_token(token) == host
-    stored = host.tokens.get()
-    shown = admin_client.get(f"/admin/inventory/hosttoken/{stored.pk}/change/").content.decode()
-    assert stored.key not in shown
-
-
-def test_admin_probes_now_and_refuses_a_second_one(
-    admin_client: Client, fake_driver: SetState, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_driver(states.a100(1))
-    host = Host.objects.create(name="gpu-host-1")
-    data = {"action": "probe_now", "_selected_action": [host.pk]}
-    text = admin_client.post("/admin/inventory/host/", data, follow=True).content.decode()
-    assert "Asked gpu-host-1 for a probe." in text
-    assert host.gpus.count() == 1
-    assert services.probe_now(host, now=datetime.now(UTC)) is not None
-    text = admin_client.post("/admin/inventory/host/", data, follow=True).content.decode()
-    assert "pu-host-1 is being probed already." in text  # Django begins it with a capital
-
-
-def test_admin_says_when_the_broker_is_away(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kombu.exceptions import OperationalError
-
-    from inventory import tasks
-
-    def away(*_: Any, **__: Any) -> None:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr(tasks.probe_host, "apply_async", away)
-    host = Host.objects.create(name="node-1")
-    data = {"action": "probe_now", "_selected_action": [host.pk]}
-    text = admin_client.post("/admin/inventory/host/", data, follow=True).content.decode()
-    assert "The broker cannot be reached: connection refused" in text

@@ -191,7 +191,15 @@ class TestPartlyReadable:
         assert lost.uuid == "GPU-aaaa0002-0000-4000-8000-000000000002"
         assert lost.power.usage_w == Missing("gpu_lost")
         assert lost.processes == Missing("gpu_lost")
+        assert lost.nvlinks == Missing("gpu_lost")
         assert [gpu.power.usage_w for i, gpu in enumerate(snapshot.gpus) if i != 2] == [312.5] * 3
+
+    def test_the_xid_of_a_gpu_that_fell_off_the_bus(self, fake_driver: SetState, tmp_path: Path) -> None:
+        fake_driver(states.a100(2) | {"gpu.1.lost_after": 8})
+        (tmp_path / "kernel-log").write_text(
+            "4,2,6000000,-;NVRM: Xid (PCI:0000:0f:00): 79, fell off the bus.\n"
+        )
+        assert [x.code for x in read_snapshot().gpus[1].xid_errors] == [79]
 
     def test_a_gpu_without_a_handle_keeps_its_place(self, fake_driver: SetState) -> None:
         fake_driver(states.a100(3) | {"gpu.1.handle": "!15"})
