@@ -1,6 +1,6 @@
 """Questions of every form that the JSON contract names, good and bad, held against its text.
 
-Here stand the questions, and what is to be the same twice; what an answer has to be stands in ``conformance``.
+Here stand the questions and what is to be the same twice; what an answer has to be is in ``conformance``.
 """
 
 from __future__ import annotations
