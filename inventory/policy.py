@@ -31,8 +31,8 @@ CLOCK_TOLERANCE_S = 300
 FUTURE_TOLERANCE_S = 5
 # Rows kept of refusals in one hour; a flood of them is in the log alone, and cannot fill the database.
 MOST_REFUSALS_AN_HOUR = 1000
-# Older than the longest spool of an agent: not news but a mistake.
-OLDEST_SNAPSHOT_S = 30 * DAY_S
+# Older snapshots are not taken: whether they came before could not be told (see KEEP_DELIVERED_PROBES_S).
+OLDEST_SNAPSHOT_S = 7 * DAY_S
 
 # --- Samples: resolution in seconds -> how long rows of that resolution are kept ---
 RAW = 0
@@ -42,6 +42,8 @@ KEEP_S = {RAW: 6 * HOUR_S, FIVE_MINUTES: 3 * DAY_S, HOURLY: 400 * DAY_S}
 
 # --- Other history ---
 KEEP_GOOD_PROBES_S = 2 * DAY_S
+# The ids of delivered snapshots, longer than such a one may come again: so that none counts twice.
+KEEP_DELIVERED_PROBES_S = OLDEST_SNAPSHOT_S + DAY_S
 KEEP_FAILED_PROBES_S = 90 * DAY_S
 KEEP_EVENTS_S = 400 * DAY_S
 KEEP_REFUSALS_S = 30 * DAY_S

@@ -207,9 +207,7 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
     if taken_at.timestamp() > signed_at:
         raise DeliveryError("future", f"Taken at {seen.isoformat()}, after it was sent.", 400)
     if taken_at < now - timedelta(seconds=policy.OLDEST_SNAPSHOT_S):
-        raise DeliveryError(
-            "too_old", f"Taken at {seen.isoformat()}, longer ago than history is refined.", 400
-        )
+        raise DeliveryError("too_old", f"Taken at {seen.isoformat()}, longer ago than is taken.", 400)
     return Taken(identifier, host.pk, snapshot, min(taken_at, now), "agent", packed=packed)
 
 

@@ -98,11 +98,14 @@ def _delete_old_rows(now: datetime) -> dict[str, int]:
     def ago(seconds: int) -> datetime:
         return now - timedelta(seconds=seconds)
 
-    good = Q(status__in=("ok", "no_nvml"), ended_at__lt=ago(policy.KEEP_GOOD_PROBES_S))
+    good = Q(status__in=("ok", "no_nvml"), ended_at__lt=ago(policy.KEEP_GOOD_PROBES_S)) & ~Q(source="agent")
+    delivered = Q(
+        status__in=("ok", "no_nvml"), ended_at__lt=ago(policy.KEEP_DELIVERED_PROBES_S), source="agent"
+    )
     old = Q(ended_at__lt=ago(policy.KEEP_FAILED_PROBES_S))
     Nonce.objects.filter(seen_at__lt=ago(2 * policy.CLOCK_TOLERANCE_S)).delete()
     return {
-        "probes": Probe.objects.filter(state=Probe.State.ENDED).filter(good | old).delete()[0],
+        "probes": Probe.objects.filter(state=Probe.State.ENDED).filter(good | delivered | old).delete()[0],
         "events": Event.objects.filter(at__lt=ago(policy.KEEP_EVENTS_S)).delete()[0],
         "refusals": Refusal.objects.filter(at__lt=ago(policy.KEEP_REFUSALS_S)).delete()[0],
     }

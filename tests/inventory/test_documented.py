@@ -38,6 +38,7 @@ def test_every_status_is_documented(status: str) -> None:
         ("| five-minute means and maxima | 3 days |", policy.KEEP_S[policy.FIVE_MINUTES]),
         ("| hourly means and maxima | 400 days |", policy.KEEP_S[policy.HOURLY]),
         ("| good probes | 2 days |", policy.KEEP_GOOD_PROBES_S),
+        ("| good probes that an agent delivered | 8 days |", policy.KEEP_DELIVERED_PROBES_S),
         ("| failed probes | 90 days |", policy.KEEP_FAILED_PROBES_S),
         ("| events | 400 days |", policy.KEEP_EVENTS_S),
         ("| refused deliveries | 30 days |", policy.KEEP_REFUSALS_S),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -109,6 +110,15 @@ def test_failed_probes_outlive_good_ones(host: Host) -> None:
     services.thin_history(now=later(policy.KEEP_GOOD_PROBES_S + 600))
     assert [probe.status for probe in Probe.objects.all()] == ["timeout"]
     services.thin_history(now=later(policy.KEEP_FAILED_PROBES_S + 600))
+    assert not Probe.objects.exists()
+
+
+def test_ids_of_deliveries_outlive_the_time_in_which_they_may_come_again(host: Host) -> None:
+    one = replace(taken(host, gpu(0)), source="agent")
+    services.record_snapshot(one, now=at(0))
+    services.thin_history(now=later(policy.OLDEST_SNAPSHOT_S))
+    assert services.record_snapshot(one, now=later(policy.OLDEST_SNAPSHOT_S)) is services.Outcome.DUPLICATE
+    services.thin_history(now=later(policy.KEEP_DELIVERED_PROBES_S + 60))
     assert not Probe.objects.exists()
 
 
