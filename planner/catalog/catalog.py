@@ -7,9 +7,11 @@ Built once from plain records, wherever they come from, and read-only afterwards
 from __future__ import annotations
 
 import difflib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 from typing import Protocol, TypeVar
 
 from planner.catalog.records import (
@@ -163,6 +165,9 @@ class Catalog:
         return DEFAULT_REGIONS[provider]
 
 
+SEPARATORS = re.compile(r"[-. ]")
+
+
 def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Slugs like the one given, best first: near in spelling, else those that contain it or begin alike."""
     candidates = list(known)
@@ -172,7 +177,10 @@ def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
     tail = lowered.rsplit("/", 1)[-1]
     close = difflib.get_close_matches(tail, candidates, n=limit, cutoff=0.6)
     containing = [candidate for candidate in candidates if tail and (tail in candidate or candidate in tail)]
-    return list(dict.fromkeys([*close, *containing]))[:limit]
+    # gpt3 is meant to be gpt-3-175b rather than the gpt2 that it is spelt like.
+    bare = "".join(SEPARATORS.split(tail))
+    begun = [candidate for candidate in candidates if bare in accumulate(SEPARATORS.split(candidate))]
+    return list(dict.fromkeys([*begun[:1], *close, *containing, *begun]))[:limit]
 
 
 def _by_slug(kind: str, records: Iterable[_Record]) -> dict[str, _Record]:

@@ -52,8 +52,8 @@ def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> Mo
         return _pasted_model(data, path, problems)
     model = _shaped(path, problems, lambda: model_from_explicit(data, field=path))
     stated = data.get("params_total")
-    if model is not None and isinstance(stated, int):
-        difference = cross_check_parameters(model, stated)
+    if model is not None and isinstance(stated, int | float):
+        difference = cross_check_parameters(model, int(stated))
         if difference is not None:
             problems.note(*difference)
     return model

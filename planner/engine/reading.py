@@ -145,16 +145,19 @@ class SpecReader:
 
     def _whole_number(self, key: str, *, smallest: int, largest: int) -> int:
         value = self.values[key]
+        quoted = isinstance(value, str)
+        # 4096.0 and 8e9 are whole: JSON has one kind of number.
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            self.problem(
-                key, "This must be a whole number.", f"Write {key} as a number such as 4096, no text."
-            )
+            remedy = "Write the number without quotes." if quoted else f"Give {key} as a whole number."
+            self.problem(key, "A whole number is wanted here.", remedy)
             return max(smallest, 1)
         if not smallest <= value <= largest:
             self.problem(
                 key,
-                f"This must be between {smallest:,} and {largest:,}.",
-                f"Check {key}: it counts units of the model, not bytes.",
+                "This is too small." if value < smallest else "This is too large.",
+                f"Give {key} as a whole number from {smallest:,} to {largest:,}.",
             )
             return max(smallest, 1)
         return value

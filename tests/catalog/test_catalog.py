@@ -277,3 +277,9 @@ def test_loading_is_quick() -> None:
 
 def test_shipped_catalog_is_read_once() -> None:
     assert load_shipped_catalog() is CATALOG
+
+
+def test_a_name_without_its_hyphens_finds_the_model_that_begins_so() -> None:
+    known = ["gpt2", "gpt-3-175b", "llama-30b", "llama-3-8b"]
+    assert nearest("gpt3", known)[0] == "gpt-3-175b"
+    assert nearest("llama3", known)[0] == "llama-3-8b"
