@@ -8,8 +8,6 @@ from typing import Any
 
 from inventory.models import Gpu, Host, Sample
 from inventory.selectors import FleetThen
-from inventory.snapshot import HostSnapshot
-from inventory.snapshot_json import to_json
 
 GPU_COLUMNS = (
     "uuid", "kind", "name", "serial", "index", "state", "memory_total_bytes", "memory_used_bytes",
@@ -76,10 +74,6 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def snapshot_json(snapshot: HostSnapshot) -> dict[str, Any]:
-    return to_json(snapshot)
 
 
 def fleet_then_json(then: FleetThen) -> dict[str, Any]:

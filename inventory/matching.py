@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-GIBIBYTE = 2**30
-
 # (pattern over the name in lower case, catalog slug); the first that fits wins.
 _NAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), slug)

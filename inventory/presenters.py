@@ -89,9 +89,12 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
+    """One of the figures on top. `old`: it rests on a price last seen too long ago."""
+
     label: str
     value: formats.Quantity | str
     note: str
+    old: bool = False
 
 
 def host_badges(host: Host, gpus: Sequence[Gpu], now: datetime) -> tuple[Badge, ...]:
@@ -175,7 +178,7 @@ def verdict(summary: Summary) -> str:
     return f"{gpus_words(summary.gpus)} in {hosts_words(summary.hosts)}: {use}; {rest}."
 
 
-def figures(summary: Summary, cost: IdleCost) -> list[Figure]:
+def figures(summary: Summary, cost: IdleCost, now: datetime) -> list[Figure]:
     """The four figures on top of the fleet page."""
     share = summary.memory_used_bytes / summary.memory_total_bytes if summary.memory_total_bytes else None
     unknown = f", {summary.unknown:,} unknown" if summary.unknown else ""
@@ -188,7 +191,7 @@ def figures(summary: Summary, cost: IdleCost) -> list[Figure]:
             f"{formats.gib(summary.memory_used_bytes)} of {formats.gib(summary.memory_total_bytes)}; "
             f"{formats.gib(summary.memory_of_idle_bytes)} on idle GPUs",
         ),
-        Figure("Idle GPUs cost", _a_day(cost), cost_note(cost)),
+        Figure("Idle GPUs cost", _a_day(cost), cost_note(cost), old=_old(cost, now)),
     ]
 
 
@@ -197,6 +200,11 @@ def _a_day(cost: IdleCost) -> formats.Quantity | str:
         return UNKNOWN if cost.unpriced else "$0/day"
     amount = formats.dollars(cost.usd_per_day)
     return formats.Quantity(f"{amount.text}/day", f"{cost.usd_per_day!r} USD per day")
+
+
+def _old(cost: IdleCost, now: datetime) -> bool:
+    seen = [price.record.provenance.as_of for price in cost.prices]
+    return any((now.date() - day).days > OLD_PRICE_DAYS for day in seen)
 
 
 def cost_note(cost: IdleCost) -> str:

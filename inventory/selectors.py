@@ -6,7 +6,7 @@ Each function costs a fixed number of queries, however large the fleet is.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import (
     Case,
@@ -30,8 +30,6 @@ from inventory.snapshot_json import SnapshotError, unpack
 
 HOSTS_A_PAGE = 40
 EVENTS_A_PAGE = 50
-
-ATTENTION = ("", "attention", "stale", "faulty", "idle", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,6 @@ def stale(now: datetime) -> Q:
 
 
 _PLACED = Q(host__isnull=False)
-_FRESH_AND_IDLE = _PLACED & Q(idle_since__isnull=False)
 
 
 def fleet_summary(*, now: datetime) -> Summary:
@@ -160,11 +157,6 @@ def gpu_names() -> list[str]:
 def all_gpus() -> QuerySet[Gpu]:
     """Every GPU that is in a host, with it: for exports and metrics."""
     return Gpu.objects.filter(_PLACED).select_related("host", "host__group").order_by("host__name", "index")
-
-
-def idle_gpus(*, now: datetime) -> QuerySet[Gpu]:
-    """GPUs that nobody uses, of hosts that have been heard of lately; longest idle first."""
-    return all_gpus().filter(idle_since__isnull=False, host__stale_at__gt=now).order_by("idle_since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +348,3 @@ def _drivers_at(hosts_by_id: dict[int, Host], moment: datetime) -> dict[str, str
         if event.host_id is not None:
             versions[event.host_id] = event.detail.get("from", "")
     return {hosts_by_id[pk].name: version for pk, version in versions.items()}
-
-
-def stalest(now: datetime) -> timedelta | None:
-    """Age of the oldest good word of any host; None without hosts."""
-    oldest = Host.objects.filter(last_good_probe_at__isnull=False).order_by("last_good_probe_at").first()
-    return None if oldest is None or oldest.last_good_probe_at is None else now - oldest.last_good_probe_at

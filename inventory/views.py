@@ -29,6 +29,7 @@ from inventory import (
     selectors,
 )
 from inventory.models import Event, Gpu, Host
+from inventory.snapshot_json import to_json
 from planner import selectors as planner_selectors
 from planner.contract.parse import parse_plan_request
 from planner.engine.errors import PlanError, PlanErrors
@@ -76,7 +77,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
     context = {
         "summary": summary,
         "verdict": presenters.verdict(summary),
-        "figures": presenters.figures(summary, owned.idle_cost(selectors.idle_kinds(now=now), pricing)),
+        "figures": presenters.figures(summary, owned.idle_cost(selectors.idle_kinds(now=now), pricing), now),
         "rows": [presenters.host_row(host, now) for host in page.object_list],
         "page": page,
         "filters": filters,
@@ -195,7 +196,7 @@ def host_json(request: HttpRequest, name: str) -> JsonResponse:
     snapshot = selectors.latest_snapshot(_host(name))
     if snapshot is None:
         raise Http404("no snapshot of this host yet")
-    return JsonResponse(exports.snapshot_json(snapshot))
+    return JsonResponse(to_json(snapshot))
 
 
 @require_safe
