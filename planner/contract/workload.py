@@ -130,6 +130,13 @@ def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -
         for role in ("actor", "critic", "reference", "reward")
     }
     actor = named["actor"] or model
+    if actor is not None and actor.architecture not in ("decoder", "encoder_decoder"):
+        block.problems.add(
+            block.at("actor") if block.has("actor") else "model",
+            actor.name,
+            f"Only a decoder writes answers to be rewarded, and {actor.name} is none.",
+            'Name a model that generates, for example "llama-3.1-8b".',
+        )
     reference = named["reference"]
     if "reference" not in block.data:
         reference = actor
@@ -183,7 +190,7 @@ def _decoder_length(section: Section, model: ModelSpec | None, sequence_length: 
     if given is not None:
         section.fail(
             name,
-            f"Only an encoder-decoder has a target of its own, and this is a {model.architecture}.",
+            f"Only an encoder-decoder has a target of its own, and {model.name} is none.",
             "Remove it; sequence_length says it all.",
         )
     return 0

@@ -237,11 +237,20 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
 
 
 @lru_cache(maxsize=1024)
+def head_share(model: ModelSpec, workload: Workload) -> float:
+    """Share of the tokens that pass through the vocabulary's head.
+
+    Encoders are pretrained on their masked tokens, and fine-tuned with a classifier in place of the head.
+    """
+    if model.architecture != "encoder":
+        return 1.0
+    return MASKED_SHARE if workload.task == "pretraining" else 0.0
+
+
 def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float]:
     count = count_parameters(model)
     recipe: MemoryRecipe = memory_recipe(workload, (count.embedding + count.head) / count.total)
     frozen = workload.task in ("lora", "qlora")
-    masked = model.architecture == "encoder" and workload.task == "pretraining"
     adapters = lora_parameters(model, workload.lora_rank, workload.lora_targets) if frozen else 0
     return {
         "sequence_length": workload.sequence_length,
@@ -249,7 +258,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         if model.architecture == "encoder_decoder"
         else 0,
         "global_batch_size": workload.global_batch_size,
-        "head_share": MASKED_SHARE if masked else 1.0,
+        "head_share": head_share(model, workload),
         "element_bytes": 4.0 if workload.precision in ("fp32", "tf32") else 2.0,
         "fp8": workload.precision == "fp8",
         "fp16": workload.precision == "fp16",

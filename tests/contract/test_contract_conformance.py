@@ -359,6 +359,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("layout", {"sharding": "zero1", "sharding_group": 3}, "layout.sharding_group"),
     ("layout.expert_parallel", 2, ""),
     ("workload", work(task="ppo"), "workload.ppo"),
+    ("workload", ppo(actor="bert-base-uncased"), "workload.ppo.actor"),
     ("workload", work(epochs=3), "workload.epochs"),
     ("workload", work(precision="fp8", task="lora", lora_targets=["q_projx"]), "workload.lora_targets.0"),
 ]
