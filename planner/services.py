@@ -17,7 +17,12 @@ from planner.catalog.calibration import shipped_calibration
 from planner.catalog.catalog import Catalog
 from planner.contract.cluster import priced_cluster
 from planner.contract.jsontext import read_json
-from planner.contract.parse import parse_plan_request, unit_flops_per_s
+from planner.contract.parse import (
+    ASSUMED_PRECISION,
+    parse_plan_request,
+    unit_flops_per_s,
+    usual_precision,
+)
 from planner.contract.render import render_error, render_result
 from planner.contract.search import parse_search_request, render_search
 from planner.engine.errors import PlanError, PlanErrors
@@ -59,12 +64,15 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     In the region asked for, else in the provider's default; other providers where this one has nothing.
     """
     asked = request.cluster
+    # Where no precision was named, a machine is looked at only if it would be planned in the same one.
+    assumed = any(code == ASSUMED_PRECISION for code, _ in request.notes)
     node_bytes = asked.accelerators_per_node * asked.accelerator.memory_bytes
     found: list[Cluster] = []
     for record in catalog.instances():
         chip = record.spec.accelerator
         larger = record.spec.accelerators_per_node * chip.memory_bytes > node_bytes
-        if not larger or unit_flops_per_s(chip, request.workload.precision) <= 0:
+        alike = not assumed or usual_precision(chip) == request.workload.precision
+        if not larger or not alike or unit_flops_per_s(chip, request.workload.precision) <= 0:
             continue
         regions = catalog.regions(record.slug)
         if not regions:

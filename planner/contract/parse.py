@@ -27,6 +27,7 @@ HINTS = {
     "instance_type": "It belongs to the cluster: cluster.instance_type.",
 }
 MAX_DAYS = 1e6
+ASSUMED_PRECISION = "assumed_precision"
 STALE_PRICE_DAYS = 90
 """A price not seen for longer than this is called stale."""
 
@@ -125,14 +126,20 @@ def precision_asked(section: Section) -> bool:
 
 def with_usual_precision(workload: Workload, accelerator: AcceleratorSpec, problems: Problems) -> Workload:
     """The workload as it is trained where no precision was named: bf16, or fp16 on chips that lack it."""
-    lacks = unit_flops_per_s(accelerator, workload.precision) <= 0
-    if not lacks or unit_flops_per_s(accelerator, "fp16") <= 0:
+    usual = usual_precision(accelerator)
+    if usual == workload.precision:
         return workload
     problems.note(
-        "assumed_precision",
-        f"No precision was named, and {accelerator.name} has no {workload.precision} unit: fp16 is planned.",
+        ASSUMED_PRECISION,
+        f"No precision was named, and {accelerator.name} has no {workload.precision}: {usual} is planned.",
     )
-    return replace(workload, precision="fp16")
+    return replace(workload, precision=usual)
+
+
+def usual_precision(accelerator: AcceleratorSpec) -> ComputePrecision:
+    """bf16, or fp16 on chips that lack it."""
+    lacks = unit_flops_per_s(accelerator, "bf16") <= 0 < unit_flops_per_s(accelerator, "fp16")
+    return "fp16" if lacks else "bf16"
 
 
 def check_precision(

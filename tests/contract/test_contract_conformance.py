@@ -387,3 +387,14 @@ def test_nonsense_is_named_with_field_value_and_remedy(
     assert problem["message"]
     assert problem["remedy"]
     json.dumps(answer, allow_nan=False)
+
+
+def test_where_no_precision_is_named_a_chip_is_planned_in_one_that_it_has(shipped: Catalog) -> None:
+    old = ask("llama-3.1-8b", cluster=nodes(1, "g4dn.12xlarge"))
+    answer = services.estimate_json(old, shipped, today=TODAY)
+    assert "assumed_precision" in [warning["code"] for warning in answer["warnings"]]
+    named = ask("llama-3.1-8b", cluster=nodes(1, "g4dn.12xlarge"), workload=work(precision="fp16"))
+    assert services.estimate_json(named, shipped, today=TODAY)["time"] == answer["time"]
+    # What would be planned in bf16 is no fit of a plan in fp16.
+    nearest = answer["nearest_fit"]
+    assert nearest is None or nearest["accelerator"] in ("t4", "v100-sxm-16gb", "v100-sxm-32gb")
