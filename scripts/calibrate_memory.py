@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -234,9 +234,18 @@ def mean_error(residuals: Array) -> float:
     return float(np.mean(np.abs(np.expm1(residuals))))
 
 
-def factors(residuals: Array) -> list[float]:
-    """Low and high factors that hold 80 % of the measured values: quantiles of measured / predicted."""
-    low, high = np.quantile(-residuals, [0.1, 0.9], method="linear")
+def factors(residuals: Sequence[Array], labels: Array) -> list[float]:
+    """Low and high factors that hold 80 % of the measured values: quantiles of measured / predicted.
+
+    residuals: of the same figures by one or several fits that had not seen them, pooled.  labels: the figures'
+    groups; each group counts once, however many near-duplicates it has.
+    """
+    _, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    pooled = -np.concatenate(residuals)
+    count = np.tile(1.0 / sizes[index], len(residuals))
+    order = np.argsort(pooled)
+    shares = count[order] / count.sum()
+    low, high = np.interp([0.1, 0.9], np.cumsum(shares) - 0.5 * shares, pooled[order])
     return [round(float(np.exp(low)), 4), round(float(np.exp(high)), 4)]
 
 
@@ -308,6 +317,15 @@ def calibrate() -> dict[str, Any]:
     tasks = figures.tasks()
     checked = verdicts(constants)
     print("verdicts:", json.dumps(checked, indent=1))
+    groups = figures.labels("group")
+
+    def near(chosen: Array) -> list[float]:
+        """A plan like measured ones may still come from a stack that no source describes: both are pooled."""
+        return factors([by_group[chosen], by_source[chosen]], groups[chosen])
+
+    def far(chosen: Array) -> list[float]:
+        return factors([by_source[chosen]], groups[chosen])
+
     return {
         "provenance": {
             "command": "python -m scripts.calibrate_memory",
@@ -321,12 +339,12 @@ def calibrate() -> dict[str, Any]:
             },
         },
         "constants": as_mapping(fitted),
-        "interval": {kind: factors(by_group[kinds == kind]) for kind in KINDS if np.any(kinds == kind)},
+        "interval": {kind: near(kinds == kind) for kind in KINDS if np.any(kinds == kind)},
         "interval_by_task": {
-            "near": {task: factors(by_group[first & (tasks == task)]) for task in sorted(set(tasks))},
-            "far": {task: factors(by_source[first & (tasks == task)]) for task in sorted(set(tasks))},
-            "near_all": factors(by_group[first]),
-            "far_all": factors(by_source[first]),
+            "near": {task: near(first & (tasks == task)) for task in sorted(set(tasks))},
+            "far": {task: far(first & (tasks == task)) for task in sorted(set(tasks))},
+            "near_all": near(first),
+            "far_all": far(first),
         },
         "errors": {
             "fitted": round(mean_error(residuals[first]), 4),

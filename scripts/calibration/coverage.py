@@ -61,18 +61,19 @@ def memory_coverage() -> Covered:
     pairs = [seen.get(name, (np.nan, np.nan)) for name in names]
     tasks = figures.tasks()
 
-    def judge(labels: NDArray[np.str_], which: int) -> list[bool]:
-        residuals = np.array([pair[which] for pair in pairs])
+    groups = figures.labels("group")
+    near, far = (np.array([pair[which] for pair in pairs]) for which in (0, 1))
+
+    def judge(labels: NDArray[np.str_], residuals: Array) -> list[bool]:
         covered = []
         for row, label in enumerate(labels):
             others = known & (labels != label)
             alike = others & (tasks == tasks[row])
-            low, high = calibrate_memory.factors(
-                residuals[alike if alike.sum() >= ENOUGH_FIGURES else others]
-            )
+            chosen = alike if alike.sum() >= ENOUGH_FIGURES else others
+            low, high = calibrate_memory.factors([near[chosen], far[chosen]], groups[chosen])
             covered.append(bool(low <= np.exp(-residuals[row]) <= high))
         return covered
 
-    by_group, by_source = judge(figures.labels("group"), 0), judge(figures.labels("source"), 1)
+    by_group, by_source = judge(groups, near), judge(figures.labels("source"), far)
     judged = zip(by_group, by_source, strict=True)
     return {name: pair for name, pair, own in zip(names, judged, known, strict=True) if own}
