@@ -237,8 +237,8 @@ def mean_error(residuals: Array) -> float:
 def factors(residuals: Sequence[Array], labels: Array) -> list[float]:
     """Low and high factors that hold 80 % of the measured values: quantiles of measured / predicted.
 
-    residuals: of the same figures by one or several fits that had not seen them, pooled.  labels: the groups of
-    the figures; each group counts once, however many near-duplicates it has.
+    residuals: of the same figures by one or several fits that had not seen them, pooled.
+    labels: the figures' groups; each counts once, however many near-duplicates it has.
     """
     _, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     pooled = -np.concatenate(residuals)
