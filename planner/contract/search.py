@@ -26,8 +26,11 @@ from planner.contract.parse import (
     check_precision,
     note_stale_price,
     open_request,
+    precision_asked,
     read_model_and_workload,
     unit_flops_per_s,
+    usual_precision,
+    with_usual_precision,
 )
 from planner.contract.render import render_cluster, render_layout, render_result
 from planner.contract.section import Problems, Section, described, near, suggestion
@@ -76,6 +79,8 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
     section = open_request(data, problems)
     section.only(FIELDS, HINTS)
     model, workload = read_model_and_workload(section, catalog)
+    if workload is not None and not precision_asked(section):
+        workload = _in_usual_precision(section, catalog, workload)
     max_nodes = section.whole("max_nodes", maximum=MAX_NODES, default=MAX_NODES)
     objective = section.choice("objective", get_args(Objective)) or "cost"
     deadline_days = section.positive("deadline_days", maximum=MAX_DAYS)
@@ -164,6 +169,20 @@ def _clusters(
             "Raise max_nodes or list smaller clusters.",
         )
     return tuple(found)
+
+
+def _in_usual_precision(section: Section, catalog: Catalog, workload: Workload) -> Workload:
+    """As ``estimate`` plans it where all the machines listed lack the usual precision; else as it is."""
+    given = section.data.get("cluster")
+    listed = given if isinstance(given, list) else [given]
+    aside = Problems()
+    chips = [
+        cluster.accelerator
+        for data in listed[:MAX_LISTED]
+        if isinstance(data, dict) and "any" not in data and (cluster := read_cluster(data, catalog, aside))
+    ]
+    alike = chips and all(usual_precision(chip) == usual_precision(chips[0]) for chip in chips)
+    return with_usual_precision(workload, chips[0], section.problems) if alike else workload
 
 
 def _any_clusters(

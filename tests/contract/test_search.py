@@ -86,3 +86,14 @@ def test_a_precision_that_a_listed_chip_lacks_is_that_clusters_problem(catalog: 
     clusters = [CLUSTER, {"instance_type": "p4d.24xlarge", "nodes": 1}]
     errors = problems_of(lambda: asked(catalog, cluster=clusters, **{"workload.precision": "fp8"}))
     assert [error.field for error in errors] == ["cluster.1"]
+
+
+def test_old_chips_are_searched_in_the_precision_that_they_have(catalog: Catalog) -> None:
+    old = [{"instance_type": kind, "nodes": 1} for kind in ("g4dn.12xlarge", "p3.16xlarge")]
+    unnamed = {"workload.precision": ABSENT, "layout": ABSENT}
+    request = parse_search_request(bent({**unnamed, "cluster": old}), catalog)
+    assert request.workload.precision == "fp16"
+    assert "assumed_precision" in [code for code, _ in request.notes]
+    mixed = bent({**unnamed, "cluster": [*old, CLUSTER]})
+    problems = problems_of(lambda: parse_search_request(mixed, catalog))
+    assert [problem.field for problem in problems] == ["cluster.0", "cluster.1"]
