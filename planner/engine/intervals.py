@@ -93,6 +93,8 @@ def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool
     longest = float(seen.get("longest_sequence", 0.0))
     if longest and float(_at(grid.sequence_length, row)) > 2.0 * longest:
         far.append(f"sequence: longer than twice the longest measured ({longest:,.0f} tokens)")
+    if _at(grid.offload, row):
+        far.append("offload: no measured run keeps its optimizer on the host")
     if ppo:
         far.append("task: few published PPO runs, whose phases are modelled one by one")
     return tuple(far)

@@ -55,7 +55,8 @@ def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) 
     )
     # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
     chunks = np.where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.chunked_logit_bytes)
-    chunked = np.where(grid.loss_chunked > 0, chunks, constants.fused_logit_bytes)
+    # A loss in chunks never holds more than the whole one does.
+    chunked = np.where(grid.loss_chunked > 0, np.minimum(chunks, whole), constants.fused_logit_bytes)
     return np.where(grid.loss_whole > 0, whole, chunked)
 
 
