@@ -182,6 +182,7 @@ class GpuPlacement(models.Model):
     until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "GPU placement"
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["gpu"], condition=Q(until__isnull=True), name="gpu_in_one_place_at_a_time"

@@ -18,8 +18,9 @@ from planner.engine.timing_constants import TimingConstants
 LAMB_EXTRA_PASSES = 2.0
 #: Parameters that one node's CPUs update a second, gradients down and weights up included. Our judgement: the
 #: geometric mean of two figures ten times apart, some 4e9 of the bare update (ZeRO-Offload's CPU-Adam on a
-#: DGX-2's CPUs, Ren et al. 2021; not read again) and 3.6e8 of whole runs (Llama 7B on 8 x A800 with 2 x Xeon 8358, DeepSpeed 0.14.2: 64
-#: sequences take 17 to 20 s longer with offload; gist.github.com/chenyaofo, read November 2026).
+#: DGX-2's CPUs, Ren et al. 2021; not read again) and 3.6e8 of whole runs (Llama 7B on 8 x A800 with 2 x Xeon
+#: 8358, DeepSpeed 0.14.2: 64 sequences take 17 to 20 s longer with offload; gist.github.com/chenyaofo, read
+#: November 2026).
 HOST_UPDATES_PER_S = 1.2e9
 
 
