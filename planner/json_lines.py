@@ -6,6 +6,7 @@ Knows bytes, lines and exit statuses; what a line asks is the command's to say.
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +20,7 @@ Answer = dict[str, Any]
 EXIT_WITH_ERRORS = 2
 
 
-class JsonLinesCommand(BaseCommand):
+class JsonLinesCommand(BaseCommand, ABC):
     """A command that answers one JSON object a line, from standard input or a file."""
 
     requires_system_checks = []
@@ -42,9 +43,9 @@ class JsonLinesCommand(BaseCommand):
         if not sound:
             sys.exit(EXIT_WITH_ERRORS)
 
+    @abstractmethod
     def answerer(self) -> Callable[[bytes], Answer]:
         """What answers one line; called once, so that what all lines share is read once."""
-        raise NotImplementedError
 
     def _say(self, line: str) -> None:
         self.stdout.write(line, ending="")

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine import flops, kernels
-from planner.engine.grid import FRAMEWORKS, Array, PlanGrid
+from planner.engine.grid import TORCHTITAN, Array, PlanGrid
 from planner.engine.timing_constants import TimingConstants
-
-TORCHTITAN = float(FRAMEWORKS.index("torchtitan"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ import numpy as np
 
 from planner.engine import comms, kernels
 from planner.engine.compute import StageCompute, all_blocks
-from planner.engine.grid import FRAMEWORKS, Array, Flags, PlanGrid
+from planner.engine.grid import MEGATRON, Array, Flags, PlanGrid
 from planner.engine.timing_constants import TimingConstants
-
-MEGATRON = float(FRAMEWORKS.index("megatron"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ left out where the kernel skips it. This room knows nothing of how fast they run
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.engine.grid import Array, PlanGrid
@@ -23,16 +21,6 @@ FLASH_BACKWARD = 2.5
 #: over the hidden width. Over unfused scores: 9.5 against 6.5 (dropout, softmax and four matmul operands).
 ELEMENTWISE_BACKWARD = 1.3
 SCORES_BACKWARD = 1.46
-
-
-@dataclass(frozen=True, slots=True)
-class BlockFlops:
-    """Forward FLOPs of one block for one micro-batch on one rank, shape (plans,)."""
-
-    attention_linear: Array
-    attention_core: Array
-    ffn: Array
-    experts: Array
 
 
 def attended_tokens(grid: PlanGrid, sequence: Array) -> Array:
@@ -57,16 +45,6 @@ def attention_core_flops(grid: PlanGrid, queries: Array, keys_met: Array) -> Arr
 def linear_flops(tokens: Array, weights: Array, tensor_parallel: Array) -> Array:
     """2 x tokens x weights, split over the tensor-parallel ranks."""
     return 2.0 * tokens * weights / tensor_parallel
-
-
-def head_flops(grid: PlanGrid) -> Array:
-    """Output projection of one micro-batch, forward, on one rank of the last stage."""
-    tokens = np.where(
-        grid.decoder_blocks > 0,
-        grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel,
-        grid.tokens_per_rank,
-    )
-    return linear_flops(tokens * grid.head_share, grid.head_matmul, grid.tensor_parallel)
 
 
 def expert_weights_met(grid: PlanGrid) -> Array:

@@ -28,6 +28,10 @@ Flags = NDArray[np.bool_]
 #: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
 ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium")
 FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
+#: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
+MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
+    float(FRAMEWORKS.index(name)) for name in ("megatron", "deepspeed", "torchtitan", "neuron")
+)
 SHARDINGS: tuple[Sharding, ...] = ("none", "zero1", "zero2", "zero3")
 RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
 #: Share of positions whose label is predicted in masked-language-model pretraining
@@ -72,7 +76,6 @@ class PlanGrid:
     encoder: Array
     vision: Array
     layernorm: Array
-    biased: Array
     dropout: Array
     tied: Array
     window: Array
@@ -209,7 +212,6 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
         "encoder": model.architecture == "encoder",
         "vision": model.architecture == "vision_encoder",
         "layernorm": model.norm == "layernorm",
-        "biased": model.ffn_bias,
         "tied": model.tied_embeddings,
         "window": model.sliding_window,
         "windowed_share": model.windowed_layers / blocks if model.sliding_window else 0.0,

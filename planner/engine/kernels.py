@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine import flops
-from planner.engine.grid import ARCHITECTURES, FRAMEWORKS, Array, Flags, PlanGrid
+from planner.engine.grid import ARCHITECTURES, DEEPSPEED, MEGATRON, NEURON, Array, Flags, PlanGrid
 from planner.engine.timing_constants import TimingConstants
 
-MEGATRON = float(FRAMEWORKS.index("megatron"))
-DEEPSPEED = float(FRAMEWORKS.index("deepspeed"))
 #: Stacks that split a stage's hand-over among its tensor-parallel ranks.
-SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, float(FRAMEWORKS.index("neuron"))]
+SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
 

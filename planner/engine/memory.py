@@ -30,7 +30,6 @@ __all__ = [
     "MOMENTS",
     "MemoryConstants",
     "MemoryTerms",
-    "inference_memory",
     "memory_per_rank",
     "total_per_rank",
 ]
@@ -398,20 +397,3 @@ def sum_of(terms: dict[str, Array], names: tuple[str, ...]) -> Array:
     for name in rest:
         total = total + terms[name]
     return total
-
-
-def inference_memory(grid: PlanGrid, *, cached_tokens: Array, weight_bytes: Array) -> Array:
-    """Weights and key-value cache of the generation phase on one rank, bytes, shape (plans,).
-
-    cached_tokens: prompt and generated tokens of all sequences held on the rank's replica.  weight_bytes: per
-    parameter.  Latent attention caches the compressed vector instead of keys and values (DeepSeek-V2, 2.1).
-    Source of the cache: 2 x layers x kv_heads x head_dim elements a token (Kwon et al. 2023, section 1).
-    """
-    split = grid.tensor_parallel * grid.pipeline_parallel
-    heads = np.maximum(grid.kv_heads / grid.tensor_parallel, 1.0)
-    per_token = np.where(
-        grid.kv_lora_rank > 0, grid.kv_lora_rank, heads * (grid.head_dim + grid.value_head_dim)
-    )
-    blocks = (grid.layers + grid.decoder_blocks) / grid.pipeline_parallel
-    cache = cached_tokens * blocks * per_token * grid.element_bytes
-    return grid.total_parameters * weight_bytes / split + cache

@@ -7,7 +7,7 @@ batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from planner.engine import flops
 from planner.engine.calibration import Calibration
 from planner.engine.compute import blocks_compute
 from planner.engine.evaluate import Evaluation, evaluate
-from planner.engine.grid import FRAMEWORKS, Array, PlanGrid, grid_over_layouts
+from planner.engine.grid import MEGATRON, Array, PlanGrid, grid_over_layouts
 from planner.engine.kernels import matmul_rate
 from planner.engine.memory import MemoryTerms
 from planner.engine.request import PlanRequest
@@ -23,19 +23,8 @@ from planner.engine.specs import ModelSpec
 from planner.engine.timing import StepTime
 from planner.engine.timing_constants import TimingConstants
 
-PARTS = (
-    "forward",
-    "backward",
-    "recompute",
-    "pipeline_bubble",
-    "tensor_communication",
-    "context_communication",
-    "expert_communication",
-    "pipeline_communication",
-    "data_communication",
-    "optimizer",
-    "other",
-)
+#: The parts of a training step, which the phases of generation and scoring come beside.
+PARTS = tuple(item.name for item in fields(StepTime) if item.name not in ("step", "terms"))
 #: Share of what the training states leave free that generation may fill with keys and values.
 CACHE_SHARE = 0.9
 #: Share of a rank's memory that the weights it serves may take: public baseline sweeps of DeepSpeed-Chat on
@@ -45,7 +34,6 @@ SERVED_SHARE = 0.25
 ALIGNER_AT_ONCE = 8.0
 #: per_device_generation_batch_size (DeepSpeed-Chat, step 3 training script of OPT-13B).
 LEAST_AT_ONCE = 16.0
-MEGATRON = float(FRAMEWORKS.index("megatron"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +136,17 @@ def sequences_at_once(grid: PlanGrid, waiting: Array, room: Array) -> Array:
     return np.where(grid.framework == MEGATRON, np.minimum(fitting, ALIGNER_AT_ONCE), fitting)
 
 
+def cache_bytes_per_token(grid: PlanGrid) -> Array:
+    """Keys and values that one token of the context leaves in all blocks, bytes over all ranks, (plans,).
+
+    2 x layers x kv_heads x head_dim elements (Kwon et al. 2023, section 1); latent attention keeps the
+    compressed vector instead (DeepSeek-V2, section 2.1).
+    """
+    whole = grid.kv_heads * (grid.head_dim + grid.value_head_dim)
+    kept = np.where(grid.kv_lora_rank > 0, grid.kv_lora_rank, whole)
+    return grid.layers * kept * grid.element_bytes
+
+
 def generation_phase(
     grid: PlanGrid, constants: TimingConstants, *, rollout_tokens: float, states_bytes: Array, share: Array
 ) -> Generation:
@@ -159,7 +158,7 @@ def generation_phase(
     together = inference_ranks(grid)
     replicas = np.maximum(share * grid.ranks / together, 1.0)
     waiting = np.ceil(grid.global_batch_size / replicas)
-    per_token = grid.layers * grid.kv_heads * (grid.head_dim + grid.value_head_dim) * grid.element_bytes
+    per_token = cache_bytes_per_token(grid)
     per_sequence = per_token * grid.sequence_length / together
     free = np.maximum(CACHE_SHARE * grid.memory_bytes - states_bytes, 0.0)
     sequences = sequences_at_once(grid, waiting, free / per_sequence)

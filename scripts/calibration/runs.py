@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,3 @@ def weights(runs: list[Run]) -> Array:
             for run in runs
         ]
     )
-
-
-def without_price(request: PlanRequest) -> PlanRequest:
-    """The published prices of the rows stand for "unknown" where they are 1 or less."""
-    return replace(request, cluster=replace(request.cluster, usd_per_node_hour=None))

@@ -17,7 +17,6 @@ from planner.engine.memory import (
     PARTS,
     MemoryConstants,
     MemoryTerms,
-    inference_memory,
     memory_per_rank,
 )
 from planner.engine.memory_activations import activations
@@ -218,13 +217,6 @@ def test_trainium_ranks_have_no_cuda_context() -> None:
     request = plan_request(accelerator="trainium1", accelerators_per_node=16, framework="neuron")
     memory = memory_of(request, tensor_parallel=8, data_parallel=4, sharding="zero1")
     assert one(memory.terms["context"]) == 0.0
-
-
-def test_generation_phase_counts_weights_and_cache() -> None:
-    grid = plan_grid(plan_request(), plan_layout(data_parallel=1))
-    held = inference_memory(grid, cached_tokens=np.array([8192.0]), weight_bytes=np.array([2.0]))
-    cache = 8192 * 32 * 2 * 8 * 128 * 2
-    assert one(held) == pytest.approx(2 * LLAMA_8B_PARAMETERS + cache, rel=1e-9)
 
 
 # --- The explanation -------------------------------------------------------------------------------------

@@ -3,10 +3,14 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from planner.catalog.loader import DATA_DIRECTORY
 from planner.contract.parse import parse_plan_request
+from planner.engine.grid import PlanGrid, grid_over_layouts, layout_numbers
+from planner.engine.ppo import cache_bytes_per_token
+from planner.engine.request import PlanRequest
 from planner.engine.result import PlanResult
 from tests.engine.questions import answer, catalog, question
 
@@ -20,6 +24,11 @@ PPO = {"critic": "gpt2", "reference": "llama-2-7b", "reward": "gpt2", "rollout_t
 
 def ppo(**settings: Any) -> PlanResult:
     return answer(question(task="ppo", ppo=PPO | settings.pop("ppo", {}), **settings))
+
+
+def one_plan(request: PlanRequest) -> PlanGrid:
+    layout = {name: np.array([value]) for name, value in layout_numbers(answer(request).layout).items()}
+    return grid_over_layouts(request, layout)
 
 
 def generation_s(result: PlanResult) -> float:
@@ -37,6 +46,14 @@ def test_published_steps_are_met_within_a_factor(run: dict[str, Any]) -> None:
     per_accelerator = measured.get("tokens_per_s_per_accelerator")
     step_s = measured.get("step_s") or tokens / (per_accelerator * result.accelerators)
     assert step_s / 2.5 <= result.time.step_s <= step_s * 2.5
+
+
+@pytest.mark.parametrize(
+    ("model", "elements"), [("llama-3.1-8b", 32 * 2 * 8 * 128), ("deepseek-v3", 61 * 512)]
+)
+def test_cache_of_grouped_and_of_latent_attention(model: str, elements: int) -> None:
+    grid = one_plan(question(model=model))
+    assert float(cache_bytes_per_token(grid)) == 2 * elements
 
 
 def test_there_are_published_runs() -> None:
