@@ -198,7 +198,7 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     """
     kinds = kinds_of_blocks(grid, constants)
     compiled = np.where(grid.compiled > 0, constants.compiled_gain, 1.0)
-    factor = constants.framework_factor[grid.framework.astype(int)] / compiled
+    factor = constants.framework_factor[kernels.kernel_stack(grid)] / compiled
     launch = constants.launch_s * np.where(grid.compiled > 0, constants.compiled_traffic, 1.0)
     launch = launch * (1.0 + constants.adapter_launch * grid.frozen) + np.where(
         grid.moe_blocks > 0, constants.expert_launch_s * grid.experts / grid.expert_parallel, 0.0
@@ -218,8 +218,8 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
             + 2.0 * (block.casts + block.adapters)
             + block.dequantisation
         )
-        forward = forward + count * kernels.slower_of(factor * device, launch)
-        backward = backward + count * kernels.slower_of(factor * device_backward, 2.0 * launch)
+        forward = forward + count * kernels.root_of_squares(factor * device, launch)
+        backward = backward + count * kernels.root_of_squares(factor * device_backward, 2.0 * launch)
         core = core + count * factor * block.attention.forward
         matmul = matmul + count * factor * (block.linear + block.casts)
     main = kinds[0][1]
@@ -270,5 +270,7 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
         inner=grid.hidden_size,
         columns=columns,
     )
-    loss = kernels.elementwise_s(grid, constants, rows * columns * (grid.element_bytes + 12.0))
+    written = np.where(grid.loss_whole + grid.loss_chunked > 0, grid.element_bytes + 12.0, grid.element_bytes)
+    share = np.where(grid.finetuning > 0, 1.0, constants.loss_traffic)
+    loss = share * rows * columns * written / kernels.achievable_bandwidth(grid, constants)
     return np.where(grid.head_matmul > 0, projection + loss, 0.0)

@@ -100,7 +100,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="forward",
         formula="launching one block's kernels; the slower of this and the block's device work counts",
-        source="planner.engine.kernels.slower_of; " + FIT,
+        source="planner.engine.kernels.root_of_squares; " + FIT,
     ),
     TermTemplate(
         name="backward",

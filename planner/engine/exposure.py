@@ -32,7 +32,9 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     # Megatron reduces the input gradient while the weight gradient is computed.
     behind = np.where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
     exposed = forward * (2.0 + 2.0 * (grid.recompute == 2.0) + 2.0 * behind)
-    return np.where(grid.tensor_parallel > 1, exposed * compute.blocks * each, 0.0)
+    # Experts are split by tensor parallel too: each routed copy of a token is gathered and summed.
+    blocks = compute.blocks + 0.5 * grid.moe_blocks * np.maximum(grid.experts_per_token - 1.0, 0.0)
+    return np.where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
 
 
 def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
@@ -68,7 +70,7 @@ def exposed_s(
     crosses: whether it leaves the node.
     """
     reach = constants.overlap_reach * cover
-    excess = np.minimum(kernels.slower_of(communication, reach) - reach, communication)
+    excess = np.minimum(kernels.root_of_squares(communication, reach) - reach, communication)
     contention = np.where(crosses, constants.network_contention, constants.link_contention)
     overlapped = excess + contention * (communication - excess)
     return np.where(grid.overlap > 0, overlapped, communication)

@@ -29,8 +29,8 @@ Flags = NDArray[np.bool_]
 ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium")
 FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
-MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
-    float(FRAMEWORKS.index(name)) for name in ("megatron", "deepspeed", "torchtitan", "neuron")
+GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
+    float(FRAMEWORKS.index(name)) for name in ("generic", "megatron", "deepspeed", "torchtitan", "neuron")
 )
 SHARDINGS: tuple[Sharding, ...] = ("none", "zero1", "zero2", "zero3")
 RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
@@ -105,11 +105,13 @@ class PlanGrid:
     fp8: Array
     fp16: Array
     full_precision: Array
+    tf32: Array
     flash: Array
     overlap: Array
     compiled: Array
     frozen: Array
     quantized: Array
+    integer_quantized: Array
     lora_parameters: Array
     lora_width: Array
     offload: Array
@@ -265,11 +267,13 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "fp8": workload.precision == "fp8",
         "fp16": workload.precision == "fp16",
         "full_precision": workload.precision in ("fp32", "tf32"),
+        "tf32": workload.precision == "tf32",
         "flash": workload.attention == "flash",
         "overlap": workload.overlap_communication,
         "compiled": workload.compile,
         "frozen": frozen,
         "quantized": workload.task == "qlora",
+        "integer_quantized": workload.task == "qlora" and workload.frozen_precision == "int4",
         "lora_parameters": adapters,
         # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
         "lora_width": adapters / workload.lora_rank,

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.engine import flops
-from planner.engine.grid import ARCHITECTURES, DEEPSPEED, MEGATRON, NEURON, Array, Flags, PlanGrid
+from planner.engine.grid import ARCHITECTURES, DEEPSPEED, GENERIC, MEGATRON, NEURON, Array, Flags, PlanGrid
 from planner.engine.timing_constants import TimingConstants
 
 #: Stacks that split a stage's hand-over among its tensor-parallel ranks.
@@ -20,19 +21,25 @@ HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
 
 
-def slower_of(first: Array, second: Array) -> Array:
-    """The slower of two, smoothly: (a^4 + b^4)^(1/4), as host and device, or compute and communication,
-    interleave. It is 19 % over the larger where they are equal and soon equal to it elsewhere.
+def root_of_squares(first: Array, second: Array) -> Array:
+    """Two that run side by side, but never wholly hide each other (host and device, arithmetic and traffic,
+    compute and communication): 41 % over the larger where they are equal, soon equal to it elsewhere.
     """
-    # Products and roots, not powers: rounded alike in every lane, so a plan alone gives the same digits.
-    one, other = first * first, second * second
-    return np.sqrt(np.sqrt(one * one + other * other))
+    # Products and a root, not powers: rounded alike in every lane, so a plan alone gives the same digits.
+    return np.sqrt(first * first + second * second)
 
 
 def tuned(grid: PlanGrid) -> Flags:
     """Where Transformer Engine's kernels run: Megatron on Hopper and later."""
     recent = (grid.architecture == HOPPER) | (grid.architecture == BLACKWELL)
     return np.asarray((grid.framework == MEGATRON) & recent)
+
+
+def kernel_stack(grid: PlanGrid) -> NDArray[np.int_]:
+    """Index of the framework whose kernels run. DeepSpeed pretrains with Megatron's model code
+    (Megatron-DeepSpeed), but fine-tunes whatever PyTorch model it is given."""
+    plain = (grid.framework == DEEPSPEED) & (grid.finetuning > 0)
+    return np.asarray(np.where(plain, GENERIC, grid.framework)).astype(int)
 
 
 def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -42,9 +49,14 @@ def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
 def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Achievable FLOP/s of a large matmul in the plan's precision."""
     base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    low = np.where(grid.fp8 > 0, constants.fp8_efficiency, base)
     gain = np.where(tuned(grid), constants.engine_matmul_gain, 1.0)
-    return grid.peak_flops_per_s * np.where(grid.full_precision > 0, constants.tf32_efficiency, low * gain)
+    low = np.where(grid.fp8 > 0, constants.fp8_efficiency, base) * gain
+    return grid.peak_flops_per_s * np.where(grid.full_precision > 0, full_efficiency(grid, constants), low)
+
+
+def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Share of peak of a large matmul on 32-bit operands: on tensor cores (TF32), or on plain cores."""
+    return np.asarray(np.where(grid.tf32 > 0, constants.tf32_efficiency, constants.fp32_efficiency))
 
 
 def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -53,7 +65,7 @@ def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     gain = np.where(tuned(grid), constants.engine_matmul_gain, 1.0)
     return np.where(
         grid.full_precision > 0,
-        grid.peak_flops_per_s * constants.tf32_efficiency,
+        grid.peak_flops_per_s * full_efficiency(grid, constants),
         grid.bf16_flops_per_s * base * gain,
     )
 
@@ -63,20 +75,23 @@ def matmul_s(
 ) -> Array:
     """Seconds of one matmul (rows x inner) @ (inner x columns).
 
-    A saturating law in each short side stands for tile and wave quantisation, and the part of the operand
-    traffic that the arithmetic does not hide is added (a roofline with imperfect overlap).
+    The tiles of a matmul's output fill the multiprocessors in waves, the last of which is half empty on
+    average; and each tile has a prologue and an epilogue beside its inner loop. Both are counted for the mean
+    of the three matmuls that a weight takes part in (output, input gradient, weight gradient), whose sides
+    are the same three in turn. Operand traffic runs beside the arithmetic (a smooth roofline).
     """
+    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
     saturation = (
-        (1.0 + constants.few_tokens / np.maximum(rows, 1.0))
-        * (1.0 + constants.narrow_width / np.maximum(columns, 1.0))
-        * (1.0 + constants.shallow_inner / np.maximum(inner, 1.0))
+        1.0
+        + constants.wave_elements / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n))
+        + constants.shallow_inner / 3.0 * (1.0 / m + 1.0 / k + 1.0 / n)
     )
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
     aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
     saturation = saturation * np.where(aligned, 1.0, constants.misaligned)
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
     traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
-    return arithmetic + constants.matmul_traffic * traffic / achievable_bandwidth(grid, constants)
+    return root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +121,12 @@ def attention_core_s(
     peak = np.where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)
     gain = np.where(tuned(grid), constants.engine_attention_gain, 1.0)
     narrow = 1.0 + constants.narrow_head / grid.head_dim
-    arithmetic = operations / (peak * constants.attention_efficiency[grid.architecture.astype(int)]) * narrow
-    fused = arithmetic / gain * (1.0 + constants.short_attention / np.maximum(queries, 1.0))
+    efficiency = constants.attention_efficiency[grid.architecture.astype(int)]
+    short = 1.0 + constants.short_attention / np.maximum(queries, 1.0)
+    fused = operations / (peak * efficiency) * narrow / gain * short
+    # Unfused, the two products are batched matmuls whose inner side is the head.
+    base = constants.matmul_efficiency[grid.architecture.astype(int)]
+    arithmetic = operations / (peak * base) * (1.0 + constants.shallow_inner / grid.head_dim)
     scores = sequences * queries * keys * grid.attention_heads / grid.tensor_parallel
     fused_softmax = (grid.framework == MEGATRON) | (grid.framework == DEEPSPEED)
     count = np.where(fused_softmax, constants.fused_score_passes, constants.score_passes)
@@ -134,9 +153,11 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
 
 
 def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
-    fused = (grid.compiled > 0) | (grid.framework == MEGATRON)
-    plain = np.where(grid.finetuning > 0, constants.unfused_traffic, 1.0)
-    share = constants.elementwise_traffic * np.where(fused, constants.compiled_traffic, plain)
+    # Who fuses the cross-entropy fuses norms, rotary and activation too (Liger, Unsloth, FastKernels).
+    whole = grid.loss_whole + grid.loss_chunked
+    plain = np.where(grid.finetuning * whole > 0, constants.unfused_traffic, 1.0)
+    fused = np.where(grid.framework == MEGATRON, constants.megatron_traffic, plain)
+    share = constants.elementwise_traffic * np.where(grid.compiled > 0, constants.compiled_traffic, fused)
     return share * nbytes / achievable_bandwidth(grid, constants)
 
 
@@ -161,4 +182,7 @@ def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks:
 def dequantisation_s(grid: PlanGrid, constants: TimingConstants, weights: Array) -> Array:
     """Unpacking a block's quantised weights: read the packed bytes, write 16 bit, before each use."""
     nbytes = weights * (grid.frozen_bytes + 2.0) / grid.tensor_parallel
-    return grid.quantized * constants.dequantisation_traffic * nbytes / achievable_bandwidth(grid, constants)
+    passes = np.where(
+        grid.integer_quantized > 0, constants.unpacking_traffic, constants.dequantisation_traffic
+    )
+    return grid.quantized * passes * nbytes / achievable_bandwidth(grid, constants)

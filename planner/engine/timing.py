@@ -137,7 +137,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         stage.forward + stage.head_forward,
         stage.backward + stage.recompute + stage.head_backward,
     )
-    slack = constants.micro_batch_slack_s
+    slack = constants.micro_batch_slack_s * grid.interleaved_stages
     pipeline, hand_over = pipeline_communication_s(grid, constants)
     waiting = (grid.pipeline_parallel - 1.0) / grid.interleaved_stages
     parts = {

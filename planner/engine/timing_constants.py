@@ -25,7 +25,7 @@ class TimingConstants:
     framework_factor: Array
     fp8_efficiency: float
     tf32_efficiency: float
-    matmul_traffic: float
+    fp32_efficiency: float
     fused_score_passes: float
     shard_copy_passes: float
     adapter_launch: float
@@ -33,9 +33,10 @@ class TimingConstants:
     shallow_inner: float
     compiled_gain: float
     expert_launch_s: float
-    narrow_width: float
-    few_tokens: float
+    wave_elements: float
     short_attention: float
+    megatron_traffic: float
+    loss_traffic: float
     narrow_head: float
     attention_backward: float
     score_passes: float
@@ -62,6 +63,7 @@ class TimingConstants:
     engine_attention_gain: float
     adapter_traffic: float
     dequantisation_traffic: float
+    unpacking_traffic: float
     overlap_reach: float
     expert_imbalance: float
     optimizer_traffic: float

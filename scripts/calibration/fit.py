@@ -1,8 +1,8 @@
 """Least squares on log step times: robust to single rows, held to physics by priors and bounds.
 
 The unknowns are the logarithms of the timing constants. Each constant pays for leaving its prior, in units of
-the prior's spread; each run pays for its residual, softly beyond a few per cent (soft L1), since identical
-runs at different sites differ by about ten.
+the prior's spread; each run pays for its residual, softly beyond one or two per cent (soft L1), since
+identical runs at different sites differ by about ten.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from planner.engine.timing_constants import TimingConstants
 
 PRIORS_FILE = DATA_DIRECTORY / "timing_priors.csv"
 #: Residual (in log) up to which a run counts quadratically: about what re-running the same run would move it.
-NOISE = 0.04
+NOISE = 0.015
 DERIVATIVE_STEP = 1e-5
 
 
