@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid import Array, PlanGrid
+from planner.engine.select import where
 from planner.engine.timing_constants import TimingConstants
 
 
@@ -39,7 +40,7 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
     """The communicator of ``size`` ranks that stand ``stride`` apart in rank order."""
     per_node = grid.ranks_per_node
     inside = np.clip(np.floor(per_node / stride), 1.0, size)
-    links = np.where(grid.pcie > 0, constants.pcie_efficiency, constants.link_efficiency)
+    links = where(grid.pcie > 0, constants.pcie_efficiency, constants.link_efficiency)
     # All the groups that cross the network from one node share it: there are ranks_per_node / inside of them.
     share = np.minimum(inside / per_node, 1.0)
     return Group(
@@ -62,8 +63,8 @@ def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0)
     """
     inside, machines = group.inside, group.machines
     moved = (group.size - 1.0) / group.size * nbytes
-    local = np.where(inside > 1.0, moved / group.bytes_per_s, 0.0)
-    remote = np.where(machines > 1.0, moved / group.internode_bytes_per_s, 0.0)
+    local = where(inside > 1.0, moved / group.bytes_per_s, 0.0)
+    remote = where(machines > 1.0, moved / group.internode_bytes_per_s, 0.0)
     rounds = (inside - 1.0) * group.latency_s + (machines - 1.0) * group.internode_latency_s
     return np.maximum(local, remote) + messages * rounds
 
@@ -75,14 +76,14 @@ def all_to_all_s(group: Group, nbytes: Array) -> Array:
     # Each rank has its own share of the node's network, whatever the other ranks of its group do.
     remote = (size - inside) / size * nbytes * inside / group.internode_bytes_per_s
     latency = group.latency_s * (inside - 1.0) + group.internode_latency_s * (machines > 1.0)
-    return np.where(size > 1, np.maximum(local, remote) + latency, 0.0)
+    return where(size > 1, np.maximum(local, remote) + latency, 0.0)
 
 
 def point_to_point_s(group: Group, nbytes: Array) -> Array:
     """Seconds to hand ``nbytes`` from one stage to the next."""
     crosses = group.machines > 1.0
-    bandwidth = np.where(crosses, group.internode_bytes_per_s / group.inside, group.bytes_per_s)
-    return nbytes / bandwidth + np.where(crosses, group.internode_latency_s, group.latency_s)
+    bandwidth = where(crosses, group.internode_bytes_per_s / group.inside, group.bytes_per_s)
+    return nbytes / bandwidth + where(crosses, group.internode_latency_s, group.latency_s)
 
 
 def tensor_group(grid: PlanGrid, constants: TimingConstants) -> Group:

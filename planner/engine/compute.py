@@ -12,6 +12,7 @@ import numpy as np
 
 from planner.engine import flops, kernels
 from planner.engine.grid import TORCHTITAN, Array, PlanGrid
+from planner.engine.select import where
 from planner.engine.timing_constants import TimingConstants
 
 
@@ -173,7 +174,7 @@ def all_blocks(grid: PlanGrid) -> Array:
 def target_tokens(grid: PlanGrid) -> Array:
     """Tokens of one micro-batch on one rank that the output head and the decoder see."""
     own = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
-    return np.where(grid.decoder_blocks > 0, own, grid.tokens_per_rank)
+    return where(grid.decoder_blocks > 0, own, grid.tokens_per_rank)
 
 
 def kinds_of_blocks(grid: PlanGrid, constants: TimingConstants) -> list[tuple[Array, BlockTime]]:
@@ -197,10 +198,10 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     attention, twice the memory passes. Device work or kernel launches, whichever is slower, block by block.
     """
     kinds = kinds_of_blocks(grid, constants)
-    compiled = np.where(grid.compiled > 0, constants.compiled_gain, 1.0)
+    compiled = where(grid.compiled > 0, constants.compiled_gain, 1.0)
     factor = constants.framework_factor[kernels.kernel_stack(grid)] / compiled
-    launch = constants.launch_s * np.where(grid.compiled > 0, constants.compiled_traffic, 1.0)
-    launch = launch * (1.0 + constants.adapter_launch * grid.frozen) + np.where(
+    launch = constants.launch_s * where(grid.compiled > 0, constants.compiled_traffic, 1.0)
+    launch = launch * (1.0 + constants.adapter_launch * grid.frozen) + where(
         grid.moe_blocks > 0, constants.expert_launch_s * grid.experts / grid.expert_parallel, 0.0
     )
     matmuls = flops.BACKWARD_MATMULS - grid.frozen
@@ -249,10 +250,10 @@ def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array) -> A
     torchtitan's operator-level policy keeps every second matmul and the attention output; Megatron's repeats
     the attention core (Korthikanti et al. 2022, section 5), which a flash kernel does by itself anyway.
     """
-    selective = np.where(
-        grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, np.where(grid.flash > 0, 0.0, core)
+    selective = where(
+        grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, where(grid.flash > 0, 0.0, core)
     )
-    return np.where(grid.recompute == 2.0, forward, np.where(grid.recompute == 1.0, selective, 0.0))
+    return where(grid.recompute == 2.0, forward, where(grid.recompute == 1.0, selective, 0.0))
 
 
 def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -270,7 +271,7 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
         inner=grid.hidden_size,
         columns=columns,
     )
-    written = np.where(grid.loss_whole + grid.loss_chunked > 0, grid.element_bytes + 12.0, grid.element_bytes)
-    share = np.where(grid.finetuning > 0, 1.0, constants.loss_traffic)
+    written = where(grid.loss_whole + grid.loss_chunked > 0, grid.element_bytes + 12.0, grid.element_bytes)
+    share = where(grid.finetuning > 0, 1.0, constants.loss_traffic)
     loss = share * rows * columns * written / kernels.achievable_bandwidth(grid, constants)
-    return np.where(grid.head_matmul > 0, projection + loss, 0.0)
+    return where(grid.head_matmul > 0, projection + loss, 0.0)

@@ -15,7 +15,7 @@ from planner.engine.cost import SECONDS_PER_HOUR, run_usd
 from planner.engine.errors import PlanError, PlanErrors
 from planner.engine.evaluate import Evaluation
 from planner.engine.explain import PPO_TEMPLATES, RUN_TEMPLATES, STEP_TEMPLATES, recipe_term, terms
-from planner.engine.grid import PlanGrid, task_trainable
+from planner.engine.grid import FIELD_NAMES, task_trainable
 from planner.engine.intervals import bounds, model_kind, what_is_far
 from planner.engine.memory import MEMORY_TEMPLATES, MemoryTerms
 from planner.engine.nearest import nearest_fit
@@ -102,7 +102,7 @@ def answer(
 def row_values(choice: Choice, result: Evaluation) -> dict[str, Any]:
     """Every named number of the plan as a plain float, for the answer and its explanation."""
     request, grid, memory, step = choice.request, result.grid, result.memory, result.step
-    row: dict[str, Any] = {name: plain(getattr(grid, name)) for name in GRID_NAMES}
+    row: dict[str, Any] = {name: plain(getattr(grid, name)) for name in FIELD_NAMES}
     row |= {name: plain(getattr(memory, name)) for name in MEMORY_NAMES}
     row |= {name: plain(getattr(step, name)) for name in STEP_NAMES}
     row |= {
@@ -155,7 +155,6 @@ def row_values(choice: Choice, result: Evaluation) -> dict[str, Any]:
     return row
 
 
-GRID_NAMES = tuple(item.name for item in fields(PlanGrid))
 MEMORY_NAMES = tuple(item.name for item in fields(MemoryTerms) if item.name != "terms")
 STEP_NAMES = tuple(item.name for item in fields(StepTime) if item.name != "terms")
 PART_NAMES = tuple(item.name for item in fields(MemoryParts))
@@ -164,8 +163,8 @@ BREAKDOWN_NAMES = tuple(item.name for item in fields(StepBreakdown))
 
 
 def plain(values: Any) -> float:
-    """The one number of an array of one."""
-    return float(values.item() if isinstance(values, np.ndarray | np.generic) else values)
+    """The one number of a scalar or an array of one."""
+    return float(values.item() if isinstance(values, np.ndarray) else values)
 
 
 def memory_of(

@@ -9,6 +9,7 @@ import numpy as np
 from planner.engine import comms, kernels
 from planner.engine.compute import StageCompute, all_blocks
 from planner.engine.grid import MEGATRON, Array, Flags, PlanGrid
+from planner.engine.select import where
 from planner.engine.timing_constants import TimingConstants
 
 
@@ -28,13 +29,13 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
     nbytes = grid.tokens_per_rank * grid.hidden_size * wire
     each = 2.0 * comms.reduce_scatter_s(comms.tensor_group(grid, constants), nbytes)
-    forward = np.where(kernels.tuned(grid), constants.engine_tensor_exposed, constants.tensor_exposed)
+    forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, constants.tensor_exposed)
     # Megatron reduces the input gradient while the weight gradient is computed.
-    behind = np.where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
+    behind = where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
     exposed = forward * (2.0 + 2.0 * (grid.recompute == 2.0) + 2.0 * behind)
     # Experts are split by tensor parallel too: each routed copy of a token is gathered and summed.
     blocks = compute.blocks + 0.5 * grid.moe_blocks * np.maximum(grid.experts_per_token - 1.0, 0.0)
-    return np.where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
+    return where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
 
 
 def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
@@ -46,18 +47,18 @@ def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute:
     nbytes = grid.context_parallel * grid.tokens_per_rank * widths * grid.element_bytes
     each = comms.reduce_scatter_s(comms.context_group(grid, constants), nbytes)
     total = 3.0 * compute.blocks * each
-    return np.where(grid.context_parallel > 1, total * constants.context_exposed, 0.0)
+    return where(grid.context_parallel > 1, total * constants.context_exposed, 0.0)
 
 
 def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Dispatch and combine, forward and backward: four all-to-alls of the routed copies a block."""
     if not np.any(grid.expert_parallel > 1):
         return np.asarray(0.0)
-    split = np.where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
     nbytes = grid.tokens_per_rank * grid.experts_per_token * grid.hidden_size * grid.element_bytes / split
     passes = 4.0 + 2.0 * (grid.recompute == 2.0)
     total = passes * grid.moe_blocks * comms.all_to_all_s(comms.expert_group(grid, constants), nbytes)
-    return np.where(grid.expert_parallel > 1, constants.expert_exposed * total, 0.0)
+    return where(grid.expert_parallel > 1, constants.expert_exposed * total, 0.0)
 
 
 def exposed_s(
@@ -71,9 +72,9 @@ def exposed_s(
     """
     reach = constants.overlap_reach * cover
     excess = np.minimum(kernels.root_of_squares(communication, reach) - reach, communication)
-    contention = np.where(crosses, constants.network_contention, constants.link_contention)
+    contention = where(crosses, constants.network_contention, constants.link_contention)
     overlapped = excess + contention * (communication - excess)
-    return np.where(grid.overlap > 0, overlapped, communication)
+    return where(grid.overlap > 0, overlapped, communication)
 
 
 def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
@@ -94,7 +95,7 @@ def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
     """As ``local_parameters``, of what is trained: the adapters alone where the base is frozen."""
     dense, experts = local_parameters(grid)
     adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
-    return np.where(grid.frozen > 0, adapters, dense), experts * (1.0 - grid.frozen)
+    return where(grid.frozen > 0, adapters, dense), experts * (1.0 - grid.frozen)
 
 
 def data_communication_s(
@@ -115,18 +116,16 @@ def data_communication_s(
     everyone = comms.data_group(grid, constants, ranks)
     sharded = comms.data_group(grid, constants, np.minimum(grid.sharding_group, ranks))
     # fp8 recipes gather the cast weights, one byte each (torchtitan's float8 all-gather, Megatron's weights).
-    weight_wire = np.where(grid.fp8 > 0, 1.0, grid.element_bytes)
+    weight_wire = where(grid.fp8 > 0, 1.0, grid.element_bytes)
     # Megatron reduces in the precision it accumulates in; the others in the working precision.
-    gradient_wire = np.where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
+    gradient_wire = where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
 
     # One collective a block: FSDP's units and the bucketed reducers of the others are of about that size.
     messages = np.maximum(all_blocks(grid) / grid.pipeline_parallel, 1.0)
 
     def over(group: comms.Group, own: Array, routed: Array, wire: Array) -> Array:
         dense_s = comms.reduce_scatter_s(group, own * wire, messages)
-        return dense_s + comms.reduce_scatter_s(
-            expert_ranks, routed * wire, np.where(routed > 0, messages, 0.0)
-        )
+        return dense_s + comms.reduce_scatter_s(expert_ranks, routed * wire, where(routed > 0, messages, 0.0))
 
     gather = over(sharded, dense, experts, weight_wire)
     scatter = over(sharded, trained, trained_experts, gradient_wire)
@@ -150,6 +149,6 @@ def data_communication_s(
         grid, constants, renew, forward, leaves_node
     )
     return DataExposure(
-        per_micro_batch=np.where(zero3, per_micro_batch + copies, 0.0),
-        per_step=np.where(zero3 | (ranks <= 1.0), 0.0, per_step),
+        per_micro_batch=where(zero3, per_micro_batch + copies, 0.0),
+        per_step=where(zero3 | (ranks <= 1.0), 0.0, per_step),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.engine.grid import Array, PlanGrid
+from planner.engine.select import where
 
 #: A backward pass computes two matmuls (input and weight gradients) for each one of the forward.
 BACKWARD_MATMULS = 2.0
@@ -31,8 +32,8 @@ def attended_tokens(grid: PlanGrid, sequence: Array) -> Array:
     """
     skipped = grid.causal * grid.flash
     full = sequence * (1.0 - 0.5 * skipped)
-    window = np.minimum(np.where(grid.window > 0, grid.window, sequence), sequence)
-    windowed = np.where(grid.flash > 0, np.minimum(full, window), full)
+    window = np.minimum(where(grid.window > 0, grid.window, sequence), sequence)
+    windowed = where(grid.flash > 0, np.minimum(full, window), full)
     return (1.0 - grid.windowed_share) * full + grid.windowed_share * windowed
 
 
@@ -63,7 +64,7 @@ def model_flops_per_sequence(grid: PlanGrid) -> Array:
     blocks = grid.dense_blocks * (grid.attention_matmul + grid.ffn_matmul) + grid.moe_blocks * (
         grid.attention_matmul + expert_weights_met(grid)
     )
-    head_tokens = np.where(grid.decoder_blocks > 0, targets, tokens) * grid.head_share
+    head_tokens = where(grid.decoder_blocks > 0, targets, tokens) * grid.head_share
     decoder = grid.decoder_blocks * (
         targets * (grid.attention_matmul + grid.ffn_matmul)
         + 0.5 * (targets + tokens) * grid.cross_attention_matmul
@@ -73,7 +74,7 @@ def model_flops_per_sequence(grid: PlanGrid) -> Array:
     scores = (
         6.0 * widths * ((grid.layers * tokens**2) + grid.decoder_blocks * (targets**2 + targets * tokens))
     )
-    per_weight = np.where(grid.frozen > 0, 4.0, 6.0)
+    per_weight = where(grid.frozen > 0, 4.0, 6.0)
     return per_weight * weights_met + 6.0 * tokens * grid.lora_parameters * grid.frozen + scores
 
 
@@ -82,10 +83,10 @@ def recomputed_flops_per_sequence(grid: PlanGrid) -> Array:
 
     Korthikanti et al. 2022, appendix A: full recomputation adds one forward pass of the blocks.
     """
-    forward = model_flops_per_sequence(grid) / np.where(grid.frozen > 0, 2.0, 3.0)
-    targets = np.where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length)
+    forward = model_flops_per_sequence(grid) / where(grid.frozen > 0, 2.0, 3.0)
+    targets = where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length)
     head = 2.0 * targets * grid.head_share * grid.head_matmul
     widths = grid.attention_heads * (grid.head_dim + grid.value_head_dim)
     scores = 2.0 * widths * grid.layers * grid.sequence_length**2
-    selective = np.where(grid.flash > 0, 0.0, scores)
-    return np.where(grid.recompute == 2.0, forward - head, np.where(grid.recompute == 1.0, selective, 0.0))
+    selective = where(grid.flash > 0, 0.0, scores)
+    return where(grid.recompute == 2.0, forward - head, where(grid.recompute == 1.0, selective, 0.0))

@@ -47,7 +47,7 @@ PCIE4_BYTES_PER_S = 32e9
 
 @dataclass(frozen=True, slots=True)
 class PlanGrid:
-    """Arrays of shape (plans,), or shape () where a quantity is the same for all plans.
+    """Arrays of shape (plans,), or a numpy scalar where a quantity is the same for all plans.
 
     Flags are 0.0 or 1.0. Everything per chip (FLOPs, bandwidth, memory) is per *rank* here.
     ``*_parameters`` are counts; ``*_matmul`` are weights of matrices that each token of a block meets.
@@ -177,9 +177,11 @@ class PlanGrid:
 
     def rows(self, index: Any) -> PlanGrid:
         """The plans at ``index`` (mask, slice or positions); scalars stay as they are."""
-        return PlanGrid(
-            *(value[index] if (value := getattr(self, item.name)).ndim else value for item in fields(self))
-        )
+        values = (getattr(self, name) for name in FIELD_NAMES)
+        return PlanGrid(*(value[index] if value.ndim else value for value in values))
+
+
+FIELD_NAMES = tuple(item.name for item in fields(PlanGrid))
 
 
 def on_scalars(grid: PlanGrid) -> PlanGrid:
@@ -381,23 +383,20 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1024)
-def run_arrays(model: ModelSpec, workload: Workload) -> Mapping[str, Array]:
-    """Arrays of shape () of what does not depend on the machines: kept, as many plans share one run."""
+def run_scalars(model: ModelSpec, workload: Workload) -> Mapping[str, Any]:
+    """numpy scalars of what does not depend on the machines: kept, as many plans share one run."""
     return constants({**model_numbers(model), **workload_numbers(model, workload)})
 
 
 @lru_cache(maxsize=4096)
-def cluster_arrays(cluster: Cluster, precision: str) -> Mapping[str, Array]:
-    """As ``run_arrays``, of the machines."""
+def cluster_scalars(cluster: Cluster, precision: str) -> Mapping[str, Any]:
+    """As ``run_scalars``, of the machines."""
     return constants(cluster_numbers(cluster, precision))
 
 
-def constants(numbers: Mapping[str, float]) -> dict[str, Array]:
-    """Arrays of shape () that nobody can write to, since many grids share them."""
-    arrays = {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
-    for array in arrays.values():
-        array.setflags(write=False)
-    return arrays
+def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
+    """numpy scalars: they broadcast as arrays of shape () do, and compute far quicker."""
+    return {name: np.float64(value) for name, value in numbers.items()}
 
 
 def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
@@ -411,8 +410,8 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> Pla
     cluster fields that vary with the plan (node counts), shape (plans,)."""
     return PlanGrid(
         **{
-            **run_arrays(request.model, request.workload),
-            **cluster_arrays(request.cluster, request.workload.precision),
+            **run_scalars(request.model, request.workload),
+            **cluster_scalars(request.cluster, request.workload.precision),
             **layouts,
         }
     )

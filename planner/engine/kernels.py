@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from planner.engine import flops
 from planner.engine.grid import ARCHITECTURES, DEEPSPEED, GENERIC, MEGATRON, NEURON, Array, Flags, PlanGrid
+from planner.engine.select import where
 from planner.engine.timing_constants import TimingConstants
 
 #: Stacks that split a stage's hand-over among its tensor-parallel ranks.
@@ -39,7 +40,7 @@ def kernel_stack(grid: PlanGrid) -> NDArray[np.int_]:
     """Index of the framework whose kernels run. DeepSpeed pretrains with Megatron's model code
     (Megatron-DeepSpeed), but fine-tunes whatever PyTorch model it is given."""
     plain = (grid.framework == DEEPSPEED) & (grid.finetuning > 0)
-    return np.asarray(np.where(plain, GENERIC, grid.framework)).astype(int)
+    return np.asarray(where(plain, GENERIC, grid.framework)).astype(int)
 
 
 def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -49,21 +50,21 @@ def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
 def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Achievable FLOP/s of a large matmul in the plan's precision."""
     base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    gain = np.where(tuned(grid), constants.engine_matmul_gain, 1.0)
-    low = np.where(grid.fp8 > 0, constants.fp8_efficiency, base) * gain
-    return grid.peak_flops_per_s * np.where(grid.full_precision > 0, full_efficiency(grid, constants), low)
+    gain = where(tuned(grid), constants.engine_matmul_gain, 1.0)
+    low = where(grid.fp8 > 0, constants.fp8_efficiency, base) * gain
+    return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
 def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Share of peak of a large matmul on 32-bit operands: on tensor cores (TF32), or on plain cores."""
-    return np.asarray(np.where(grid.tf32 > 0, constants.tf32_efficiency, constants.fp32_efficiency))
+    return np.asarray(where(grid.tf32 > 0, constants.tf32_efficiency, constants.fp32_efficiency))
 
 
 def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     """As ``matmul_rate``, for the output projection, which fp8 recipes leave in 16 bit."""
     base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    gain = np.where(tuned(grid), constants.engine_matmul_gain, 1.0)
-    return np.where(
+    gain = where(tuned(grid), constants.engine_matmul_gain, 1.0)
+    return where(
         grid.full_precision > 0,
         grid.peak_flops_per_s * full_efficiency(grid, constants),
         grid.bf16_flops_per_s * base * gain,
@@ -88,7 +89,7 @@ def matmul_s(
     )
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
     aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
-    saturation = saturation * np.where(aligned, 1.0, constants.misaligned)
+    saturation = saturation * where(aligned, 1.0, constants.misaligned)
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
     traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
     return root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
@@ -118,8 +119,8 @@ def attention_core_s(
     ``score_passes`` memory passes over the T x T scores.
     """
     operations = flops.attention_core_flops(grid, sequences * queries, keys_met)
-    peak = np.where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)
-    gain = np.where(tuned(grid), constants.engine_attention_gain, 1.0)
+    peak = where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)
+    gain = where(tuned(grid), constants.engine_attention_gain, 1.0)
     narrow = 1.0 + constants.narrow_head / grid.head_dim
     efficiency = constants.attention_efficiency[grid.architecture.astype(int)]
     short = 1.0 + constants.short_attention / np.maximum(queries, 1.0)
@@ -129,13 +130,13 @@ def attention_core_s(
     arithmetic = operations / (peak * base) * (1.0 + constants.shallow_inner / grid.head_dim)
     scores = sequences * queries * keys * grid.attention_heads / grid.tensor_parallel
     fused_softmax = (grid.framework == MEGATRON) | (grid.framework == DEEPSPEED)
-    count = np.where(fused_softmax, constants.fused_score_passes, constants.score_passes)
+    count = where(fused_softmax, constants.fused_score_passes, constants.score_passes)
     passes = count * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
     fused_backward = flops.FLASH_BACKWARD * constants.attention_backward * fused
     unfused_backward = flops.BACKWARD_MATMULS * arithmetic + flops.SCORES_BACKWARD * passes
     return AttentionTime(
-        forward=np.where(grid.flash > 0, fused, arithmetic + passes),
-        backward=np.where(grid.flash > 0, fused_backward, unfused_backward),
+        forward=where(grid.flash > 0, fused, arithmetic + passes),
+        backward=where(grid.flash > 0, fused_backward, unfused_backward),
     )
 
 
@@ -146,7 +147,7 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
     over the hidden width, three more with dropout; the activation reads and writes the inner width, three
     passes when gated. Sequence parallel splits the hidden part, tensor parallel always the inner part.
     """
-    hidden_split = np.where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    hidden_split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
     hidden = (12.0 + 3.0 * grid.dropout) * grid.hidden_size / hidden_split
     inner = (2.0 + grid.gated) * inner_width / grid.tensor_parallel
     return tokens * (hidden + inner) * grid.element_bytes
@@ -155,9 +156,9 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
 def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
     # Who fuses the cross-entropy fuses norms, rotary and activation too (Liger, Unsloth, FastKernels).
     whole = grid.loss_whole + grid.loss_chunked
-    plain = np.where(grid.finetuning * whole > 0, constants.unfused_traffic, 1.0)
-    fused = np.where(grid.framework == MEGATRON, constants.megatron_traffic, plain)
-    share = constants.elementwise_traffic * np.where(grid.compiled > 0, constants.compiled_traffic, fused)
+    plain = where(grid.finetuning * whole > 0, constants.unfused_traffic, 1.0)
+    fused = where(grid.framework == MEGATRON, constants.megatron_traffic, plain)
+    share = constants.elementwise_traffic * where(grid.compiled > 0, constants.compiled_traffic, fused)
     return share * nbytes / achievable_bandwidth(grid, constants)
 
 
@@ -182,7 +183,5 @@ def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks:
 def dequantisation_s(grid: PlanGrid, constants: TimingConstants, weights: Array) -> Array:
     """Unpacking a block's quantised weights: read the packed bytes, write 16 bit, before each use."""
     nbytes = weights * (grid.frozen_bytes + 2.0) / grid.tensor_parallel
-    passes = np.where(
-        grid.integer_quantized > 0, constants.unpacking_traffic, constants.dequantisation_traffic
-    )
+    passes = where(grid.integer_quantized > 0, constants.unpacking_traffic, constants.dequantisation_traffic)
     return grid.quantized * passes * nbytes / achievable_bandwidth(grid, constants)

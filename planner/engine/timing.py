@@ -12,6 +12,7 @@ import numpy as np
 from planner.engine import comms, exposure, kernels
 from planner.engine.compute import StageCompute, blocks_compute
 from planner.engine.grid import Array, PlanGrid
+from planner.engine.select import where
 from planner.engine.timing_constants import TimingConstants
 
 #: LAMB reads weights and updates once more for its layer norms (You et al. 2020, algorithm 2).
@@ -97,22 +98,22 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
     # Tensor-parallel ranks hold the same activations, so each sends its share and the receivers gather them
     # (scatter/gather, Narayanan et al. 2021, section 4.1); plain PyTorch stacks send them whole.
     scattered = (grid.sequence_parallel > 0) | np.isin(grid.framework, kernels.SCATTERING_FRAMEWORKS)
-    split = np.where(scattered, grid.tensor_parallel, 1.0)
+    split = where(scattered, grid.tensor_parallel, 1.0)
     nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
     each = comms.point_to_point_s(comms.pipeline_group(grid, constants), nbytes)
     count = 2.0 * grid.interleaved_stages * grid.gradient_accumulation
-    return np.where(grid.pipeline_parallel > 1, constants.pipeline_exposed * count * each, 0.0), each
+    return where(grid.pipeline_parallel > 1, constants.pipeline_exposed * count * each, 0.0), each
 
 
 def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update)."""
     trained, experts = exposure.trained_parameters(grid)
-    ranks = np.where(grid.sharding > 0, grid.sharding_group, 1.0)
+    ranks = where(grid.sharding > 0, grid.sharding_group, 1.0)
     states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
-    return np.where(grid.offload > 0, host_updates(grid) / HOST_UPDATES_PER_S, on_gpu)
+    return where(grid.offload > 0, host_updates(grid) / HOST_UPDATES_PER_S, on_gpu)
 
 
 def host_updates(grid: PlanGrid) -> Array:
@@ -121,10 +122,10 @@ def host_updates(grid: PlanGrid) -> Array:
     Each rank on the node has its own share updated, or all that it holds where states are not sharded.
     """
     trained, experts = exposure.trained_parameters(grid)
-    shards = np.where(grid.sharding > 0, grid.sharding_group, 1.0)
+    shards = where(grid.sharding > 0, grid.sharding_group, 1.0)
     ranks = grid.tensor_parallel * grid.pipeline_parallel * grid.context_parallel * grid.data_parallel
     on_node = np.minimum(grid.ranks_per_node, ranks)
-    return np.where(grid.offload > 0, (trained + experts) / shards * on_node, 0.0)
+    return where(grid.offload > 0, (trained + experts) / shards * on_node, 0.0)
 
 
 def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
