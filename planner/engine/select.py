@@ -12,8 +12,8 @@ from planner.engine.grid import Array
 def where(condition: Any, chosen: Array | float, otherwise: Array | float) -> Array:
     """``numpy.where``, but a condition that is the same for all plans picks one side as it is.
 
-    So a scalar stays a scalar, with which numpy computes ten times quicker than with an array of shape (), and
-    a side that all plans share is not copied. Arrays broadcast later as they would have here.
+    So a scalar stays a scalar, with which numpy computes ten times quicker than with an array of shape ();
+    and a side that all plans share is not copied. Arrays broadcast later as they would have here.
     """
     if isinstance(condition, np.bool_):
         picked: Any = chosen if condition else otherwise
