@@ -73,16 +73,19 @@ PRIORS: dict[str, Prior] = {
         value=0.08, spread=0.7, low=0.005, high=0.4, source="fragmentation of the caching allocator"
     ),
     "state_reserve_share": Prior(
-        value=0.01, spread=0.7, low=0.001, high=0.05, source="blocks of 2 MiB and 20 MiB partly used"
+        value=0.01, spread=0.2, low=0.001, high=0.05, source="blocks of 2 MiB and 20 MiB partly used"
     ),
     "idle_reserve_share": Prior(
-        value=0.5, spread=0.7, low=0.05, high=1.0, source="freed blocks stay in the cache"
+        value=0.5, spread=0.7, low=0.05, high=1.0, source="freed blocks of other sizes stay in the cache"
+    ),
+    "backward_reserve_share": Prior(
+        value=0.2, spread=0.7, low=0.01, high=1.0, source="the logits' blocks serve the backward pass in part"
     ),
     "gather_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.01, high=2.0, source="a second set of blocks on FSDP's all-gather stream"
     ),
-    "pipeline_reserve_share": Prior(
-        value=0.1, spread=0.7, low=0.005, high=0.4, source="holes between micro-batches that end out of step"
+    "crossing_reserve_share": Prior(
+        value=0.1, spread=0.7, low=0.005, high=0.4, source="holes between activations that come as others go"
     ),
     "whole_logit_bytes": Prior(
         value=12.0,
@@ -90,13 +93,6 @@ PRIORS: dict[str, Prior] = {
         low=6.0,
         high=16.0,
         source="16-bit logits freed, fp32 copy, log-probabilities and gradient: 3 x 4 bytes",
-    ),
-    "chunked_logit_bytes": Prior(
-        value=12.0,
-        spread=0.2,
-        low=4.0,
-        high=16.0,
-        source="as whole ones: each chunk's tensors wait for backward",
     ),
     "compiled_chunk_logit_bytes": Prior(
         value=2.5, spread=0.3, low=1.5, high=6.0, source="16-bit logits, fp32 for one chunk of eight"
@@ -220,13 +216,16 @@ def fit(figures: Figures, seen: Array, start: Array = START) -> Array:
     return np.asarray(least_squares(cost, first, bounds=(LOW, HIGH), max_nfev=40).x)
 
 
-def held_out_residuals(figures: Figures, key: str, start: Array) -> Array:
-    """log(predicted / measured) of each figure by a fit that saw none with the same label."""
+def held_out_residuals(figures: Figures, key: str) -> Array:
+    """log(predicted / measured) of each figure by a fit that saw none with the same label.
+
+    Each starts from the priors: one that started from the fit to everything may stay there.
+    """
     labels = figures.labels(key)
     residuals = np.full(len(labels), np.nan)
     for label in dict.fromkeys(labels):
         out = labels == label
-        residuals[out] = log_residuals(constants_of(fit(figures, ~out, start)), figures)[out]
+        residuals[out] = log_residuals(constants_of(fit(figures, ~out)), figures)[out]
     return residuals
 
 
@@ -309,9 +308,9 @@ def calibrate() -> dict[str, Any]:
     constants = constants_of(fitted)
     residuals = log_residuals(constants, figures)
     report(figures, residuals, "fitted")
-    by_group = held_out_residuals(figures, "group", fitted)
+    by_group = held_out_residuals(figures, "group")
     report(figures, by_group, "leave one group out")
-    by_source = held_out_residuals(figures, "source", fitted)
+    by_source = held_out_residuals(figures, "source")
     report(figures, by_source, "leave one source out")
     kinds = np.array(KINDS)[figures.kind]
     tasks = figures.tasks()

@@ -26,7 +26,7 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "formulas.md"
 ROOMS = (
     ("Parameters", ("params", "params_layers")),
     ("Floating-point operations", ("flops",)),
-    ("Memory", ("memory", "memory_states", "memory_activations", "memory_buffers")),
+    ("Memory", ("memory", "memory_states", "memory_activations", "memory_buffers", "memory_reserve")),
     ("Compute time", ("kernels", "compute")),
     ("Communication", ("comms", "exposure")),
     ("Step time", ("timing",)),

@@ -164,8 +164,10 @@ def gradient_copy_bytes(workload: Workload) -> float:
 
 def gradient_partition_bytes(workload: Workload) -> float:
     """fp32 gradient of the partition that a DeepSpeed rank steps, and in fp16 its flat 16-bit form as well
-    (DeepSpeed runtime/zero/stage_1_and_2.py)."""
-    if workload.framework != "deepspeed" or workload.precision in ("fp32", "tf32"):
+    (DeepSpeed runtime/zero/stage_1_and_2.py). Where whole gradients are accumulated in fp32, the partition
+    is a view of them and costs nothing (runtime/bf16_optimizer.py, fp32_groups_gradient_flat_partition)."""
+    narrow = workload.framework == "deepspeed" and workload.precision not in ("fp32", "tf32")
+    if not narrow or gradient_copy_bytes(workload):
         return 0.0
     return 6.0 if workload.precision == "fp16" else 4.0
 

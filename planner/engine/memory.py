@@ -22,6 +22,7 @@ from planner.engine.memory_buffers import (
 )
 from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_explain import MEMORY_TEMPLATES
+from planner.engine.memory_reserve import Reuse, reuse_of, seen_bytes
 from planner.engine.memory_states import parameters_here, stages, state_bytes
 from planner.engine.memory_traits import traits_of
 
@@ -172,14 +173,14 @@ class _Counted:
     """What is counted on each stage before the fullest is found.
 
     values: sub-terms and details by name, broadcasting to (3, plans).  early: share of the gradients that is
-    there when the loss is computed; late: of the activations at the end of the backward pass.  pipelined:
-    share of activations that a pipeline's allocator holds in reserve.  number: of the stage.
+    there when the loss is computed; late: of the activations at the end of the backward pass.  reuse: of
+    blocks that the allocator keeps.  number: of the stage.
     """
 
     values: dict[str, Array]
     early: Array
     late: Array
-    pipelined: Array
+    reuse: Reuse
     gradients_between: Array
     number: Array
 
@@ -231,9 +232,9 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
     # computed; otherwise they come into being as the backward pass goes, while the activations leave.
     early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
-    pipelined = np.where(grid.pipeline_parallel > 1, constants.pipeline_reserve_share, 0.0)
+    reuse = reuse_of(grid, traits, stage.last * logits, each_logit)
     between = traits["gradients_between_steps"]
-    return _Counted(values, early, late, pipelined, between, stage.number)
+    return _Counted(values, early, late, reuse, between, stage.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,25 +263,14 @@ def _heights(counted: _Counted, constants: MemoryConstants) -> _Heights:
     for moment, height in enumerate(at):
         sums[moment] = height
     highest = sums.max(axis=0)
-    everything = (
-        held
-        + of["casts"]
-        + of["activations"]
-        + of["logits"]
-        + of["graph"]
-        + of["backward"]
-        + of["tied"]
-        + of["step"]
-    )
-    # Weights are gathered on a stream of their own, whose freed blocks the compute stream cannot reuse.
-    gathered = values["gathered_root"] + values["gathered_blocks"]
-    seen = (
-        highest
-        + constants.state_reserve_share * highest
-        + constants.reserve_share * np.maximum(highest - held, 0.0)
-        + constants.idle_reserve_share * (everything - highest)
-        + constants.gather_reserve_share * gathered
-        + counted.pipelined * of["activations"]
+    seen = seen_bytes(
+        (at[LOSS], at[BACKWARD], at[BACKWARD_END], at[STEP]),
+        of,
+        early=early,
+        gathered=values["gathered_root"] + values["gathered_blocks"],
+        retained=values["retained_inputs"],
+        reuse=counted.reuse,
+        constants=constants,
     ).max(axis=0)
     return _Heights(sums, highest, seen)
 

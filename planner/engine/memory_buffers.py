@@ -1,4 +1,4 @@
-"""Passing memory: logits and their loss, FSDP's gathered weights, communication, context, allocator reserve.
+"""Passing memory: logits and their loss, gathered and dequantised weights, communicators.
 
 What is here is alive at some moment of a step only, or is held by the driver and the caching allocator.
 """
@@ -54,7 +54,7 @@ def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) 
         np.where(traits.in_place_loss > 0, in_place, unfused),
     )
     # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
-    chunks = np.where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.chunked_logit_bytes)
+    chunks = np.where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)
     # A loss in chunks never holds more than the whole one does.
     chunked = np.where(grid.loss_chunked > 0, np.minimum(chunks, whole), constants.fused_logit_bytes)
     return np.where(grid.loss_whole > 0, whole, chunked)
@@ -89,12 +89,16 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     block = np.maximum(dense / tensor, routed)
     gathered = np.where(grid.quantized > 0, grid.frozen_bytes, element)
     trained = here.trained_dense + here.trained_experts
-    live = np.minimum(LIVE_PARAMETERS, here.blocks + here.experts + here.embedding + here.head)
+    # The limit holds prefetching back; the module that computes is fetched on top: a table at most.
+    limit = LIVE_PARAMETERS + np.maximum(here.embedding, here.head)
+    live = np.minimum(limit, here.blocks + here.experts + here.embedding + here.head)
     bucket = np.where(grid.sharding >= 1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
     # A tied table is the head, so it stays whole with it.
     table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
     root = by_unit * element * (table_kept * here.embedding + here.head)
-    matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim)
+    matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
+    # A quantised head is widened too, while its logits are there.
+    matrix = np.maximum(matrix, (grid.frozen_head_bytes < element) * here.head)
     trained_whole = 1.0 - grid.frozen
     # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
     both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
@@ -103,7 +107,7 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
         root=root,
         blocks=whole * at_once,
         gradients=trained_whole * (by_unit * block * element + root) + bucket,
-        dequantized=grid.quantized * element / tensor * matrix,
+        dequantized=grid.quantized * element * matrix,
         tied=stage.last * stage.first * (both * grid.tied_head_parameters / tensor),
     )
 

@@ -28,13 +28,15 @@ class MemoryConstants:
     context_bytes: driver context, kernels and libraries of one process, by architecture, shape
     (architectures,).  communicator_bytes: NCCL buffers of one communicator, likewise; a rank has one for each
     degree above 1.
-    reserve_share: of the peak's activations, logits and buffers, held by the caching allocator over what is
+    reserve_share: of the activations and buffers at a moment, held by the caching allocator over what is
     handed out (fragmentation).  state_reserve_share: of all that is allocated, which it cannot give back.
-    idle_reserve_share: of what moments other than the peak needed on top, still held in the cache.
-    gather_reserve_share: of gathered weights, held by the stream that gathers them.
-    pipeline_reserve_share: of a pipeline's activations, whose micro-batches come and go out of step.
-    whole_logit_bytes, chunked_logit_bytes, compiled_chunk_logit_bytes, fused_logit_bytes: per logit at the
-    peak of a cross-entropy on whole logits, on chunks of them, on compiled chunks, fused with the head.
+    idle_reserve_share: of gradients and step copies that are not there at the fullest moment, whose blocks
+    activations cannot use.  backward_reserve_share: of the backward pass's passing tensors, whose blocks the
+    logits cannot use.  gather_reserve_share: of gathered weights, held by the stream that gathers them.
+    crossing_reserve_share: of activations that come while others go: of a pipeline's micro-batches out of
+    step, and second copies of block inputs.
+    whole_logit_bytes, compiled_chunk_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy
+    on whole logits (or chunks of them, of which nothing is freed), on compiled chunks, fused with the head.
     working_share: of the recompute working set and its gradients that is alive at once.
     adapter_working_share: the same where adapters are trained (wider copies of their inputs).
     quantized_input_bytes: kept per input element of a quantised matrix without recompute.
@@ -46,10 +48,10 @@ class MemoryConstants:
     reserve_share: float = 0.08
     state_reserve_share: float = 0.01
     idle_reserve_share: float = 0.3
+    backward_reserve_share: float = 0.2
     gather_reserve_share: float = 0.0
-    pipeline_reserve_share: float = 0.0
+    crossing_reserve_share: float = 0.0
     whole_logit_bytes: float = 12.0
-    chunked_logit_bytes: float = 12.0
     compiled_chunk_logit_bytes: float = 2.5
     fused_logit_bytes: float = 0.1
     working_share: float = 1.0

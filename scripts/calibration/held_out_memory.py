@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-
-from planner.catalog.calibration import MEMORY_FILE, shipped_calibration
+from planner.catalog.calibration import MEMORY_FILE
 from scripts import calibrate_memory
 
 HELD_OUT_MEMORY_FILE = MEMORY_FILE.with_name("held_out_memory.json")
@@ -23,10 +21,8 @@ def figure_name(row_id: str, kind: str) -> str:
 
 def main() -> None:
     figures = calibrate_memory.published_figures()
-    shipped = shipped_calibration().memory
-    start = np.log([np.max(getattr(shipped, name)) for name in calibrate_memory.NAMES])
-    by_group = calibrate_memory.held_out_residuals(figures, "group", start)
-    by_source = calibrate_memory.held_out_residuals(figures, "source", start)
+    by_group = calibrate_memory.held_out_residuals(figures, "group")
+    by_source = calibrate_memory.held_out_residuals(figures, "source")
     held_out = {
         figure_name(figures.rows[int(plan)]["row_id"], calibrate_memory.KINDS[int(kind)]): [
             round(float(near), 4),

@@ -23,6 +23,8 @@ measured runs; they are yes or no and none is fitted.
 
 - `allocated_bytes`: torch's `max_memory_allocated`; `reserved_bytes`: `max_memory_reserved`; `total`:
   nvidia-smi.
+- The reserve follows the fullest moment, whose freed blocks serve the others, but for the gradients and the
+  optimizer's copies, which are many small blocks (`planner/engine/memory_reserve.py`).
 - The caching allocator gives idle blocks back before it fails, so where memory is short the reserve
   shrinks to `state_reserve_share`; a plan that is predicted to fit tightly may still run slower for
   that.
@@ -32,7 +34,8 @@ CAUSES = """## What remains large, and why
 
 - **Fused kernels that a request cannot name.** Identical questions of fms-acceleration were measured
   with and without fused cross-entropy and adapter kernels: the peak of PowerLM 3B with QLoRA is 11.8 or
-  15.2 or 18.2 GB. The model sits between, so such rows err by up to a third.
+  15.2 or 18.2 GB. A loss that reuses its logits needs 8 bytes a logit, PyTorch's own 12 to 13; one GPU is
+  taken to run PyTorch's and FSDP the other, so rows of the other kind err by up to a third.
 - **GPT-BigCode.** Its code keeps its logits in 16 bits in plain fine-tuning and several times over under
   autocast.
 - **torchtitan's 405B run** on three axes (about -35 %) and its H200 run of 2025 (about +40 %): neither is
@@ -40,9 +43,9 @@ CAUSES = """## What remains large, and why
   compiles the loss as well, which explains a third of the difference.
 - **Megatron pull request 482** (-11 %): its Llama ran with an unfused SwiGLU and dropout masks, as
   Megatron did in 2023.
-- **BLOOM's search of layouts**: fp16 rows at eight and more replicas need about one byte a parameter
-  more than is counted; three bf16 rows without replicas need less than the fp32 accumulation that the
-  others show. Figures are whole gigabytes of a snapshot.
+- **BLOOM's search of layouts**: some fp16 rows at eight and more replicas need up to a byte a parameter
+  more than is counted, others do not. Figures are whole gigabytes of a snapshot.
+- **qwen**: from 4,096 to 8,192 tokens its memory grows by half of what it grew per token before.
 - **torchtune**: two rows use what a request cannot ask for (optimizer step inside the backward pass,
   activations on the host), and the 405B row is within 1 % with a batch of one, where its table names two.
 - **NeMo's performance recipes** reduce gradients in 16 bits; unless a request says so, Megatron's
