@@ -157,8 +157,9 @@ def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> 
     # Who fuses the cross-entropy fuses norms, rotary and activation too (Liger, Unsloth, FastKernels).
     whole = grid.loss_whole + grid.loss_chunked
     plain = where(grid.finetuning * whole > 0, constants.unfused_traffic, 1.0)
-    fused = where(grid.framework == MEGATRON, constants.megatron_traffic, plain)
-    share = constants.elementwise_traffic * where(grid.compiled > 0, constants.compiled_traffic, fused)
+    eager = constants.elementwise_traffic * plain
+    fused = where(grid.framework == MEGATRON, constants.megatron_traffic, eager)
+    share = where(grid.compiled > 0, constants.compiled_traffic, fused)
     return share * nbytes / achievable_bandwidth(grid, constants)
 
 
