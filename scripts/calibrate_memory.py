@@ -57,7 +57,7 @@ class Prior:
 PRIORS: dict[str, Prior] = {
     "context_bytes": Prior(
         value=0.6e9,
-        spread=0.5,
+        spread=0.4,
         low=0.2e9,
         high=2.5e9,
         source="CUDA context of an idle PyTorch process, 0.3 to 0.6 GB on A100, more with libraries loaded",
@@ -73,7 +73,11 @@ PRIORS: dict[str, Prior] = {
         value=0.08, spread=0.7, low=0.005, high=0.4, source="fragmentation of the caching allocator"
     ),
     "state_reserve_share": Prior(
-        value=0.01, spread=0.2, low=0.001, high=0.05, source="blocks of 2 MiB and 20 MiB partly used"
+        value=0.005,
+        spread=0.3,
+        low=0.001,
+        high=0.05,
+        source="blocks of tensors are rounded up to 2 MiB: by 1 MiB of some 200 on average",
     ),
     "idle_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.05, high=1.0, source="freed blocks of other sizes stay in the cache"
