@@ -25,6 +25,7 @@ from planner.engine.memory_explain import MEMORY_TEMPLATES
 from planner.engine.memory_reserve import Reuse, reuse_of, seen_bytes
 from planner.engine.memory_states import parameters_here, stages, state_bytes
 from planner.engine.memory_traits import traits_of
+from planner.engine.select import where
 
 __all__ = [
     "MEMORY_TEMPLATES",
@@ -194,7 +195,7 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
     gathered = gathered_bytes(grid, traits, here, stage)
     batches = in_flight(grid, stage)
     alive = batches * stage.blocks_share
-    working = np.where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
+    working = where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
     logits, each_logit = logits_on_rank(grid, traits), bytes_per_logit(grid, traits, constants)
     values = {
         "trained_weights": state.weights,
@@ -307,8 +308,8 @@ def _peak(table: Array, counted: _Counted, constants: MemoryConstants) -> _Peak:
     chosen = table[:, place, column]
     share = np.ones(chosen.shape)
     share[: len(_ROWS)] = _ALIVE[:, moment]
-    share[_SPAN["gradients"]] = np.where(moment <= BACKWARD, early, 1.0)
-    share[_SPAN["activations"]] *= np.where(
+    share[_SPAN["gradients"]] = where(moment <= BACKWARD, early, 1.0)
+    share[_SPAN["activations"]] *= where(
         moment == BACKWARD_END, (late + np.zeros((stages_count, count)))[place, column], 1.0
     )
     allocated = highest[place, column]

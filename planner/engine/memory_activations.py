@@ -15,6 +15,7 @@ from planner.engine.grid import Array, PlanGrid
 from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_states import Stages
 from planner.engine.memory_traits import Traits
+from planner.engine.select import where
 
 #: fp32 log-sum-exp that flash attention keeps per token and head (Dao et al. 2022, algorithm 2).
 LOG_SUM_EXP_BYTES = 4.0
@@ -58,10 +59,10 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     (34/t + 5 a s / (h t)) with sequence parallelism.
     """
     tensor, element = grid.tensor_parallel, grid.element_bytes
-    token_share = np.where(grid.sequence_parallel > 0, 1.0 / tensor, 1.0)
+    token_share = where(grid.sequence_parallel > 0, 1.0 / tensor, 1.0)
     hidden = grid.hidden_size * token_share
     # Megatron keeps its own part of a matmul's input and gathers it again; plain modules keep it gathered.
-    gathered = grid.hidden_size * np.where(traits.plain > 0, 1.0, token_share)
+    gathered = grid.hidden_size * where(traits.plain > 0, 1.0, token_share)
     # Adapters drop out their input: a copy of it and a mask for each of them.
     matmul = element - grid.fp8 * traits["fp8_copies"] + grid.frozen * DROPOUT_MASK_BYTES
     ffn_inputs = 1.0 + grid.frozen * grid.gated
@@ -97,7 +98,7 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
 def inner_width(grid: PlanGrid) -> Array:
     """Input width of a block's last MLP matrices on one rank, of all experts that a token visits."""
     routed = grid.experts_per_token * grid.expert_ffn_size + grid.shared_expert_ffn_size
-    return np.where(grid.moe_blocks > 0, routed, grid.ffn_size) / grid.tensor_parallel
+    return where(grid.moe_blocks > 0, routed, grid.ffn_size) / grid.tensor_parallel
 
 
 def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array) -> Array:
@@ -118,7 +119,7 @@ def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
     on average; load imbalance is not counted. Source: Megatron-Core's MoE dispatcher.
     """
     tensor, visits = grid.tensor_parallel, grid.experts_per_token
-    tokens_split = np.where(grid.expert_parallel > 1, tensor, 1.0)
+    tokens_split = where(grid.expert_parallel > 1, tensor, 1.0)
     ends = visits / tokens_split * grid.hidden_size
     # Whole experts on a share of the tokens, or a share of each expert on all of them: the same inner bytes.
     width = (visits * grid.expert_ffn_size + grid.shared_expert_ffn_size) / tensor
@@ -182,7 +183,7 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     model_ffn = routes.inner * (dense * dense_ffn + moe * expert_ffn + cross * target_ffn)
 
     largest_scores = np.maximum(scores, target_scores)
-    one_block = attention + np.where(moe > 0, expert_ffn, dense_ffn)
+    one_block = attention + where(moe > 0, expert_ffn, dense_ffn)
     largest = np.maximum(one_block, (cross > 0) * (crossed + target_ffn))
     one_input = np.maximum(input_bytes, target_input)
     block_kept = (
@@ -192,7 +193,7 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         + routes.scores * largest_scores
     )
     # A block recomputed whole brings everything back, whatever its neighbours keep.
-    kept_by_recomputed = np.where(routes.blockwise > 0, one_input, block_kept)
+    kept_by_recomputed = where(routes.blockwise > 0, one_input, block_kept)
     return Activations(
         model_inputs=model_inputs,
         model_attention=model_attention,
@@ -236,7 +237,7 @@ def recompute_shares(grid: PlanGrid, traits: Traits) -> RecomputeShares:
 def operator_ffn(grid: PlanGrid) -> Array:
     """First matmul's output of the MLP (the gate's), on the experts a token visits where it is routed."""
     routed = grid.experts_per_token * (grid.expert_ffn_size + grid.hidden_size) + grid.shared_expert_ffn_size
-    width = np.where(grid.moe_blocks > 0, routed, grid.ffn_size)
+    width = where(grid.moe_blocks > 0, routed, grid.ffn_size)
     return width * (grid.element_bytes / grid.tensor_parallel)
 
 
@@ -245,7 +246,7 @@ def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array,
     inner ones of the MLP (or of the scores, where these are kept and larger)."""
     per_width = np.maximum(tokens, targets) * grid.element_bytes
     inner = per_width * grid.ffn_size * ((1.0 + grid.gated) / grid.tensor_parallel)
-    inner = np.where(grid.moe_blocks > 0, 0.5 * expert_ffn, inner)
+    inner = where(grid.moe_blocks > 0, 0.5 * expert_ffn, inner)
     return 2.0 * per_width * grid.hidden_size + np.maximum(inner, 0.5 * scores)
 
 
@@ -260,7 +261,7 @@ def in_flight(grid: PlanGrid, stage: Stages) -> Array:
     plain = np.minimum(pipeline - stage.number, grid.gradient_accumulation)
     warm_up = 2.0 * (pipeline - stage.number - 1.0) + (chunks - 1.0) * pipeline + 1.0
     interleaved = np.minimum(warm_up / chunks, grid.gradient_accumulation)
-    return np.where(chunks > 1, interleaved, plain)
+    return where(chunks > 1, interleaved, plain)
 
 
 def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:

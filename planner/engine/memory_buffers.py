@@ -13,6 +13,7 @@ from planner.engine.grid import Array, PlanGrid
 from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_states import ParametersHere, Stages
 from planner.engine.memory_traits import Traits
+from planner.engine.select import where
 
 #: Vocabulary-parallel cross-entropy in place: the 16-bit logits and one fp32 copy that the softmax and its
 #: gradient reuse (Megatron-LM, core/tensor_parallel/cross_entropy.py).
@@ -34,10 +35,10 @@ def logits_on_rank(grid: PlanGrid, traits: Traits) -> Array:
     tokens x vocabulary; the vocabulary is split over tensor-parallel ranks where the loss
     is vocabulary-parallel; masked-language models compute the masked positions only. Shape (plans,).
     """
-    tokens = np.where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length) * (
+    tokens = where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length) * (
         grid.micro_batch_size / grid.context_parallel
     )
-    split = np.where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
+    split = where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
     classified = grid.encoder * grid.finetuning
     return tokens * grid.head_share * (1.0 - classified) * (grid.vocab_size / split)
 
@@ -45,19 +46,19 @@ def logits_on_rank(grid: PlanGrid, traits: Traits) -> Array:
 def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
     """Bytes per output logit at the peak of the loss: the logits, fp32 copies, softmax, gradient."""
     element = grid.element_bytes
-    unfused = np.where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
+    unfused = where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
     # Fine-tuning's causal models shift the fp32 logits by a token first: two fp32 copies.
     in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.plain
-    whole = np.where(
+    whole = where(
         traits.compiled_loss > 0,
         element + COMPILED_EXTRA_BYTES,
-        np.where(traits.in_place_loss > 0, in_place, unfused),
+        where(traits.in_place_loss > 0, in_place, unfused),
     )
     # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
-    chunks = np.where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)
+    chunks = where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)
     # A loss in chunks never holds more than the whole one does.
-    chunked = np.where(grid.loss_chunked > 0, np.minimum(chunks, whole), constants.fused_logit_bytes)
-    return np.where(grid.loss_whole > 0, whole, chunked)
+    chunked = where(grid.loss_chunked > 0, np.minimum(chunks, whole), constants.fused_logit_bytes)
+    return where(grid.loss_whole > 0, whole, chunked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +82,18 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     tensor, element, buckets = grid.tensor_parallel, grid.element_bytes, traits["buckets"]
     whole = (grid.sharding >= 3) & (grid.sharding_group > 1)
     by_unit = whole * (1.0 - buckets)
-    split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
-    dense = np.where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
+    split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    dense = where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
     dense = np.maximum(dense, grid.decoder_block_parameters)
     expert_block = grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
-    routed = np.where(grid.moe_blocks > 0, expert_block, 0.0)
+    routed = where(grid.moe_blocks > 0, expert_block, 0.0)
     block = np.maximum(dense / tensor, routed)
-    gathered = np.where(grid.quantized > 0, grid.frozen_bytes, element)
+    gathered = where(grid.quantized > 0, grid.frozen_bytes, element)
     trained = here.trained_dense + here.trained_experts
     # The limit holds prefetching back; the module that computes is fetched on top: a table at most.
     limit = LIVE_PARAMETERS + np.maximum(here.embedding, here.head)
     live = np.minimum(limit, here.blocks + here.experts + here.embedding + here.head)
-    bucket = np.where(grid.sharding >= 1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
+    bucket = where(grid.sharding >= 1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
     # A tied table is the head, so it stays whole with it.
     table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
     root = by_unit * element * (table_kept * here.embedding + here.head)
@@ -102,7 +103,7 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     trained_whole = 1.0 - grid.frozen
     # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
     both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
-    at_once: Array = np.where(buckets > 0, live * element, 2.0 * block * gathered)
+    at_once: Array = where(buckets > 0, live * element, 2.0 * block * gathered)
     return Gathered(
         root=root,
         blocks=whole * at_once,
@@ -115,7 +116,7 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
 def communicator_count(grid: PlanGrid) -> Array:
     """Communicators with buffers of their own: one for each kind of parallelism above degree one."""
     count: Array = (
-        np.where(grid.data_parallel > 1, 1.0, 0.0)
+        where(grid.data_parallel > 1, 1.0, 0.0)
         + (grid.tensor_parallel > 1)
         + (grid.pipeline_parallel > 1)
         + (grid.context_parallel > 1)

@@ -14,6 +14,7 @@ import numpy as np
 from planner.engine.grid import Array, PlanGrid
 from planner.engine.memory_constants import MemoryConstants
 from planner.engine.memory_traits import Traits
+from planner.engine.select import where
 
 #: Bytes per logit that pass through the loss of a plain causal model and its backward pass: fp32 logits,
 #: their gradient, that gradient padded by the token that labels are shifted by, and its 16-bit cast. Their
@@ -38,8 +39,8 @@ def reuse_of(grid: PlanGrid, traits: Traits, logits: Array, each_logit: Array) -
     widened = (grid.loss_whole > 0) & (traits.plain > 0) & (traits.narrow_loss == 0)
     widened = widened & (traits.compiled_loss == 0)
     return Reuse(
-        loss_room=logits * np.where(widened, np.maximum(SHIFTED_LOSS_BYTES - each_logit, 0.0), 0.0),
-        pipelined=np.where(grid.pipeline_parallel > 1, 1.0, 0.0),
+        loss_room=logits * where(widened, np.maximum(SHIFTED_LOSS_BYTES - each_logit, 0.0), 0.0),
+        pipelined=where(grid.pipeline_parallel > 1, 1.0, 0.0),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from planner.engine.grid import Array, PlanGrid
 from planner.engine.memory_traits import Traits
+from planner.engine.select import where
 
 #: Parameters that DeepSpeed's ZeRO-3 optimizer steps at once (its sub_group_size default).
 SUB_GROUP_PARAMETERS = 1e9
@@ -47,7 +48,7 @@ def stages(grid: PlanGrid) -> Stages:
     middle = MIDDLE * (pipeline > 2)
     per_stage = blocks / pipeline
     # Where only first and last stages exist, one of them takes the odd block.
-    share = np.where((middle > 0) | short, np.ceil(per_stage), np.floor(per_stage))
+    share = where((middle > 0) | short, np.ceil(per_stage), np.floor(per_stage))
     single = 1.0 * (pipeline == 1)
     return Stages(
         first=np.maximum(FIRST + MIDDLE * short, single),
@@ -86,8 +87,8 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
         + grid.moe_blocks * grid.moe_block_parameters
         + grid.decoder_blocks * grid.decoder_block_parameters
     )
-    expert_split = np.where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
-    head_split = np.where(traits["vocabulary_parallel"] > 0, tensor, 1.0)
+    expert_split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    head_split = where(traits["vocabulary_parallel"] > 0, tensor, 1.0)
     apart = 1.0 - stage.first
     embedding = stage.first * (grid.embedding_parameters / tensor)
     head = stage.last * (grid.head_parameters / head_split + apart * (grid.tied_head_parameters / head_split))
@@ -134,14 +135,14 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     replicated, hence sharded, over fewer ranks. Source: Rajbhandari et al. 2020, section 5.
     """
     group = grid.sharding_group
-    expert_group = np.where(
+    expert_group = where(
         grid.expert_parallel > 1,
         np.maximum(group * grid.tensor_parallel / grid.expert_parallel, 1.0),
         group,
     )
     level = grid.sharding
     reached = level >= LEVELS
-    dense_split, expert_split = np.where(reached, group, 1.0), np.where(reached, expert_group, 1.0)
+    dense_split, expert_split = where(reached, group, 1.0), where(reached, expert_group, 1.0)
     states_kept, gradients_kept, weights_kept = (
         here.trained_dense / dense + here.trained_experts / experts
         for dense, experts in zip(dense_split, expert_split, strict=True)
@@ -165,19 +166,19 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     wider = (grid.weight_bytes > grid.element_bytes) & (level < 3)
     copied = grid.element_bytes * (wider | in_pipeline & (level >= 3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
     # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
-    sub_group = np.where((traits["buckets"] > 0) & (level >= 3), SUB_GROUP_PARAMETERS, np.inf)
+    sub_group = where((traits["buckets"] > 0) & (level >= 3), SUB_GROUP_PARAMETERS, np.inf)
     at_once = np.minimum(states_kept, sub_group)
     return StateBytes(
         frozen_weights=grid.frozen * (frozen_blocks + frozen_tables),
         weights=weights_kept * grid.weight_bytes,
         cast_weights=trained * ((1.0 - grid.frozen) * copied),
-        gradients=np.where(unsynced, trained, gradients_kept) * grid.gradient_bytes,
+        gradients=where(unsynced, trained, gradients_kept) * grid.gradient_bytes,
         gradient_copies=gradients_kept * copy_bytes + at_once * (grid.gradient_partition_bytes * on_gpu),
         master=states_kept * (grid.master_bytes * on_gpu),
         moments=states_kept * (grid.state_bytes * held),
         step_temporary=at_once * (grid.temporary_bytes * on_gpu),
         moments_held=held,
         weight_shards=dense_split[2],
-        gradient_shards=np.where(unsynced, 1.0, dense_split[1]),
+        gradient_shards=where(unsynced, 1.0, dense_split[1]),
         state_shards=dense_split[0],
     )

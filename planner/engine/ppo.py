@@ -19,6 +19,7 @@ from planner.engine.grid import MEGATRON, Array, PlanGrid, grid_over_layouts
 from planner.engine.kernels import matmul_rate
 from planner.engine.memory import MemoryTerms
 from planner.engine.request import PlanRequest
+from planner.engine.select import where
 from planner.engine.specs import ModelSpec
 from planner.engine.timing import StepTime
 from planner.engine.timing_constants import TimingConstants
@@ -110,7 +111,7 @@ def scalar_head(grid: PlanGrid) -> PlanGrid:
 def weights_only_bytes(grid: PlanGrid) -> Array:
     """A frozen model's weights on one rank, sharded with the others under ZeRO-3."""
     split = grid.tensor_parallel * grid.pipeline_parallel
-    sharded = np.where(grid.sharding == 3.0, np.maximum(grid.sharding_group, 1.0), 1.0)
+    sharded = where(grid.sharding == 3.0, np.maximum(grid.sharding_group, 1.0), 1.0)
     return grid.total_parameters * grid.element_bytes / (split * sharded)
 
 
@@ -133,7 +134,7 @@ def sequences_at_once(grid: PlanGrid, waiting: Array, room: Array) -> Array:
     """
     some = np.minimum(waiting, LEAST_AT_ONCE)
     fitting = np.clip(np.floor(room), some, waiting)
-    return np.where(grid.framework == MEGATRON, np.minimum(fitting, ALIGNER_AT_ONCE), fitting)
+    return where(grid.framework == MEGATRON, np.minimum(fitting, ALIGNER_AT_ONCE), fitting)
 
 
 def cache_bytes_per_token(grid: PlanGrid) -> Array:
@@ -143,7 +144,7 @@ def cache_bytes_per_token(grid: PlanGrid) -> Array:
     compressed vector instead (DeepSeek-V2, section 2.1).
     """
     whole = grid.kv_heads * (grid.head_dim + grid.value_head_dim)
-    kept = np.where(grid.kv_lora_rank > 0, grid.kv_lora_rank, whole)
+    kept = where(grid.kv_lora_rank > 0, grid.kv_lora_rank, whole)
     return grid.layers * kept * grid.element_bytes
 
 
@@ -176,7 +177,7 @@ def generation_phase(
 def generating_share(grid: PlanGrid, *, critic: bool) -> Array:
     """NeMo-Aligner gives actor and critic servers of their own, so that with a critic half of the ranks
     generate (Shen et al. 2024, section 4.1); elsewhere all do."""
-    return np.where(critic & (grid.framework == MEGATRON), 0.5, 1.0)
+    return where(critic & (grid.framework == MEGATRON), 0.5, 1.0)
 
 
 def scoring_s(grids: list[PlanGrid], constants: TimingConstants) -> Array:
