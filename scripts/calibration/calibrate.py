@@ -46,6 +46,18 @@ def quantiles(residuals: Array, count: Array) -> list[float]:
     return [round(float(np.interp(level, cumulative, values)), 4) for level in (tail, 1.0 - tail)]
 
 
+def sample_of(runs: list[Run]) -> fitting.Sample:
+    """An offset for each source that publishes none of its runs' inputs in full."""
+    full = {run.source for run in runs if run.quality == "good"}
+    assumed = list(dict.fromkeys(run.source for run in runs if run.source not in full))
+    return fitting.Sample(
+        grid=grid_of_runs(runs),
+        measured_s=measured_step_s(runs),
+        weight=weights(runs),
+        shared=np.array([[float(run.source == source) for source in assumed] for run in runs]),
+    )
+
+
 def group_weights(runs: list[Run]) -> Array:
     """Each group counts once, however many near-duplicates it has."""
     groups: dict[str, int] = {}
@@ -78,12 +90,15 @@ def error_summary(residuals: Array) -> dict[str, float]:
 
 def main() -> None:
     runs = timed(read_runs(shipped_calibration()))
-    grid, measured, weight = grid_of_runs(runs), measured_step_s(runs), weights(runs)
-    fitted = fitting.from_mapping(fitting.as_mapping(fitting.fit(grid, measured, weight)))
+    sample = sample_of(runs)
+    fitted = fitting.fit(sample)
+    # What ships is rounded, and so is what is judged.
+    shipped = fitting.as_mapping(fitted[: len(fitting.START)])
+    fitted[: len(fitting.START)] = fitting.from_mapping(shipped)
     groups, sources = [run.group for run in runs], [run.source for run in runs]
-    inside = fitting.log_residuals(fitted, grid, measured)
-    by_group = fitting.stepped_residuals(grid, measured, weight, groups, fitted)
-    by_source = fitting.refitted_residuals(grid, measured, weight, sources, fitted)
+    inside = sample.residuals(fitted)
+    by_group = fitting.stepped_residuals(sample, groups, fitted)
+    by_source = fitting.refitted_residuals(sample, sources, fitted)
     errors = {
         "fit": error_summary(inside),
         "leave_one_group_out": error_summary(by_group),
@@ -100,10 +115,10 @@ def main() -> None:
                 "sources": len(set(sources)),
                 "relative_error": errors,
             },
-            "constants": fitting.as_mapping(fitted),
+            "constants": shipped,
         },
     )
-    tables = interval_tables(runs, grid, by_group, by_source)
+    tables = interval_tables(runs, sample.grid, by_group, by_source)
     for table in ("near", "far"):
         tables[table]["time/ppo"] = ppo_quantiles(read_runs(shipped_calibration()))
     write(INTERVALS_FILE, tables)
