@@ -29,6 +29,7 @@ from planner.engine.errors import PlanErrors
 from planner.engine.grid import ARCHITECTURES, Array, PlanGrid, grid_of
 from planner.engine.memory import MemoryConstants, memory_per_rank
 from scripts.calibration import memory_page
+from scripts.calibration.calibrate import quantiles
 from scripts.calibration.runs import QUALITY_WEIGHT, read_rows
 
 #: Residual (in log) up to which a run counts quadratically.
@@ -244,12 +245,9 @@ def factors(residuals: Sequence[Array], labels: Array) -> list[float]:
     labels: the figures' groups; each counts once, however many near-duplicates it has.
     """
     _, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    pooled = -np.concatenate(residuals)
     count = np.tile(1.0 / sizes[index], len(residuals))
-    order = np.argsort(pooled)
-    shares = count[order] / count.sum()
-    low, high = np.interp([0.1, 0.9], np.cumsum(shares) - 0.5 * shares, pooled[order])
-    return [round(float(np.exp(low)), 4), round(float(np.exp(high)), 4)]
+    low, high = np.exp(quantiles(np.concatenate(residuals), count))
+    return [round(float(low), 4), round(float(high), 4)]
 
 
 def by_label(residuals: Array, labels: Iterable[str]) -> dict[str, dict[str, float]]:

@@ -55,7 +55,8 @@ def test_intervals_hold_four_measured_values_of_five(figures: calibrate_memory.F
     for kind, (low, high) in RECORDED["interval"].items():
         ratio = np.exp(-residuals[kinds == kind])
         covered = np.mean((ratio >= low) & (ratio <= high))
-        assert 0.7 <= covered <= 0.95, kind
+        # A range of few figures is widened for their number, and may hold them all.
+        assert 0.7 <= covered <= (0.95 if ratio.size >= 30 else 1.0), kind
 
 
 def test_page_says_what_the_data_file_says() -> None:
