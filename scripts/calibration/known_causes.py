@@ -7,6 +7,11 @@ from __future__ import annotations
 
 NOT_KNOWN = "not known"
 ADAPTERS = "likely the adapters' casts and small kernels, for which all libraries share three constants"
+KERNELS = (
+    "stock or fused kernels, which a question does not say: one and the same took 2.5, 3.0 and 3.9 s"
+    " (fms-106, fms-102, fms-098)"
+)
+KEPT = "stock or fused kernels, which a question does not say, keep different activations and copies"
 XLA = "TensorFlow with XLA, a compiler that is not modelled"
 CACHE = "likely what the caching allocator keeps beyond the peak, which depends on the order of allocations"
 TIME_CAUSES = {
@@ -22,11 +27,14 @@ TIME_CAUSES = {
     "kempnerforge": "speed of the network between nodes is assumed",
     "qwen-000": "likely the host: at 256 tokens it sets the pace, and hosts differ; published as 1.0 s",
     "qwen-039": "likely the host: at 256 tokens it sets the pace, and hosts differ; published as 1.6 s",
+    "qwen-026": "3.0 s at 256 and 512 tokens, 3.5 s at 1,024, 7.0 s at 2,048: likely the host sets the pace to here",
+    "qwen-030": "likely DeepSpeed's host work for each gathered parameter, which is not modelled",
+    "fms-": KERNELS,
     "fms-091": ADAPTERS,
     "fms-095": ADAPTERS,
-    "fms-100": ADAPTERS,
 }
 MEMORY_CAUSES = {
+    "fms-": KEPT,
     "qwen-": "the tool behind the figure and its unit (GB or GiB) are not published",
     "torchtune-016": "the table says GB where its neighbours say GiB; its batch differs from the config's",
 }
