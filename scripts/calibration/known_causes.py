@@ -27,7 +27,7 @@ TIME_CAUSES = {
     "kempnerforge": "speed of the network between nodes is assumed",
     "qwen-000": "likely the host: at 256 tokens it sets the pace, and hosts differ; published as 1.0 s",
     "qwen-039": "likely the host: at 256 tokens it sets the pace, and hosts differ; published as 1.6 s",
-    "qwen-026": "3.0 s at 256 and 512 tokens, 3.5 s at 1,024, 7.0 s at 2,048: likely the host's pace up to here",
+    "qwen-026": "3.0 s at 256 and 512 tokens, 3.5 s at 1,024, 7.0 s at 2,048: likely the host's pace",
     "qwen-030": "likely DeepSpeed's host work for each gathered parameter, which is not modelled",
     "fms-": KERNELS,
     "fms-091": ADAPTERS,
