@@ -48,10 +48,12 @@ def test_figures_renew_themselves_without_a_reload(page: Page) -> None:
     page.goto("/fleet/")
     expect(page.locator(".verdict-line")).to_contain_text("3 GPUs in 3 hosts")
     page.evaluate("document.body.dataset.sameDocument = 'yes'")
+    page.get_by_role("link", name="alpha", exact=True).focus()
     heard("delta", gpu(0, "GPU-d", busy=77))
     page.clock.fast_forward(16_000)
     expect(page.locator(".verdict-line")).to_contain_text("4 GPUs in 4 hosts")
     expect(page.get_by_role("link", name="delta", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="alpha", exact=True)).to_be_focused()
     assert page.evaluate("document.body.dataset.sameDocument") == "yes"
 
 
