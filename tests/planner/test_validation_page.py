@@ -80,7 +80,7 @@ class TestThePage:
         response = client.get(f"/validation?{query}")
         assert response.status_code == 200
         text = response.content.decode()
-        assert "The runs of korthikanti-2022" in text
+        assert "The yardstick: Korthikanti et al. 2022, table 5" in text
         assert "<script>" not in text.replace("<script src", "")
 
     def test_the_sorted_column_says_so_and_keeps_the_choice(self, client: Client) -> None:
