@@ -2,7 +2,7 @@
 
 ``python -m scripts.calibration.what_remains``: a Gaussian process over the question's fields learns what the
 constants leave, and predicts it for groups left out. Where it does no better than nothing, a formula of those
-fields would not either: the causes (kernels, driver, network, clocks) are not in the question, or too few runs
+fields would not either: the causes (kernels, driver, network) are not in the question, or too few runs
 show them. Nothing of this ships.
 """
 
