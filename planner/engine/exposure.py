@@ -130,7 +130,7 @@ def data_communication_s(
     gather = over(sharded, dense, experts, weight_wire)
     scatter = over(sharded, trained, trained_experts, gradient_wire)
     zero3 = (grid.sharding == 3.0) & (grid.sharding_group > 1)
-    leaves_node = np.asarray(sharded.machines > 1.0)
+    leaves_node: Flags = sharded.machines > 1.0
     per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
         grid, constants, gather + scatter, backward, leaves_node
     )
@@ -142,7 +142,7 @@ def data_communication_s(
         * grid.element_bytes
         / kernels.achievable_bandwidth(grid, constants)
     )
-    leaves_node = np.asarray(everyone.machines > 1.0)
+    leaves_node = everyone.machines > 1.0
     reduce = over(everyone, trained, trained_experts, gradient_wire)
     renew = over(everyone, trained, trained_experts, weight_wire)
     per_step = exposed_s(grid, constants, reduce, backward, leaves_node) + exposed_s(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.adapters import kept_matmul_inputs
-from planner.engine.defaults import MemoryRecipe, memory_recipe
+from planner.engine.defaults import MemoryRecipe, frozen_precision, memory_recipe
 from planner.engine.params import count_parameters, lora_parameters
 from planner.engine.request import Cluster, Layout, PlanRequest, Recompute, Sharding, Workload
 from planner.engine.specs import AcceleratorSpec, ModelSpec
@@ -275,7 +275,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "compiled": workload.compile,
         "frozen": frozen,
         "quantized": workload.task == "qlora",
-        "integer_quantized": workload.task == "qlora" and workload.frozen_precision == "int4",
+        "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
         "lora_parameters": adapters,
         # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
         "lora_width": adapters / workload.lora_rank,

@@ -33,7 +33,8 @@ def root_of_squares(first: Array, second: Array) -> Array:
 def tuned(grid: PlanGrid) -> Flags:
     """Where Transformer Engine's kernels run: Megatron on Hopper and later."""
     recent = (grid.architecture == HOPPER) | (grid.architecture == BLACKWELL)
-    return np.asarray((grid.framework == MEGATRON) & recent)
+    by_megatron: Flags = (grid.framework == MEGATRON) & recent
+    return by_megatron
 
 
 def kernel_stack(grid: PlanGrid) -> NDArray[np.int_]:
@@ -57,7 +58,7 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
 
 def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Share of peak of a large matmul on 32-bit operands: on tensor cores (TF32), or on plain cores."""
-    return np.asarray(where(grid.tf32 > 0, constants.tf32_efficiency, constants.fp32_efficiency))
+    return where(grid.tf32 > 0, constants.tf32_efficiency, constants.fp32_efficiency)
 
 
 def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
