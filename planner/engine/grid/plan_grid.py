@@ -28,6 +28,9 @@ GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
 )
 SHARDINGS: tuple[Sharding, ...] = ("none", "zero1", "zero2", "zero3")
 RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+#: As ``PlanGrid.sharding`` and ``PlanGrid.recompute`` number them: each does all that the ones before it do.
+NO_SHARDING, ZERO_1, ZERO_2, ZERO_3 = map(float, range(len(SHARDINGS)))
+NO_RECOMPUTE, SELECTIVE_RECOMPUTE, FULL_RECOMPUTE = map(float, range(len(RECOMPUTES)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.engine.evaluate import Evaluation, evaluate
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.peak import MemoryTerms
 from planner.engine.question.request import PlanRequest
@@ -93,7 +93,7 @@ def scalar_head(grid: PlanGrid) -> PlanGrid:
 def weights_only_bytes(grid: PlanGrid) -> Array:
     """A frozen model's weights on one rank, sharded with the others under ZeRO-3."""
     split = grid.tensor_parallel * grid.pipeline_parallel
-    sharded = where(grid.sharding == 3.0, np.maximum(grid.sharding_group, 1.0), 1.0)
+    sharded = where(grid.sharding == ZERO_3, np.maximum(grid.sharding_group, 1.0), 1.0)
     return grid.total_parameters * grid.element_bytes / (split * sharded)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import collectives, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
@@ -108,7 +108,7 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
 def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update)."""
     trained, experts = overlap.trained_parameters(grid)
-    ranks = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    ranks = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
     nbytes = (trained + experts) / ranks * passes
@@ -122,7 +122,7 @@ def host_updates(grid: PlanGrid) -> Array:
     Each rank on the node has its own share updated, or all that it holds where states are not sharded.
     """
     trained, experts = overlap.trained_parameters(grid)
-    shards = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    shards = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     ranks = grid.tensor_parallel * grid.pipeline_parallel * grid.context_parallel * grid.data_parallel
     on_node = np.minimum(grid.ranks_per_node, ranks)
     return where(grid.offload > 0, (trained + experts) / shards * on_node, 0.0)
