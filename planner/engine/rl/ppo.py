@@ -67,16 +67,16 @@ def evaluate_ppo(request: PlanRequest, layouts: dict[str, Array], calibration: C
         ),
         np.asarray(0.0),
     )
-    terms = {
+    terms = dict(
         **actor.step.terms,
-        "generation": generation.seconds,
-        "scoring": scoring,
-        "generation_sequences": generation.sequences,
-        "rollout_tokens": np.asarray(float(ppo.rollout_tokens)),
-        "ppo_model_flops": epochs * training_flops + scoring_flops,
-    }
+        generation=generation.seconds,
+        scoring=scoring,
+        generation_sequences=generation.sequences,
+        rollout_tokens=np.asarray(float(ppo.rollout_tokens)),
+        ppo_model_flops=epochs * training_flops + scoring_flops,
+    )
     return Evaluation(
-        actor_grid, ppo_memory(trained, frozen_bytes, generation), StepTime(**parts, step=step, terms=terms)
+        actor.grid, ppo_memory(trained, frozen_bytes, generation), StepTime(**parts, step=step, terms=terms)
     )
 
 
