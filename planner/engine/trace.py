@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any
 
 from planner.engine.question.result import Term
@@ -37,28 +36,26 @@ class TermTemplate:
     parent: str | None = None
     part: bool = False
     optional: bool = False
+    record: str = field(init=False, repr=False)
+    name_in_record: str = field(init=False, repr=False)
+    key: str | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        found = PLACE.fullmatch(self.value)
+        if found is None:
+            raise ValueError(f"{self.value!r} is no place of a number")
+        for name, part in zip(("record", "name_in_record", "key"), found.groups(), strict=True):
+            object.__setattr__(self, name, part)
+
+    def value_in(self, records: Mapping[str, Any]) -> float | None:
+        """Its number; None where there is no such record (no price) or no such term (not PPO)."""
+        number: Any = getattr(records[self.record], self.name_in_record, None)
+        if self.key is not None:
+            number = number.get(self.key)
+        return number if number is None else float(number)
 
 
 FIT = "fitted constant; docs/validation.md"
-
-
-@lru_cache(maxsize=1024)
-def place(value: str) -> tuple[str, str, str | None]:
-    """(record, field, key or None) of a template's value."""
-    found = PLACE.fullmatch(value)
-    assert found, f"{value!r} is no place of a number"
-    return found[1], found[2], found[3]
-
-
-def value_at(value: str, records: Mapping[str, Any]) -> float | None:
-    """The number at that place; None where there is no such record (no price) or no such term (not PPO)."""
-    name, field, key = place(value)
-    record = records[name]
-    if record is None:
-        return None
-    found = getattr(record, field)
-    number: float | None = found if key is None else found.get(key)
-    return number
 
 
 def terms(templates: tuple[TermTemplate, ...], records: Mapping[str, Any]) -> tuple[Term, ...]:
@@ -68,14 +65,14 @@ def terms(templates: tuple[TermTemplate, ...], records: Mapping[str, Any]) -> tu
     """
     found = []
     for item in templates:
-        value = value_at(item.value, records)
+        value = item.value_in(records)
         if item.optional and not value:
             continue
-        assert value is not None, f"{item.value} is nowhere"
+        assert value is not None, item.value
         found.append(
             Term(
                 name=item.name,
-                value=float(value),
+                value=value,
                 unit=item.unit,
                 formula=item.formula.format_map(records),
                 source=item.source,

@@ -18,6 +18,7 @@ from planner.engine.answer.remarks import reason, warnings_of
 from planner.engine.choose.plan import Choice, choose, evaluate_choice
 from planner.engine.choose.remedies import nearest_fit
 from planner.engine.evaluate import Evaluation
+from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
 from planner.engine.question.result import PlanResult
@@ -78,6 +79,6 @@ def answer(
         memory=memory,
         time=time,
         cost=cost,
-        explanation=explanation(records),
+        explanation=explanation(records, recipe_term(request.workload, plan.grid)),
         warnings=warnings_of(choice, plan.grid, total_s=time.total_s, far=far),
     )

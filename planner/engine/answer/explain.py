@@ -6,13 +6,15 @@ what another calls the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from planner.engine.answer.records import Work
 from planner.engine.evaluate import Evaluation
-from planner.engine.memory.explain import MEMORY_TEMPLATES, recipe_term
+from planner.engine.memory.explain import MEMORY_TEMPLATES
 from planner.engine.question.request import Workload
 from planner.engine.question.result import Cost, Memory, Parameters, Term, Time
 from planner.engine.rl.explain import PPO_TEMPLATES
@@ -23,6 +25,10 @@ from planner.engine.time.step import bubble_each_s
 from planner.engine.trace import terms
 
 TEMPLATES = (*MEMORY_TEMPLATES, *PPO_TEMPLATES, *STEP_TEMPLATES, *RUN_TEMPLATES)
+#: What the templates show of the grid. Python writes its own floats twice as quickly as numpy's.
+GRID_FIELDS = sorted(
+    {name for each in TEMPLATES for name in re.findall(r"\bgrid\.(\w+)", f"{each.value} {each.formula}")}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def records_of(
     """The records by the names that templates call them."""
     return {
         "workload": workload,
-        "grid": plan.grid,
+        "grid": SimpleNamespace(**{name: float(getattr(plan.grid, name)) for name in GRID_FIELDS}),
         "memory": plan.memory,
         "step": plan.step,
         "work": work,
@@ -80,5 +86,6 @@ def records_of(
     }
 
 
-def explanation(records: Mapping[str, Any]) -> tuple[Term, ...]:
-    return (*terms(TEMPLATES, records), recipe_term(records["workload"], records["grid"]))
+def explanation(records: Mapping[str, Any], recipe: Term) -> tuple[Term, ...]:
+    """recipe: what is kept per parameter, which is told in words of its own."""
+    return (*terms(TEMPLATES, records), recipe)
