@@ -52,7 +52,7 @@ class TermTemplate:
         number: Any = getattr(records[self.record], self.name_in_record, None)
         if self.key is not None:
             number = number.get(self.key)
-        return number if number is None else float(number)
+        return number
 
 
 FIT = "fitted constant; docs/validation.md"
@@ -72,7 +72,7 @@ def terms(templates: tuple[TermTemplate, ...], records: Mapping[str, Any]) -> tu
         found.append(
             Term(
                 name=item.name,
-                value=value,
+                value=float(value),
                 unit=item.unit,
                 formula=item.formula.format_map(records),
                 source=item.source,

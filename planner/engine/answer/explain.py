@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ TEMPLATES = (*MEMORY_TEMPLATES, *PPO_TEMPLATES, *STEP_TEMPLATES, *RUN_TEMPLATES)
 GRID_FIELDS = sorted(
     {name for each in TEMPLATES for name in re.findall(r"\bgrid\.(\w+)", f"{each.value} {each.formula}")}
 )
+grid_fields = attrgetter(*GRID_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def records_of(
     """The records by the names that templates call them."""
     return {
         "workload": workload,
-        "grid": SimpleNamespace(**{name: float(getattr(plan.grid, name)) for name in GRID_FIELDS}),
+        "grid": SimpleNamespace(**dict(zip(GRID_FIELDS, map(float, grid_fields(plan.grid)), strict=True))),
         "memory": plan.memory,
         "step": plan.step,
         "work": work,

@@ -9,6 +9,7 @@ the numbers are used for.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -172,8 +173,8 @@ class PlanGrid:
 
     def rows(self, index: Any) -> PlanGrid:
         """The plans at ``index`` (mask, slice or positions); scalars stay as they are."""
-        values = (getattr(self, name) for name in FIELD_NAMES)
-        return PlanGrid(*(value[index] if value.ndim else value for value in values))
+        return PlanGrid(*[value[index] if value.ndim else value for value in _all_fields(self)])
 
 
 FIELD_NAMES = tuple(item.name for item in fields(PlanGrid))
+_all_fields = attrgetter(*FIELD_NAMES)

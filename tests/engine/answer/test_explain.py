@@ -1,4 +1,4 @@
-"""Templates and records: each placeholder is one record's field, and no two records can stand for one name."""
+"""Templates and records: each placeholder is one record's field, no two records share a name."""
 
 import re
 import string

@@ -33,8 +33,8 @@ def test_hardware_flops_utilization_counts_the_recomputed() -> None:
 
 
 def test_palm_540b() -> None:
-    """Chowdhery et al. 2022, table 3 and appendix B: 238.3e3 tokens/s on 6,144 TPU v4 of 275 TFLOP/s are 46.2 %
-    (45.7 % without attention); 118 layers, 48 heads of 256, 2,048 tokens."""
+    """Chowdhery et al. 2022, section 4.1 and appendix B: 238.3e3 tokens/s on 6,144 TPU v4 of 275 TFLOP/s are
+    46.2 % (45.7 % without attention); 118 layers, 48 heads of 256, 2,048 tokens."""
     per_token = 6 * 540.35e9 + 12 * 118 * 48 * 256 * 2048
     share = throughput.model_flops_utilization(
         238.3e3 * per_token, 1.0, ranks=6144.0, peak_flops_per_s=275e12
