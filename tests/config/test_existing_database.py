@@ -1,6 +1,6 @@
 """A database of an earlier day opens: nothing of it is lost, and every name that it holds is still known.
 
-``golden/database-2026-11-29.sqlite3.gz`` was written by the program of that day: its schema, the whole catalog
+``golden/database-2026-11-29.sqlite3.gz`` was written by the program of that day: its schema, the catalog
 with one row edited by hand, and a host of eight GPUs that was probed once. The snapshot is the fake driver's.
 """
 
