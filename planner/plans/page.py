@@ -118,6 +118,7 @@ def _render_plan(
     changed = changed_fields(request)
     context |= {
         "swap": True,
+        "field_errors": {name: " ".join(map(str, errors)) for name, errors in form.errors.items()},
         "refresh": {
             "machines": not changed.isdisjoint(MACHINE_FIELDS),
             "prices": not changed.isdisjoint(PRICE_FIELDS),
