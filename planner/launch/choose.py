@@ -6,8 +6,8 @@ and writes no setting itself.
 
 from __future__ import annotations
 
-from planner.engine.request import PlanRequest
-from planner.engine.result import PlanResult
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
 from planner.launch.keys import editions
 from planner.launch.plan import LaunchPlan
 from planner.launch.records import LaunchTable, Stack

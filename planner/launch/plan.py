@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.engine.defaults import ELEMENT_BYTES, MemoryRecipe, frozen_precision, memory_recipe
-from planner.engine.defaults import default_state_precision as state_precision
-from planner.engine.params import targeted_modules
-from planner.engine.request import FrozenPrecision, Layout, PlanRequest, StatePrecision, Workload
-from planner.engine.result import PlanResult
-from planner.engine.specs import ModelSpec
+from planner.engine.grid.recipe import ELEMENT_BYTES, MemoryRecipe, frozen_precision, memory_recipe
+from planner.engine.grid.recipe import default_state_precision as state_precision
+from planner.engine.question.request import FrozenPrecision, Layout, PlanRequest, StatePrecision, Workload
+from planner.engine.question.result import PlanResult
+from planner.engine.question.specs import ModelSpec
+from planner.engine.shape.parameters import targeted_modules
 
 #: Architectures for which the flash-attention package has kernels (its README: Ampere, Ada, Hopper or newer).
 FLASH_ATTENTION_2 = ("ampere", "ada", "hopper", "blackwell")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner.engine.request import Framework
+from planner.engine.question.request import Framework
 from planner.launch.plan import LaunchPlan
 
 

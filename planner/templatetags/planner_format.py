@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
-from planner.formats import Quantity
+from planner.web.formats import Quantity
 
 register = template.Library()
 

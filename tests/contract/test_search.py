@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from planner.catalog.catalog import Catalog
+from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import DEFAULT_NODES, parse_search_request
 from tests.contract.conftest import ABSENT, BASE, bent, problems_of

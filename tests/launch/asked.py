@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.catalog.calibration import shipped_calibration
-from planner.catalog.loader import load_shipped_catalog
+from planner.accuracy.calibration import shipped_calibration
+from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
-from planner.engine.estimate import estimate_many
-from planner.engine.request import PlanRequest
-from planner.engine.result import PlanResult
+from planner.engine.answer.estimate import estimate_many
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
 
 PPO = {
     "actor": "llama-3.1-8b",

@@ -1,0 +1,23 @@
+"""What answers of all pages share: parts of a page for htmx, and files of exact values."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+
+def swaps(request: HttpRequest) -> bool:
+    """htmx asks for a part of the page."""
+    return request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
+
+
+def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
+    """Rows as a CSV file to save. name: of the file; what a header cannot hold becomes an underscore."""
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    safe = "".join(letter if letter.isalnum() or letter in ".-_" else "_" for letter in name)
+    response["Content-Disposition"] = f'attachment; filename="{safe}"'
+    csv.writer(response).writerows(rows)
+    return response
