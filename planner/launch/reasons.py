@@ -82,6 +82,17 @@ def of_recompute(plan: LaunchPlan, *, selective: Collection[str] = ()) -> list[s
     return ["Its selective recompute is not the plan's."]
 
 
+def of_pipeline(plan: LaunchPlan) -> list[str]:
+    """Stages and chunks of equal size, filled as the interleaved schedule (1F1B) wants them."""
+    layout, layers = plan.layout, plan.model.layers
+    places, found = layout.pipeline_parallel * layout.interleaved_stages, []
+    if layers % places:
+        found.append(f"The {layers} layers do not divide evenly over {places} pipeline chunks.")
+    if layout.interleaved_stages > 1 and layout.gradient_accumulation % layout.pipeline_parallel:
+        found.append("Its interleaved schedule takes micro-batches by as many as there are stages.")
+    return found
+
+
 def of_precision(plan: LaunchPlan, *, does: Collection[str]) -> list[str]:
     precision = plan.workload.precision
     return [] if precision in does else [f"It has no setting for {precision} here."]

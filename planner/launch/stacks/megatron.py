@@ -36,10 +36,7 @@ def cannot(plan: LaunchPlan) -> list[str]:
 
 
 def _of_layout(plan: LaunchPlan) -> list[str]:
-    layout, found = plan.layout, []
-    places = layout.pipeline_parallel * layout.interleaved_stages
-    if plan.model.layers % places:
-        found.append(f"The {plan.model.layers} layers do not divide over {places} pipeline chunks.")
+    layout, found = plan.layout, reasons.of_pipeline(plan)
     if layout.context_parallel > 1 and plan.workload.sequence_length % (2 * layout.context_parallel):
         found.append("Its context parallelism halves each rank's share of the sequence once more.")
     if plan.model.experts and layout.tensor_parallel > 1 and not layout.sequence_parallel:

@@ -36,12 +36,10 @@ def cannot(plan: LaunchPlan) -> list[str]:
 
 
 def _of_layout(plan: LaunchPlan) -> list[str]:
-    layout, found = plan.layout, []
+    layout, found = plan.layout, reasons.of_pipeline(plan)
     kv, tensor = max(plan.model.kv_heads, 1), layout.tensor_parallel
     if tensor > kv and tensor % kv:
         found.append("Key and value heads do not repeat evenly over the tensor parallel ranks.")
-    if plan.model.layers % (layout.pipeline_parallel * layout.interleaved_stages):
-        found.append("The layers do not divide evenly over the pipeline.")
     if plan.workload.compile:
         found.append("It compiles with its own compiler, not with torch.compile.")
     return found

@@ -52,15 +52,13 @@ def cannot(plan: LaunchPlan) -> list[str]:
 
 
 def _of_layout(plan: LaunchPlan) -> list[str]:
-    layout, found = plan.layout, []
+    layout, found = plan.layout, reasons.of_pipeline(plan)
     if layout.sharding == "none" and (plan.model_ranks > 1 or layout.expert_parallel > 1):
         found.append("Without sharding it has data parallelism alone.")
     if layout.sharding == "zero3" and layout.sharding_group % layout.context_parallel:
         found.append("Its sharding groups hold whole sequences.")
     if layout.tensor_parallel > 1 and not layout.sequence_parallel:
         found.append("Its tensor parallelism comes with sequence parallelism.")
-    if plan.model.layers % (layout.pipeline_parallel * layout.interleaved_stages):
-        found.append("The layers do not divide evenly over the pipeline.")
     if plan.workload.attention != "flash":
         found.append("Its attention is PyTorch's fused one.")
     return found

@@ -64,9 +64,7 @@ def _of_fsdp(plan: LaunchPlan) -> list[str]:
 
 
 def _of_megatron(plan: LaunchPlan) -> list[str]:
-    layout, found = plan.layout, []
-    if plan.model.layers % (layout.pipeline_parallel * layout.interleaved_stages):
-        found.append("The layers do not divide evenly over the pipeline.")
+    layout, found = plan.layout, reasons.of_pipeline(plan)
     if layout.tensor_parallel > 1 and not layout.sequence_parallel:
         found.append("Its tensor parallelism comes with sequence parallelism here.")
     if plan.workload.compile:
