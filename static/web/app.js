@@ -116,9 +116,7 @@
 
   // What the server says is wrong stands beside its field, and a folded field with a fault is unfolded.
   document.addEventListener("headroom:answered", () => {
-    const told = document.getElementById("field-errors");
-    if (!told) return;
-    const errors = JSON.parse(told.textContent);
+    const errors = JSON.parse(document.getElementById("field-errors")?.textContent ?? "{}");
     for (const words of document.querySelectorAll('[id^="error-"]')) {
       const name = words.id.replace("error-", "");
       const field = document.getElementById(`id_${name}`);

@@ -38,9 +38,7 @@ def changed(page: Page, nodes: int) -> float:
     """Milliseconds from the key that ends a new number of nodes to its verdict."""
     field = page.get_by_label("Nodes", exact=True)
     field.fill("")
-    page.evaluate(
-        "document.getElementById('id_nodes').addEventListener('input', () => { seen.key = performance.now(); })"
-    )
+    page.evaluate(NOTE_KEYS)
     field.press_sequentially(str(nodes))
     expect(page.locator("h1")).to_contain_text(f"on {nodes} ×")
     return float(page.evaluate("seen.verdictAt - seen.key"))
