@@ -39,17 +39,17 @@ bench-inventory: .venv/.requirements-dev ## the fleet at 10,000 GPUs; BENCH_DATA
 	$(if $(BENCH_DATABASE_URL),$(BIN)/python -m scripts.bench_inventory --database $(BENCH_DATABASE_URL))
 
 bench-accuracy: .venv/.requirements-dev ## our error beside the one that peers report
-	$(BIN)/python -m scripts.calibration.bench_accuracy
+	$(BIN)/python -m planner.accuracy.validate.beside_peers
 
 # --- Fit and check the constants (the order matters: each step reads what the one before wrote) --------------------------
 calibrate: .venv/.requirements-dev ## fit all constants to the measured runs, then validate
-	$(BIN)/python -m scripts.calibrate_memory
-	$(BIN)/python -m scripts.calibration.calibrate
-	$(BIN)/python -m scripts.calibration.held_out_memory
+	$(BIN)/python -m planner.accuracy.fit.memory
+	$(BIN)/python -m planner.accuracy.fit.timing
+	$(BIN)/python -m planner.accuracy.fit.held_out_memory
 	@$(MAKE) --no-print-directory validate
 
 validate: .venv/.requirements-dev ## predict every measured run; fails if a recorded error worsened (ACCEPT=1 records it)
-	$(BIN)/python -m scripts.calibration.validate $(if $(ACCEPT),--accept)
+	$(BIN)/python -m planner.accuracy.validate.write $(if $(ACCEPT),--accept)
 
 docs: .venv/.requirements-dev ## write docs/formulas.md from the docstrings and the constants
 	$(BIN)/python -m scripts.formulas

@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.catalog.calibration import shipped_calibration
-from planner.catalog.loader import load_shipped_catalog
+from planner.accuracy.calibration import shipped_calibration
+from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import parse_search_request
-from planner.engine.calibration import Calibration
-from planner.engine.estimate import estimate
+from planner.engine.answer.estimate import estimate
+from planner.engine.answer.search import BLOCK, evaluate_blocks, search
 from planner.engine.evaluate import evaluate
-from planner.engine.grid import Array, grid_over_layouts
-from planner.engine.layouts import axes_of, candidates_on, degrees_on
-from planner.engine.request import LayoutRequest, PlanRequest
-from planner.engine.search import BLOCK, evaluate_blocks, search
+from planner.engine.grid.build import grid_over_layouts
+from planner.engine.grid.plan_grid import Array
+from planner.engine.layout.enumeration import axes_of, candidates_on, degrees_on
+from planner.engine.question.request import LayoutRequest, PlanRequest
+from planner.engine.sure.calibration import Calibration
 
 WORKLOAD = {"task": "pretraining", "tokens": 1e12, "sequence_length": 8192, "global_batch_size": 1024}
 PLANS = 100_000

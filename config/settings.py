@@ -44,7 +44,6 @@ INSTALLED_APPS = [
     "config.admin.HeadroomAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.sessions",
     "whitenoise.runserver_nostatic",
@@ -82,6 +81,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            "libraries": {"planner_format": "planner.web.template_filters"},
         },
     },
 ]

@@ -5,7 +5,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from config import views
-from inventory.views import prometheus
+from inventory.pages.metrics_page import prometheus
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),

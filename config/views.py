@@ -19,7 +19,7 @@ BROKER_DEADLINE_S = 2
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponseRedirect:
     """Where browsers look for an icon on pages that name none, such as the admin's."""
-    return HttpResponseRedirect(static("css/icon.svg"))
+    return HttpResponseRedirect(static("web/icon.svg"))
 
 
 @login_not_required

@@ -19,8 +19,8 @@ from uuid import uuid4
 
 from headroom_agent.client import Client, ServerAddressError
 from headroom_agent.spool import Spool
-from inventory.probing import read_snapshot
-from inventory.snapshot_json import to_json
+from inventory.driver.probing import read_snapshot
+from inventory.wire.snapshot_json import to_json
 
 log = logging.getLogger("headroom_agent")
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from headroom_agent import signing
 from headroom_agent.spool import Spool, Waiting
+from inventory.wire import signing
 
 log = logging.getLogger("headroom_agent")
 

@@ -14,6 +14,6 @@ class InventoryConfig(AppConfig):
         """The rows of the schedule come with the tables of django-celery-beat, whichever migrates last."""
         from django.apps import apps
 
-        from inventory.services.schedule import ensure_periodic_tasks
+        from inventory.store.services.schedule import ensure_periodic_tasks
 
         post_migrate.connect(ensure_periodic_tasks, sender=apps.get_app_config("django_celery_beat"))

@@ -10,4 +10,5 @@ class PlannerConfig(AppConfig):
     verbose_name = "Catalog"
 
     def ready(self) -> None:
-        from planner import checks  # noqa: F401 - registers the system checks
+        from planner.accuracy import checks as _calibration  # noqa: F401 - registers system checks
+        from planner.catalog import checks as _catalog  # noqa: F401

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from planner.engine.request import PlanRequest
-from planner.engine.result import PlanResult
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
 
 
 def launch_hint(request: PlanRequest, result: PlanResult) -> str:

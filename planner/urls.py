@@ -2,17 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from planner import views
+from planner.accuracy import page as accuracy
+from planner.plans import page as plans
+from planner.plans.compare import page as compare
+from planner.web import glossary
 
 app_name = "planner"
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", views.plan, name="plan"),
-    path("plan.csv", views.plan_csv, name="plan_csv"),
-    path("plan.json", views.plan_json, name="plan_json"),
-    path("compare", views.compare, name="compare"),
-    path("compare.csv", views.compare_csv, name="compare_csv"),
-    path("validation", views.validation, name="validation"),
-    path("validation.csv", views.validation_csv, name="validation_csv"),
-    path("glossary", views.glossary, name="glossary"),
-    path("api/v1/", include("planner.api_urls")),
+    path("", plans.plan, name="plan"),
+    path("plan.csv", plans.plan_csv, name="plan_csv"),
+    path("plan.json", plans.plan_json, name="plan_json"),
+    path("compare", compare.compare, name="compare"),
+    path("compare.csv", compare.compare_csv, name="compare_csv"),
+    path("validation", accuracy.validation, name="validation"),
+    path("validation.csv", accuracy.validation_csv, name="validation_csv"),
+    path("glossary", glossary.glossary, name="glossary"),
+    path("api/v1/", include("planner.api.urls")),
 ]

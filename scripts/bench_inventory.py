@@ -81,7 +81,7 @@ class Bench:
         self.thin()
 
     def add_hosts(self) -> None:
-        from inventory.models import Host
+        from inventory.store.models import Host
 
         Host.objects.bulk_create(Host(name=f"node-{i:04d}") for i in range(self.hosts))
         self.ids = dict(Host.objects.values_list("name", "pk"))
@@ -104,8 +104,8 @@ class Bench:
         return bodies
 
     def ingest(self, title: str, when: datetime) -> None:
-        from inventory.services import Taken, record_snapshots
-        from inventory.snapshot_json import from_json, pack_json
+        from inventory.store.services import Taken, record_snapshots
+        from inventory.wire.snapshot_json import from_json, pack_json
 
         bodies = self.bodies(when)
         size = sum(map(len, bodies)) / len(bodies)
@@ -135,8 +135,8 @@ class Bench:
         """Samples of `days` at 60 s, as the policy would have left them."""
         from django.db import connection
 
-        from inventory import policy
-        from inventory.models import GpuPlacement, Sample
+        from inventory.store.models import GpuPlacement, Sample
+        from inventory.wire import policy
 
         GpuPlacement.objects.update(since=self.now - timedelta(days=self.days))
         began = time.perf_counter()
@@ -196,7 +196,7 @@ class Bench:
                 )
 
     def thin(self) -> None:
-        from inventory.services import thin_history
+        from inventory.store.services import thin_history
 
         began = time.perf_counter()
         thinned = thin_history(now=self.now + timedelta(hours=1))
@@ -205,7 +205,7 @@ class Bench:
 
 
 def _fill(vendor: str) -> str:
-    from inventory.models import Gpu, Sample
+    from inventory.store.models import Gpu, Sample
 
     gpu, sample = Gpu._meta.db_table, Sample._meta.db_table
     columns = (

@@ -14,19 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What of the fleet's room the agent needs: the pure modules and the gateway, nothing that knows Django.
-GATEWAY = (
-    "__init__",
-    "neuron",
-    "nvml",
-    "nvml_links",
-    "nvml_mig",
-    "nvml_names",
-    "probing",
-    "snapshot",
-    "snapshot_json",
-    "xid",
-)
+# What the agent needs of the fleet: the records that travel, and the reader of the driver.
+ROOMS = ("wire", "driver")
 
 
 def build(target: Path) -> Path:
@@ -40,8 +29,13 @@ def build(target: Path) -> Path:
         for module in (ROOT / "headroom_agent").glob("*.py"):
             shutil.copy(module, stage / "headroom_agent")
         (stage / "inventory").mkdir()
-        for name in GATEWAY:
-            shutil.copy(ROOT / "inventory" / f"{name}.py", stage / "inventory")
+        shutil.copy(ROOT / "inventory" / "__init__.py", stage / "inventory")
+        for room in ROOMS:
+            shutil.copytree(
+                ROOT / "inventory" / room,
+                stage / "inventory" / room,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
         shutil.copy(driver_module.origin, stage)
         start = ("import sys", "", "from headroom_agent.__main__ import main", "", "sys.exit(main())", "")
         (stage / "__main__.py").write_text("\n".join(start))

@@ -16,23 +16,28 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from planner.catalog.calibration import MEMORY_FILE, TIMING_FILE
-from planner.engine.explain import RUN_TEMPLATES, STEP_TEMPLATES, TermTemplate
-from planner.engine.memory import MEMORY_TEMPLATES, MemoryConstants
-from scripts.calibration.fit import UNKNOWNS, Unknown
+from planner.accuracy.calibration import MEMORY_FILE, TIMING_FILE
+from planner.accuracy.fit.least_squares import UNKNOWNS, Unknown
+from planner.engine.memory.peak import MEMORY_TEMPLATES, MemoryConstants
+from planner.engine.run.explain import RUN_TEMPLATES
+from planner.engine.time.explain import STEP_TEMPLATES
+from planner.engine.trace import TermTemplate
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "formulas.md"
 #: The rooms that hold formulas, in the order in which a plan passes through them.
 ROOMS = (
-    ("Parameters", ("params", "params_layers")),
-    ("Floating-point operations", ("flops",)),
-    ("Memory", ("memory", "memory_states", "memory_activations", "memory_buffers", "memory_reserve")),
-    ("Compute time", ("kernels", "compute")),
-    ("Communication", ("comms", "exposure")),
-    ("Step time", ("timing",)),
-    ("PPO", ("ppo",)),
-    ("Cost", ("cost",)),
-    ("Ranges", ("intervals",)),
+    ("Parameters", ("shape.parameters", "shape.layers")),
+    ("Floating-point operations", ("time.flops",)),
+    (
+        "Memory",
+        ("memory.peak", "memory.states", "memory.activations", "memory.buffers", "memory.reserve"),
+    ),
+    ("Compute time", ("time.kernels", "time.attention", "time.block", "time.experts", "time.compute")),
+    ("Communication", ("time.collectives", "time.overlap")),
+    ("Step time", ("time.step",)),
+    ("PPO", ("rl.generation", "rl.scoring", "rl.ppo")),
+    ("Cost", ("run.money",)),
+    ("Ranges", ("sure.intervals",)),
 )
 #: A formula longer than this is a procedure, which its docstring tells better than its lines.
 LONGEST_SHOWN = 14
@@ -65,7 +70,7 @@ def contents() -> str:
 
 def room(module: ModuleType) -> list[str]:
     """One module: what it is for, then its public functions that say what they compute."""
-    path = f"planner/engine/{module.__name__.rsplit('.', 1)[1]}.py"
+    path = f"{module.__name__.replace('.', '/')}.py"
     return [f"*`{path}`*\n", prose(module.__doc__ or ""), *map(formula, functions(module))]
 
 

@@ -30,7 +30,7 @@ def test_placeholders_lose_their_format() -> None:
 
 
 def test_a_short_formula_is_shown_and_a_long_one_told() -> None:
-    from planner.engine import flops, timing
+    from planner.engine.time import flops, step
 
     assert "return 2.0 * tokens * weights / tensor_parallel" in formulas.formula(flops.linear_flops)
-    assert "```" not in formulas.formula(timing.stage_time)
+    assert "```" not in formulas.formula(step.stage_time)

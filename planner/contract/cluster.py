@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, cast, get_args
 
-from planner.catalog.catalog import Catalog, UnknownSlugError
+from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.contract.render import BYTES_PER_S_IN_GBPS
 from planner.contract.section import Problems, Section, near, suggestion
-from planner.engine.request import Cluster, Purchase
-from planner.engine.specs import AcceleratorSpec, InstanceSpec
+from planner.engine.question.request import Cluster, Purchase
+from planner.engine.question.specs import AcceleratorSpec, InstanceSpec
 
 MAX_NODES = 100_000
 MAX_SLUG = 100

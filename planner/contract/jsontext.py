@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any
 
-from planner.engine.errors import PlanError
+from planner.engine.question.errors import PlanError
 
 MAX_JSON_BYTES = 1_048_576
 """Longest request that is read: 1 MiB, a hundred times the longest Hugging Face config."""

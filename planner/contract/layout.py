@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, cast, get_args
 
 from planner.contract.section import Problems, Section, described
-from planner.engine.request import LayoutRequest, Recompute, Sharding
+from planner.engine.question.request import LayoutRequest, Recompute, Sharding
 
 MAX_DEGREE = 1_000_000_000
 """More than the ranks of 100,000 nodes with 1,024 accelerators each."""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.catalog.catalog import Catalog
-from planner.catalog.records import PURCHASES, AcceleratorRecord, InstanceRecord, ModelRecord, PriceRecord
-from planner.contract.model import model_of_record
-from planner.engine.errors import PlanError, PlanErrors
-from planner.engine.params import count_parameters
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.records import (
+    PURCHASES,
+    AcceleratorRecord,
+    InstanceRecord,
+    ModelRecord,
+    PriceRecord,
+)
+from planner.catalog.facts.shapes import model_of_record
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.shape.parameters import count_parameters
 
 
 def render_models(catalog: Catalog) -> list[dict[str, Any]]:

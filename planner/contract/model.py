@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from planner.catalog.catalog import Catalog, UnknownSlugError
-from planner.catalog.records import ModelRecord
+from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.catalog.facts.shapes import model_of_record
 from planner.contract.jsontext import excerpt
 from planner.contract.section import Problems, Section, described, suggestion
-from planner.engine.errors import PlanError, PlanErrors
-from planner.engine.explicit import cross_check_parameters, model_from_explicit
-from planner.engine.hf_config import assumed_defaults, model_from_hf_config
-from planner.engine.params import targeted_modules
-from planner.engine.specs import ModelSpec
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.specs import ModelSpec
+from planner.engine.shape.explicit import cross_check_parameters, model_from_explicit
+from planner.engine.shape.hf_config import assumed_defaults, model_from_hf_config
+from planner.engine.shape.parameters import targeted_modules
 
 MAX_SLUG = 100
 FORMS = 'Give a catalog name such as "llama-3.1-8b", {"hf_config": {…}}, or layers, hidden_size and so on.'
@@ -38,8 +38,6 @@ NAMING_FAMILIES = (
     "vit",
 )
 
-_built: dict[str, tuple[ModelRecord, ModelSpec]] = {}
-
 
 def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> ModelSpec | None:
     """The model at ``path``; None after a problem, which is noted."""
@@ -57,21 +55,6 @@ def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> Mo
         if difference is not None:
             problems.note(*difference)
     return model
-
-
-def model_of_record(record: ModelRecord) -> ModelSpec:
-    """The shape of a catalog's model, built once per record.  Raises as ``built_model`` does."""
-    known = _built.get(record.slug)
-    if known is None or known[0] is not record:
-        known = _built[record.slug] = (record, built_model(record))
-    return known[1]
-
-
-def built_model(record: ModelRecord) -> ModelSpec:
-    """The shape that a record describes.  Raises PlanError or PlanErrors where it makes no sense."""
-    if record.hf_config is not None:
-        return model_from_hf_config(record.hf_config, name=record.name)
-    return model_from_explicit(record.architecture or {}, name=record.name)
 
 
 def _catalog_model(slug: str, path: str, catalog: Catalog, problems: Problems) -> ModelSpec | None:

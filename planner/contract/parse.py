@@ -9,15 +9,16 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from planner.catalog.catalog import Catalog
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.records import STALE_PRICE_DAYS
 from planner.contract.cluster import read_cluster
 from planner.contract.jsontext import not_finite
 from planner.contract.layout import read_layout
 from planner.contract.model import read_model, with_named_layers
 from planner.contract.section import Problems, Section
 from planner.contract.workload import MAX_LORA_TARGETS, read_ppo, read_workload
-from planner.engine.request import Cluster, PlanRequest, Workload
-from planner.engine.specs import AcceleratorSpec, ComputePrecision, ModelSpec
+from planner.engine.question.request import Cluster, PlanRequest, Workload
+from planner.engine.question.specs import AcceleratorSpec, ComputePrecision, ModelSpec
 
 FIELDS = ("id", "model", "workload", "cluster", "layout", "deadline_days")
 HINTS = {
@@ -28,8 +29,6 @@ HINTS = {
 }
 MAX_DAYS = 1e6
 ASSUMED_PRECISION = "assumed_precision"
-STALE_PRICE_DAYS = 90
-"""A price not seen for longer than this is called stale."""
 
 
 def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None) -> PlanRequest:

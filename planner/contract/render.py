@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 from planner.contract.jsontext import not_finite, plain_value
-from planner.engine.errors import HeadroomError, PlanError, PlanErrors
-from planner.engine.request import Cluster, Layout
-from planner.engine.result import Cost, Memory, NearestFit, Parameters, PlanResult, Term, Time
+from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors
+from planner.engine.question.request import Cluster, Layout
+from planner.engine.question.result import Cost, Memory, NearestFit, Parameters, PlanResult, Term, Time
 
 BYTES_PER_S_IN_GBPS = 1.25e8
 MEMORY_PARTS = (

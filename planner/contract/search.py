@@ -11,8 +11,8 @@ from datetime import date
 from itertools import product
 from typing import Any, cast, get_args
 
-from planner.catalog.catalog import Catalog
-from planner.catalog.records import InstanceRecord
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import (
     DEFAULT_PURCHASE,
     MAX_NODES,
@@ -34,9 +34,9 @@ from planner.contract.parse import (
 )
 from planner.contract.render import render_cluster, render_layout, render_result
 from planner.contract.section import Problems, Section, described, near, suggestion
-from planner.engine.request import Cluster, Workload
-from planner.engine.result import PlanResult
-from planner.engine.search_request import Objective, SearchRequest, SearchResult, Variable
+from planner.engine.question.request import Cluster, Workload
+from planner.engine.question.result import PlanResult
+from planner.engine.question.search_request import Objective, SearchRequest, SearchResult, Variable
 
 FIELDS = (
     "id",

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from planner.contract.jsontext import excerpt, plain_value
-from planner.engine.errors import PlanError, PlanErrors
+from planner.engine.question.errors import PlanError, PlanErrors
 
 MAX_PROBLEMS = 50
 

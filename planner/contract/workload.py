@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Any, cast, get_args
 
 from planner.contract.section import Section, described, near
-from planner.engine.errors import PlanError
-from planner.engine.params import linear_modules, targeted_modules
-from planner.engine.request import (
+from planner.engine.question.errors import PlanError
+from planner.engine.question.request import (
     Attention,
     Framework,
     FrozenPrecision,
@@ -26,7 +25,8 @@ from planner.engine.request import (
     Task,
     Workload,
 )
-from planner.engine.specs import ComputePrecision, ModelSpec
+from planner.engine.question.specs import ComputePrecision, ModelSpec
+from planner.engine.shape.parameters import linear_modules, targeted_modules
 
 MAX_TOKENS = 1e18
 MAX_SEQUENCE_LENGTH = 100_000_000

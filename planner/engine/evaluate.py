@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.engine.calibration import Calibration
-from planner.engine.grid import PlanGrid, on_scalars
-from planner.engine.memory import MemoryTerms, memory_per_rank
-from planner.engine.timing import StepTime, step_time
+from planner.engine.grid.plan_grid import PlanGrid
+from planner.engine.grid.scalars import on_scalars
+from planner.engine.memory.peak import MemoryTerms, memory_per_rank
+from planner.engine.sure.calibration import Calibration
+from planner.engine.time.step import StepTime, step_time
 
 
 @dataclass(frozen=True, slots=True)

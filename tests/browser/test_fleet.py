@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from inventory import services
-from inventory.models import Host
-from inventory.snapshot import Gpu
+from inventory.store import services
+from inventory.store.models import Host
+from inventory.wire.snapshot import Gpu
 from tests.inventory.builders import gpu, mig_instance, snapshot
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -31,7 +31,7 @@ def heard(name: str, *gpus: Gpu, minutes_ago: float = 0.1, **more: Any) -> None:
 
 @pytest.fixture
 def fleet() -> None:
-    from inventory.snapshot import Mig
+    from inventory.wire.snapshot import Mig
 
     for minutes in (50, 40, 30, 20, 10):
         heard(

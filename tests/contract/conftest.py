@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from planner.catalog.catalog import Catalog
-from planner.catalog.loader import load_shipped_catalog
-from planner.catalog.records import ModelRecord, Provenance
-from planner.engine.errors import PlanError, PlanErrors
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.catalog.facts.records import ModelRecord, Provenance
+from planner.engine.question.errors import PlanError, PlanErrors
 
 SOURCE = Provenance(source="made for tests", as_of=date(2026, 1, 1))
 LLAMA = {

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from planner import services
-from planner.catalog.catalog import Catalog
-from planner.catalog.loader import load_shipped_catalog
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.plans.answers import estimate_json
 from tests.contract.conformance import deviations
 
 Json = dict[str, Any]
@@ -240,7 +240,7 @@ QUESTIONS = sound_questions()
 
 @pytest.fixture(scope="module")
 def answers(shipped: Catalog) -> list[Json]:
-    return [services.estimate_json(question, shipped, today=TODAY) for question in QUESTIONS]
+    return [estimate_json(question, shipped, today=TODAY) for question in QUESTIONS]
 
 
 def test_every_form_is_answered_as_the_contract_says(answers: list[Json]) -> None:
@@ -269,7 +269,7 @@ def test_an_answers_layout_and_cluster_sent_back_give_the_same_numbers(
     for question, answer in zip(QUESTIONS, answers, strict=True):
         back = {name: value for name, value in question.items() if name != "deadline_days"}
         back |= {"layout": answer["layout"], "cluster": answer["cluster"]}
-        again = services.estimate_json(back, shipped, today=TODAY)
+        again = estimate_json(back, shipped, today=TODAY)
         same = ("fits", "layout", "accelerators", "parameters", "memory", "time", "cost")
         assert {name: again.get(name) for name in same} == {name: answer[name] for name in same}, question
 
@@ -282,14 +282,14 @@ def test_the_nearest_fit_fits(answers: list[Json], shipped: Catalog) -> None:
             if nearest["instance_type"] != cluster.get("instance_type"):
                 cluster = {"instance_type": nearest["instance_type"], "nodes": nearest["nodes"]}
             changed = question | {"layout": nearest["layout"], "cluster": cluster}
-            assert services.estimate_json(changed, shipped, today=TODAY)["fits"], question
+            assert estimate_json(changed, shipped, today=TODAY)["fits"], question
             tried += 1
     assert tried
 
 
 @pytest.mark.parametrize(("day", "usd"), [("2025-05-31", 98.32), ("2025-06-05", 55.04)])
 def test_prices_are_as_known_on_a_day(day: str, usd: float, shipped: Catalog) -> None:
-    answer = services.estimate_json(ask(cluster=nodes(price_as_of=day)), shipped, today=TODAY)
+    answer = estimate_json(ask(cluster=nodes(price_as_of=day)), shipped, today=TODAY)
     assert answer["cost"]["price_usd_per_node_hour"] == usd
     assert answer["cost"]["price_as_of"] <= day
 
@@ -298,7 +298,7 @@ def test_a_model_is_the_same_by_all_its_names(shipped: Catalog) -> None:
     forms = (LLAMA, {"hf_config": LLAMA_CONFIG}, LLAMA_SHAPE | {"max_positions": 131072})
     for task in ("pretraining", "lora", "qlora"):
         asked = (ask(form, workload=work(task=task)) for form in forms)
-        told = [services.estimate_json(question, shipped, today=TODAY) for question in asked]
+        told = [estimate_json(question, shipped, today=TODAY) for question in asked]
         assert all(answer["memory"] == told[0]["memory"] for answer in told)
         assert all(answer["time"] == told[0]["time"] for answer in told)
 
@@ -379,7 +379,7 @@ def test_nonsense_is_named_with_field_value_and_remedy(
     place[last] = value
     if value is ...:
         del place[last]
-    answer = services.estimate_json(question, shipped, today=TODAY)
+    answer = estimate_json(question, shipped, today=TODAY)
     problem = answer["error"]
     assert answer["id"] == "q"
     assert set(problem) == {"field", "value", "message", "remedy"}
@@ -391,10 +391,10 @@ def test_nonsense_is_named_with_field_value_and_remedy(
 
 def test_where_no_precision_is_named_a_chip_is_planned_in_one_that_it_has(shipped: Catalog) -> None:
     old = ask("llama-3.1-8b", cluster=nodes(1, "g4dn.12xlarge"))
-    answer = services.estimate_json(old, shipped, today=TODAY)
+    answer = estimate_json(old, shipped, today=TODAY)
     assert "assumed_precision" in [warning["code"] for warning in answer["warnings"]]
     named = ask("llama-3.1-8b", cluster=nodes(1, "g4dn.12xlarge"), workload=work(precision="fp16"))
-    assert services.estimate_json(named, shipped, today=TODAY)["time"] == answer["time"]
+    assert estimate_json(named, shipped, today=TODAY)["time"] == answer["time"]
     # What would be planned in bf16 is no fit of a plan in fp16.
     nearest = answer["nearest_fit"]
     assert nearest is None or nearest["accelerator"] in ("t4", "v100-sxm-16gb", "v100-sxm-32gb")

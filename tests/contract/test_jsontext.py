@@ -6,7 +6,7 @@ import math
 import pytest
 
 from planner.contract.jsontext import MAX_JSON_BYTES, not_finite, plain_value, read_json, write_json
-from planner.engine.errors import PlanError
+from planner.engine.question.errors import PlanError
 
 
 def test_plain_json_is_read_as_it_is() -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.catalog.catalog import Catalog
+from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.render import BYTES_PER_S_IN_GBPS, gbps, render_cluster, render_error
-from planner.engine.errors import PlanErrors
-from planner.engine.request import LayoutRequest
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import LayoutRequest
 from tests.contract.conftest import ABSENT, BASE, GPT2, LLAMA, bent, problems_of
 
 EXPLICIT = {

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from planner import services
-from planner.catalog.catalog import Catalog
-from planner.catalog.loader import load_shipped_catalog
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.plans import answers
 from tests.contract.test_contract_conformance import LLAMA, TODAY, ask, free, nodes, ppo, work
 
 Json = dict[str, Any]
@@ -135,14 +135,14 @@ def shipped() -> Catalog:
 @pytest.mark.parametrize("name", RISING)
 def test_what_is_more_comes_out_as_more(name: str, shipped: Catalog) -> None:
     figure, questions = RISING[name]
-    figures = [figure(services.estimate_json(question, shipped, today=TODAY)) for question in questions]
+    figures = [figure(answers.estimate_json(question, shipped, today=TODAY)) for question in questions]
     assert all(less < more for less, more in pairwise(figures)), figures
 
 
 def test_what_more_gpus_do_not_shrink(shipped: Catalog) -> None:
     def passing(count: int) -> float:
         asked = zero3(nodes(count), global_batch_size=1024)
-        parts = services.estimate_json(asked, shipped, today=TODAY)["memory"]["per_accelerator_bytes"]
+        parts = answers.estimate_json(asked, shipped, today=TODAY)["memory"]["per_accelerator_bytes"]
         return float(parts["activations"] + parts["logits"])
 
     assert passing(16) == pytest.approx(passing(1))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.catalog.catalog import Catalog
+from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.render import (
     LAYOUT_FIELDS,
@@ -21,9 +21,9 @@ from planner.contract.render import (
     render_result,
 )
 from planner.contract.search import render_summary
-from planner.engine.errors import PlanError, PlanErrors
-from planner.engine.request import Layout
-from planner.engine.result import (
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.request import Layout
+from planner.engine.question.result import (
     Cost,
     Memory,
     MemoryParts,

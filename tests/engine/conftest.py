@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from planner.catalog.calibration import shipped_calibration
-from planner.engine.calibration import Calibration
+from planner.accuracy.calibration import shipped_calibration
+from planner.engine.sure.calibration import Calibration
 
 settings.register_profile(
     "engine", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]

@@ -9,14 +9,14 @@ import random
 from functools import lru_cache
 from typing import Any
 
-from planner.catalog.calibration import shipped_calibration
-from planner.catalog.catalog import Catalog
-from planner.catalog.loader import load_shipped_catalog
+from planner.accuracy.calibration import shipped_calibration
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
-from planner.engine.errors import PlanErrors
-from planner.engine.estimate import estimate
-from planner.engine.request import Layout, LayoutRequest, PlanRequest
-from planner.engine.result import PlanResult
+from planner.engine.answer.estimate import estimate
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import Layout, LayoutRequest, PlanRequest
+from planner.engine.question.result import PlanResult
 
 WORKLOAD = {"task": "pretraining", "tokens": 1e11, "sequence_length": 2048, "global_batch_size": 256}
 CLUSTER = {"instance_type": "p4d.24xlarge", "nodes": 4}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from planner.catalog.loader import DATA_DIRECTORY
+from planner.accuracy.calibration import DATA_DIRECTORY
 from planner.contract.parse import parse_plan_request
 from tests.engine.questions import answer, catalog, question
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.catalog.calibration import shipped_calibration
-from planner.engine.errors import PlanErrors
+from planner.accuracy.calibration import shipped_calibration
 from planner.engine.evaluate import Evaluation, evaluate
-from planner.engine.grid import grid_of, grid_over_layouts
-from planner.engine.layouts import axes_of, candidates_on, degrees_on
-from planner.engine.request import PlanRequest
-from planner.engine.result import PlanResult
+from planner.engine.grid.build import grid_of, grid_over_layouts
+from planner.engine.layout.enumeration import axes_of, candidates_on, degrees_on
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
 from tests.engine.questions import answer, question, sent_back
 
 MODELS = ("gpt2", "llama-2-7b", "llama-3.1-8b", "mixtral-8x7b", "bert-large-uncased", "t5-small")

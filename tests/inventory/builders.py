@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from inventory.models import Host
-from inventory.services import Taken
-from inventory.snapshot import (
+from inventory.store.models import Host
+from inventory.store.services import Taken
+from inventory.wire.snapshot import (
     Ecc,
     Gpu,
     HostSnapshot,
@@ -21,9 +21,7 @@ from inventory.snapshot import (
     Temperature,
     Utilization,
 )
-from inventory.snapshot import (
-    Host as HostReading,
-)
+from inventory.wire.snapshot import Host as HostReading
 
 GIB = 2**30
 START = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)

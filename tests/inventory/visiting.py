@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from django.test import Client
 
-from inventory import services
-from inventory.models import Host
-from inventory.services import Taken
+from inventory.store import services
+from inventory.store.models import Host
+from inventory.store.services import Taken
 from tests.inventory.builders import snapshot
 
 

@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from inventory import selectors, services
-from inventory.models import Host
+from inventory.store import selectors, services
+from inventory.store.models import Host
 
 
 class Command(BaseCommand):

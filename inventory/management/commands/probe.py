@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from inventory import services
-from inventory.machine_presenters import snapshot_lines
-from inventory.probing import DEFAULT_DEADLINE_S, read_snapshot
-from inventory.snapshot import HostSnapshot
-from inventory.snapshot_json import to_json
+from inventory.driver.probing import DEFAULT_DEADLINE_S, read_snapshot
+from inventory.pages.machine_presenters import snapshot_lines
+from inventory.store import services
+from inventory.wire.snapshot import HostSnapshot
+from inventory.wire.snapshot_json import to_json
 
 
 class Command(BaseCommand):

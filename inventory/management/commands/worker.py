@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from inventory import services
+from inventory.store import services
 
 
 class Command(BaseCommand):

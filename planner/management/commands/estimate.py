@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from planner import selectors, services
-from planner.json_lines import Answer, JsonLinesCommand
+from planner.api.json_lines import Answer, JsonLinesCommand
+from planner.catalog import selectors
+from planner.plans import answers
 
 
 class Command(JsonLinesCommand):
@@ -16,4 +17,4 @@ class Command(JsonLinesCommand):
 
     def answerer(self) -> Callable[[bytes], Answer]:
         catalog = selectors.current_catalog()
-        return lambda line: services.estimate_text(line, catalog)
+        return lambda line: answers.estimate_text(line, catalog)

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from planner.catalog.loader import load_shipped_catalog
-from planner.catalog_services import TableChanges, load_catalog
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.catalog.services import TableChanges, load_catalog
 
 LISTED = 20
 

@@ -1,0 +1,80 @@
+"""A plan held against the hosts one has: which pools fit it, what is free now, what is missing.
+
+The one place where fleet and planning meet; it uses the planner's public functions and gives them clusters
+made of hosts that exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from inventory.need.pools import Pool
+from planner.accuracy.calibration import shipped_calibration
+from planner.catalog.facts.catalog import Catalog
+from planner.engine.answer.estimate import estimate_many
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import LayoutRequest, PlanRequest
+from planner.engine.question.result import PlanResult
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A plan on a pool: with the fewest hosts it fits on, now and if the busy ones were free."""
+
+    pool: Pool
+    needed: int | None
+    result: PlanResult | None
+    problem: str
+
+    @property
+    def fits_now(self) -> bool:
+        return self.needed is not None and self.needed <= len(self.pool.free)
+
+    @property
+    def fits_owned(self) -> bool:
+        return self.needed is not None and self.needed <= len(self.pool.hosts)
+
+    @property
+    def missing_now(self) -> int:
+        """Free hosts that lack for a start now; 0 where it fits, or could not whatever were free."""
+        return 0 if self.needed is None else max(0, self.needed - len(self.pool.free))
+
+
+def have_against_need(request: PlanRequest, owned: Sequence[Pool], catalog: Catalog) -> list[Match]:
+    """The plan on each pool, layout chosen anew, on the fewest hosts that fit: ready ones first."""
+    matches = [_match(request, pool, catalog) for pool in owned]
+    return sorted(
+        matches,
+        key=lambda m: (
+            not m.fits_now,
+            not m.fits_owned,
+            m.result is None,
+            m.result.time.total_s if m.result is not None else 0.0,
+        ),
+    )
+
+
+def _match(request: PlanRequest, pool: Pool, catalog: Catalog) -> Match:
+    """All hosts first: where those do not fit, fewer do not either; then halves to the fewest that do."""
+
+    def ask(nodes: int) -> PlanResult | PlanErrors:
+        cluster = pool.cluster(catalog, nodes)
+        question = replace(request, cluster=cluster, layout=LayoutRequest(), deadline_days=None, notes=())
+        return estimate_many([question], shipped_calibration())[0]
+
+    most = len(pool.hosts)
+    answer = ask(most)
+    if isinstance(answer, PlanErrors):
+        return Match(pool, None, None, answer.errors[0].message)
+    if not answer.fits:
+        return Match(pool, None, answer, answer.reason or "It does not fit.")
+    low, high, best = 1, most, answer
+    while low < high:
+        middle = (low + high) // 2
+        found = ask(middle)
+        if isinstance(found, PlanResult) and found.fits:
+            high, best = middle, found
+        else:
+            low = middle + 1
+    return Match(pool, high, best, "")

@@ -1,0 +1,75 @@
+"""Owned hosts of one kind as clusters to plan on: counted in whole hosts, never in a sum of free GPUs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from inventory.pages.prices import Pricing, kind_of
+from inventory.store.models import Gpu, Host
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.records import InstanceRecord
+from planner.engine.question.request import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Owned hosts of one kind: the same chip, as many of them, and the same network as far as is known."""
+
+    accelerator: str
+    gpus_per_host: int
+    hosts: tuple[Host, ...]
+    free: tuple[Host, ...]
+    instance: InstanceRecord | None
+    assumed_instance: bool
+
+    def cluster(self, catalog: Catalog, nodes: int) -> Cluster:
+        """`nodes` of these hosts as a cluster to plan on. One's own machines cost nothing to rent."""
+        if self.instance is not None:
+            spec = self.instance.spec
+            chip, network = spec.accelerator, spec.internode_bytes_per_s
+        else:
+            chip, network = catalog.accelerator(self.accelerator).spec, 0.0
+        return Cluster(
+            accelerator=chip,
+            accelerators_per_node=self.gpus_per_host,
+            nodes=nodes,
+            internode_bytes_per_s=network,
+            instance_type=None if self.instance is None else self.instance.slug,
+        )
+
+
+def pools(hosts: Sequence[Host], pricing: Pricing, *, now: datetime) -> list[Pool]:
+    """The fleet's hosts by kind. `hosts` come with their GPUs; mixed hosts and unknown chips are left out.
+
+    A host is free when it has been heard of lately, none of its GPUs is lost or faulty, all are idle,
+    and none is cut by MIG.
+    """
+    by_kind: dict[tuple[str, int, str], list[Host]] = defaultdict(list)
+    for host in hosts:
+        slugs = {pricing.slug_of(gpu.name) for gpu in host.gpus.all()}
+        slug = slugs.pop() if len(slugs) == 1 else None
+        if slug is not None:
+            by_kind[slug, len(host.gpus.all()), host.instance_type].append(host)
+    found = []
+    for (slug, gpus, _), alike in sorted(by_kind.items()):
+        chosen = pricing.instance_of(kind_of(alike[0]))
+        instance, assumed = chosen if chosen is not None else (None, True)
+        free = tuple(host for host in alike if is_free(host, now))
+        found.append(Pool(slug, gpus, tuple(alike), free, instance, assumed))
+    return found
+
+
+def is_free(host: Host, now: datetime) -> bool:
+    """Whether a whole host could start a run now, as far as its last word says."""
+    if host.stale_at is None or host.stale_at <= now or host.failures:
+        return False
+    return all(
+        gpu.idle_since is not None
+        and not gpu.faults
+        and gpu.state == Gpu.State.PRESENT
+        and gpu.mig_mode is not True
+        for gpu in host.gpus.all()
+    )

@@ -1,0 +1,63 @@
+"""What an address of the fleet asks for: a host, a GPU, a moment, a period."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from django.http import Http404, HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from inventory.store import selectors
+from inventory.store.models import Gpu, Host
+
+
+def named_host(name: str) -> Host:
+    found = selectors.host_named(name)
+    if found is None:
+        raise Http404("no host of this name")
+    return found
+
+
+def gpu_of_uuid(uuid: str) -> Gpu:
+    found = selectors.gpu_with_uuid(uuid)
+    if found is None:
+        raise Http404("no GPU of this UUID")
+    return found
+
+
+def query_of(request: HttpRequest, drop: Iterable[str] = ()) -> str:
+    query = request.GET.copy()
+    for name in drop:
+        query.pop(name, None)
+    return query.urlencode()
+
+
+def moment_of(request: HttpRequest) -> datetime:
+    """The address's `at`; times without a zone are UTC. What is no time at all means now."""
+    try:
+        found = parse_datetime(request.GET.get("at", ""))
+    except ValueError:
+        found = None
+    if found is None:
+        return timezone.now()
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+RANGES = {
+    "1h": ("the last hour", timedelta(hours=1)),
+    "6h": ("the last 6 hours", timedelta(hours=6)),
+    "24h": ("the last day", timedelta(days=1)),
+    "7d": ("the last 7 days", timedelta(days=7)),
+    "30d": ("the last 30 days", timedelta(days=30)),
+    "1y": ("the last year", timedelta(days=365)),
+}
+
+
+USUAL_RANGE = "6h"
+
+
+def range_of(request: HttpRequest) -> str:
+    asked = request.GET.get("range", "")
+    return asked if asked in RANGES else USUAL_RANGE

@@ -1,0 +1,60 @@
+"""The fleet over HTTP for programs: deliveries of agents. Thin: checks the form, calls a service."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from inventory.store import services
+from inventory.wire import policy, signing
+
+
+@login_not_required
+@csrf_exempt
+@require_POST
+def snapshots(request: HttpRequest) -> JsonResponse:
+    """Take a signed delivery. 200 with what became of each snapshot, or the refusal with its reason.
+
+    No session and no form: the signature is the proof, so neither login nor CSRF token applies.
+    """
+    now = timezone.now()
+    try:
+        headers = signing.parse(request.headers.get("Authorization", ""))
+        body = _body(request)
+        results = services.receive(
+            method="POST",
+            path=request.path,
+            headers=headers,
+            body=body,
+            sender=request.META.get("REMOTE_ADDR", ""),
+            now=now,
+        )
+    except signing.MalformedHeaderError as error:
+        services.note_refusal("signature", str(error), request.META.get("REMOTE_ADDR", ""))
+        return _refusal("signature", str(error), 401)
+    except services.DeliveryError as refusal:
+        return _refusal(refusal.kind, refusal.reason, refusal.status)
+    return JsonResponse({"results": [asdict(result) for result in results], "server_time_s": now.timestamp()})
+
+
+def _body(request: HttpRequest) -> bytes:
+    """The body, unless it is larger than is read at all: then it is not even held in memory."""
+    try:
+        length = int(request.headers.get("Content-Length") or 0)
+    except ValueError:
+        length = 0
+    if length > policy.MAX_BODY_BYTES:
+        services.note_refusal("too_large", f"{length} bytes announced", request.META.get("REMOTE_ADDR", ""))
+        limit = policy.MAX_BODY_BYTES // 2**20
+        raise services.DeliveryError("too_large", f"{length} bytes; at most {limit} MiB are read.", 413)
+    return request.body
+
+
+def _refusal(kind: str, reason: str, status: int) -> JsonResponse:
+    error = {"kind": kind, "message": reason}
+    return JsonResponse({"error": error, "server_time_s": timezone.now().timestamp()}, status=status)

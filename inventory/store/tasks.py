@@ -1,0 +1,80 @@
+"""Doorways from Celery to the services. No rule lives here.
+
+Every worker reads the queue of the host it runs on (`probe.<host>`) besides its own, so that a
+host joins by starting a worker there; who asks for probes, and how often, is in the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, current_app, shared_task
+from celery.signals import celeryd_after_setup
+from django.utils import timezone
+from kombu import Queue
+
+from inventory.driver.probing import read_snapshot
+from inventory.store import services
+from inventory.wire import policy
+
+log = logging.getLogger(__name__)
+
+
+def this_host() -> str:
+    """What this machine calls itself: HEADROOM_HOSTNAME, or its hostname."""
+    return os.environ.get("HEADROOM_HOSTNAME") or socket.gethostname()
+
+
+@celeryd_after_setup.connect
+def read_own_queue(instance: Any, **_: Any) -> None:
+    """Add this host's queue to those the starting worker reads."""
+    instance.app.amqp.queues.select_add(f"probe.{this_host()}")
+
+
+@shared_task(name="inventory.request_probes", expires=policy.MINUTE_S, time_limit=60)
+def request_probes() -> int:
+    """Ask the workers of all hosts whose time has come for a probe; clear up after those that never came."""
+    now = timezone.now()
+    for host in services.close_overdue_probes(now=now):
+        discard_waiting(host.queue)
+    probes = services.request_due_probes(now=now)
+    for probe in probes:
+        send(probe.pk, probe.host.queue, probe.host.interval_s)
+    return len(probes)
+
+
+@shared_task(name="inventory.probe_host", time_limit=policy.STUCK_AFTER_S)
+def probe_host(probe_id: str) -> str:
+    """Probe the machine this runs on and record what was seen."""
+    if not services.start_probe(UUID(probe_id), now=timezone.now()):
+        return "refused"
+    snapshot = read_snapshot(deadline_s=policy.PROBE_DEADLINE_S)
+    return services.finish_probe(UUID(probe_id), snapshot, now=timezone.now())
+
+
+@shared_task(name="inventory.thin_history", expires=policy.HOUR_S)
+def thin_history() -> str:
+    """Let the history age; see `policy.KEEP_S`."""
+    return str(services.thin_history(now=timezone.now()))
+
+
+@shared_task(name="inventory.report_idle_gpus", expires=policy.HOUR_S)
+def report_idle_gpus() -> int:
+    """Tell of GPUs that nobody has used for days."""
+    return services.report_idle_gpus(now=timezone.now())
+
+
+def send(probe_id: UUID, queue: str, expires_s: float) -> None:
+    """Hand a probe to its host's worker."""
+    probe_host.apply_async((str(probe_id),), queue=queue, expires=expires_s)
+
+
+def discard_waiting(queue: str) -> int:
+    """Empty a queue that nobody reads: brokers keep even expired messages until they are read."""
+    app: Celery = current_app
+    with app.connection_for_write() as connection:
+        return int(Queue(queue, channel=connection.default_channel).purge() or 0)

@@ -1,0 +1,56 @@
+"""Reads the fitted constants as shipped: timing, memory and intervals, with when and how they were fitted.
+
+``make calibrate`` writes the files; the engine takes them as frozen records and reads no file itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from math import log
+from pathlib import Path
+from typing import Any
+
+from planner.engine.memory.peak import MemoryConstants
+from planner.engine.sure.calibration import Calibration
+from planner.engine.sure.intervals import Intervals
+from planner.engine.time.constants import TimingConstants
+
+#: What was measured and what was fitted to it, as files that ship with the project.
+DATA_DIRECTORY = Path(__file__).parent / "data"
+TIMING_FILE = DATA_DIRECTORY / "timing_calibration.json"
+MEMORY_FILE = DATA_DIRECTORY / "memory_calibration.json"
+INTERVALS_FILE = DATA_DIRECTORY / "intervals.json"
+
+
+@lru_cache(maxsize=1)
+def shipped_calibration() -> Calibration:
+    """The constants that ship with this version, read once per process."""
+    timing, memory, intervals = (read(path) for path in (TIMING_FILE, MEMORY_FILE, INTERVALS_FILE))
+    return Calibration(
+        timing=TimingConstants.from_mapping(timing["constants"]),
+        memory=MemoryConstants.from_mapping(memory),
+        intervals=Intervals.from_mapping(with_memory(intervals, memory)),
+        provenance={"timing": timing["provenance"], "memory": memory.get("provenance", {})},
+    )
+
+
+def with_memory(intervals: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
+    """The interval tables with the memory quantiles beside those of time, as logarithms.
+
+    The memory file holds factors of what nvidia-smi shows, overall and by task.
+    """
+    overall = {"memory": memory["interval"]["nvidia-smi"]}
+    merged = dict(intervals)
+    for table in ("near", "far"):
+        by_task = memory.get("interval_by_task", {}).get(table, {})
+        factors = overall | {f"memory/{task}": pair for task, pair in by_task.items()}
+        merged[table] = intervals[table] | {
+            name: [log(low), log(high)] for name, (low, high) in factors.items()
+        }
+    return merged
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

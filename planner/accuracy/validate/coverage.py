@@ -1,0 +1,79 @@
+"""How often the intervals hold runs that neither the fit nor the intervals had seen.
+
+The constants come from a fit without the run's group (or source), and so do the quantiles, and what counts as
+measured before: exactly what a newcomer's run would have met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.accuracy.fit import memory
+from planner.accuracy.fit.held_out_memory import figure_name
+from planner.accuracy.fit.timing import interval_tables
+from planner.accuracy.runs import Run, grid_of_runs, read_runs, timed
+from planner.accuracy.validate.predictions import held_out
+from planner.engine.grid.plan_grid import Array
+from planner.engine.sure.calibration import Calibration
+from planner.engine.sure.intervals import Intervals, bounds, model_kind, what_is_far
+
+#: Below this many figures of its task, a memory figure is judged by those of all tasks.
+ENOUGH_FIGURES = 8
+
+Covered = dict[str, tuple[bool, bool]]
+
+
+def time_coverage(calibration: Calibration) -> Covered:
+    """By run: whether its step time lies in the interval that its group, and its source, had no part in."""
+    seen = held_out("time")
+    runs = [run for run in timed(read_runs(calibration)) if run.row_id in seen]
+    grid = grid_of_runs(runs)
+    near, far = (np.array([seen[run.row_id][which] for run in runs]) for which in (0, 1))
+
+    def judge(label: Callable[[Run], str], residuals: Array) -> list[bool]:
+        names = np.array([label(run) for run in runs])
+        covered = np.zeros(len(runs), dtype=bool)
+        for name in dict.fromkeys(names):
+            kept, out = np.flatnonzero(names != name), np.flatnonzero(names == name)
+            tables = interval_tables([runs[row] for row in kept], grid.rows(kept), near[kept], far[kept])
+            intervals = Intervals.from_mapping(tables)
+            for row in out:
+                strange = what_is_far(grid, intervals, int(row))
+                low, high = bounds(1.0, "time", intervals, strange, model_kind(grid, int(row)))
+                covered[row] = np.log(low) <= -residuals[row] <= np.log(high)
+        return [bool(each) for each in covered]
+
+    by_group, by_source = judge(lambda run: run.group, near), judge(lambda run: run.source, far)
+    return {run.row_id: pair for run, pair in zip(runs, zip(by_group, by_source, strict=True), strict=True)}
+
+
+def memory_coverage() -> Covered:
+    """By figure name (``run/kind``), as ``time_coverage``."""
+    figures, seen = memory.published_figures(), held_out("memory")
+    names = [
+        figure_name(figures.rows[int(plan)]["row_id"], memory.KINDS[int(kind)])
+        for plan, kind in zip(figures.plan, figures.kind, strict=True)
+    ]
+    known = np.array([name in seen for name in names])
+    pairs = [seen.get(name, (np.nan, np.nan)) for name in names]
+    tasks = figures.tasks()
+
+    groups = figures.labels("group")
+    near, far = (np.array([pair[which] for pair in pairs]) for which in (0, 1))
+
+    def judge(labels: NDArray[np.str_], residuals: Array) -> list[bool]:
+        covered = []
+        for row, label in enumerate(labels):
+            others = known & (labels != label)
+            alike = others & (tasks == tasks[row])
+            chosen = alike if alike.sum() >= ENOUGH_FIGURES else others
+            low, high = memory.factors([near[chosen], far[chosen]], groups[chosen])
+            covered.append(bool(low <= np.exp(-residuals[row]) <= high))
+        return covered
+
+    by_group, by_source = judge(groups, near), judge(figures.labels("source"), far)
+    judged = zip(by_group, by_source, strict=True)
+    return {name: pair for name, pair, own in zip(names, judged, known, strict=True) if own}

@@ -1,0 +1,180 @@
+"""``docs/validation.md``, filled from the report's tables by ``make validate``; never edited by hand.
+
+The prose stands in ``validation_template.md``; here are the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import expm1
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from planner.accuracy.validate.known_causes import cause
+from planner.accuracy.validate.peers import ELSEWHERE, read_peers
+from planner.accuracy.validate.predictions import GOLDEN_SOURCE, MEMORY_QUANTITIES, Prediction
+from planner.accuracy.validate.summary import Judged
+
+TEMPLATE = Path(__file__).with_name("template.md")
+GIB = 2.0**30
+LARGEST_SHOWN = 15
+ERROR_HEAD = (
+    "figures",
+    "shipped",
+    "leave one group out",
+    "leave one source out",
+    "median",
+    "largest",
+    "inside the 80 % range",
+)
+ERROR_COLUMNS = ("shipped", "by_group", "by_source", "median", "largest", "covered_by_group")
+
+
+def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
+    tables = report["tables"]
+    step, memory, verdicts = tables["step_time"], tables["memory"], tables["verdicts"]
+    peer = next(iter(read_peers().values()))
+    wrong = verdicts["failed_said_to_fit"] + verdicts["ran_said_to_fail"]
+    found = [row.prediction for row in rows]
+    steps = [each for each in found if each.quantity == "step time" and each.fitted]
+    peaks = [each for each in found if each.quantity in MEMORY_QUANTITIES and each.fitted]
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        calibrated_on=report["calibrated_on"],
+        **report["fitted"],
+        by_group=percent(step["by_group"]),
+        by_source=percent(step["by_source"]),
+        golden=percent(tables["golden"]["shipped"]),
+        memory=percent(memory["by_group"]),
+        step_time=error_lines("All runs", [step]),
+        step_time_by_source=error_lines("Source", tables["step_time_by_source"]),
+        step_time_by_accelerator=error_lines("Accelerator", tables["step_time_by_accelerator"]),
+        step_time_by_framework=error_lines("Framework", tables["step_time_by_framework"]),
+        coverage=coverage_lines(tables),
+        peer_source=f"{peer.source}, {peer.as_of}",
+        golden_rows=golden_lines(found),
+        elsewhere="\n".join(f"- {name}: {figure} ({where})." for name, figure, where in ELSEWHERE),
+        memory_by_kind=error_lines("Kind", [memory, *tables["memory_by_kind"], tables["resident_memory"]]),
+        memory_by_source=error_lines("Source", tables["memory_by_source"]),
+        verdict_right=percent(verdicts["right"]),
+        verdict_runs=verdicts["runs"],
+        verdict_failed=verdicts["failed_runs"],
+        verdict_missed="" if not wrong else f"Wrong: {', '.join(f'`{name}`' for name in wrong)}.",
+        ppo=error_lines("Quantity", tables["ppo"]),
+        ppo_rows=ppo_lines(found),
+        largest_step_time=largest_lines(steps),
+        largest_memory=largest_lines(peaks),
+    )
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    marks = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, marks, *lines)) + "\n"
+
+
+def percent(value: float | None) -> str:
+    return "" if value is None else f"{value * 100:.1f} %"
+
+
+def signed(value: float) -> str:
+    return f"{value * 100:+.1f} %".replace("-", "−")
+
+
+def amount(value: float, unit: str) -> str:
+    if unit == "byte":
+        return f"{value / GIB:.1f} GiB"
+    return f"{value:,.0f} s" if value >= 1000 else f"{value:.3g} s"
+
+
+def error_lines(title: str, lines: Sequence[dict[str, Any]]) -> str:
+    return table(
+        (title, *ERROR_HEAD),
+        ((row["name"], str(row["figures"]), *(percent(row[key]) for key in ERROR_COLUMNS)) for row in lines),
+    )
+
+
+def coverage_lines(tables: dict[str, Any]) -> str:
+    return table(
+        ("Quantity", "figures", "leave one group out", "leave one source out"),
+        (
+            (
+                row["name"],
+                str(row["figures"]),
+                percent(row["covered_by_group"]),
+                percent(row["covered_by_source"]),
+            )
+            for row in (tables["step_time"], tables["memory"])
+        ),
+    )
+
+
+def golden_lines(found: Sequence[Prediction]) -> str:
+    peers = read_peers()
+    golden = [each for each in found if each.source == GOLDEN_SOURCE]
+    theirs = [peers[each.row_id].predicted_s / each.measured - 1.0 for each in golden]
+    ours = [expm1(each.residual) for each in golden]
+    lines = [
+        (
+            each.row_id.removeprefix("korthikanti-").replace("-", ", "),
+            f"{each.measured:.2f} s",
+            f"{each.predicted:.2f} s",
+            signed(own),
+            f"{peers[each.row_id].predicted_s:.2f} s",
+            signed(other),
+        )
+        for each, own, other in zip(golden, ours, theirs, strict=True)
+    ]
+    last = ("mean, largest", "", "", mean_and_largest(ours), "", mean_and_largest(theirs))
+    return table(("Model, recompute", "measured", "ours", "error", "Calculon", "error"), [*lines, last])
+
+
+def mean_and_largest(errors: Sequence[float]) -> str:
+    sizes = [abs(each) for each in errors]
+    return f"{fmean(sizes) * 100:.2f} %, {max(sizes) * 100:.2f} %"
+
+
+def ppo_lines(found: Sequence[Prediction]) -> str:
+    return table(
+        ("Run", "quantity", "measured", "predicted", "predicted / measured"),
+        (
+            (
+                each.row_id,
+                each.quantity,
+                amount(each.measured, each.unit),
+                amount(each.predicted, each.unit),
+                f"{each.predicted / each.measured:.2f}",
+            )
+            for each in found
+            if each.kind == "rlhf"
+        ),
+    )
+
+
+def unseen_error(each: Prediction) -> float:
+    return expm1(each.by_group if each.by_group is not None else each.residual)
+
+
+def largest_lines(found: Sequence[Prediction]) -> str:
+    return table(
+        ("Run", "model", "quantity", "measured", "predicted, shipped", "error unseen", "cause"),
+        (
+            (
+                each.row_id,
+                f"{each.model} on {each.accelerators} x {each.accelerator}",
+                each.quantity,
+                amount(each.measured, each.unit),
+                amount(each.predicted, each.unit),
+                signed(unseen_error(each)),
+                cause(each.row_id, each.quantity),
+            )
+            for each in worst_of_groups(found, lambda each: abs(unseen_error(each)))[:LARGEST_SHOWN]
+        ),
+    )
+
+
+def worst_of_groups(found: Sequence[Prediction], size: Callable[[Prediction], float]) -> list[Prediction]:
+    """One prediction a group, its worst, the worst group first."""
+    worst: dict[str, Prediction] = {}
+    for each in sorted(found, key=size, reverse=True):
+        worst.setdefault(each.group, each)
+    return list(worst.values())

@@ -1,5 +1,0 @@
-"""Admin pages of the catalog: is this fact right, who says so, since when?"""
-
-from planner.admin import machines, transformer_models
-
-__all__ = ["machines", "transformer_models"]

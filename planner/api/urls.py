@@ -1,0 +1,15 @@
+"""Addresses of the JSON API, under /api/v1/."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from planner.api import v1
+
+app_name = "api"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("estimate", v1.estimate, name="estimate"),
+    path("search", v1.search, name="search"),
+    path("models", v1.models, name="models"),
+    path("instances", v1.instances, name="instances"),
+    path("accelerators", v1.accelerators, name="accelerators"),
+    path("<path:rest>", v1.unknown, name="unknown"),
+]

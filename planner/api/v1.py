@@ -1,0 +1,124 @@
+"""The JSON contract over HTTP: POST a question, GET the lists that questions choose from.
+
+Nothing is written, so no CSRF token is asked for; a page elsewhere cannot read the answers. Where the pages
+ask for a login, so does the API, with 401 in the contract's form rather than a redirect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from planner.catalog import selectors
+from planner.catalog.facts.catalog import Catalog
+from planner.contract.jsontext import MAX_JSON_BYTES, excerpt, read_json, too_long, write_json
+from planner.contract.lists import render_accelerators, render_instances, render_models
+from planner.contract.render import render_error
+from planner.engine.question.errors import PlanError
+from planner.plans import answers
+
+OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
+MAX_DRAINED_BYTES = 64 * MAX_JSON_BYTES
+"""Of a body that is too long, what is still taken in: a client that is cut off while it sends sees a broken
+connection in place of the answer."""
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def doorway(method: str) -> Callable[[View], View]:
+    """What every address of the API shares: one method, a login where pages ask for one, errors as JSON."""
+
+    def decorate(view: View) -> View:
+        @csrf_exempt
+        @login_not_required
+        @wraps(view)
+        def checked(request: HttpRequest) -> HttpResponse:
+            if request.method != method and not (method == "GET" and request.method == "HEAD"):
+                refused = PlanError(
+                    "", request.method, f"This address answers {method} alone.", f"Send {method}."
+                )
+                answer = answered(render_error(refused), NOT_ALLOWED)
+                answer["Allow"] = method
+                return answer
+            if settings.LOGIN_REQUIRED and not request.user.is_authenticated:
+                refused = PlanError(
+                    "", None, "This address asks for a login.", "Log in first and send the cookie."
+                )
+                return answered(render_error(refused), UNAUTHORIZED)
+            return view(request)
+
+        return checked
+
+    return decorate
+
+
+@doorway("POST")
+def estimate(request: HttpRequest) -> HttpResponse:
+    """One plan: the contract's ``estimate``."""
+    return _question(request, answers.estimate_json)
+
+
+@doorway("POST")
+def search(request: HttpRequest) -> HttpResponse:
+    """The best plans over many machines: the contract's ``search``."""
+    return _question(request, answers.search_json)
+
+
+@doorway("GET")
+def models(request: HttpRequest) -> HttpResponse:
+    """The catalog's models with their counted parameters."""
+    return answered({"models": render_models(selectors.current_catalog())})
+
+
+@doorway("GET")
+def instances(request: HttpRequest) -> HttpResponse:
+    """The catalog's instance types with regions and today's prices in the default region."""
+    return answered({"instances": render_instances(selectors.current_catalog())})
+
+
+@doorway("GET")
+def accelerators(request: HttpRequest) -> HttpResponse:
+    """The catalog's accelerators in SI units."""
+    return answered({"accelerators": render_accelerators(selectors.current_catalog())})
+
+
+@csrf_exempt
+@login_not_required
+def unknown(request: HttpRequest, rest: str) -> HttpResponse:
+    """Whatever else is asked for under the API's address."""
+    refused = PlanError(
+        "",
+        excerpt(request.path),
+        "The API has no such address.",
+        "POST to estimate or search, or GET models, instances or accelerators, each under /api/v1/.",
+    )
+    return answered(render_error(refused), NOT_FOUND)
+
+
+def answered(value: dict[str, Any], status: int = OK) -> HttpResponse:
+    return HttpResponse(write_json(value), content_type="application/json", status=status)
+
+
+def _question(request: HttpRequest, answer: Callable[[Any, Catalog], dict[str, Any]]) -> HttpResponse:
+    body = request.read(MAX_JSON_BYTES + 1)
+    if len(body) > MAX_JSON_BYTES:
+        _drain(request)
+        return answered(render_error(too_long()), UNPROCESSABLE)
+    try:
+        data = read_json(body)
+    except PlanError as unreadable:
+        return answered(render_error(unreadable), UNPROCESSABLE)
+    value = answer(data, selectors.current_catalog())
+    return answered(value, UNPROCESSABLE if "error" in value else OK)
+
+
+def _drain(request: HttpRequest) -> None:
+    """Take in the rest of a body and forget it."""
+    left = MAX_DRAINED_BYTES
+    while left > 0 and (chunk := request.read(MAX_JSON_BYTES)):
+        left -= len(chunk)

@@ -1,0 +1,214 @@
+"""The catalog: look-ups over accelerators, instances, prices, availability, MIG profiles and models.
+
+Built once from plain records, wherever they come from, and read-only afterwards. It has no clock: a price
+"as of" a day is asked with that day.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from itertools import accumulate
+from typing import Protocol, TypeVar
+
+from planner.catalog.facts.records import (
+    DEFAULT_REGIONS,
+    AcceleratorRecord,
+    AvailabilityRecord,
+    InstanceRecord,
+    MigProfileRecord,
+    ModelRecord,
+    PriceRecord,
+)
+from planner.engine.question.errors import HeadroomError
+
+
+class UnknownSlugError(HeadroomError, LookupError):
+    """Nothing in the catalog has this slug. suggestions: the nearest ones, best first, perhaps none."""
+
+    def __init__(self, kind: str, slug: str, suggestions: Sequence[str]) -> None:
+        hint = f" Did you mean {', '.join(suggestions)}?" if suggestions else ""
+        super().__init__(f"No {kind} is called {slug!r}.{hint}")
+        self.kind = kind
+        self.slug = slug
+        self.suggestions = tuple(suggestions)
+
+
+class DuplicateRecordError(HeadroomError, ValueError):
+    """Two records claim the same key."""
+
+
+class _Slugged(Protocol):
+    @property
+    def slug(self) -> str: ...
+
+
+_Record = TypeVar("_Record", bound=_Slugged)
+
+
+class Catalog:
+    """Everything that can be planned with, by slug.
+
+    Records of one kind keep the order they were given in. Raises DuplicateRecordError where two accelerators,
+    instances or models share a slug.
+    """
+
+    def __init__(
+        self,
+        *,
+        accelerators: Iterable[AcceleratorRecord] = (),
+        instances: Iterable[InstanceRecord] = (),
+        prices: Iterable[PriceRecord] = (),
+        availability: Iterable[AvailabilityRecord] = (),
+        mig_profiles: Iterable[MigProfileRecord] = (),
+        models: Iterable[ModelRecord] = (),
+    ) -> None:
+        self._accelerators = _by_slug("accelerator", accelerators)
+        self._instances = _by_slug("instance type", instances)
+        self._models = _by_slug("model", models)
+        self._prices: dict[str, list[PriceRecord]] = defaultdict(list)
+        for price in prices:
+            self._prices[price.instance_slug].append(price)
+        self._availability: dict[str, list[AvailabilityRecord]] = defaultdict(list)
+        for offer in availability:
+            self._availability[offer.instance_slug].append(offer)
+        self._mig_profiles: dict[str, list[MigProfileRecord]] = defaultdict(list)
+        for profile in mig_profiles:
+            self._mig_profiles[profile.spec.accelerator_slug].append(profile)
+
+    def accelerator(self, slug: str) -> AcceleratorRecord:
+        """Raises UnknownSlugError with near slugs."""
+        return _found("accelerator", slug, self._accelerators)
+
+    def instance(self, slug: str) -> InstanceRecord:
+        """Raises UnknownSlugError with near slugs."""
+        return _found("instance type", slug, self._instances)
+
+    def model(self, slug: str) -> ModelRecord:
+        """Raises UnknownSlugError with near slugs."""
+        return _found("model", slug, self._models)
+
+    def mig_profile(self, accelerator_slug: str, profile: str) -> MigProfileRecord:
+        """Raises UnknownSlugError with near profile names, or near accelerators if there is no such chip."""
+        self.accelerator(accelerator_slug)
+        profiles = {record.spec.profile: record for record in self._mig_profiles.get(accelerator_slug, ())}
+        return _found(f"MIG profile of {accelerator_slug}", profile, profiles)
+
+    def accelerators(self) -> tuple[AcceleratorRecord, ...]:
+        return tuple(self._accelerators.values())
+
+    def instances(self) -> tuple[InstanceRecord, ...]:
+        return tuple(self._instances.values())
+
+    def models(self) -> tuple[ModelRecord, ...]:
+        return tuple(self._models.values())
+
+    def mig_profiles(self, accelerator_slug: str | None = None) -> tuple[MigProfileRecord, ...]:
+        """Of one accelerator (none: it has no MIG, or is unknown), or of all."""
+        return _of_one_or_all(self._mig_profiles, accelerator_slug)
+
+    def prices(self, instance_slug: str | None = None) -> tuple[PriceRecord, ...]:
+        """Every price ever recorded, of one instance type or of all."""
+        return _of_one_or_all(self._prices, instance_slug)
+
+    def availability(
+        self, instance_slug: str | None = None, region: str | None = None
+    ) -> tuple[AvailabilityRecord, ...]:
+        """Offers of one instance type or of all, in one region or in all."""
+        offers = _of_one_or_all(self._availability, instance_slug)
+        return tuple(offer for offer in offers if region is None or offer.region == region)
+
+    def price(
+        self, instance_slug: str, region: str, purchase: str, as_of: date | None = None
+    ) -> PriceRecord | None:
+        """The price in force on a day, or the latest that has not ended (as_of None).
+
+        None where no price is known for that region, purchase and day. Where several are in force the one
+        that began last wins.
+        """
+        candidates = (
+            price
+            for price in self._prices.get(instance_slug, ())
+            if price.region == region
+            and price.purchase == purchase
+            and (price.valid_to is None if as_of is None else price.in_force(as_of))
+        )
+        return max(candidates, key=lambda price: price.valid_from, default=None)
+
+    def regions(self, instance_slug: str) -> tuple[str, ...]:
+        """Regions where the type is offered or was priced: the provider's default first if it is among them,
+        then those with a price today, then the others, each by name."""
+        default = DEFAULT_REGIONS.get(self.instance(instance_slug).spec.provider)
+        prices = self._prices.get(instance_slug, ())
+        priced = {price.region for price in prices if price.valid_to is None}
+        known = {price.region for price in prices}
+        known.update(offer.region for offer in self._availability.get(instance_slug, ()))
+        return tuple(sorted(known, key=lambda region: (region != default, region not in priced, region)))
+
+    def purchases(self, instance_slug: str, region: str) -> tuple[str, ...]:
+        """Ways to pay that have a price today in that region, in the order they were given in."""
+        return tuple(
+            dict.fromkeys(
+                price.purchase
+                for price in self._prices.get(instance_slug, ())
+                if price.region == region and price.valid_to is None
+            )
+        )
+
+    def default_region(self, provider: str) -> str:
+        """The region meant where none is named. Raises UnknownSlugError for an unknown provider."""
+        if provider not in DEFAULT_REGIONS:
+            raise UnknownSlugError("provider", provider, nearest(provider, DEFAULT_REGIONS))
+        return DEFAULT_REGIONS[provider]
+
+
+SEPARATORS = re.compile(r"[-. ]")
+
+
+def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """Slugs like the one given, best first: near in spelling, else those that contain it or begin alike."""
+    spelt = {plain(candidate): candidate for candidate in known}
+    candidates = list(spelt)
+    lowered = plain(slug.strip())
+    if lowered in spelt:
+        return [spelt[lowered]]
+    tail = lowered.rsplit("/", 1)[-1]
+    close = difflib.get_close_matches(tail, candidates, n=limit, cutoff=0.6)
+    containing = [candidate for candidate in candidates if tail and (tail in candidate or candidate in tail)]
+    # gpt3 is meant to be gpt-3-175b rather than the gpt2 that it is spelt like.
+    bare = "".join(SEPARATORS.split(tail))
+    begun = [candidate for candidate in candidates if bare in accumulate(SEPARATORS.split(candidate))]
+    near = dict.fromkeys([*begun[:1], *close, *containing, *begun])
+    return [spelt[candidate] for candidate in near][:limit]
+
+
+def plain(slug: str) -> str:
+    """A slug as names are compared: case and kind of separator make no difference (Azure: Standard_ND...)."""
+    return slug.lower().replace("_", "-").replace(" ", "-")
+
+
+def _by_slug(kind: str, records: Iterable[_Record]) -> dict[str, _Record]:
+    by_slug: dict[str, _Record] = {}
+    for record in records:
+        if record.slug in by_slug:
+            raise DuplicateRecordError(f"Two records of kind {kind} are called {record.slug!r}.")
+        by_slug[record.slug] = record
+    return by_slug
+
+
+_Found = TypeVar("_Found")
+
+
+def _found(kind: str, slug: str, records: Mapping[str, _Found]) -> _Found:
+    if slug not in records:
+        raise UnknownSlugError(kind, slug, nearest(slug, records))
+    return records[slug]
+
+
+def _of_one_or_all(groups: Mapping[str, list[_Found]], key: str | None) -> tuple[_Found, ...]:
+    if key is not None:
+        return tuple(groups.get(key, ()))
+    return tuple(record for group in groups.values() for record in group)

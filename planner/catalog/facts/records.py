@@ -1,0 +1,143 @@
+"""What the catalog holds: the engine's specs with where they were read and when.
+
+Frozen records. They are built from the shipped files (``loader``) or from database rows alike, and know
+nothing of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
+
+PURCHASES: tuple[str, ...] = (
+    "on_demand",
+    "spot",
+    "reserved_1y",
+    "reserved_3y",
+    "savings_1y",
+    "savings_3y",
+    "capacity_block",
+)
+"""How an instance can be paid for, in the words of the JSON contract."""
+
+DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
+"""The region meant where none is named, by provider: the JSON contract's choice."""
+
+
+STALE_PRICE_DAYS = 90
+"""A price not seen for longer than this is called stale, on every page and in every answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a row is from. as_of: the day its source was as recorded; note: what to know when reading it."""
+
+    source: str
+    as_of: date
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceleratorRecord:
+    """One chip. label_gb: the memory on its label, for people (the spec has what the driver reports).
+
+    int8_ops_per_s, fp4_flops_per_s: dense peaks that the engine does not use, 0.0 where there are none.
+    """
+
+    spec: AcceleratorSpec
+    label_gb: int
+    provenance: Provenance
+    int8_ops_per_s: float = 0.0
+    fp4_flops_per_s: float = 0.0
+
+    @property
+    def slug(self) -> str:
+        return self.spec.slug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRecord:
+    """One kind of machine.
+
+    link_bytes_per_s: one direction per chip, where this machine wires its chips otherwise than the
+    accelerator's own row says (None: as that says); ``spec.accelerator`` has it applied already.
+    local_storage_bytes: drives in the machine; ultracluster_max_accelerators: the largest cluster sold.
+    """
+
+    spec: InstanceSpec
+    provenance: Provenance
+    link_bytes_per_s: float | None = None
+    local_storage_bytes: int | None = None
+    ultracluster_max_accelerators: int | None = None
+
+    @property
+    def slug(self) -> str:
+        return self.spec.slug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRecord:
+    """USD for one instance-hour, Linux, in force from valid_from until the day before valid_to (None: still).
+
+    valid_from is the first day on which the source shows the price, so no earlier day is claimed;
+    ``provenance.as_of`` is the last day on which it was seen.
+    """
+
+    instance_slug: str
+    region: str
+    purchase: str
+    usd_per_hour: float
+    valid_from: date
+    provenance: Provenance
+    valid_to: date | None = None
+
+    def in_force(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AvailabilityRecord:
+    """Where an instance is offered. zones: names within the region, empty where only the region is known."""
+
+    instance_slug: str
+    region: str
+    zones: tuple[str, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigProfileRecord:
+    """A kind of GPU instance. min_driver: branch such as R470; engines: None where no source lists them."""
+
+    spec: MigProfileSpec
+    profile_id: int
+    provenance: Provenance
+    min_driver: str = ""
+    copy_engines: int | None = None
+    decoders: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """A published model: exactly one of hf_config and architecture describes its shape.
+
+    hf_config: the keys of its Hugging Face ``config.json`` that determine shapes, as published.
+    architecture: the JSON contract's explicit form, for models that have no such file.
+    parameters: published or counted total of the model as Hugging Face builds it, None where no source
+    states it exactly; parameters_source says who counted.  max_context: tokens (vision: patches + 1).
+    """
+
+    slug: str
+    name: str
+    family: str
+    publisher: str
+    provenance: Provenance
+    hf_config: Mapping[str, Any] | None = None
+    architecture: Mapping[str, Any] | None = None
+    parameters: int | None = None
+    parameters_source: str = ""
+    max_context: int | None = None

@@ -1,0 +1,429 @@
+"""The catalog in the database: what people may look up, correct and add to in the admin.
+
+Each row says who says so and since when, and remembers what was shipped, so that a person's edit is told from
+the project's own data and never lost. Figures are in the units of the sources (MiB, GB/s, TFLOPS), named in
+the field; ``planner.catalog.rows`` turns rows into the engine's SI records. The database refuses nonsense.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, ClassVar, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from planner.catalog.facts.records import DEFAULT_REGIONS, PURCHASES
+
+SLUG = RegexValidator(
+    r"^[a-z0-9][a-z0-9._-]*$", "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge."
+)
+API_NAME = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    "Use the provider's name, as p5.48xlarge or Standard_ND96isr_H100_v5.",
+)
+NUMBERS = RegexValidator(r"^\d+( \d+)*$", "Write whole numbers with single spaces between, as 0 2 4.")
+POSITIVE = MinValueValidator(1)
+PROVIDER_NAMES = {"aws": "Amazon Web Services", "gcp": "Google Cloud", "azure": "Microsoft Azure"}
+PURCHASE_NAMES = {
+    "on_demand": "on demand",
+    "spot": "spot",
+    "reserved_1y": "reserved, 1 year",
+    "reserved_3y": "reserved, 3 years",
+    "savings_1y": "savings plan, 1 year",
+    "savings_3y": "savings plan, 3 years",
+    "capacity_block": "capacity block",
+}
+
+
+class CatalogStamp(models.Model):
+    """One row whose value changes whenever anything in the catalog does; caches are kept by it."""
+
+    value = models.UUIDField(default=uuid.uuid4)
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    @classmethod
+    def renew(cls) -> None:
+        cls.objects.update_or_create(pk=1, defaults={"value": uuid.uuid4()})
+
+
+_Row = TypeVar("_Row", bound="CatalogRow")
+
+
+class CatalogQuerySet(models.QuerySet[_Row]):
+    """Bulk changes renew the stamp as single ones do."""
+
+    def update(self, **kwargs: Any) -> int:
+        changed = super().update(**kwargs)
+        CatalogStamp.renew()
+        return changed
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        deleted = super().delete()
+        CatalogStamp.renew()
+        return deleted
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        created = super().bulk_create(objs, *args, **kwargs)
+        CatalogStamp.renew()
+        return created
+
+    def bulk_update(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> int:
+        changed = super().bulk_update(objs, *args, **kwargs)
+        CatalogStamp.renew()
+        return changed
+
+
+class CatalogRow(models.Model):
+    """What every row of the catalog has.
+
+    shipped: the facts as the project last shipped them, None for a row that a person added.
+    withdrawn: kept for the record, left out of every plan.  FACTS: fields that are shipped, without the key.
+    """
+
+    FACTS: ClassVar[tuple[str, ...]] = ()
+
+    source = models.CharField(
+        max_length=1000, help_text="Who says so: publication, page or file, with its version."
+    )
+    as_of = models.DateField("as of", help_text="The day the source was as recorded.")
+    note = models.TextField(blank=True, help_text="What to know when reading this row.")
+    withdrawn = models.BooleanField(default=False, help_text="Kept for the record, left out of every plan.")
+    shipped = models.JSONField(null=True, blank=True, editable=False, encoder=DjangoJSONEncoder)
+    changed_at = models.DateTimeField("last changed", auto_now=True)
+
+    objects = CatalogQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        CatalogStamp.renew()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        deleted = super().delete(*args, **kwargs)
+        CatalogStamp.renew()
+        return deleted
+
+    @property
+    def is_edited(self) -> bool:
+        """A person changed what was shipped, or added the row."""
+        return self.shipped is None or self.shipped != self.facts()
+
+    def facts(self) -> dict[str, Any]:
+        """The values of ``FACTS`` as JSON keeps them, to be held against ``shipped``."""
+        return {
+            name: _plain(getattr(self, name))
+            for name in (*self.FACTS, "source", "as_of", "note", "withdrawn")
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float | str | list | dict) else str(value)
+
+
+def positive(*names: str) -> list[models.BaseConstraint]:
+    """One constraint a field: above zero, or unknown where the field may be."""
+    return [
+        models.CheckConstraint(
+            condition=Q(**{f"{name}__gt": 0}) | Q(**{f"{name}__isnull": True}),
+            name=f"%(class)s_{name}_positive",
+            violation_error_message=f"{name.replace('_', ' ').capitalize()} must be greater than zero.",
+        )
+        for name in names
+    ]
+
+
+PEAKS = ("fp32_tflops", "tf32_tflops", "bf16_tflops", "fp16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops")
+
+
+class Accelerator(CatalogRow):
+    """One kind of chip. Peak rates are dense; empty where the chip has no such unit."""
+
+    FACTS = (
+        "name",
+        "vendor",
+        "architecture",
+        "memory_mib",
+        "label_gb",
+        "memory_bandwidth_gb_per_s",
+        *PEAKS,
+        "link",
+        "link_gb_per_s_per_direction",
+        "power_watts",
+        "mig_capable",
+        "ranks_per_accelerator",
+    )
+
+    slug = models.CharField(max_length=60, unique=True, validators=[SLUG])
+    name = models.CharField(max_length=100)
+    vendor = models.CharField(max_length=40)
+    architecture = models.CharField(max_length=40, help_text="Generation, as ampere or hopper.")
+    memory_mib = models.PositiveIntegerField(
+        "memory (MiB)", help_text="As the driver reports it, not the label."
+    )
+    label_gb = models.PositiveIntegerField("memory on the label (GB)")
+    memory_bandwidth_gb_per_s = models.FloatField("memory bandwidth (GB/s)")
+    fp32_tflops = models.FloatField("fp32 (TFLOPS)", null=True, blank=True)
+    tf32_tflops = models.FloatField(
+        "tf32 (TFLOPS)", null=True, blank=True, help_text="Dense, as all rates here."
+    )
+    bf16_tflops = models.FloatField("bf16 (TFLOPS)", null=True, blank=True)
+    fp16_tflops = models.FloatField("fp16 (TFLOPS)", null=True, blank=True)
+    fp8_tflops = models.FloatField("fp8 (TFLOPS)", null=True, blank=True)
+    int8_tops = models.FloatField("int8 (TOPS)", null=True, blank=True)
+    fp4_tflops = models.FloatField("fp4 (TFLOPS)", null=True, blank=True)
+    link = models.CharField(max_length=40, help_text="Kind of the link within a node, as nvlink4 or pcie4.")
+    link_gb_per_s_per_direction = models.FloatField(
+        "link, one direction (GB/s)", help_text="Data sheets add both directions: halve their figure."
+    )
+    power_watts = models.FloatField("power (W)", null=True, blank=True)
+    mig_capable = models.BooleanField("MIG", default=False)
+    ranks_per_accelerator = models.PositiveSmallIntegerField(
+        "ranks per chip", default=1, help_text="1 on GPUs; 2 NeuronCores on a Trainium1 chip."
+    )
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = positive(
+            "memory_mib",
+            "label_gb",
+            "memory_bandwidth_gb_per_s",
+            *PEAKS,
+            "link_gb_per_s_per_direction",
+            "power_watts",
+            "ranks_per_accelerator",
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class InstanceType(CatalogRow):
+    """A kind of machine that one can buy."""
+
+    FACTS = (
+        "provider",
+        "family",
+        "accelerator_id",
+        "accelerators_per_node",
+        "internode_gbit_per_s",
+        "link_gb_per_s_per_direction",
+        "vcpus",
+        "host_memory_gib",
+        "local_storage_gb",
+        "ultracluster_max_accelerators",
+    )
+
+    slug = models.CharField(max_length=60, unique=True, validators=[API_NAME])
+    provider = models.CharField(
+        max_length=20, choices=[(slug, PROVIDER_NAMES.get(slug, slug)) for slug in DEFAULT_REGIONS]
+    )
+    family = models.CharField(max_length=40)
+    accelerator = models.ForeignKey(
+        Accelerator, on_delete=models.PROTECT, related_name="instance_types", to_field="slug"
+    )
+    accelerators_per_node = models.PositiveSmallIntegerField("accelerators per node", validators=[POSITIVE])
+    internode_gbit_per_s = models.FloatField(
+        "network (Gbit/s)", help_text="Of the whole node, one direction; the baseline, not a burst."
+    )
+    link_gb_per_s_per_direction = models.FloatField(
+        "link, one direction (GB/s)",
+        null=True,
+        blank=True,
+        help_text="Only where this machine wires its chips otherwise than the accelerator's own row says.",
+    )
+    vcpus = models.PositiveIntegerField("vCPUs", null=True, blank=True)
+    host_memory_gib = models.FloatField("host memory (GiB)", null=True, blank=True)
+    local_storage_gb = models.PositiveIntegerField("local storage (GB)", null=True, blank=True)
+    ultracluster_max_accelerators = models.PositiveIntegerField(
+        "largest cluster (chips)", null=True, blank=True
+    )
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            *positive(
+                "accelerators_per_node",
+                "internode_gbit_per_s",
+                "link_gb_per_s_per_direction",
+                "vcpus",
+                "host_memory_gib",
+                "ultracluster_max_accelerators",
+            ),
+            models.CheckConstraint(
+                condition=Q(provider__in=list(DEFAULT_REGIONS)), name="instancetype_provider_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Price(CatalogRow):
+    """USD for one instance-hour, in force from ``valid_from`` up to, not including, ``valid_to``.
+
+    Never overwritten: a new price is a new row, and the one before it ends on that day.
+    """
+
+    FACTS = ("usd_per_hour", "valid_to")
+
+    instance_type = models.ForeignKey(
+        InstanceType, on_delete=models.PROTECT, related_name="prices", to_field="slug"
+    )
+    region = models.CharField(max_length=40, validators=[SLUG])
+    purchase = models.CharField(max_length=20, choices=[(slug, PURCHASE_NAMES[slug]) for slug in PURCHASES])
+    usd_per_hour = models.DecimalField(
+        "USD per hour", max_digits=12, decimal_places=6, help_text="For one instance, Linux, without tax."
+    )
+    valid_from = models.DateField("valid from", help_text="The first day on which the source shows it.")
+    valid_to = models.DateField(
+        "valid to", null=True, blank=True, help_text="The first day it no longer holds; empty: still."
+    )
+
+    class Meta:
+        ordering = ["instance_type", "region", "purchase", "-valid_from"]
+        constraints = [
+            *positive("usd_per_hour"),
+            models.CheckConstraint(
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")),
+                name="price_ends_after_it_begins",
+                violation_error_message="A price must end after the day it begins.",
+            ),
+            models.CheckConstraint(condition=Q(purchase__in=list(PURCHASES)), name="price_purchase_known"),
+            models.UniqueConstraint(
+                fields=["instance_type", "region", "purchase", "valid_from"],
+                condition=Q(withdrawn=False),
+                name="price_once_a_day",
+                violation_error_message="There is such a price from this day on already; withdraw it first.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instance_type_id} {self.region} {self.get_purchase_display()} ${self.usd_per_hour}"
+
+
+class Availability(CatalogRow):
+    """A region where an instance type is offered."""
+
+    FACTS = ("zones",)
+
+    instance_type = models.ForeignKey(
+        InstanceType, on_delete=models.PROTECT, related_name="offers", to_field="slug"
+    )
+    region = models.CharField(max_length=40, validators=[SLUG])
+    zones = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="Names with spaces between; empty where only the region is known.",
+    )
+
+    class Meta:
+        ordering = ["instance_type", "region"]
+        verbose_name_plural = "availability"
+        constraints = [models.UniqueConstraint(fields=["instance_type", "region"], name="availability_once")]
+
+    def __str__(self) -> str:
+        return f"{self.instance_type_id} in {self.region}"
+
+
+class MigProfile(CatalogRow):
+    """A kind of GPU instance that can be made on one accelerator."""
+
+    FACTS = (
+        "profile_id",
+        "compute_slices",
+        "memory_slices",
+        "memory_mib",
+        "max_instances",
+        "placement_size",
+        "placement_starts",
+        "min_driver",
+        "copy_engines",
+        "decoders",
+    )
+
+    accelerator = models.ForeignKey(
+        Accelerator, on_delete=models.PROTECT, related_name="mig_profiles", to_field="slug"
+    )
+    profile = models.CharField(max_length=40)
+    profile_id = models.PositiveSmallIntegerField("profile id")
+    compute_slices = models.PositiveSmallIntegerField()
+    memory_slices = models.PositiveSmallIntegerField()
+    memory_mib = models.PositiveIntegerField("memory (MiB)")
+    max_instances = models.PositiveSmallIntegerField("most per GPU")
+    placement_size = models.PositiveSmallIntegerField("placement size (slices)")
+    placement_starts = models.CharField(
+        max_length=60, validators=[NUMBERS], help_text="Slices it may start at, as 0 2 4."
+    )
+    min_driver = models.CharField("from driver", max_length=20, blank=True, help_text="Branch, as R470.")
+    copy_engines = models.PositiveSmallIntegerField(null=True, blank=True)
+    decoders = models.PositiveSmallIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name = "MIG profile"
+        constraints = [
+            *positive("compute_slices", "memory_slices", "memory_mib", "max_instances", "placement_size"),
+            models.UniqueConstraint(fields=["accelerator", "profile"], name="migprofile_once"),
+            models.UniqueConstraint(fields=["accelerator", "profile_id"], name="migprofile_id_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.profile} on {self.accelerator_id}"
+
+
+class TransformerModel(CatalogRow):
+    """A published model: the keys of its config that determine shapes, from which everything is counted."""
+
+    FACTS = (
+        "name",
+        "family",
+        "publisher",
+        "form",
+        "config",
+        "parameters",
+        "parameters_source",
+        "max_context",
+    )
+
+    class Form(models.TextChoices):
+        HF_CONFIG = "hf_config", "Hugging Face config.json"
+        ARCHITECTURE = "architecture", "explicit architecture"
+
+    slug = models.CharField(max_length=100, unique=True, validators=[SLUG])
+    name = models.CharField(max_length=100)
+    family = models.CharField(max_length=40)
+    publisher = models.CharField(max_length=80)
+    form = models.CharField("described by", max_length=20, choices=Form.choices, default=Form.HF_CONFIG)
+    config = models.JSONField(help_text="The file's content, or the explicit form of the JSON contract.")
+    parameters = models.PositiveBigIntegerField("published parameters", null=True, blank=True)
+    parameters_source = models.CharField("who counted", max_length=500, blank=True)
+    max_context = models.PositiveIntegerField("longest context (tokens)", null=True, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name = "model"
+        constraints = [
+            *positive("parameters", "max_context"),
+            models.CheckConstraint(
+                condition=Q(form__in=["hf_config", "architecture"]), name="model_form_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if not isinstance(self.config, dict):
+            raise ValidationError({"config": "Paste the whole object, braces included."})

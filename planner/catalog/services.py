@@ -1,0 +1,163 @@
+"""Writing the catalog: loading what is shipped beside what people have edited, and recording a new price.
+
+Loading is idempotent and never loses a person's edit: a row that was changed here keeps its values, and a
+shipped change to it is reported. Nothing is deleted; what is no longer shipped is withdrawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.models import CatalogRow, Price
+from planner.catalog.rows import KEYS, Values, shipped_values
+
+BATCH = 500
+
+
+@dataclass(slots=True)
+class TableChanges:
+    """What loading did to one table, each row by its key in words."""
+
+    added: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    unchanged: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.updated or self.withdrawn or self.kept)
+
+
+@dataclass(slots=True)
+class _Work:
+    create: list[CatalogRow] = field(default_factory=list)
+    update: list[CatalogRow] = field(default_factory=list)
+
+
+class _DryRunError(Exception):
+    """Takes a rehearsed load back."""
+
+
+def load_catalog(catalog: Catalog, *, dry_run: bool = False) -> dict[str, TableChanges]:
+    """Bring the tables up to date with a catalog; what changed, by table name. All or nothing.
+
+    dry_run: say what would change, and change nothing.
+    """
+    changes: dict[str, TableChanges] = {}
+    try:
+        with transaction.atomic():
+            for table, values in shipped_values(catalog).items():
+                changes[str(table._meta.verbose_name_plural)] = _load_table(table, values)
+            if dry_run:
+                raise _DryRunError
+    except _DryRunError:
+        pass
+    return changes
+
+
+def record_price(price: Price) -> None:
+    """Store a new price; the one in force before it, of the same kind, ends on the day this one begins."""
+    with transaction.atomic():
+        earlier = Price.objects.filter(
+            instance_type__slug=price.instance_type_id,
+            region=price.region,
+            purchase=price.purchase,
+            withdrawn=False,
+            valid_from__lt=price.valid_from,
+            valid_to__isnull=True,
+        ).exclude(pk=price.pk)
+        for row in earlier:
+            row.valid_to = price.valid_from
+            row.save()
+        price.save()
+
+
+def _load_table(table: type[CatalogRow], shipped: Iterable[Values]) -> TableChanges:
+    key_names = KEYS[table]
+    known = {_key(row, key_names): row for row in table.objects.order_by("withdrawn", "pk").reverse()}
+    changes, work = TableChanges(), _Work()
+    shipped_keys = set()
+    for values in shipped:
+        fresh = table(**values)
+        fresh.shipped = fresh.facts()
+        key = _key(fresh, key_names)
+        shipped_keys.add(key)
+        _place(known.get(key), fresh, key, changes, work)
+    for key, row in known.items():
+        if key not in shipped_keys and row.shipped is not None and not row.withdrawn:
+            _withdraw(row, key, changes, work)
+    _write(table, work)
+    return changes
+
+
+def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, work: _Work) -> None:
+    """Decide what becomes of one shipped row beside the one that is there, if any."""
+    name = " ".join(str(part) for part in key)
+    if row is None:
+        work.create.append(fresh)
+        changes.added.append(name)
+    elif row.shipped == fresh.shipped:
+        changes.unchanged += 1
+    elif row.facts() == fresh.shipped:
+        _adopt(row, fresh, work)
+        changes.unchanged += 1
+    elif row.is_edited:
+        differing = _differences(row.shipped, fresh.shipped) if row.shipped else "a row of its own"
+        changes.kept.append(f"{name}: edited here; shipped now has {differing}")
+    elif isinstance(fresh, Price) and row.usd_per_hour != fresh.usd_per_hour:
+        # A price that was stored is never overwritten: the mistaken one is withdrawn, for the record.
+        changes.updated.append(f"{name}: {_differences(row.shipped, fresh.shipped)}")
+        row.withdrawn = True
+        row.shipped = {**row.shipped, "withdrawn": True}
+        work.update.append(row)
+        work.create.append(fresh)
+    else:
+        changes.updated.append(f"{name}: {_differences(row.shipped, fresh.shipped)}")
+        _adopt(row, fresh, work)
+
+
+def _adopt(row: Any, fresh: Any, work: _Work) -> None:
+    for name in (*row.FACTS, "source", "as_of", "note", "withdrawn"):
+        setattr(row, name, getattr(fresh, name))
+    row.shipped = fresh.shipped
+    work.update.append(row)
+
+
+def _withdraw(row: CatalogRow, key: tuple[Any, ...], changes: TableChanges, work: _Work) -> None:
+    name = " ".join(str(part) for part in key)
+    if row.is_edited:
+        changes.kept.append(f"{name}: edited here; no longer shipped")
+        return
+    row.withdrawn = True
+    row.shipped = row.facts()
+    work.update.append(row)
+    changes.withdrawn.append(f"{name}: no longer shipped")
+
+
+def _write(table: type[CatalogRow], work: _Work) -> None:
+    if work.update:
+        names = (*table.FACTS, "source", "as_of", "note", "withdrawn", "shipped")
+        columns = [name.removesuffix("_id") if name == "accelerator_id" else name for name in names]
+        table.objects.bulk_update(work.update, columns, batch_size=BATCH)
+    if work.create:
+        table.objects.bulk_create(work.create, batch_size=BATCH)
+
+
+def _key(row: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in names)
+
+
+def _differences(before: Any, after: Any) -> str:
+    """Changed facts in words, as ``usd_per_hour 98.32 → 55.04``."""
+    changed = [name for name in after if before.get(name) != after[name]]
+    return ", ".join(f"{name} {_short(before.get(name))} → {_short(after[name])}" for name in changed)
+
+
+def _short(value: Any) -> str:
+    text = "empty" if value in (None, "") else str(value)
+    return text if len(text) <= 60 else text[:59] + "…"

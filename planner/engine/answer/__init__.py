@@ -1,0 +1,1 @@
+"""The conductors: one plan estimated, many plans searched."""

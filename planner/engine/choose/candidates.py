@@ -1,0 +1,109 @@
+"""What candidates need: memory of all, time of those that fit, and which of them an expert would take.
+
+Memory is priced first and prunes. There is no loop over plans; nothing here knows how candidates come about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.build import grid_over_layouts
+from planner.engine.grid.plan_grid import Array
+from planner.engine.layout.enumeration import Candidates, Mask
+from planner.engine.memory.peak import total_per_rank
+from planner.engine.question.request import PlanRequest, Task
+from planner.engine.rl.ppo import evaluate_ppo
+from planner.engine.sure.calibration import Calibration
+from planner.engine.time.step import step_time
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """Candidates with their memory per rank and, for those that fit, their step time (inf for the others)."""
+
+    candidates: Candidates
+    task: Task
+    memory_total_bytes: Array
+    usable_bytes: float
+    fits: Mask
+    step_s: Array
+
+    def best(self) -> int:
+        """The fastest that fits, plainer ones first where it makes little difference; where nothing fits, the
+        one that needs least memory."""
+        if not self.fits.any():
+            return int(np.argmin(self.memory_total_bytes))
+        return int(np.argmin(self.step_s * (1.0 + reluctance(self))))
+
+
+#: What an expert would rather do without: share of step time that a doubling of a degree must win before it
+#: is chosen. The choice is ours; it stands for the trouble of running it and for what the model cannot see.
+RELUCTANCE = {
+    "tensor_parallel": 0.015,
+    "pipeline_parallel": 0.02,
+    "context_parallel": 0.02,
+    "expert_parallel": 0.005,
+    "interleaved_stages": 0.01,
+}
+SHARDING_RELUCTANCE = np.array([0.0, 0.002, 0.004, 0.01])
+#: Fine-tuning stacks shard models rather than split them (PEFT, torchtune, DeepSpeed-Chat).
+UNUSUAL_RELUCTANCE = 0.35
+#: Plans that fill the memory to more than these shares run slowly or out of it when anything is a little
+#: larger.
+TIGHT_RELUCTANCE = ((0.95, 0.03), (0.98, 0.07), (0.995, 0.1))
+
+
+def reluctance(priced: Priced) -> Array:
+    """Share of step time by which each candidate is held back."""
+    arrays, task = priced.candidates.arrays, priced.task
+    total: Array = SHARDING_RELUCTANCE[arrays["sharding"].astype(int)]
+    for name, share in RELUCTANCE.items():
+        total = total + share * np.log2(arrays[name])
+    if task != "pretraining":
+        for name in ("tensor_parallel", "pipeline_parallel"):
+            total = total + UNUSUAL_RELUCTANCE * (arrays[name] > 1)
+    for share, held_back in TIGHT_RELUCTANCE:
+        total = total + held_back * (priced.memory_total_bytes > share * priced.usable_bytes)
+    return total
+
+
+def price(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Priced:
+    """Contract: recompute ``auto`` is the least that fits; of plans alike but for it only that is timed."""
+    count = len(candidates)
+    if request.workload.ppo:
+        result = evaluate_ppo(request, candidates.arrays, calibration)
+        total, usable = result.memory.total, float(result.grid.memory_bytes)
+        fits = least_recompute(np.broadcast_to(total, (count,)) <= usable, candidates.kinds)
+        return Priced(
+            candidates, request.workload.task, total, usable, fits, np.where(fits, result.step.step, np.inf)
+        )
+    grid = grid_over_layouts(request, candidates.arrays)
+    total = np.broadcast_to(total_per_rank(grid, calibration.memory), (count,))
+    usable = float(grid.memory_bytes)
+    fits = least_recompute(total <= usable, candidates.kinds)
+    step_s = np.full(count, np.inf)
+    index = np.flatnonzero(fits)
+    if index.size == 1:
+        step_s[index] = 0.0
+    elif index.size:
+        step_s[index] = step_time(grid.rows(index), calibration.timing).step
+    return Priced(candidates, request.workload.task, total, usable, fits, step_s)
+
+
+def least_recompute(fits: Mask, kinds: int) -> Mask:
+    """Of each run of ``kinds`` plans that differ in recompute alone, the first that fits."""
+    if kinds == 1:
+        return fits
+    side_by_side = fits.reshape(-1, kinds)
+    first: Mask = side_by_side & (np.cumsum(side_by_side, axis=1) == 1)
+    return first.reshape(-1)
+
+
+def memory_fits(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Mask:
+    if request.workload.ppo:
+        return evaluate_ppo(request, candidates.arrays, calibration).fits
+    grid = grid_over_layouts(request, candidates.arrays)
+    fits = total_per_rank(grid, calibration.memory) <= grid.memory_bytes
+    return np.broadcast_to(fits, (len(candidates),))

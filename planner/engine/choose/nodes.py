@@ -1,0 +1,154 @@
+"""Choosing the number of nodes: the fewest that fit, or the fewest that meet a deadline.
+
+There is no loop over all node counts: the numbers that a batch can use follow from its divisors, memory is
+priced for many of them in one grid, and a deadline is met by galloping and a short scan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from planner.engine.choose.candidates import memory_fits
+from planner.engine.choose.layout import Choice, choose_layout, evaluate_choice, few_axes, frugal_axes
+from planner.engine.grid.build import grid_over_layouts
+from planner.engine.layout.enumeration import (
+    Whole,
+    candidates_on,
+    degrees_of_any_size,
+    is_auto,
+    ranks_per_node,
+)
+from planner.engine.layout.refusals import DEGREES, check_layout
+from planner.engine.question.request import PlanRequest
+from planner.engine.run.length import SECONDS_PER_DAY, total_steps
+from planner.engine.sure.calibration import Calibration
+from planner.engine.time import flops
+
+MOST_NODES = 100_000
+#: Node counts are priced for memory in portions of this many combinations of degrees, smallest first.
+PORTION = 256
+#: No run is faster than at this share of the accelerators' peak; below it node counts are not worth timing.
+BEST_UTILIZATION = 0.9
+#: A smaller count may have at most this many times the throughput per node of a larger one that was found.
+LEEWAY = 1.25
+#: Node counts looked at in the scan, at most: each is one search of layouts, some milliseconds.
+MOST_TRIES = 32
+
+
+def choose_nodes(request: PlanRequest, calibration: Calibration) -> Choice:
+    """Fewest nodes that fit or, with a deadline, the fewest that meet it."""
+    check_layout(request, None)
+    if request.cluster.mig_profile is not None:
+        per_node = ranks_per_node(request.cluster)
+        return choose_layout(
+            on_nodes(request, -(-(request.layout.data_parallel or 1) // per_node)), calibration
+        )
+    counts = usable_node_counts(request)
+    if not counts.size:
+        return choose_layout(on_nodes(request, 1), calibration)
+    fewest = fewest_nodes_that_fit(request, calibration, least=1, most=MOST_NODES)
+    if fewest is None:
+        return choose_layout(on_nodes(request, int(counts[-1])), calibration)
+    if request.deadline_days is None:
+        return choose_layout(on_nodes(request, fewest), calibration)
+    return fewest_in_time(request, counts[counts >= fewest], calibration)
+
+
+def on_nodes(request: PlanRequest, nodes: int) -> PlanRequest:
+    return replace(request, cluster=replace(request.cluster, nodes=nodes))
+
+
+def usable_node_counts(request: PlanRequest) -> Whole:
+    """Every number of nodes that some layout uses evenly, ascending."""
+    per_node = ranks_per_node(request.cluster)
+    ranks = np.unique(degrees_of_any_size(few_axes(request), request, MOST_NODES * per_node).ranks)
+    nodes: Whole = ranks[ranks % per_node == 0] // per_node
+    return nodes
+
+
+def fewest_nodes_that_fit(
+    request: PlanRequest, calibration: Calibration, *, least: int, most: int
+) -> int | None:
+    """Of the node counts from ``least`` to ``most``, the smallest on which some layout fits.
+
+    Looks at the plans that need least memory: the smallest micro-batch, the most recompute, no interleaving.
+    """
+    per_node = ranks_per_node(request.cluster)
+    for plain in (False,) if is_auto(request) else (True, False):
+        frugal = frugal_axes(request, plain=plain)
+        degrees = degrees_of_any_size(frugal, request, most * per_node)
+        nodes = degrees.ranks // per_node
+        kept = np.flatnonzero((degrees.ranks % per_node == 0) & (nodes >= least))
+        kept = kept[np.argsort(nodes[kept], kind="stable")]
+        start, portion = 0, PORTION
+        while start < kept.size:
+            candidates = candidates_on(frugal, request, degrees.at(kept[start : start + portion]))
+            if len(candidates):
+                fits = memory_fits(request, candidates, calibration)
+                if fits.any():
+                    arrays = candidates.arrays
+                    ranks = np.prod([arrays[name] for name in DEGREES], axis=0)
+                    return int(ranks[fits].min()) // per_node
+            start, portion = start + portion, 4 * portion
+    return None
+
+
+def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration) -> Choice:
+    """The smallest of ``counts`` (ascending, all may fit) that meets the deadline.
+
+    Gallops to a count that does, then looks at the smaller ones that could, in order.
+    """
+    assert request.deadline_days is not None
+    deadline_s = request.deadline_days * SECONDS_PER_DAY
+    tried: dict[int, tuple[Choice, float]] = {}
+
+    def in_time(position: int) -> bool:
+        if position not in tried:
+            choice = choose_layout(on_nodes(request, int(counts[position])), calibration)
+            result = evaluate_choice(choice, calibration)
+            total_s = float(np.max(result.step.step)) * total_steps(request)
+            tried[position] = choice, total_s if np.all(result.fits) else np.inf
+        return tried[position][1] <= deadline_s
+
+    low = min(int(np.searchsorted(counts, least_nodes(request, deadline_s))), counts.size - 1)
+    high, stride = low, 1
+    while not in_time(high):
+        if high == counts.size - 1:
+            fastest = min(tried.values(), key=lambda each: each[1])[0]
+            return replace(fastest, late=True)
+        high, stride = min(high + stride, counts.size - 1), 2 * stride
+    # Uneven counts are slower than their neighbours, so time does not fall steadily with nodes: every count
+    # that could meet the deadline at up to LEEWAY of the found plan's throughput per node is looked at.
+    needed = float(counts[high]) * tried[high][1] / deadline_s / LEEWAY
+    first = max(low, int(np.searchsorted(counts, needed)))
+    for position in range(first, min(high, first + MOST_TRIES)):
+        if in_time(position):
+            return tried[position][0]
+    return tried[high][0]
+
+
+def least_nodes(request: PlanRequest, deadline_s: float) -> float:
+    """Nodes below which the deadline cannot be met even at BEST_UTILIZATION of the peak."""
+    if request.workload.ppo:
+        return 1.0
+    layouts = {name: np.asarray(1.0) for name in ("tensor_parallel", "pipeline_parallel", "data_parallel")}
+    grid = grid_over_layouts(request, {**{name: np.asarray(0.0) for name in OTHER_FIELDS}, **layouts})
+    work = total_steps(request) * grid.global_batch_size * flops.model_flops_per_sequence(grid)
+    # Masks that kernels skip are counted in these FLOPs but not worked on: half of attention at most.
+    per_node = grid.peak_flops_per_s * BEST_UTILIZATION * 2.0 * ranks_per_node(request.cluster)
+    return float(work / (per_node * deadline_s))
+
+
+OTHER_FIELDS = (
+    "sequence_parallel",
+    "interleaved_stages",
+    "context_parallel",
+    "expert_parallel",
+    "sharding",
+    "sharding_group",
+    "micro_batch_size",
+    "gradient_accumulation",
+    "recompute",
+)

@@ -1,0 +1,1 @@
+"""Plans as arrays: the grid, and the recipe of what a precision keeps."""

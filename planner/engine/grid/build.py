@@ -1,0 +1,260 @@
+"""From questions and layouts to a grid: words (precision, framework, sharding) become numbers here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
+from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_recipe
+from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
+from planner.engine.question.specs import AcceleratorSpec, ModelSpec
+from planner.engine.shape.adapters import kept_matmul_inputs
+from planner.engine.shape.parameters import count_parameters, lora_parameters
+
+#: Share of positions whose label is predicted in masked-language-model pretraining
+#: (Devlin et al. 2019, section 3.1: 15 % of tokens; NVIDIA's recipes gather just these for the head).
+MASKED_SHARE = 0.15
+
+
+#: A MIG compute slice is one seventh of the streaming multiprocessors, a memory slice one eighth of the
+#: memory and its bandwidth (NVIDIA MIG User Guide, "Concepts"); A30 has four of each.
+MIG_SLICES = {"a30": (4, 4)}
+
+
+MIG_SLICES_DEFAULT = (7, 8)
+
+
+#: Peers that must talk through host memory (no link of their own): PCIe 4 x16, one direction.
+PCIE4_BYTES_PER_S = 32e9
+
+
+@lru_cache(maxsize=256)
+def model_numbers(model: ModelSpec) -> Mapping[str, float]:
+    count = count_parameters(model)
+    blocks = max(model.layers, 1)
+    return {
+        "layers": model.layers,
+        "decoder_layers": model.decoder_layers,
+        "hidden_size": model.hidden_size,
+        "attention_heads": model.attention_heads,
+        "kv_heads": model.kv_heads,
+        "head_dim": model.head_dim,
+        "value_head_dim": model.value_head_dim,
+        "ffn_size": model.ffn_size,
+        "gated": model.gated_ffn,
+        "vocab_size": model.vocab_size,
+        "experts": model.experts,
+        "experts_per_token": model.experts_per_token,
+        "expert_ffn_size": model.expert_ffn_size,
+        "shared_expert_ffn_size": model.shared_expert_ffn_size * max(model.shared_experts, 0),
+        "kv_lora_rank": model.kv_lora_rank,
+        "dense_blocks": count.dense_blocks,
+        "moe_blocks": count.moe_blocks,
+        "decoder_blocks": count.decoder_blocks,
+        "causal": model.architecture == "decoder",
+        "encoder": model.architecture == "encoder",
+        "vision": model.architecture == "vision_encoder",
+        "layernorm": model.norm == "layernorm",
+        "tied": model.tied_embeddings,
+        "window": model.sliding_window,
+        "windowed_share": model.windowed_layers / blocks if model.sliding_window else 0.0,
+        "embedding_parameters": count.embedding,
+        "head_parameters": count.head,
+        "tied_head_parameters": count.tied_head,
+        "dense_block_parameters": count.dense_block,
+        "moe_block_parameters": count.moe_block,
+        "routed_expert_parameters": count.routed_experts,
+        "decoder_block_parameters": count.decoder_block,
+        "total_parameters": count.total,
+        "active_parameters": count.active,
+        "attention_matmul": count.attention_matmul,
+        "cross_attention_matmul": count.cross_attention_matmul,
+        "ffn_matmul": count.ffn_matmul,
+        "expert_matmul": count.expert_matmul,
+        "shared_expert_matmul": count.shared_expert_matmul,
+        "router_matmul": count.router_matmul,
+        "head_matmul": count.head_matmul
+        or (
+            # An encoder is counted as its base model, but it is pretrained with a masked-token head.
+            model.hidden_size * model.vocab_size if model.architecture == "encoder" else 0
+        ),
+    }
+
+
+@lru_cache(maxsize=1024)
+def head_share(model: ModelSpec, workload: Workload) -> float:
+    """Share of the tokens that pass through the vocabulary's head.
+
+    Encoders are pretrained on their masked tokens, and fine-tuned with a classifier in place of the head.
+    """
+    if model.architecture != "encoder":
+        return 1.0
+    return MASKED_SHARE if workload.task == "pretraining" else 0.0
+
+
+def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float]:
+    count = count_parameters(model)
+    recipe: MemoryRecipe = memory_recipe(workload, (count.embedding + count.head) / count.total)
+    frozen = workload.task in ("lora", "qlora")
+    adapters = lora_parameters(model, workload.lora_rank, workload.lora_targets) if frozen else 0
+    return {
+        "sequence_length": workload.sequence_length,
+        "decoder_sequence_length": (workload.decoder_sequence_length or workload.sequence_length)
+        if model.architecture == "encoder_decoder"
+        else 0,
+        "global_batch_size": workload.global_batch_size,
+        "head_share": head_share(model, workload),
+        "element_bytes": 4.0 if workload.precision in ("fp32", "tf32") else 2.0,
+        "fp8": workload.precision == "fp8",
+        "fp16": workload.precision == "fp16",
+        "full_precision": workload.precision in ("fp32", "tf32"),
+        "tf32": workload.precision == "tf32",
+        "flash": workload.attention == "flash",
+        "overlap": workload.overlap_communication,
+        "compiled": workload.compile,
+        "frozen": frozen,
+        "quantized": workload.task == "qlora",
+        "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
+        "lora_parameters": adapters,
+        # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
+        "lora_width": adapters / workload.lora_rank,
+        "offload": workload.offload == "optimizer",
+        "paged": recipe.optimizer_kernel == "paged",
+        "finetuning": workload.task != "pretraining",
+        "lamb": workload.optimizer == "lamb",
+        # Unfused attention comes with the recipes of its day, which drop out (Korthikanti et al. 2022,
+        # section 4.1); flash-attention era decoders train without.
+        "dropout": workload.attention == "standard" and model.norm == "layernorm",
+        "framework": FRAMEWORKS.index(workload.framework),
+        "weight_bytes": recipe.weight_bytes,
+        "master_bytes": recipe.master_bytes,
+        "gradient_bytes": recipe.gradient_bytes,
+        "state_bytes": recipe.state_bytes,
+        "temporary_bytes": recipe.temporary_bytes,
+        "frozen_bytes": recipe.frozen_bytes,
+        "frozen_head_bytes": recipe.frozen_head_bytes,
+        "gradient_copy_bytes": recipe.gradient_copy_bytes,
+        "gradient_partition_bytes": recipe.gradient_partition_bytes,
+        "unsynced_gradients": recipe.unsynced_gradients,
+        **kept_matmul_inputs(model, workload),
+        "loss_whole": recipe.loss == "whole",
+        "loss_chunked": recipe.loss == "chunked",
+    }
+
+
+def peak_flops_per_s(accelerator: AcceleratorSpec, precision: str) -> float:
+    """Peak dense FLOP/s of one chip in ``precision``; a precision without a unit of its own runs in fp32."""
+    rates = {
+        "fp32": accelerator.fp32_flops_per_s,
+        "tf32": accelerator.tf32_flops_per_s,
+        "bf16": accelerator.bf16_flops_per_s,
+        "fp16": accelerator.fp16_flops_per_s,
+        "fp8": accelerator.fp8_flops_per_s,
+    }
+    return rates[precision] or accelerator.fp32_flops_per_s
+
+
+def architecture_index(architecture: str) -> int:
+    name = "trainium" if architecture.startswith("neuroncore") else architecture
+    return ARCHITECTURES.index(name) if name in ARCHITECTURES else ARCHITECTURES.index("hopper")
+
+
+@lru_cache(maxsize=4096)
+def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
+    chip = cluster.accelerator
+    ranks_per_chip = chip.ranks_per_accelerator
+    compute_share = memory_share = 1.0 / ranks_per_chip
+    instances = ranks_per_chip
+    memory_bytes = chip.memory_bytes / ranks_per_chip
+    link_bytes_per_s, pcie = chip.link_bytes_per_s / ranks_per_chip, chip.link.startswith("pcie")
+    if not link_bytes_per_s:
+        link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
+    if cluster.mig_profile is not None:
+        compute_slices, memory_slices = MIG_SLICES.get(chip.slug, MIG_SLICES_DEFAULT)
+        compute_share = cluster.mig_profile.compute_slices / compute_slices
+        memory_share = cluster.mig_profile.memory_slices / memory_slices
+        memory_bytes = float(cluster.mig_profile.memory_bytes)
+        instances = cluster.mig_profile.max_instances
+        # GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide, "Limitations").
+        link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
+    nodes = 1 if cluster.nodes is None else cluster.nodes
+    price = cluster.usd_per_node_hour
+    return {
+        "peak_flops_per_s": peak_flops_per_s(chip, precision) * compute_share,
+        "bf16_flops_per_s": (chip.bf16_flops_per_s or chip.fp16_flops_per_s) * compute_share,
+        "memory_bytes": memory_bytes,
+        "memory_bandwidth_bytes_per_s": chip.memory_bandwidth_bytes_per_s * memory_share,
+        "link_bytes_per_s": link_bytes_per_s,
+        "pcie": pcie,
+        "internode_bytes_per_s": cluster.internode_bytes_per_s,
+        "ranks_per_node": cluster.accelerators_per_node * instances,
+        "ranks_per_accelerator": ranks_per_chip,
+        "nodes": nodes,
+        "architecture": architecture_index(chip.architecture),
+        "usd_per_node_hour": np.nan if price is None else price,
+    }
+
+
+def layout_numbers(layout: Layout) -> dict[str, float]:
+    return {
+        "tensor_parallel": layout.tensor_parallel,
+        "sequence_parallel": layout.sequence_parallel,
+        "pipeline_parallel": layout.pipeline_parallel,
+        "interleaved_stages": layout.interleaved_stages,
+        "context_parallel": layout.context_parallel,
+        "expert_parallel": layout.expert_parallel,
+        "data_parallel": layout.data_parallel,
+        "sharding": SHARDINGS.index(layout.sharding),
+        "sharding_group": layout.sharding_group,
+        "micro_batch_size": layout.micro_batch_size,
+        "gradient_accumulation": layout.gradient_accumulation,
+        "recompute": RECOMPUTES.index(layout.activation_recompute),
+    }
+
+
+def question_numbers(request: PlanRequest) -> dict[str, float]:
+    """Everything but the layout."""
+    return {
+        **model_numbers(request.model),
+        **workload_numbers(request.model, request.workload),
+        **cluster_numbers(request.cluster, request.workload.precision),
+    }
+
+
+@lru_cache(maxsize=1024)
+def run_scalars(model: ModelSpec, workload: Workload) -> Mapping[str, Any]:
+    """numpy scalars of what does not depend on the machines: kept, as many plans share one run."""
+    return constants({**model_numbers(model), **workload_numbers(model, workload)})
+
+
+@lru_cache(maxsize=4096)
+def cluster_scalars(cluster: Cluster, precision: str) -> Mapping[str, Any]:
+    """As ``run_scalars``, of the machines."""
+    return constants(cluster_numbers(cluster, precision))
+
+
+def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
+    """numpy scalars: they broadcast as arrays of shape () do, and compute far quicker."""
+    return {name: np.float64(value) for name, value in numbers.items()}
+
+
+def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
+    """One row per (request, layout); every array has shape (len(plans),)."""
+    rows = [{**question_numbers(request), **layout_numbers(layout)} for request, layout in plans]
+    return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
+
+
+def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> PlanGrid:
+    """One question over many layouts: ``layouts`` holds the layout arrays by PlanGrid field name, and those
+    cluster fields that vary with the plan (node counts), shape (plans,)."""
+    return PlanGrid(
+        **{
+            **run_scalars(request.model, request.workload),
+            **cluster_scalars(request.cluster, request.workload.precision),
+            **layouts,
+        }
+    )

@@ -1,0 +1,197 @@
+"""What a workload keeps in memory per parameter when the question does not say: precision recipes.
+
+Each default follows what a named stack publishes; the explanation names the recipe that was used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from planner.engine.question.request import (
+    FrozenPrecision,
+    Loss,
+    MasterWeights,
+    OptimizerKernel,
+    StatePrecision,
+    Workload,
+)
+
+#: Bytes of one element.
+ELEMENT_BYTES = {"fp32": 4.0, "tf32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 2.0, "int8": 1.0}
+#: Bytes of one frozen weight. nf4 and int4: 4 bits plus block constants; double quantisation leaves
+#: 0.127 bits a parameter (Dettmers et al. 2023, section 3: 0.5 to 0.127 bits at block size 64).
+FROZEN_BYTES = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "int8": 1.0,
+    "int4": 0.5 + 0.127 / 8,
+    "nf4": 0.5 + 0.127 / 8,
+}
+#: Optimizer states per parameter, as a number of elements (papers of the optimizers; Adam keeps two moments,
+#: Lion and momentum SGD one, Muon one on matrices, Adafactor row and column sums only).
+STATE_ELEMENTS = {
+    "adamw": 2.0,
+    "adamw_8bit": 2.0,
+    "lamb": 2.0,
+    "lion": 1.0,
+    "muon": 1.0,
+    "sgd": 1.0,
+    "adafactor": 0.0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryRecipe:
+    """Bytes per trainable parameter, before sharding, and how the loss is computed.
+
+    weight_bytes: working copy.  master_bytes: fp32 copy beside it (0 where there is none).
+    gradient_bytes, state_bytes.  temporary_bytes: copy that the optimizer's step keeps (foreach kernels).
+    gradient_copy_bytes: second, flat copy of the gradients, sharded as they are.  gradient_partition_bytes:
+    fp32 gradient of the optimizer's partition, sharded as its states.  unsynced_gradients: gradient sync is
+    off between accumulation steps, which leaves gradients whole on every rank.
+    frozen_bytes, frozen_head_bytes: per frozen weight of the blocks and of the output head.
+    """
+
+    weight_bytes: float
+    master_bytes: float
+    gradient_bytes: float
+    state_bytes: float
+    temporary_bytes: float
+    frozen_bytes: float
+    frozen_head_bytes: float
+    gradient_copy_bytes: float
+    gradient_partition_bytes: float
+    unsynced_gradients: bool
+    loss: Loss
+    master_weights: MasterWeights
+    optimizer_kernel: OptimizerKernel
+
+
+def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
+    """The recipe asked for, filled up with the framework's and the task's usual one.
+
+    Pretraining: Megatron and DeepSpeed keep a working copy beside the fp32 master; FSDP and torchtitan the
+    fp32 master alone. Fine-tuning in plain low precision keeps no master (PyTorch recipes of torchtune).
+    Adapters are trained in fp32 throughout, as PEFT makes them (autocast_adapter_dtype).
+    adam_share: of the parameters that Muon leaves to Adam.
+    """
+    full = workload.precision in ("fp32", "tf32")
+    adapters = workload.task in ("lora", "qlora")
+    master = workload.master_weights or default_master_weights(workload)
+    wide = full or master == "only"
+    weight = 4.0 if wide else ELEMENT_BYTES[workload.precision]
+    usual_gradient = "fp32" if wide else default_gradient(workload, master)
+    gradient_precision = workload.gradient_precision or usual_gradient
+    state_precision = default_state_precision(workload, master)
+    kernel = workload.optimizer_kernel or default_kernel(workload)
+    states = state_elements(workload.optimizer, adam_share) * ELEMENT_BYTES[state_precision]
+    return MemoryRecipe(
+        weight_bytes=weight,
+        master_bytes=4.0 if master == "separate" and not full else 0.0,
+        gradient_bytes=ELEMENT_BYTES[gradient_precision],
+        state_bytes=states,
+        temporary_bytes=step_temporary_bytes(workload, weight) if kernel == "foreach" else 0.0,
+        frozen_bytes=frozen_bytes(workload) if adapters else 0.0,
+        frozen_head_bytes=frozen_head_bytes(workload) if adapters else 0.0,
+        gradient_copy_bytes=gradient_copy_bytes(workload),
+        gradient_partition_bytes=gradient_partition_bytes(workload),
+        unsynced_gradients=workload.framework == "fsdp" and master == "none",
+        loss=workload.loss or default_loss(workload),
+        master_weights=master,
+        optimizer_kernel=kernel,
+    )
+
+
+def default_master_weights(workload: Workload) -> MasterWeights:
+    if workload.precision in ("fp32", "tf32") or workload.task in ("lora", "qlora"):
+        return "only"
+    if workload.framework in ("megatron", "deepspeed", "neuron"):
+        return "separate"
+    if workload.framework in ("fsdp", "torchtitan"):
+        return "only"
+    return "separate" if workload.task in ("pretraining", "ppo") else "none"
+
+
+def default_gradient(workload: Workload, master: MasterWeights) -> Literal["fp32", "bf16"]:
+    """Megatron accumulates gradients in fp32, in 16 bits in NVIDIA's fp8 recipes (NeMo performance recipes,
+    grad_reduce_in_fp32 false); DeepSpeed and plain recipes in the working precision."""
+    if workload.precision == "fp8" and workload.framework == "megatron":
+        return "bf16"
+    return "fp32" if master == "separate" and workload.framework in ("megatron", "neuron") else "bf16"
+
+
+def default_state_precision(workload: Workload, master: MasterWeights) -> StatePrecision:
+    """Moments have the precision of the weights that the optimizer steps; 8-bit Adam's are 8-bit by name."""
+    if workload.optimizer == "adamw_8bit":
+        return "int8"
+    if workload.optimizer_state_precision is not None:
+        return workload.optimizer_state_precision
+    return "bf16" if master == "none" and workload.precision not in ("fp32", "tf32") else "fp32"
+
+
+def state_elements(optimizer: str, adam_share: float) -> float:
+    """Moments per parameter. Muon steps matrices and leaves tables, head and norms to Adam.
+
+    adam_share: of the parameters, outside the blocks' matrices.  Source: Jordan et al. 2024 (Muon); Liu et
+    al. 2025 (Moonlight), section 2.2.
+    """
+    if optimizer == "muon":
+        return STATE_ELEMENTS["muon"] + adam_share * (STATE_ELEMENTS["adamw"] - STATE_ELEMENTS["muon"])
+    return STATE_ELEMENTS[optimizer]
+
+
+def default_kernel(workload: Workload) -> OptimizerKernel:
+    """PyTorch's own optimizers default to foreach; Megatron, DeepSpeed and Neuron bring fused ones."""
+    if workload.framework in ("megatron", "deepspeed", "neuron"):
+        return "fused"
+    plain = workload.framework in ("fsdp", "torchtitan") or workload.task != "pretraining"
+    return "foreach" if plain else "fused"
+
+
+def step_temporary_bytes(workload: Workload, weight_bytes: float) -> float:
+    """Copy that a foreach step makes: Adam's denominator, as wide as the weights; no moments, no copy."""
+    return weight_bytes if STATE_ELEMENTS[workload.optimizer] >= 1.0 else 0.0
+
+
+def gradient_copy_bytes(workload: Workload) -> float:
+    """bf16 training of DeepSpeed's pipelines accumulates a second, flat set of gradients in fp32, beside the
+    16-bit gradients and their flat copy (DeepSpeed runtime/bf16_optimizer.py)."""
+    accumulated = workload.framework == "deepspeed" and workload.task == "pretraining"
+    return 6.0 if accumulated and workload.precision == "bf16" else 0.0
+
+
+def gradient_partition_bytes(workload: Workload) -> float:
+    """fp32 gradient of the partition that a DeepSpeed rank steps, and in fp16 its flat 16-bit form as well
+    (DeepSpeed runtime/zero/stage_1_and_2.py). Where whole gradients are accumulated in fp32, the partition
+    is a view of them and costs nothing (runtime/bf16_optimizer.py, fp32_groups_gradient_flat_partition)."""
+    narrow = workload.framework == "deepspeed" and workload.precision not in ("fp32", "tf32")
+    if not narrow or gradient_copy_bytes(workload):
+        return 0.0
+    return 6.0 if workload.precision == "fp16" else 4.0
+
+
+def frozen_bytes(workload: Workload) -> float:
+    return FROZEN_BYTES[frozen_precision(workload)]
+
+
+def frozen_head_bytes(workload: Workload) -> float:
+    """The output head stays in 16 bits (or 32) unless it was asked to be quantised like the blocks."""
+    precision = frozen_precision(workload)
+    if workload.quantized_head or precision in ("fp32", "bf16", "fp16"):
+        return FROZEN_BYTES[precision]
+    return FROZEN_BYTES["bf16"]
+
+
+def frozen_precision(workload: Workload) -> FrozenPrecision:
+    if workload.frozen_precision is not None:
+        return workload.frozen_precision
+    if workload.task == "qlora":
+        return "nf4"
+    return "fp32" if workload.precision in ("fp32", "tf32") else "bf16"
+
+
+def default_loss(workload: Workload) -> Loss:
+    """Fine-tuning and pretraining scripts compute the loss on whole logits unless they say otherwise."""
+    return "whole"

@@ -1,0 +1,1 @@
+"""Which layouts there are: enumeration, and refusals of those that make no sense."""

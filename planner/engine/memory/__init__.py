@@ -1,0 +1,1 @@
+"""Bytes of one rank at its peak: states, activations, buffers, the allocator."""

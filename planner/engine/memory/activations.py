@@ -1,0 +1,278 @@
+"""Activations that the forward pass keeps for the backward pass, on one rank.
+
+Counted tensor by tensor as in Korthikanti et al. 2022, section 4, with what later kernels changed: flash
+attention keeps no scores, RMSNorm has no bias, gated MLPs have a third matrix, experts a dispatch. Bytes
+are of one micro-batch; how many micro-batches are alive at once is the pipeline's affair (below).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import where
+from planner.engine.memory.constants import MemoryConstants
+from planner.engine.memory.states import Stages
+from planner.engine.memory.traits import Traits
+
+#: fp32 log-sum-exp that flash attention keeps per token and head (Dao et al. 2022, algorithm 2).
+LOG_SUM_EXP_BYTES = 4.0
+#: Plain RMSNorm keeps its input as an fp32 copy (transformers' LlamaRMSNorm, torchtune's, litgpt's).
+WIDE_NORM_BYTES = 4.0
+#: One byte an element (Korthikanti et al. 2022, section 4.1).
+DROPOUT_MASK_BYTES = 1.0
+#: fp32 logits and probabilities of the router, per token and expert.
+ROUTER_BYTES = 8.0
+#: Share of the blocks that "selective" checkpoints whole in block-wise stacks: every second one.
+SELECTIVE_BLOCK_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBytes:
+    """Bytes kept per token of one block on one rank, shape (plans,); scores per query, key and pair of them.
+
+    block_input: the residual stream.  norms: both norms.  query_side: query, attention output and what the
+    projections read, per query token.  key_side: key and value, per token attended to.  score: per query and
+    key, all heads.  ffn, experts: the MLP of a dense and of a routed block without its norm.  masks: dropout.
+    widened_inputs: copies of what quantised matrices read, kept where nothing is recomputed.
+    """
+
+    block_input: Array
+    norms: Array
+    matmul_inputs: Array
+    query_side: Array
+    key_side: Array
+    score: Array
+    ffn: Array
+    experts: Array
+    masks: Array
+    widened_inputs: Array
+
+
+def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> TokenBytes:
+    """Per-token coefficients; equations 1 to 4 of Korthikanti et al. 2022 are their sums.
+
+    Without recompute, with dropout and unfused attention, a GPT block sums to s b h (34 + 5 a s / h) bytes at
+    tensor parallel 1 and two bytes an element; (10 + 24/t + 5 a s / (h t)) with tensor parallelism alone and
+    (34/t + 5 a s / (h t)) with sequence parallelism.
+    """
+    tensor, element = grid.tensor_parallel, grid.element_bytes
+    token_share = where(grid.sequence_parallel > 0, 1.0 / tensor, 1.0)
+    hidden = grid.hidden_size * token_share
+    # Megatron keeps its own part of a matmul's input and gathers it again; plain modules keep it gathered.
+    gathered = grid.hidden_size * where(traits.plain > 0, 1.0, token_share)
+    # Adapters drop out their input: a copy of it and a mask for each of them.
+    matmul = element - grid.fp8 * traits["fp8_copies"] + grid.frozen * DROPOUT_MASK_BYTES
+    ffn_inputs = 1.0 + grid.frozen * grid.gated
+    wide_norm = traits.eager * (1.0 - grid.layernorm)
+    norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
+    heads = grid.attention_heads / tensor
+    kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
+    kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
+    latent = grid.kv_lora_rank * (2.0 * element)
+    # The kernel's output is the projection's input: one tensor serves both.
+    output = np.maximum(element, matmul * grid.output_input_kept)
+    return TokenBytes(
+        block_input=hidden * element,
+        norms=hidden * (2.0 * norm),
+        matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept)),
+        query_side=heads
+        * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES + grid.value_head_dim * output),
+        key_side=kept_heads * ((grid.head_dim + grid.value_head_dim) * element) + latent,
+        score=heads
+        * (
+            (1.0 - grid.flash)
+            * (element + 4.0 * traits.eager + grid.dropout * (DROPOUT_MASK_BYTES + element))
+        ),
+        ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul),
+        experts=expert_bytes(grid, traits, matmul),
+        masks=hidden * (2.0 * DROPOUT_MASK_BYTES * grid.dropout),
+        widened_inputs=grid.quantized
+        * constants.quantized_input_bytes
+        * (2.0 * grid.hidden_size + heads * grid.value_head_dim + inner_width(grid)),
+    )
+
+
+def inner_width(grid: PlanGrid) -> Array:
+    """Input width of a block's last MLP matrices on one rank, of all experts that a token visits."""
+    routed = grid.experts_per_token * grid.expert_ffn_size + grid.shared_expert_ffn_size
+    return where(grid.moe_blocks > 0, routed, grid.ffn_size) / grid.tensor_parallel
+
+
+def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array) -> Array:
+    """Inner tensors of an MLP per token: before the non-linearity (gate and up), and the last matrix's input.
+
+    A gated MLP of plain modules also keeps the activated gate. width: inner width on this rank.
+    """
+    element = grid.element_bytes
+    inner = element * (1.0 + grid.gated * (1.0 + traits.plain))
+    return width * (inner + matmul_bytes * grid.down_input_kept)
+
+
+def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
+    """A routed MLP per token: dispatched inputs, inner tensors and outputs of the experts it visits, the
+    shared experts, and the router's fp32 logits and probabilities.
+
+    With expert parallelism an expert is whole on its rank and meets the tokens of this rank's sequence shard
+    on average; load imbalance is not counted. Source: Megatron-Core's MoE dispatcher.
+    """
+    tensor, visits = grid.tensor_parallel, grid.experts_per_token
+    tokens_split = where(grid.expert_parallel > 1, tensor, 1.0)
+    ends = visits / tokens_split * grid.hidden_size
+    # Whole experts on a share of the tokens, or a share of each expert on all of them: the same inner bytes.
+    width = (visits * grid.expert_ffn_size + grid.shared_expert_ffn_size) / tensor
+    return (
+        ends * (matmul_bytes * grid.ffn_input_kept + grid.element_bytes)
+        + mlp_bytes(grid, traits, width, matmul_bytes)
+        + ROUTER_BYTES * grid.experts
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """Bytes of one micro-batch on one rank, shape (plans,).
+
+    model_*: summed over all blocks of the model, by what they are; kept: their sum after recompute.
+    block_kept: the largest block's own part of it.  recomputed: what that block brings back to life in its
+    backward pass.  gradients: of its tensors, alive at once.
+    """
+
+    model_inputs: Array
+    model_attention: Array
+    model_scores: Array
+    model_ffn: Array
+    kept: Array
+    block_kept: Array
+    recomputed: Array
+    gradients: Array
+
+
+def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Activations:
+    """Sum the blocks of each kind and apply recompute: nothing kept but the block input (full), all but the
+    attention scores (selective; see TRAITS for the stacks that mean otherwise), or everything (none)."""
+    per = token_bytes(grid, traits, constants)
+    tokens = grid.tokens_per_rank
+    targets = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
+    scores = per.score * tokens * grid.sequence_length
+    target_scores = per.score * targets * (grid.decoder_sequence_length + grid.sequence_length)
+    around = per.norms + per.matmul_inputs + per.masks
+    attention = tokens * (around + per.query_side + per.key_side)
+    crossed = (1.5 * around + 2.0 * per.query_side + per.key_side) * targets + per.key_side * tokens
+    dense_ffn, target_ffn, expert_ffn = tokens * per.ffn, targets * per.ffn, tokens * per.experts
+    input_bytes, target_input = tokens * per.block_input, targets * per.block_input
+    dense, moe, cross = grid.dense_blocks, grid.moe_blocks, grid.decoder_blocks
+
+    routes = recompute_shares(grid, traits)
+    # Every second matmul's output: query, value, the MLP's first and last, and the attention output.
+    operator_bytes = tokens * (
+        per.block_input
+        + per.query_side
+        + 0.5 * per.key_side
+        + operator_ffn(grid)
+        + grid.hidden_size * grid.element_bytes
+    )
+    blocks = dense + moe
+    widened = (grid.recompute == 0) * (tokens * per.widened_inputs)
+    model_inputs = routes.inputs * (blocks * input_bytes + cross * target_input) + routes.operators * (
+        blocks * operator_bytes
+    )
+    model_attention = blocks * widened + routes.inner * (blocks * attention + cross * crossed)
+    model_scores = routes.scores * (blocks * scores + cross * target_scores)
+    model_ffn = routes.inner * (dense * dense_ffn + moe * expert_ffn + cross * target_ffn)
+
+    largest_scores = np.maximum(scores, target_scores)
+    one_block = attention + where(moe > 0, expert_ffn, dense_ffn)
+    largest = np.maximum(one_block, (cross > 0) * (crossed + target_ffn))
+    one_input = np.maximum(input_bytes, target_input)
+    block_kept = (
+        routes.inputs * one_input
+        + routes.operators * operator_bytes
+        + routes.inner * largest
+        + routes.scores * largest_scores
+    )
+    # A block recomputed whole brings everything back, whatever its neighbours keep.
+    kept_by_recomputed = where(routes.blockwise > 0, one_input, block_kept)
+    return Activations(
+        model_inputs=model_inputs,
+        model_attention=model_attention,
+        model_scores=model_scores,
+        model_ffn=model_ffn,
+        kept=model_inputs + model_attention + model_scores + model_ffn,
+        block_kept=block_kept,
+        recomputed=np.maximum(largest + largest_scores - kept_by_recomputed, 0.0),
+        gradients=gradient_bytes(grid, tokens, targets, scores, expert_ffn),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecomputeShares:
+    """Share of the blocks' tensors that is kept: block inputs, scores, all else inside, single operators.
+
+    blockwise: 1.0 where selective means whole blocks.
+    """
+
+    inputs: Array
+    scores: Array
+    inner: Array
+    operators: Array
+    blockwise: Array
+
+
+def recompute_shares(grid: PlanGrid, traits: Traits) -> RecomputeShares:
+    full, selective = 1.0 * (grid.recompute == 2), 1.0 * (grid.recompute == 1)
+    operators, blockwise = selective * traits["selective_operators"], selective * traits["selective_blocks"]
+    inner = 1.0 - full - operators - SELECTIVE_BLOCK_SHARE * blockwise
+    core_only = selective - operators - blockwise
+    return RecomputeShares(
+        inputs=full + SELECTIVE_BLOCK_SHARE * blockwise,
+        scores=inner - core_only,
+        inner=inner,
+        operators=operators,
+        blockwise=blockwise,
+    )
+
+
+def operator_ffn(grid: PlanGrid) -> Array:
+    """First matmul's output of the MLP (the gate's), on the experts a token visits where it is routed."""
+    routed = grid.experts_per_token * (grid.expert_ffn_size + grid.hidden_size) + grid.shared_expert_ffn_size
+    width = where(grid.moe_blocks > 0, routed, grid.ffn_size)
+    return width * (grid.element_bytes / grid.tensor_parallel)
+
+
+def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array, expert_ffn: Array) -> Array:
+    """Gradients alive at once in one block's backward pass: the residual stream's, the branch's, and the
+    inner ones of the MLP (or of the scores, where these are kept and larger)."""
+    per_width = np.maximum(tokens, targets) * grid.element_bytes
+    inner = per_width * grid.ffn_size * ((1.0 + grid.gated) / grid.tensor_parallel)
+    inner = where(grid.moe_blocks > 0, 0.5 * expert_ffn, inner)
+    return 2.0 * per_width * grid.hidden_size + np.maximum(inner, 0.5 * scores)
+
+
+def in_flight(grid: PlanGrid, stage: Stages) -> Array:
+    """Micro-batches whose activations a stage holds at once, in units of whole stages, shape (3, plans).
+
+    1F1B: min(stages - stage, micro-batches). Interleaved with v chunks: the warm-up holds
+    2 (p - stage - 1) + (v - 1) p + 1 chunks of 1/v of the stage; on the first that is p (1 + (p - 1)/(p v)).
+    Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, appendix B.
+    """
+    pipeline, chunks = grid.pipeline_parallel, grid.interleaved_stages
+    plain = np.minimum(pipeline - stage.number, grid.gradient_accumulation)
+    warm_up = 2.0 * (pipeline - stage.number - 1.0) + (chunks - 1.0) * pipeline + 1.0
+    interleaved = np.minimum(warm_up / chunks, grid.gradient_accumulation)
+    return where(chunks > 1, interleaved, plain)
+
+
+def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:
+    """DeepSpeed's pipeline keeps the output of a stage until its backward pass; Megatron frees its data.
+
+    Source: DeepSpeed runtime/pipe/engine.py (pipe_buffers); Megatron-LM deallocate_output_tensor.
+    """
+    kept = traits["buckets"] * (grid.pipeline_parallel > 1)
+    return kept * grid.tokens_per_rank * grid.hidden_size * grid.element_bytes
+
+
+def retained_inputs(grid: PlanGrid, traits: Traits, model_inputs: Array) -> Array:
+    """Second copies of recomputed blocks' inputs that some stacks hold at the end of the backward pass."""
+    return grid.frozen * traits["retained_inputs"] * (1.0 - grid.compiled) * model_inputs

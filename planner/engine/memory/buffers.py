@@ -1,0 +1,125 @@
+"""Passing memory: logits and their loss, gathered and dequantised weights, communicators.
+
+What is here is alive at some moment of a step only, or is held by the driver and the caching allocator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import where
+from planner.engine.memory.constants import MemoryConstants
+from planner.engine.memory.states import ParametersHere, Stages
+from planner.engine.memory.traits import Traits
+
+#: Vocabulary-parallel cross-entropy in place: the 16-bit logits and one fp32 copy that the softmax and its
+#: gradient reuse (Megatron-LM, core/tensor_parallel/cross_entropy.py).
+IN_PLACE_EXTRA_BYTES = 4.0
+#: transformers' causal models before 4.46 copy the shifted fp32 logits, and have freed the 16-bit ones.
+SHIFT_EXTRA_BYTES = 2.0
+#: Compiled cross-entropy fuses the fp32 copy away: 16-bit logits and gradient, fp32 log-probabilities.
+COMPILED_EXTRA_BYTES = 6.0
+#: Without autocast: logits, their shifted copy, log-probabilities and gradient, all in 16 bits.
+NARROW_COPIES = 4.0
+#: DeepSpeed's defaults, in elements: stage3_max_live_parameters; reduce and all-gather buckets.
+LIVE_PARAMETERS = 1e9
+BUCKET_ELEMENTS = 5e8
+
+
+def logits_on_rank(grid: PlanGrid, traits: Traits) -> Array:
+    """How many output logits one micro-batch has on a rank of the last stage, shape (plans,).
+
+    tokens x vocabulary; the vocabulary is split over tensor-parallel ranks where the loss
+    is vocabulary-parallel; masked-language models compute the masked positions only. Shape (plans,).
+    """
+    tokens = where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length) * (
+        grid.micro_batch_size / grid.context_parallel
+    )
+    split = where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
+    classified = grid.encoder * grid.finetuning
+    return tokens * grid.head_share * (1.0 - classified) * (grid.vocab_size / split)
+
+
+def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
+    """Bytes per output logit at the peak of the loss: the logits, fp32 copies, softmax, gradient."""
+    element = grid.element_bytes
+    unfused = where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
+    # Fine-tuning's causal models shift the fp32 logits by a token first: two fp32 copies.
+    in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.plain
+    whole = where(
+        traits.compiled_loss > 0,
+        element + COMPILED_EXTRA_BYTES,
+        where(traits.in_place_loss > 0, in_place, unfused),
+    )
+    # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
+    chunks = where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)
+    # A loss in chunks never holds more than the whole one does.
+    chunked = where(grid.loss_chunked > 0, np.minimum(chunks, whole), constants.fused_logit_bytes)
+    return where(grid.loss_whole > 0, whole, chunked)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Sharded weights made whole for a while, shape (3, plans): root unit, blocks, a block's gradients."""
+
+    root: Array
+    blocks: Array
+    gradients: Array
+    dequantized: Array
+    tied: Array
+
+
+def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: Stages) -> Gathered:
+    """Under ZeRO-3 one block computes while the next is gathered, and a block's whole gradient waits to be
+    reduced; DeepSpeed instead keeps up to a number of live parameters and fixed buckets (from ZeRO-2 on).
+
+    Source: PyTorch FSDP (Zhao et al. 2023, section 3.3: rate limiter of two all-gathers); DeepSpeed
+    configuration reference, "ZeRO optimizations".
+    """
+    tensor, element, buckets = grid.tensor_parallel, grid.element_bytes, traits["buckets"]
+    whole = (grid.sharding >= 3) & (grid.sharding_group > 1)
+    by_unit = whole * (1.0 - buckets)
+    split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    dense = where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
+    dense = np.maximum(dense, grid.decoder_block_parameters)
+    expert_block = grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
+    routed = where(grid.moe_blocks > 0, expert_block, 0.0)
+    block = np.maximum(dense / tensor, routed)
+    gathered = where(grid.quantized > 0, grid.frozen_bytes, element)
+    trained = here.trained_dense + here.trained_experts
+    # The limit holds prefetching back; the module that computes is fetched on top: a table at most.
+    limit = LIVE_PARAMETERS + np.maximum(here.embedding, here.head)
+    live = np.minimum(limit, here.blocks + here.experts + here.embedding + here.head)
+    bucket = where(grid.sharding >= 1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
+    # A tied table is the head, so it stays whole with it.
+    table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
+    root = by_unit * element * (table_kept * here.embedding + here.head)
+    matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
+    # A quantised head is widened too, while its logits are there.
+    matrix = np.maximum(matrix, (grid.frozen_head_bytes < element) * here.head)
+    trained_whole = 1.0 - grid.frozen
+    # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
+    both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
+    at_once: Array = where(buckets > 0, live * element, 2.0 * block * gathered)
+    return Gathered(
+        root=root,
+        blocks=whole * at_once,
+        gradients=trained_whole * (by_unit * block * element + root) + bucket,
+        dequantized=grid.quantized * element * matrix,
+        tied=stage.last * stage.first * (both * grid.tied_head_parameters / tensor),
+    )
+
+
+def communicator_count(grid: PlanGrid) -> Array:
+    """Communicators with buffers of their own: one for each kind of parallelism above degree one."""
+    count: Array = (
+        where(grid.data_parallel > 1, 1.0, 0.0)
+        + (grid.tensor_parallel > 1)
+        + (grid.pipeline_parallel > 1)
+        + (grid.context_parallel > 1)
+        + (grid.expert_parallel > 1)
+    )
+    return count

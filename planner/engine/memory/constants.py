@@ -1,0 +1,128 @@
+"""The few fitted numbers of the memory model, and how the named stacks differ where their code says so.
+
+A trait is read off a framework's own code or documentation and is not fitted; a constant is fitted to
+measured runs (``planner/accuracy/fit/memory.py``) and comes in as data. This room knows no plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Order of the accelerator architectures and frameworks, as ``planner.engine.grid.plan_grid`` numbers them.
+ARCHITECTURE_COUNT = 7
+
+
+def _each(value: float) -> NDArray[np.float64]:
+    return np.full(ARCHITECTURE_COUNT, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryConstants:
+    """Fitted constants. Bytes unless a share (of the bytes it multiplies) is meant.
+
+    context_bytes: driver context, kernels and libraries of one process, by architecture, shape
+    (architectures,).  communicator_bytes: NCCL buffers of one communicator, likewise; a rank has one for each
+    degree above 1.
+    reserve_share: of the activations and buffers at a moment, held by the caching allocator over what is
+    handed out (fragmentation).  state_reserve_share: of all that is allocated, which it cannot give back.
+    idle_reserve_share: of gradients and step copies that are not there at the fullest moment, whose blocks
+    activations cannot use.  backward_reserve_share: of the backward pass's passing tensors, whose blocks the
+    logits cannot use.  gather_reserve_share: of gathered weights, held by the stream that gathers them.
+    crossing_reserve_share: of activations that come while others go: of a pipeline's micro-batches out of
+    step, and second copies of block inputs.
+    whole_logit_bytes, compiled_chunk_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy
+    on whole logits (or chunks of them, of which nothing is freed), on compiled chunks, fused with the head.
+    working_share: of the recompute working set and its gradients that is alive at once.
+    adapter_working_share: the same where adapters are trained (wider copies of their inputs).
+    quantized_input_bytes: kept per input element of a quantised matrix without recompute.
+    interval: {"allocated" | "reserved" | "nvidia-smi": (low, high)} factors of an 80 % interval.
+    """
+
+    context_bytes: NDArray[np.float64] = field(default_factory=lambda: _each(0.6e9))
+    communicator_bytes: NDArray[np.float64] = field(default_factory=lambda: _each(0.4e9))
+    reserve_share: float = 0.08
+    state_reserve_share: float = 0.01
+    idle_reserve_share: float = 0.3
+    backward_reserve_share: float = 0.2
+    gather_reserve_share: float = 0.0
+    crossing_reserve_share: float = 0.0
+    whole_logit_bytes: float = 12.0
+    compiled_chunk_logit_bytes: float = 2.5
+    fused_logit_bytes: float = 0.1
+    working_share: float = 1.0
+    adapter_working_share: float = 1.0
+    quantized_input_bytes: float = 4.0
+    interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> MemoryConstants:
+        """From ``{"constants": {...}, "interval": {...}}`` as the calibration file holds it.
+
+        Raises KeyError where a name is not one of the constants.
+        """
+        values: dict[str, Any] = dict(data["constants"])
+        unknown = set(values) - {item for item in cls.__dataclass_fields__ if item != "interval"}
+        if unknown:
+            raise KeyError(f"unknown memory constants: {sorted(unknown)}")
+        for name in ("context_bytes", "communicator_bytes"):
+            values[name] = np.broadcast_to(np.asarray(values[name], dtype=float), ARCHITECTURE_COUNT)
+        interval = {kind: (float(low), float(high)) for kind, (low, high) in data.get("interval", {}).items()}
+        return cls(**values, interval=interval)
+
+
+#: How the stacks differ, columns in the order of ``grid.FRAMEWORKS``
+#: (generic, megatron, fsdp, deepspeed, torchtitan, neuron).
+TRAITS = {
+    # Plain PyTorch modules: each elementwise step keeps its own tensors for backward. Megatron and Neuron
+    # bring fused kernels, and DeepSpeed is pretrained with Megatron's (Megatron-DeepSpeed) but fine-tunes
+    # plain ones.
+    "plain": (1.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+    "plain_finetuning": (1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
+    # Attention through scaled_dot_product_attention: grouped keys and values are repeated to all heads, which
+    # the flash-attention package does not need.
+    "repeated_heads": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    # Gradients live in a contiguous buffer from the first step to the last (Megatron's param_and_grad_buffer,
+    # DeepSpeed's contiguous_gradients); plain PyTorch frees them with zero_grad(set_to_none=True).
+    "gradient_buffer": (0.0, 1.0, 0.0, 1.0, 0.0, 1.0),
+    # DistributedDataParallel reduces in buckets beside the gradients (gradient_as_bucket_view is off).
+    "bucket_copies": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    # FSDP's flat shards keep theirs between steps.
+    "gradients_between_steps": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+    # Output head and loss are split over the vocabulary under tensor parallelism; with FSDP2 and DTensor only
+    # torchtitan does so (loss parallel), elsewhere each rank holds the whole head and its logits.
+    "vocabulary_parallel": (1.0, 1.0, 0.0, 1.0, 1.0, 1.0),
+    # Cross-entropy that reuses its own buffers: Megatron's vocabulary-parallel one; flash-attn's, which the
+    # FSDP pretraining stacks use (llm-foundry: loss_fn fused_crossentropy).
+    "in_place_loss": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+    "in_place_loss_finetuning": (0.0, 1.0, 1.0, 0.0, 0.0, 1.0),
+    # DeepSpeed trains without autocast, so the loss of a plain model stays in 16 bits.
+    "narrow_loss": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+    # torch.compile takes in the loss as well, except in torchtitan of 2024.
+    "compiled_loss": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+    # What "selective" means: the attention core (Megatron); every second matmul kept, the rest recomputed
+    # (torchtitan's per-operator checkpointing); whole blocks for half of the layers (IBM's FSDP trainer).
+    "selective_operators": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "selective_blocks": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    # FSDP1's root unit holds token table and head whole from forward to the end of backward; FSDP2
+    # (torchtitan, and whatever is compiled) keeps the head alone.
+    "root_embedding": (1.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    # Under pipeline parallelism FSDP2 leaves a stage's weights whole between micro-batches and adds up whole
+    # gradients until the last one (torchtitan, reshard_after_forward with pipelines).
+    "whole_in_pipeline": (0.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+    # DeepSpeed gathers up to stage3_max_live_parameters = 1e9 and reduces in buckets of 5e8; ZeRO-3 steps in
+    # sub-groups of 1e9 (its defaults).
+    "buckets": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+    # FSDP1 with adapters ends its backward pass with a second copy of every recomputed block's input
+    # (measured: peaks of fms-acceleration's FSDP runs grow by two block inputs a token, others' by one).
+    "retained_inputs": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    # Transformer Engine keeps matmul inputs in fp8 and an fp8 copy and its transpose of each weight; torchao
+    # (torchtitan) casts again instead.
+    "fp8_copies": (1.0, 1.0, 0.0, 1.0, 0.0, 0.0),
+}
+TRAIT_NAMES = tuple(TRAITS)
+TRAIT_TABLE: NDArray[np.float64] = np.array([TRAITS[name] for name in TRAIT_NAMES])

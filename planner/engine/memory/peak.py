@@ -1,0 +1,385 @@
+"""Memory of one accelerator rank at its peak: on the fullest pipeline stage, at the fullest moment of a step.
+
+The conductor of the memory rooms: states, activations and buffers are counted there; here they are put
+together at four moments (loss, start and end of the backward pass, optimizer step) on three stages (first,
+middle, last), and the largest sum wins. Everything is an array over plans; no value of a plan is branched on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import on_scalars, where
+from planner.engine.memory.activations import activations, in_flight, retained_inputs, stage_outputs
+from planner.engine.memory.buffers import bytes_per_logit, communicator_count, gathered_bytes, logits_on_rank
+from planner.engine.memory.constants import MemoryConstants
+from planner.engine.memory.explain import MEMORY_TEMPLATES
+from planner.engine.memory.reserve import Reuse, reuse_of, seen_bytes
+from planner.engine.memory.states import parameters_here, stages, state_bytes
+from planner.engine.memory.traits import traits_of
+
+__all__ = [
+    "MEMORY_TEMPLATES",
+    "MOMENTS",
+    "MemoryConstants",
+    "MemoryTerms",
+    "memory_per_rank",
+    "total_per_rank",
+]
+
+MOMENTS = ("loss", "backward start", "backward end", "optimizer step")
+LOSS, BACKWARD, BACKWARD_END, STEP = range(4)
+
+#: Sub-terms by the part of ``per_accelerator_bytes`` they belong to; each part is the sum of its sub-terms.
+PARTS: dict[str, tuple[str, ...]] = {
+    "weights": ("trained_weights", "frozen_weights", "cast_weights"),
+    "gradients": ("gradient_buffer", "gradient_copies"),
+    "optimizer_states": ("master_weights", "optimizer_moments"),
+    "activations": ("block_inputs", "attention_activations", "attention_scores", "ffn_activations"),
+    "logits": ("logits_and_loss",),
+    "temporary": (
+        "recompute_working_set",
+        "retained_inputs",
+        "activation_gradients",
+        "gathered_root",
+        "gathered_blocks",
+        "gathered_gradients",
+        "dequantized_weights",
+        "tied_gradient",
+        "optimizer_step_copy",
+    ),
+    "framework": ("context", "communication_buffers", "allocator_reserve"),
+}
+#: The same sub-terms by how long they live within a step, in the order of the rows of the table below.
+_LIFETIMES: dict[str, tuple[str, ...]] = {
+    "always": (
+        "trained_weights",
+        "frozen_weights",
+        "gradient_copies",
+        "master_weights",
+        "optimizer_moments",
+    ),
+    "gradients": ("gradient_buffer",),
+    "casts": ("cast_weights",),
+    "activations": PARTS["activations"],
+    "logits": ("logits_and_loss",),
+    "graph": ("gathered_root", "dequantized_weights"),
+    "backward": (
+        "recompute_working_set",
+        "retained_inputs",
+        "activation_gradients",
+        "gathered_blocks",
+        "gathered_gradients",
+    ),
+    "tied": ("tied_gradient",),
+    "step": ("optimizer_step_copy",),
+}
+_ROWS = tuple(name for names in _LIFETIMES.values() for name in names)
+#: Numbers behind the bytes, for the explanation: rows of the table below the sub-terms.
+DETAILS = (
+    "trained_parameters",
+    "stage_blocks",
+    "batches_in_flight",
+    "logits_on_rank",
+    "bytes_per_logit",
+    "moments_held",
+    "weight_shards",
+    "gradient_shards",
+    "state_shards",
+)
+_ROW = {name: index for index, name in enumerate((*_ROWS, *DETAILS))}
+_SPAN = {life: slice(_ROW[names[0]], _ROW[names[-1]] + 1) for life, names in _LIFETIMES.items()}
+#: What is alive at each moment; the end of the backward pass has one block's activations left.
+_ALIVE_AT: tuple[tuple[str, ...], ...] = (
+    ("always", "gradients", "casts", "activations", "logits", "graph"),
+    ("always", "gradients", "casts", "activations", "graph", "backward"),
+    ("always", "gradients", "activations", "graph", "backward", "tied"),
+    ("always", "gradients", "step"),
+)
+#: The same as ones and zeros, shape (sub-terms, moments).
+_ALIVE = np.array(
+    [[float(life in alive) for alive in _ALIVE_AT] for life, names in _LIFETIMES.items() for _ in names]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTerms:
+    """Bytes on the fullest rank at its peak, arrays of shape (plans,).
+
+    The seven parts add up to ``total``, what nvidia-smi would show.  resident: between steps.  allocated,
+    reserved: torch's max_memory_allocated and max_memory_reserved.  worst_stage: index of the stage.
+    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of;
+    and the numbers behind them (DETAILS), which are counts, not bytes.
+    """
+
+    weights: Array
+    gradients: Array
+    optimizer_states: Array
+    activations: Array
+    logits: Array
+    temporary: Array
+    framework: Array
+    total: Array
+    resident: Array
+    allocated: Array
+    reserved: Array
+    worst_stage: Array
+    moment: NDArray[np.intp]
+    terms: dict[str, Array]
+
+
+def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
+    """Peak memory of each plan. A plan that does not fit is answered like any other."""
+    grid = on_scalars(grid)
+    counted = _counted(grid, constants)
+    table = np.empty((len(_ROW), *np.broadcast(*counted.values.values()).shape))
+    for name, value in counted.values.items():
+        table[_ROW[name]] = value
+    peak = _peak(table, counted, constants)
+    place, column = peak.place, peak.column
+    terms = dict(zip((*_ROWS, *DETAILS), peak.at_peak, strict=True))
+    return _with_framework(
+        grid,
+        constants,
+        terms=terms,
+        allocated=peak.allocated,
+        wished_reserve=peak.wished_reserve,
+        resident=_resident(table, counted.gradients_between),
+        worst_stage=(counted.number + np.zeros(table.shape[-1]))[place, column],
+        moment=peak.moment,
+    )
+
+
+def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
+    """``memory_per_rank(...).total`` alone, to the last digit, for searches that need nothing else."""
+    grid = on_scalars(grid)
+    heights = _heights(_counted(grid, constants), constants)
+    allocated = heights.highest.max(axis=0)
+    held_back = _beside(grid, constants, allocated, heights.seen - allocated)
+    total: Array = allocated + (held_back[0] + held_back[1] + held_back[2])
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What is counted on each stage before the fullest is found.
+
+    values: sub-terms and details by name, broadcasting to (3, plans).  early: share of the gradients that is
+    there when the loss is computed; late: of the activations at the end of the backward pass.  reuse: of
+    blocks that the allocator keeps.  number: of the stage.
+    """
+
+    values: dict[str, Array]
+    early: Array
+    late: Array
+    reuse: Reuse
+    gradients_between: Array
+    number: Array
+
+
+def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
+    traits = traits_of(grid)
+    stage = stages(grid)
+    here = parameters_here(grid, stage, traits)
+    state = state_bytes(grid, here, traits)
+    acts = activations(grid, traits, constants)
+    gathered = gathered_bytes(grid, traits, here, stage)
+    batches = in_flight(grid, stage)
+    alive = batches * stage.blocks_share
+    working = where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
+    logits, each_logit = logits_on_rank(grid, traits), bytes_per_logit(grid, traits, constants)
+    values = {
+        "trained_weights": state.weights,
+        "frozen_weights": state.frozen_weights,
+        "cast_weights": state.cast_weights,
+        "gradient_buffer": state.gradients,
+        "gradient_copies": state.gradient_copies,
+        "master_weights": state.master,
+        "optimizer_moments": state.moments,
+        "block_inputs": alive * acts.model_inputs + batches * stage_outputs(grid, traits),
+        "attention_activations": alive * acts.model_attention,
+        "attention_scores": alive * acts.model_scores,
+        "ffn_activations": alive * acts.model_ffn,
+        "logits_and_loss": stage.last * (logits * each_logit),
+        "recompute_working_set": working * acts.recomputed,
+        "retained_inputs": alive * retained_inputs(grid, traits, acts.model_inputs),
+        "activation_gradients": working * acts.gradients,
+        "gathered_root": gathered.root,
+        "gathered_blocks": gathered.blocks,
+        "gathered_gradients": gathered.gradients,
+        "dequantized_weights": gathered.dequantized,
+        "tied_gradient": gathered.tied,
+        "optimizer_step_copy": state.step_temporary,
+        "trained_parameters": here.trained_dense + here.trained_experts,
+        "stage_blocks": stage.blocks_share * (grid.layers + grid.decoder_layers),
+        "batches_in_flight": batches,
+        "logits_on_rank": stage.last * logits,
+        "bytes_per_logit": each_logit,
+        "moments_held": state.moments_held,
+        "weight_shards": state.weight_shards,
+        "gradient_shards": state.gradient_shards,
+        "state_shards": state.state_shards,
+    }
+    # Gradients of an earlier micro-batch, or a buffer made at the start, are there when the first loss is
+    # computed; otherwise they come into being as the backward pass goes, while the activations leave.
+    early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
+    late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
+    reuse = reuse_of(grid, traits, stage.last * logits, each_logit)
+    between = traits["gradients_between_steps"]
+    return _Counted(values, early, late, reuse, between, stage.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heights:
+    """sums: allocated bytes at each moment, shape (moments, 3, plans).  highest: of a stage's moments, shape
+    (3, plans).  seen: with the reserve that the allocator wishes for, on the stage where that is most, shape
+    (plans,)."""
+
+    sums: Array
+    highest: Array
+    seen: Array
+
+
+def _heights(counted: _Counted, constants: MemoryConstants) -> _Heights:
+    values, early, late = counted.values, counted.early, counted.late
+    # Sub-terms are added one by one, so that a plan's digits do not depend on its neighbours.
+    of = {life: sum_of(values, names) for life, names in _LIFETIMES.items()}
+    held = of["always"] + of["gradients"]
+    before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
+    at = [np.asarray(0.0)] * len(MOMENTS)
+    at[LOSS] = before + of["logits"]
+    at[BACKWARD] = before + of["backward"]
+    at[BACKWARD_END] = held + late * of["activations"] + of["graph"] + of["backward"] + of["tied"]
+    at[STEP] = held + of["step"]
+    sums = np.empty((len(MOMENTS), *np.broadcast(*at).shape))
+    for moment, height in enumerate(at):
+        sums[moment] = height
+    highest = sums.max(axis=0)
+    seen = seen_bytes(
+        (at[LOSS], at[BACKWARD], at[BACKWARD_END], at[STEP]),
+        of,
+        early=early,
+        gathered=values["gathered_root"] + values["gathered_blocks"],
+        retained=values["retained_inputs"],
+        reuse=counted.reuse,
+        constants=constants,
+    ).max(axis=0)
+    return _Heights(sums, highest, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """The fullest stage (place) and its fullest moment, shape (plans,).
+
+    wished_reserve: what the allocator would hold beside the allocated bytes, given room; of whichever stage
+    an outside observer would see fullest.  chosen: that stage's sub-terms, each in full.  at_peak: what of
+    them is alive, shape (sub-terms, plans).
+    """
+
+    place: NDArray[np.intp]
+    column: NDArray[np.intp]
+    moment: NDArray[np.intp]
+    allocated: Array
+    wished_reserve: Array
+    chosen: Array
+    at_peak: Array
+
+
+def _peak(table: Array, counted: _Counted, constants: MemoryConstants) -> _Peak:
+    """Sum the moments of each stage and find the stage that an outside observer would see fullest."""
+    stages_count, count = table.shape[1:]
+    heights = _heights(counted, constants)
+    sums, highest = (
+        np.broadcast_to(values, (*values.shape[:-1], count)) for values in (heights.sums, heights.highest)
+    )
+    early, late = counted.early, counted.late
+    column = np.arange(count)
+    place = highest.argmax(axis=0)
+    moment = sums[:, place, column].argmax(axis=0)
+    chosen = table[:, place, column]
+    share = np.ones(chosen.shape)
+    share[: len(_ROWS)] = _ALIVE[:, moment]
+    share[_SPAN["gradients"]] = where(moment <= BACKWARD, early, 1.0)
+    share[_SPAN["activations"]] *= where(
+        moment == BACKWARD_END, (late + np.zeros((stages_count, count)))[place, column], 1.0
+    )
+    allocated = highest[place, column]
+    return _Peak(
+        place=place,
+        column=column,
+        moment=moment,
+        allocated=allocated,
+        wished_reserve=heights.seen - allocated,
+        chosen=chosen,
+        at_peak=chosen * share,
+    )
+
+
+def _resident(table: Array, between: Array) -> Array:
+    """What stays allocated between steps, on the stage where that is most: weights, states, and gradients
+    where the stack keeps them. Shape (plans,)."""
+    by_name = dict(zip(_ROWS, table, strict=False))
+    kept = sum_of(by_name, ("trained_weights", "frozen_weights", *PARTS["optimizer_states"]))
+    resident: Array = (kept + between * sum_of(by_name, PARTS["gradients"])).max(axis=0)
+    return resident
+
+
+def _with_framework(
+    grid: PlanGrid,
+    constants: MemoryConstants,
+    *,
+    terms: dict[str, Array],
+    allocated: Array,
+    wished_reserve: Array,
+    resident: Array,
+    worst_stage: Array,
+    moment: NDArray[np.intp],
+) -> MemoryTerms:
+    """Add what the allocator does not hand out."""
+    parts = {part: sum_of(terms, names) for part, names in PARTS.items() if part != "framework"}
+    context, communication, reserve = _beside(grid, constants, allocated, wished_reserve)
+    terms["context"] = context + 0.0 * allocated
+    terms["communication_buffers"] = communication + 0.0 * allocated
+    terms["allocator_reserve"] = reserve
+    framework = context + communication + reserve
+    return MemoryTerms(
+        **parts,
+        framework=framework,
+        total=allocated + framework,
+        resident=resident,
+        allocated=allocated,
+        reserved=allocated + reserve,
+        worst_stage=worst_stage,
+        moment=moment,
+        terms=terms,
+    )
+
+
+def _beside(
+    grid: PlanGrid, constants: MemoryConstants, allocated: Array, wished_reserve: Array
+) -> tuple[Array, Array, Array]:
+    """Context, communication buffers and the caching allocator's own reserve, bytes.
+
+    The allocator gives its idle blocks back before it fails, so the reserve shrinks where memory is short,
+    down to what the states and live tensors cannot share.
+    Source: PyTorch notes, "CUDA semantics: memory management".
+    """
+    architecture = grid.architecture.astype(int)
+    context = constants.context_bytes[architecture]
+    communication = constants.communicator_bytes[architecture] * communicator_count(grid)
+    least = constants.state_reserve_share * allocated
+    # A hair less than all, so that rounding never makes a squeezed plan a misfit.
+    room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
+    return context, communication, np.maximum(np.minimum(wished_reserve, room), least)
+
+
+def sum_of(terms: dict[str, Array], names: tuple[str, ...]) -> Array:
+    first, *rest = names
+    total = terms[first]
+    for name in rest:
+        total = total + terms[name]
+    return total

@@ -1,0 +1,184 @@
+"""Bytes that training keeps per parameter: weights, gradients, optimizer states, on each pipeline stage.
+
+Three stages stand for all: the first (token table, most micro-batches in flight), a middle one, and the last
+(output head, logits). Arrays have shape (3, plans); a pipeline of one stage is first and last at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import where
+from planner.engine.memory.traits import Traits
+
+#: Parameters that DeepSpeed's ZeRO-3 optimizer steps at once (its sub_group_size default).
+SUB_GROUP_PARAMETERS = 1e9
+
+#: ZeRO stages that shard optimizer states, gradients and weights, in this order.
+LEVELS = np.array([[1.0], [2.0], [3.0]])
+FIRST = np.array([[1.0], [0.0], [0.0]])
+MIDDLE = np.array([[0.0], [1.0], [0.0]])
+LAST = np.array([[0.0], [0.0], [1.0]])
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The three candidate stages of each plan, shape (3, plans).
+
+    first, last: 1.0 where the stage is so.  number: its index.  blocks_share: of the model's blocks.
+    """
+
+    first: Array
+    last: Array
+    number: Array
+    blocks_share: Array
+
+
+def stages(grid: PlanGrid) -> Stages:
+    """Blocks are dealt out evenly; what does not divide lies on the middle stages.
+
+    That is how Megatron and BLOOM's DeepSpeed balance the embedding and the head, counting each as a layer
+    (BigScience chronicles, 2022: 70 layers on 12 stages as 5, 6 x 10, 5).
+    """
+    pipeline, blocks = grid.pipeline_parallel, grid.layers + grid.decoder_layers
+    short = pipeline <= 2
+    middle = MIDDLE * (pipeline > 2)
+    per_stage = blocks / pipeline
+    # Where only first and last stages exist, one of them takes the odd block.
+    share = where((middle > 0) | short, np.ceil(per_stage), np.floor(per_stage))
+    single = 1.0 * (pipeline == 1)
+    return Stages(
+        first=np.maximum(FIRST + MIDDLE * short, single),
+        last=np.maximum(LAST, single),
+        number=LAST * (pipeline - 1.0) + middle,
+        blocks_share=share / np.maximum(blocks, 1.0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersHere:
+    """Parameters on one rank of a stage before data-parallel sharding, shape (3, plans).
+
+    blocks: all of the stage's blocks but routed experts.  experts: routed ones.  head: the output
+    projection's where it is not the token table of the same stage.  trained_dense, trained_experts: those
+    with gradients and states.
+    """
+
+    blocks: Array
+    experts: Array
+    embedding: Array
+    head: Array
+    trained_dense: Array
+    trained_experts: Array
+
+
+def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> ParametersHere:
+    """Tensor parallelism splits every matrix; experts are split over expert parallelism first.
+
+    With expert parallelism an expert is whole on its rank (expert tensor parallel 1, Megatron-Core's
+    recommended layout), else it is split like any other matrix.
+    """
+    tensor = grid.tensor_parallel
+    dense_blocks = (
+        grid.dense_blocks * grid.dense_block_parameters
+        + grid.moe_blocks * grid.moe_block_parameters
+        + grid.decoder_blocks * grid.decoder_block_parameters
+    )
+    expert_split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    head_split = where(traits["vocabulary_parallel"] > 0, tensor, 1.0)
+    apart = 1.0 - stage.first
+    embedding = stage.first * (grid.embedding_parameters / tensor)
+    head = stage.last * (grid.head_parameters / head_split + apart * (grid.tied_head_parameters / head_split))
+    blocks = stage.blocks_share * (dense_blocks / tensor)
+    experts = stage.blocks_share * (grid.moe_blocks * grid.routed_expert_parameters / expert_split)
+    adapters = stage.blocks_share * (grid.frozen * grid.lora_parameters / tensor)
+    trained = 1.0 - grid.frozen
+    return ParametersHere(
+        blocks=blocks,
+        experts=experts,
+        embedding=embedding,
+        head=head,
+        trained_dense=trained * (blocks + embedding + head) + adapters,
+        trained_experts=trained * experts,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StateBytes:
+    """What lies in memory per parameter on one rank, shape (3, plans).
+
+    moments_held: 1.0 where they are on the accelerator.  weight_shards, gradient_shards, state_shards: ranks
+    that share them (experts apart). Shape (plans,).
+    """
+
+    frozen_weights: Array
+    weights: Array
+    cast_weights: Array
+    gradients: Array
+    gradient_copies: Array
+    master: Array
+    moments: Array
+    step_temporary: Array
+    moments_held: Array
+    weight_shards: Array
+    gradient_shards: Array
+    state_shards: Array
+
+
+def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBytes:
+    """ZeRO shards optimizer states (1), then gradients (2), then weights (3) over the sharding group.
+
+    Context-parallel ranks hold the same weights as the data-parallel ones and count in the group; experts are
+    replicated, hence sharded, over fewer ranks. Source: Rajbhandari et al. 2020, section 5.
+    """
+    group = grid.sharding_group
+    expert_group = where(
+        grid.expert_parallel > 1,
+        np.maximum(group * grid.tensor_parallel / grid.expert_parallel, 1.0),
+        group,
+    )
+    level = grid.sharding
+    reached = level >= LEVELS
+    dense_split, expert_split = where(reached, group, 1.0), where(reached, expert_group, 1.0)
+    states_kept, gradients_kept, weights_kept = (
+        here.trained_dense / dense + here.trained_experts / experts
+        for dense, experts in zip(dense_split, expert_split, strict=True)
+    )
+    trained = here.trained_dense + here.trained_experts
+    in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
+    # Gradient sync switched off between accumulation steps leaves them whole on every rank.
+    unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
+    replicated = (level < 1) & (grid.data_parallel > 1)
+    copy_bytes = grid.gradient_copy_bytes + grid.gradient_bytes * traits["bucket_copies"] * replicated
+    # Paged moments lie in unified memory, which moves to the host when the accelerator is short, and which
+    # torch's allocator does not count (Dettmers et al. 2023, section 3: paged optimizers).
+    on_gpu = 1.0 - grid.offload
+    held = on_gpu * (1.0 - grid.paged)
+    frozen_blocks = here.blocks * (grid.frozen_bytes / dense_split[2]) + here.experts * (
+        grid.frozen_bytes / expert_split[2]
+    )
+    frozen_tables = (here.embedding * grid.element_bytes + here.head * grid.frozen_head_bytes) / dense_split[
+        2
+    ]
+    wider = (grid.weight_bytes > grid.element_bytes) & (level < 3)
+    copied = grid.element_bytes * (wider | in_pipeline & (level >= 3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
+    # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
+    sub_group = where((traits["buckets"] > 0) & (level >= 3), SUB_GROUP_PARAMETERS, np.inf)
+    at_once = np.minimum(states_kept, sub_group)
+    return StateBytes(
+        frozen_weights=grid.frozen * (frozen_blocks + frozen_tables),
+        weights=weights_kept * grid.weight_bytes,
+        cast_weights=trained * ((1.0 - grid.frozen) * copied),
+        gradients=where(unsynced, trained, gradients_kept) * grid.gradient_bytes,
+        gradient_copies=gradients_kept * copy_bytes + at_once * (grid.gradient_partition_bytes * on_gpu),
+        master=states_kept * (grid.master_bytes * on_gpu),
+        moments=states_kept * (grid.state_bytes * held),
+        step_temporary=at_once * (grid.temporary_bytes * on_gpu),
+        moments_held=held,
+        weight_shards=dense_split[2],
+        gradient_shards=where(unsynced, 1.0, dense_split[1]),
+        state_shards=dense_split[0],
+    )

@@ -1,0 +1,60 @@
+"""The traits of each plan's framework, looked up once for a whole grid.
+
+``memory_constants.TRAITS`` says what they are and where they are from; this room turns the framework's
+number into arrays and settles the two traits that a plan's own switches change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.memory.constants import TRAIT_NAMES, TRAIT_TABLE
+
+_ROW = {name: index for index, name in enumerate(TRAIT_NAMES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Flags, 0.0 or 1.0, shape (plans,).
+
+    plain: the model is written in plain PyTorch modules.  eager: so, and not compiled.
+    repeated_heads: eager attention through scaled_dot_product_attention.  in_place_loss: cross-entropy that
+    reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.  narrow_loss: in 16 bits
+    throughout, as fp16 fine-tuning without autocast computes it.
+    """
+
+    table: Array
+    plain: Array
+    eager: Array
+    repeated_heads: Array
+    in_place_loss: Array
+    compiled_loss: Array
+    narrow_loss: Array
+
+    def __getitem__(self, name: str) -> Array:
+        trait: Array = self.table[_ROW[name]]
+        return trait
+
+
+def traits_of(grid: PlanGrid) -> Traits:
+    table = TRAIT_TABLE[:, grid.framework.astype(int)]
+
+    def of_task(name: str) -> Array:
+        pretraining, finetuning = table[_ROW[name]], table[_ROW[f"{name}_finetuning"]]
+        trait: Array = pretraining + grid.finetuning * (finetuning - pretraining)
+        return trait
+
+    plain = of_task("plain")
+    eager = plain * (1.0 - grid.compiled)
+    return Traits(
+        table=table,
+        plain=plain,
+        eager=eager,
+        repeated_heads=table[_ROW["repeated_heads"]] * eager,
+        in_place_loss=of_task("in_place_loss"),
+        compiled_loss=table[_ROW["compiled_loss"]] * grid.compiled * plain,
+        narrow_loss=np.maximum(table[_ROW["narrow_loss"]], grid.fp16) * grid.finetuning,
+    )

@@ -1,0 +1,152 @@
+"""The question: a model, a workload, a cluster and a layout, as the JSON contract names them.
+
+Frozen and validated once by ``planner.contract``; inside the engine it is trusted. ``None`` stands for
+"not asked", which ``planner.engine.grid.recipe`` and ``planner.engine.layout.refusals`` fill in and name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from planner.engine.question.specs import AcceleratorSpec, ComputePrecision, MigProfileSpec, ModelSpec
+
+Task = Literal["pretraining", "full_finetuning", "lora", "qlora", "ppo"]
+Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "sgd", "lion", "muon", "lamb"]
+Attention = Literal["flash", "standard"]
+Recompute = Literal["none", "selective", "full"]
+RecomputeChoice = Literal["none", "selective", "full", "auto"]
+Offload = Literal["none", "optimizer"]
+Framework = Literal["megatron", "fsdp", "deepspeed", "torchtitan", "neuron", "generic"]
+MasterWeights = Literal["separate", "only", "none"]
+StatePrecision = Literal["fp32", "bf16", "fp16", "int8"]
+OptimizerKernel = Literal["fused", "foreach", "paged"]
+Loss = Literal["whole", "chunked", "fused"]
+FrozenPrecision = Literal["fp32", "bf16", "fp16", "int8", "int4", "nf4"]
+Sharding = Literal["none", "zero1", "zero2", "zero3"]
+Purchase = Literal[
+    "on_demand", "spot", "reserved_1y", "reserved_3y", "savings_1y", "savings_3y", "capacity_block"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PpoWorkload:
+    """The four models of PPO. critic and reward may be None, as in GRPO.
+
+    rollout_tokens: tokens generated per sequence (``sequence_length`` is prompt + response).
+    """
+
+    actor: ModelSpec
+    critic: ModelSpec | None
+    reference: ModelSpec | None
+    reward: ModelSpec | None
+    rollout_tokens: int
+    ppo_epochs: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is to be trained on. tokens is the whole run's; samples is set only where it was asked so."""
+
+    task: Task
+    tokens: float
+    sequence_length: int
+    global_batch_size: int
+    precision: ComputePrecision = "bf16"
+    optimizer: Optimizer = "adamw"
+    attention: Attention = "flash"
+    activation_recompute: RecomputeChoice = "auto"
+    samples: float | None = None
+    decoder_sequence_length: int = 0
+    offload: Offload = "none"
+    compile: bool = False
+    overlap_communication: bool = True
+    framework: Framework = "generic"
+    master_weights: MasterWeights | None = None
+    gradient_precision: StatePrecision | None = None
+    optimizer_state_precision: StatePrecision | None = None
+    optimizer_kernel: OptimizerKernel | None = None
+    loss: Loss | None = None
+    frozen_precision: FrozenPrecision | None = None
+    quantized_head: bool | None = None
+    lora_rank: int = 16
+    lora_targets: tuple[str, ...] | None = None
+    ppo: PpoWorkload | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """The machines. nodes is None for ``"auto"``.
+
+    internode_bytes_per_s: per node and direction.  usd_per_node_hour: None where no price is known.
+    price_source, price_as_of: of that price.  instance_type, region, purchase: None for a free cluster.
+    price_asked_as_of: the day whose prices were asked for, None for the latest known.
+    """
+
+    accelerator: AcceleratorSpec
+    accelerators_per_node: int
+    nodes: int | None
+    internode_bytes_per_s: float
+    usd_per_node_hour: float | None = None
+    instance_type: str | None = None
+    provider: str | None = None
+    region: str | None = None
+    purchase: Purchase | None = None
+    price_source: str | None = None
+    price_as_of: date | None = None
+    price_asked_as_of: date | None = None
+    mig_profile: MigProfileSpec | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutRequest:
+    """The part of a layout that was asked for; None where the engine is to derive or choose."""
+
+    tensor_parallel: int | None = None
+    sequence_parallel: bool | None = None
+    pipeline_parallel: int | None = None
+    interleaved_stages: int | None = None
+    context_parallel: int | None = None
+    expert_parallel: int | None = None
+    data_parallel: int | None = None
+    sharding: Sharding | None = None
+    sharding_group: int | None = None
+    micro_batch_size: int | None = None
+    gradient_accumulation: int | None = None
+    activation_recompute: Recompute | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """One question to ``estimate``. An all-None layout is ``"auto"``.
+
+    deadline_days: with ``nodes: "auto"``, the fewest nodes that meet it.  notes: warnings that reading the
+    question gave (code, message), carried into the result.
+    """
+
+    model: ModelSpec
+    workload: Workload
+    cluster: Cluster
+    layout: LayoutRequest = field(default_factory=LayoutRequest)
+    id: Any = None
+    deadline_days: float | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A complete layout: what ``Response.layout`` holds. Degrees multiply to the ranks."""
+
+    tensor_parallel: int
+    sequence_parallel: bool
+    pipeline_parallel: int
+    interleaved_stages: int
+    context_parallel: int
+    expert_parallel: int
+    data_parallel: int
+    sharding: Sharding
+    sharding_group: int
+    micro_batch_size: int
+    gradient_accumulation: int
+    activation_recompute: Recompute

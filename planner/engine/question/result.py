@@ -1,0 +1,153 @@
+"""The answer: the same names, units and meanings as the JSON contract's response.
+
+One frozen object that the page, the API, the command, the CSV and a saved scenario all read, so that
+they show the same digits. Bytes, seconds, dollars; intervals are 80 % prediction intervals (low, high).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from planner.engine.question.request import Cluster, Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    total: int
+    active: int
+    trainable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryParts:
+    """Bytes on the fullest accelerator rank at its peak; the parts add up to ``total``."""
+
+    weights: float
+    gradients: float
+    optimizer_states: float
+    activations: float
+    logits: float
+    temporary: float
+    framework: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """resident: between steps; allocated, reserved: as torch.cuda's counters; usable: what the rank has."""
+
+    per_accelerator_bytes: MemoryParts
+    resident_bytes: float
+    allocated_bytes: float
+    reserved_bytes: float
+    usable_bytes: float
+    interval_bytes: tuple[float, float]
+    worst_stage: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepBreakdown:
+    """Seconds of one optimizer step; the parts add up to the step. Communication is what is exposed.
+
+    generation and scoring are None except for PPO.
+    """
+
+    forward: float
+    backward: float
+    recompute: float
+    pipeline_bubble: float
+    tensor_communication: float
+    context_communication: float
+    expert_communication: float
+    pipeline_communication: float
+    data_communication: float
+    optimizer: float
+    other: float
+    generation: float | None = None
+    scoring: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Time:
+    step_s: float
+    step_breakdown_s: StepBreakdown
+    step_interval_s: tuple[float, float]
+    tokens_per_s: float
+    tokens_per_s_per_accelerator: float
+    model_flops_utilization: float
+    hardware_flops_utilization: float
+    model_flops_utilization_interval: tuple[float, float]
+    steps: int
+    total_s: float
+    total_interval_s: tuple[float, float]
+    samples_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    usd: float
+    usd_interval: tuple[float, float]
+    price_usd_per_node_hour: float
+    price_as_of: date | None
+    price_source: str | None
+    purchase: str | None
+    usd_per_million_tokens: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One line of the explanation: a named number, the formula with its numbers put in, and its source.
+
+    parent: the name of the term it is part of (None for a headline); children of one parent that are
+    marked ``part`` add up to it.
+    """
+
+    name: str
+    value: float
+    unit: str
+    formula: str
+    source: str
+    parent: str | None = None
+    part: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warning:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestFit:
+    """The smallest change that makes a plan fit. change: in words; the others only where they change.
+
+    ``request`` fields that differ: layout (complete), nodes, instance_type.
+    """
+
+    change: str
+    layout: Layout
+    nodes: int
+    instance_type: str | None
+    accelerator: str
+    memory_total_bytes: float
+    usable_bytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanResult:
+    id: Any
+    fits: bool
+    reason: str | None
+    nearest_fit: NearestFit | None
+    layout: Layout
+    layout_chosen: tuple[str, ...]
+    cluster: Cluster
+    accelerators: int
+    parameters: Parameters
+    memory: Memory
+    time: Time
+    cost: Cost | None
+    explanation: tuple[Term, ...]
+    warnings: tuple[Warning, ...]

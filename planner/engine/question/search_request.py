@@ -1,0 +1,74 @@
+"""What ``search`` is asked and answers: one run, many machines, and what counts as better.
+
+A question is frozen and validated once by ``planner.contract.search``; inside the engine it is trusted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from planner.engine.question.request import Cluster, Workload
+from planner.engine.question.result import PlanResult
+from planner.engine.question.specs import ModelSpec
+
+Objective = Literal["cost", "time", "balanced"]
+Variable = Literal[
+    "tensor_parallel",
+    "sequence_parallel",
+    "pipeline_parallel",
+    "interleaved_stages",
+    "context_parallel",
+    "expert_parallel",
+    "sharding",
+    "micro_batch_size",
+    "activation_recompute",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """clusters: at least one, each with its number of nodes, none alike, in the order asked for.
+
+    deadline_days, budget_usd: plans beyond them are rejected (None: no such limit).
+    vary: the parts of a layout that may be chosen freely; what is left out keeps its default (degree 1,
+    micro-batch 1, no sharding, the workload's recompute).  limit: how many plans ``top`` holds.
+    notes: warnings that reading the question gave (code, message).
+    """
+
+    model: ModelSpec
+    workload: Workload
+    clusters: tuple[Cluster, ...]
+    objective: Objective
+    vary: tuple[Variable, ...]
+    deadline_days: float | None = None
+    budget_usd: float | None = None
+    limit: int = 20
+    id: Any = None
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejections:
+    """How many layouts fell to what: memory, degrees that do not divide, the deadline, the budget."""
+
+    memory: int = 0
+    divisibility: int = 0
+    deadline: int = 0
+    budget: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """evaluated: layouts looked at; fitting: those within memory and limits.
+
+    best: the first of ``top``, None where nothing fits.  pareto: no other plan is both cheaper and faster, by
+    total time.  top: the best by the objective, at most ``limit``.  Each is what ``estimate`` says of it.
+    """
+
+    evaluated: int
+    fitting: int
+    best: PlanResult | None
+    pareto: tuple[PlanResult, ...]
+    top: tuple[PlanResult, ...]
+    rejected: Rejections

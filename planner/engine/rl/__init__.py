@@ -1,0 +1,1 @@
+"""Reinforcement learning, phase by phase: generation, scoring, training."""

@@ -1,0 +1,1 @@
+"""The whole run: its steps and its bill."""

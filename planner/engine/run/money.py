@@ -1,0 +1,12 @@
+"""Dollars of a run: node-hours at a dated price."""
+
+from __future__ import annotations
+
+from planner.engine.grid.plan_grid import Array
+
+SECONDS_PER_HOUR = 3600.0
+
+
+def run_usd(nodes: Array | float, total_s: Array | float, usd_per_node_hour: Array | float) -> Array | float:
+    """nodes x hours x price, all nodes billed for the whole run, the idle ones too."""
+    return nodes * total_s / SECONDS_PER_HOUR * usd_per_node_hour

@@ -1,0 +1,21 @@
+"""What was fitted, in one record: timing, memory and interval constants with their provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from planner.engine.memory.peak import MemoryConstants
+from planner.engine.sure.intervals import Intervals
+from planner.engine.time.constants import TimingConstants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Everything fitted, with where it is from. provenance: fitted_on (date), command, rows, errors."""
+
+    timing: TimingConstants
+    memory: MemoryConstants
+    intervals: Intervals
+    provenance: Mapping[str, Any]

@@ -1,0 +1,117 @@
+"""How sure: 80 % prediction intervals from runs that the fit had not seen, wider far from any run.
+
+The quantiles are of log(measured / predicted), leaving out one group at a time for plans like measured ones,
+and one whole source at a time for plans of a kind that no source covers. Split-conformal in spirit
+(Lei et al. 2018): no shape of the error is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
+
+#: Each thing that lies outside what was measured widens the interval by this factor (in the logarithm).
+#: The choice is ours: no measurement can tell how wrong an unmeasured corner is; two such things double it.
+WIDENING = 1.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Low and high of log(measured / predicted) that hold 80 % of the unseen runs."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """near: plans of a measured combination; far: of an unmeasured one. By quantity: ``time``, ``memory``.
+
+    seen: what the measured runs cover: sets of combinations and the largest number of ranks.
+    """
+
+    near: Mapping[str, Quantiles]
+    far: Mapping[str, Quantiles]
+    seen: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Intervals:
+        def table(name: str) -> dict[str, Quantiles]:
+            return {key: Quantiles(low=pair[0], high=pair[1]) for key, pair in values[name].items()}
+
+        return cls(near=table("near"), far=table("far"), seen=values.get("seen", {}))
+
+
+def model_kind(grid: PlanGrid, row: int = 0) -> str:
+    if _at(grid.moe_blocks, row):
+        return "mixture of experts"
+    if _at(grid.decoder_blocks, row):
+        return "encoder-decoder"
+    if _at(grid.vision, row):
+        return "vision"
+    return "encoder" if _at(grid.encoder, row) else "decoder"
+
+
+def precision_kind(grid: PlanGrid, row: int = 0) -> str:
+    if _at(grid.fp8, row):
+        return "fp8"
+    return "fp32" if _at(grid.full_precision, row) else "16-bit"
+
+
+def task_kind(grid: PlanGrid, row: int = 0) -> str:
+    if _at(grid.frozen, row):
+        return "qlora" if _at(grid.quantized, row) else "lora"
+    return "finetuning" if _at(grid.finetuning, row) else "pretraining"
+
+
+def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool = False) -> tuple[str, ...]:
+    """In words, what of plan ``row`` lies outside everything that was measured; empty when nothing does."""
+    seen = intervals.seen
+    architecture = ARCHITECTURES[int(_at(grid.architecture, row))]
+    framework = FRAMEWORKS[int(_at(grid.framework, row))]
+    precision, kind = precision_kind(grid, row), model_kind(grid, row)
+    ranks = float(_at(grid.ranks, row))
+    far = []
+    if architecture not in seen.get("architectures", ()):
+        far.append(f"accelerator: no measured run on {architecture}")
+    elif f"{architecture}/{precision}" not in seen.get("precisions", ()):
+        far.append(f"precision: no measured {precision} run on {architecture}")
+    if kind not in seen.get("kinds", ()):
+        far.append(f"model kind: no measured {kind} run")
+    if framework not in seen.get("frameworks", ()):
+        far.append(f"framework: no measured run with {framework}")
+    largest = float(seen.get("largest_ranks", {}).get(architecture, 0.0))
+    if largest and ranks > 2.0 * largest:
+        far.append(
+            f"scale: {ranks:,.0f} ranks; the largest measured run on {architecture} has {largest:,.0f}"
+        )
+    longest = float(seen.get("longest_sequence", 0.0))
+    if longest and float(_at(grid.sequence_length, row)) > 2.0 * longest:
+        far.append(f"sequence: longer than twice the longest measured ({longest:,.0f} tokens)")
+    if _at(grid.offload, row):
+        far.append("offload: no measured run keeps its optimizer on the host")
+    if ppo:
+        far.append("task: few published PPO runs, whose phases are modelled one by one")
+    return tuple(far)
+
+
+def bounds(
+    point: float, quantity: str, intervals: Intervals, far: tuple[str, ...], key: str = ""
+) -> tuple[float, float]:
+    """(low, high) around ``point`` that should hold the measured value four times in five.
+
+    quantity: ``time`` or ``memory``; key: a narrower class with quantiles of its own (``time/encoder``).
+    """
+    table = intervals.far if far else intervals.near
+    quantiles = table.get(f"{quantity}/{key}") or table[quantity]
+    wider = WIDENING ** max(len(far) - 1, 0)
+    return float(point * np.exp(quantiles.low * wider)), float(point * np.exp(quantiles.high * wider))
+
+
+def _at(values: Array, row: int) -> float:
+    return float(values[row]) if values.ndim else float(values)

@@ -1,0 +1,1 @@
+"""Seconds of a step: FLOPs, kernels, blocks, collectives, what overlaps."""

@@ -1,0 +1,119 @@
+"""Seconds of one block for one micro-batch on one rank, by kind of kernel: dense, or with cross-attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.time import flops, kernels
+from planner.engine.time.attention import AttentionTime, attention_core_s
+from planner.engine.time.constants import TimingConstants
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTime:
+    """Forward seconds of one block and micro-batch on one rank, by kind of kernel.
+
+    adapters, dequantisation: of frozen, quantised bases; 0 elsewhere.
+    """
+
+    linear: Array
+    attention: AttentionTime
+    elementwise: Array
+    casts: Array
+    adapters: Array
+    dequantisation: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mlp:
+    """One MLP as matmuls: weights of all its matrices, its inner width, and the rows that go through it."""
+
+    weights: Array
+    width: Array
+    rows: Array
+
+
+def mlp_s(grid: PlanGrid, constants: TimingConstants, mlp: Mlp) -> Array:
+    """Up (with its gate) and down projection."""
+    rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
+    down = mlp.width / split
+    up = np.maximum(mlp.weights / hidden / split - down, 0.0)
+    return kernels.matmul_s(
+        grid, constants, rate=rate, rows=mlp.rows, inner=hidden, columns=up
+    ) + kernels.matmul_s(grid, constants, rate=rate, rows=mlp.rows, inner=down, columns=hidden)
+
+
+def projections_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
+    """Attention's projections as two matmuls of their true weight count: into the heads and out of them."""
+    rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
+    out = grid.attention_heads * grid.value_head_dim / split
+    into = np.maximum(grid.attention_matmul / hidden / split - out, 0.0)
+    return kernels.matmul_s(
+        grid, constants, rate=rate, rows=tokens, inner=hidden, columns=into
+    ) + kernels.matmul_s(grid, constants, rate=rate, rows=tokens, inner=out, columns=hidden)
+
+
+def self_attention_s(grid: PlanGrid, constants: TimingConstants, sequence: Array) -> AttentionTime:
+    return attention_core_s(
+        grid,
+        constants,
+        sequences=grid.micro_batch_size,
+        queries=sequence / grid.context_parallel,
+        keys=sequence,
+        keys_met=flops.attended_tokens(grid, sequence),
+    )
+
+
+def dense_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, sequence: Array) -> BlockTime:
+    mlp = Mlp(weights=grid.ffn_matmul, width=grid.ffn_size, rows=tokens)
+    out = grid.attention_heads * grid.value_head_dim / grid.tensor_parallel
+    inner = grid.ffn_size / grid.tensor_parallel
+    return BlockTime(
+        linear=projections_s(grid, constants, tokens) + mlp_s(grid, constants, mlp),
+        attention=self_attention_s(grid, constants, sequence),
+        elementwise=kernels.elementwise_s(
+            grid, constants, kernels.elementwise_bytes(grid, tokens, grid.ffn_size)
+        ),
+        casts=kernels.fp8_cast_s(grid, constants, tokens * (2.0 * grid.hidden_size + out + inner)),
+        adapters=kernels.adapter_s(grid, constants, tokens, all_blocks(grid)),
+        dequantisation=kernels.dequantisation_s(grid, constants, grid.attention_matmul + grid.ffn_matmul),
+    )
+
+
+def decoder_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, targets: Array) -> BlockTime:
+    """A block of an encoder-decoder's decoder: a dense block on the targets and cross-attention beside it.
+
+    Cross-attention projects queries and outputs from the targets, keys and values from the source.
+    """
+    sequence = np.maximum(grid.decoder_sequence_length, 1.0)
+    own = dense_block(grid, constants, targets, sequence)
+    core = attention_core_s(
+        grid,
+        constants,
+        sequences=grid.micro_batch_size,
+        queries=sequence / grid.context_parallel,
+        keys=grid.sequence_length,
+        keys_met=grid.sequence_length,
+    )
+    projected = flops.linear_flops(
+        0.5 * (targets + tokens), grid.cross_attention_matmul, grid.tensor_parallel
+    )
+    # The block's third norm and residual: half as many passes again over the hidden width.
+    third = kernels.elementwise_bytes(grid, targets, np.asarray(0.0)) / 2.0
+    return BlockTime(
+        linear=own.linear + projected / kernels.matmul_rate(grid, constants),
+        attention=AttentionTime(
+            forward=own.attention.forward + core.forward, backward=own.attention.backward + core.backward
+        ),
+        elementwise=own.elementwise + kernels.elementwise_s(grid, constants, third),
+        casts=own.casts,
+        adapters=own.adapters,
+        dequantisation=own.dequantisation,
+    )
+
+
+def all_blocks(grid: PlanGrid) -> Array:
+    return grid.dense_blocks + grid.moe_blocks + grid.decoder_blocks

@@ -1,0 +1,108 @@
+"""How long collectives take: bytes, latency and which link they cross. No overlap here: that is timing's.
+
+A collective's time is latency x rounds + bytes / bandwidth, the bandwidth being that of the narrowest link on
+its ring (Thakur et al. 2005; NCCL's ring and tree algorithms). Ranks are placed as Megatron-LM and PyTorch's
+device meshes do: tensor parallel innermost, then context, then data, pipeline outermost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import where
+from planner.engine.time.constants import TimingConstants
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A communicator as it lies on the machines: size ranks, ``inside`` of them in each node it touches.
+
+    bytes_per_s: achievable bandwidth of one rank's ring inside a node; internode_bytes_per_s: of this group's
+    share of the node's network.
+    """
+
+    size: Array
+    inside: Array
+    bytes_per_s: Array
+    internode_bytes_per_s: Array
+    latency_s: float
+    internode_latency_s: float
+
+    @property
+    def machines(self) -> Array:
+        return np.maximum(self.size / self.inside, 1.0)
+
+
+def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array) -> Group:
+    """The communicator of ``size`` ranks that stand ``stride`` apart in rank order."""
+    per_node = grid.ranks_per_node
+    inside = np.clip(np.floor(per_node / stride), 1.0, size)
+    links = where(grid.pcie > 0, constants.pcie_efficiency, constants.link_efficiency)
+    # All the groups that cross the network from one node share it: there are ranks_per_node / inside of them.
+    share = np.minimum(inside / per_node, 1.0)
+    return Group(
+        size=size,
+        inside=inside,
+        bytes_per_s=grid.link_bytes_per_s * links,
+        internode_bytes_per_s=grid.internode_bytes_per_s * constants.network_efficiency * share,
+        latency_s=constants.link_latency_s,
+        internode_latency_s=constants.network_latency_s,
+    )
+
+
+def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0) -> Array:
+    """Seconds to reduce-scatter (or all-gather) ``nbytes`` in all; an all-reduce is two of these.
+
+    messages: how many collectives the bytes are split over; each pays a ring's latency, which grows with the
+    number of machines on it.
+    A ring moves (size - 1)/size of the buffer over each of its links; NCCL lays one ring per network card, so
+    that a node's rings share its network. The slowest link sets the pace; latency counts per round.
+    """
+    inside, machines = group.inside, group.machines
+    moved = (group.size - 1.0) / group.size * nbytes
+    local = where(inside > 1.0, moved / group.bytes_per_s, 0.0)
+    remote = where(machines > 1.0, moved / group.internode_bytes_per_s, 0.0)
+    rounds = (inside - 1.0) * group.latency_s + (machines - 1.0) * group.internode_latency_s
+    return np.maximum(local, remote) + messages * rounds
+
+
+def all_to_all_s(group: Group, nbytes: Array) -> Array:
+    """Seconds for each rank to send ``nbytes`` in all, evenly, to the ranks of the group."""
+    inside, machines, size = group.inside, group.machines, group.size
+    local = (inside - 1.0) / size * nbytes / group.bytes_per_s
+    # Each rank has its own share of the node's network, whatever the other ranks of its group do.
+    remote = (size - inside) / size * nbytes * inside / group.internode_bytes_per_s
+    latency = group.latency_s * (inside - 1.0) + group.internode_latency_s * (machines > 1.0)
+    return where(size > 1, np.maximum(local, remote) + latency, 0.0)
+
+
+def point_to_point_s(group: Group, nbytes: Array) -> Array:
+    """Seconds to hand ``nbytes`` from one stage to the next."""
+    crosses = group.machines > 1.0
+    bandwidth = where(crosses, group.internode_bytes_per_s / group.inside, group.bytes_per_s)
+    return nbytes / bandwidth + where(crosses, group.internode_latency_s, group.latency_s)
+
+
+def tensor_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    return group(grid, constants, grid.tensor_parallel, np.asarray(1.0))
+
+
+def context_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    return group(grid, constants, grid.context_parallel, grid.tensor_parallel)
+
+
+def data_group(grid: PlanGrid, constants: TimingConstants, size: Array) -> Group:
+    """Gradients are reduced over data- and context-parallel ranks together."""
+    return group(grid, constants, size, grid.tensor_parallel)
+
+
+def expert_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    return group(grid, constants, grid.expert_parallel, grid.tensor_parallel)
+
+
+def pipeline_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    stride = grid.tensor_parallel * grid.context_parallel * grid.data_parallel
+    return group(grid, constants, grid.pipeline_parallel, stride)

@@ -1,0 +1,159 @@
+"""How much communication is exposed: what compute could not hide, and what hiding it costs the compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import MEGATRON, Array, Flags, PlanGrid
+from planner.engine.grid.scalars import where
+from planner.engine.time import collectives, kernels
+from planner.engine.time.block import all_blocks
+from planner.engine.time.compute import StageCompute
+from planner.engine.time.constants import TimingConstants
+
+
+@dataclass(frozen=True, slots=True)
+class DataExposure:
+    """per_micro_batch: ZeRO-3's gathers, scatters.  per_step: the gradient reduction of the other kinds."""
+
+    per_micro_batch: Array
+    per_step: Array
+
+
+def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
+    """All blocks, one micro-batch. Two all-reduces a block and direction (Shoeybi et al. 2019, section 3), or
+    the all-gather and reduce-scatter pairs of sequence parallelism that move as many bytes; full
+    recomputation repeats the forward ones."""
+    # fp8 operands travel in one byte when gathered; sums are scattered in two (Transformer Engine).
+    wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
+    nbytes = grid.tokens_per_rank * grid.hidden_size * wire
+    each = 2.0 * collectives.reduce_scatter_s(collectives.tensor_group(grid, constants), nbytes)
+    forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, constants.tensor_exposed)
+    # Megatron reduces the input gradient while the weight gradient is computed.
+    behind = where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
+    exposed = forward * (2.0 + 2.0 * (grid.recompute == 2.0) + 2.0 * behind)
+    # Experts are split by tensor parallel too: each routed copy of a token is gathered and summed.
+    blocks = compute.blocks + 0.5 * grid.moe_blocks * np.maximum(grid.experts_per_token - 1.0, 0.0)
+    return where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
+
+
+def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
+    """Keys and values pass round the ring once forward and, with their gradients, twice backward, mostly
+    hidden behind the attention of the blocks (Liu et al. 2023, ring attention)."""
+    if not np.any(grid.context_parallel > 1):
+        return np.asarray(0.0)
+    widths = grid.kv_heads * (grid.head_dim + grid.value_head_dim) / grid.tensor_parallel
+    nbytes = grid.context_parallel * grid.tokens_per_rank * widths * grid.element_bytes
+    each = collectives.reduce_scatter_s(collectives.context_group(grid, constants), nbytes)
+    total = 3.0 * compute.blocks * each
+    return where(grid.context_parallel > 1, total * constants.context_exposed, 0.0)
+
+
+def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Dispatch and combine, forward and backward: four all-to-alls of the routed copies a block."""
+    if not np.any(grid.expert_parallel > 1):
+        return np.asarray(0.0)
+    split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    nbytes = grid.tokens_per_rank * grid.experts_per_token * grid.hidden_size * grid.element_bytes / split
+    passes = 4.0 + 2.0 * (grid.recompute == 2.0)
+    total = (
+        passes * grid.moe_blocks * collectives.all_to_all_s(collectives.expert_group(grid, constants), nbytes)
+    )
+    return where(grid.expert_parallel > 1, constants.expert_exposed * total, 0.0)
+
+
+def exposed_s(
+    grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array, crosses: Flags
+) -> Array:
+    """What is left of ``communication`` beside ``cover`` seconds of compute to hide behind.
+
+    The excess over the reachable cover, smoothly, and a share of what is hidden, since it takes streaming
+    multiprocessors and memory bandwidth from the compute; all of it when overlap is off.
+    crosses: whether it leaves the node.
+    """
+    reach = constants.overlap_reach * cover
+    excess = np.minimum(kernels.root_of_squares(communication, reach) - reach, communication)
+    contention = where(crosses, constants.network_contention, constants.link_contention)
+    overlapped = excess + contention * (communication - excess)
+    return where(grid.overlap > 0, overlapped, communication)
+
+
+def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
+    """Parameters of one rank before data-parallel sharding, the mean stage: dense ones, routed experts."""
+    dense = (
+        grid.dense_blocks * grid.dense_block_parameters
+        + grid.moe_blocks * grid.moe_block_parameters
+        + grid.decoder_blocks * grid.decoder_block_parameters
+        + grid.embedding_parameters
+        + grid.head_parameters
+    )
+    experts = grid.moe_blocks * grid.routed_expert_parameters / grid.expert_parallel
+    split = grid.tensor_parallel * grid.pipeline_parallel
+    return dense / split, experts / split
+
+
+def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
+    """As ``local_parameters``, of what is trained: the adapters alone where the base is frozen."""
+    dense, experts = local_parameters(grid)
+    adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
+    return where(grid.frozen > 0, adapters, dense), experts * (1.0 - grid.frozen)
+
+
+def data_communication_s(
+    grid: PlanGrid, constants: TimingConstants, forward: Array, backward: Array
+) -> DataExposure:
+    """Exposed seconds of sharding and gradient reduction beside one micro-batch's forward and backward.
+
+    ZeRO-3 gathers every block's weights forward and backward and scatters its gradients in each micro-batch
+    (Rajbhandari et al. 2020, section 7.2). ZeRO-0 to 2 reduce once a step, behind the last backward, and
+    gather the new weights (or finish the all-reduce) behind the next forward. Experts are replicated over
+    fewer ranks; frozen weights have no gradients.
+    """
+    dense, experts = local_parameters(grid)
+    trained, trained_experts = trained_parameters(grid)
+    ranks = grid.data_parallel * grid.context_parallel
+    replicas = np.maximum(ranks / grid.expert_parallel, 1.0)
+    expert_ranks = collectives.group(grid, constants, replicas, grid.tensor_parallel * grid.expert_parallel)
+    everyone = collectives.data_group(grid, constants, ranks)
+    sharded = collectives.data_group(grid, constants, np.minimum(grid.sharding_group, ranks))
+    # fp8 recipes gather the cast weights, one byte each (torchtitan's float8 all-gather, Megatron's weights).
+    weight_wire = where(grid.fp8 > 0, 1.0, grid.element_bytes)
+    # Megatron reduces in the precision it accumulates in; the others in the working precision.
+    gradient_wire = where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
+
+    # One collective a block: FSDP's units and the bucketed reducers of the others are of about that size.
+    messages = np.maximum(all_blocks(grid) / grid.pipeline_parallel, 1.0)
+
+    def over(group: collectives.Group, own: Array, routed: Array, wire: Array) -> Array:
+        dense_s = collectives.reduce_scatter_s(group, own * wire, messages)
+        return dense_s + collectives.reduce_scatter_s(
+            expert_ranks, routed * wire, where(routed > 0, messages, 0.0)
+        )
+
+    gather = over(sharded, dense, experts, weight_wire)
+    scatter = over(sharded, trained, trained_experts, gradient_wire)
+    zero3 = (grid.sharding == 3.0) & (grid.sharding_group > 1)
+    leaves_node: Flags = sharded.machines > 1.0
+    per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
+        grid, constants, gather + scatter, backward, leaves_node
+    )
+    # Copies, casts and divisions of two gathers and a scatter; a frozen weight is not scattered.
+    copied = 2.0 * (dense + experts) + trained + trained_experts
+    copies = (
+        constants.shard_copy_passes
+        * copied
+        * grid.element_bytes
+        / kernels.achievable_bandwidth(grid, constants)
+    )
+    leaves_node = everyone.machines > 1.0
+    reduce = over(everyone, trained, trained_experts, gradient_wire)
+    renew = over(everyone, trained, trained_experts, weight_wire)
+    per_step = exposed_s(grid, constants, reduce, backward, leaves_node) + exposed_s(
+        grid, constants, renew, forward, leaves_node
+    )
+    return DataExposure(
+        per_micro_batch=where(zero3, per_micro_batch + copies, 0.0),
+        per_step=where(zero3 | (ranks <= 1.0), 0.0, per_step),
+    )

@@ -1,0 +1,177 @@
+"""Seconds of one optimizer step: blocks in stages, micro-batches in the pipeline, gradients, optimizer.
+
+Communication counts where it is exposed. The step is the sum of its named parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import where
+from planner.engine.time import collectives, kernels, overlap
+from planner.engine.time.compute import StageCompute, blocks_compute
+from planner.engine.time.constants import TimingConstants
+
+#: LAMB reads weights and updates once more for its layer norms (You et al. 2020, algorithm 2).
+LAMB_EXTRA_PASSES = 2.0
+#: Parameters that one node's CPUs update a second, gradients down and weights up included. Our judgement: the
+#: geometric mean of two figures ten times apart, some 4e9 of the bare update (ZeRO-Offload's CPU-Adam on a
+#: DGX-2's CPUs, Ren et al. 2021; not read again) and 3.6e8 of whole runs (Llama 7B on 8 x A800 with 2 x Xeon
+#: 8358, DeepSpeed 0.14.2: 64 sequences take 17 to 20 s longer with offload; gist.github.com/chenyaofo, read
+#: November 2026).
+HOST_UPDATES_PER_S = 1.2e9
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Seconds per step, shape (plans,); the parts add up to ``step``.
+
+    terms: every named intermediate, for the explanation.
+    """
+
+    forward: Array
+    backward: Array
+    recompute: Array
+    pipeline_bubble: Array
+    tensor_communication: Array
+    context_communication: Array
+    expert_communication: Array
+    pipeline_communication: Array
+    data_communication: Array
+    optimizer: Array
+    other: Array
+    step: Array
+    terms: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """One micro-batch on the fullest stage: compute, the last stage's head, exposed communication."""
+
+    forward: Array
+    backward: Array
+    recompute: Array
+    head_forward: Array
+    head_backward: Array
+    tensor: Array
+    context: Array
+    expert: Array
+
+    @property
+    def blocks(self) -> Array:
+        """Without the head, which only the last stage has: what a pipeline bubble waits for."""
+        return self.forward + self.backward + self.recompute + self.tensor + self.context + self.expert
+
+
+def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> StageTime:
+    """The fullest stage sets the pace: of blocks, or of blocks and the output head.
+
+    Blocks that do not divide evenly over the chunks leave some with one fewer; stacks give that relief to the
+    stage with the head (Megatron's and DeepSpeed's counts of embedding and head as a layer).
+    """
+    chunks = grid.pipeline_parallel * grid.interleaved_stages
+    blocks = np.maximum(compute.blocks, 1.0)
+    fullest = np.ceil(blocks / chunks) * chunks
+    share = fullest / blocks / grid.pipeline_parallel
+    relief = np.minimum(fullest - blocks, 1.0)
+    head_forward = np.maximum(compute.head - relief * compute.forward / blocks, 0.0)
+    # A frozen head has no weight gradient.
+    head_backward = (2.0 - grid.frozen) * compute.head
+    head_backward = np.maximum(head_backward - relief * (compute.backward + compute.recompute) / blocks, 0.0)
+    return StageTime(
+        forward=compute.forward * share,
+        backward=compute.backward * share,
+        recompute=compute.recompute * share,
+        head_forward=head_forward,
+        head_backward=head_backward,
+        tensor=overlap.tensor_communication_s(grid, constants, compute) * share,
+        context=overlap.context_communication_s(grid, constants, compute) * share,
+        expert=overlap.expert_communication_s(grid, constants) * share,
+    )
+
+
+def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tuple[Array, Array]:
+    """(exposed seconds per step, seconds of one hand-over) of activations and their gradients."""
+    # Tensor-parallel ranks hold the same activations, so each sends its share and the receivers gather them
+    # (scatter/gather, Narayanan et al. 2021, section 4.1); plain PyTorch stacks send them whole.
+    scattered = (grid.sequence_parallel > 0) | np.isin(grid.framework, kernels.SCATTERING_FRAMEWORKS)
+    split = where(scattered, grid.tensor_parallel, 1.0)
+    nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
+    each = collectives.point_to_point_s(collectives.pipeline_group(grid, constants), nbytes)
+    count = 2.0 * grid.interleaved_stages * grid.gradient_accumulation
+    return where(grid.pipeline_parallel > 1, constants.pipeline_exposed * count * each, 0.0), each
+
+
+def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update)."""
+    trained, experts = overlap.trained_parameters(grid)
+    ranks = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
+    passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
+    nbytes = (trained + experts) / ranks * passes
+    on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
+    return where(grid.offload > 0, host_updates(grid) / HOST_UPDATES_PER_S, on_gpu)
+
+
+def host_updates(grid: PlanGrid) -> Array:
+    """Parameters that one node's CPUs update a step where the optimizer is offloaded, else 0, shape (plans,).
+
+    Each rank on the node has its own share updated, or all that it holds where states are not sharded.
+    """
+    trained, experts = overlap.trained_parameters(grid)
+    shards = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    ranks = grid.tensor_parallel * grid.pipeline_parallel * grid.context_parallel * grid.data_parallel
+    on_node = np.minimum(grid.ranks_per_node, ranks)
+    return where(grid.offload > 0, (trained + experts) / shards * on_node, 0.0)
+
+
+def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
+    compute = blocks_compute(grid, constants)
+    stage = stage_time(grid, constants, compute)
+    micro_batches = grid.gradient_accumulation
+    data = overlap.data_communication_s(
+        grid,
+        constants,
+        stage.forward + stage.head_forward,
+        stage.backward + stage.recompute + stage.head_backward,
+    )
+    slack = constants.micro_batch_slack_s * grid.interleaved_stages
+    pipeline, hand_over = pipeline_communication_s(grid, constants)
+    waiting = (grid.pipeline_parallel - 1.0) / grid.interleaved_stages
+    parts = {
+        "forward": micro_batches * (stage.forward + stage.head_forward),
+        "backward": micro_batches * (stage.backward + stage.head_backward),
+        "recompute": micro_batches * stage.recompute,
+        "pipeline_bubble": waiting * (stage.blocks + slack),
+        "tensor_communication": micro_batches * stage.tensor,
+        "context_communication": micro_batches * stage.context,
+        "expert_communication": micro_batches * stage.expert,
+        "pipeline_communication": pipeline,
+        "data_communication": micro_batches * data.per_micro_batch + data.per_step,
+        "optimizer": optimizer_s(grid, constants),
+    }
+    busy = sum(parts.values(), np.asarray(0.0))
+    jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
+    slack_s = constants.step_slack_s + micro_batches * slack
+    terms = {
+        **compute.terms,
+        "blocks": compute.blocks,
+        "stage_forward_s": stage.forward,
+        "stage_backward_s": stage.backward,
+        "stage_recompute_s": stage.recompute,
+        "head_forward_s": stage.head_forward,
+        "head_backward_s": stage.head_backward,
+        "tensor_exposed_s": stage.tensor,
+        "context_exposed_s": stage.context,
+        "expert_exposed_s": stage.expert,
+        "gather_exposed_s": data.per_micro_batch,
+        "reduction_exposed_s": data.per_step,
+        "hand_over_s": hand_over,
+        "host_updates": host_updates(grid),
+        "slack_s": slack_s,
+        "jitter_s": jitter,
+    }
+    return StepTime(**parts, other=slack_s + jitter, step=busy + slack_s + jitter, terms=terms)

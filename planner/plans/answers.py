@@ -1,0 +1,148 @@
+"""Questions in, answers out: the one way from a JSON value to an answer that command, API and page share.
+
+Reads the clock and the catalog, so that the engine need not. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import date
+from time import monotonic
+from typing import Any
+
+from django.utils import timezone
+
+from planner.accuracy.calibration import shipped_calibration
+from planner.catalog.facts.catalog import Catalog
+from planner.contract.cluster import priced_cluster
+from planner.contract.jsontext import read_json
+from planner.contract.parse import (
+    ASSUMED_PRECISION,
+    parse_plan_request,
+    unit_flops_per_s,
+    usual_precision,
+)
+from planner.contract.render import render_error, render_result
+from planner.contract.search import parse_search_request, render_search
+from planner.engine.answer.estimate import estimate
+from planner.engine.answer.search import search
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.request import Cluster, PlanRequest
+from planner.engine.question.result import PlanResult
+
+MOST_ALTERNATIVES = 16
+Answer = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+def estimate_plan(data: Any, catalog: Catalog, *, today: date | None = None) -> PlanResult:
+    """The answer to one JSON question.  Raises PlanErrors where it makes no sense."""
+    request = parse_plan_request(data, catalog, today=today or timezone.localdate())
+    return answer_plan(request, catalog)
+
+
+def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
+    """The answer to a question that was read; other machines are looked at where it fits in no way.
+
+    Raises PlanErrors for a layout that cannot exist.
+    """
+    try:
+        result = estimate(request, shipped_calibration())
+        if result.fits or result.nearest_fit is not None:
+            return result
+        return estimate(request, shipped_calibration(), alternatives(request, catalog))
+    except PlanError as one:
+        raise PlanErrors([one]) from one
+
+
+def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
+    """Machines with more memory per node, of the same number, sold in the same way: the cheapest first.
+
+    One of each kind and number of accelerators: what differs in host memory alone would fit no better.
+    In the region asked for, else in the provider's default; other providers where this one has nothing.
+    """
+    asked = request.cluster
+    # Where no precision was named, a machine is looked at only if it would be planned in the same one.
+    assumed = any(code == ASSUMED_PRECISION for code, _ in request.notes)
+    node_bytes = asked.accelerators_per_node * asked.accelerator.memory_bytes
+    found: list[Cluster] = []
+    for record in catalog.instances():
+        chip = record.spec.accelerator
+        larger = record.spec.accelerators_per_node * chip.memory_bytes > node_bytes
+        alike = not assumed or usual_precision(chip) == request.workload.precision
+        if not larger or not alike or unit_flops_per_s(chip, request.workload.precision) <= 0:
+            continue
+        regions = catalog.regions(record.slug)
+        if not regions:
+            continue
+        found.append(
+            priced_cluster(
+                record.spec,
+                catalog,
+                region=asked.region if asked.region in regions else regions[0],
+                purchase=asked.purchase or "on_demand",
+                nodes=asked.nodes or 1,
+                as_of=asked.price_asked_as_of,
+            )
+        )
+    priced = [cluster for cluster in found if cluster.usd_per_node_hour is not None]
+    same_provider = [cluster for cluster in priced if asked.provider in (None, cluster.provider)]
+    cheapest: dict[tuple[str, int], Cluster] = {}
+    for cluster in sorted(same_provider or priced, key=lambda cluster: cluster.usd_per_node_hour or 0.0):
+        cheapest.setdefault((cluster.accelerator.slug, cluster.accelerators_per_node), cluster)
+    return list(cheapest.values())[:MOST_ALTERNATIVES]
+
+
+def estimate_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:
+    """The contract's response of ``estimate`` to one JSON value; an ``error`` where it makes no sense."""
+    return _answered(data, lambda: render_result(estimate_plan(data, catalog, today=today)))
+
+
+def search_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:
+    """The contract's response of ``search`` to one JSON value; an ``error`` where it makes no sense."""
+
+    def searched() -> Answer:
+        began = monotonic()
+        request = parse_search_request(data, catalog, today=today or timezone.localdate())
+        result = search(request, shipped_calibration())
+        return render_search(result, request_id=request.id, elapsed_s=monotonic() - began)
+
+    return _answered(data, searched)
+
+
+def estimate_text(text: str | bytes, catalog: Catalog) -> Answer:
+    """As ``estimate_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
+    return _answered_text(text, catalog, estimate_json)
+
+
+def search_text(text: str | bytes, catalog: Catalog) -> Answer:
+    """As ``search_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
+    return _answered_text(text, catalog, search_json)
+
+
+def _answered_text(text: str | bytes, catalog: Catalog, answer: Callable[[Any, Catalog], Answer]) -> Answer:
+    try:
+        data = read_json(text)
+    except PlanError as unreadable:
+        return render_error(unreadable)
+    return answer(data, catalog)
+
+
+def _answered(data: Any, answer: Callable[[], Answer]) -> Answer:
+    """The answer, or what is wrong with the question; a fault of ours is logged and said in words."""
+    request_id = data.get("id") if isinstance(data, dict) else None
+    try:
+        return answer()
+    except (PlanError, PlanErrors) as problem:
+        return render_error(problem, request_id=request_id)
+    except Exception:  # the doorway: whatever goes wrong behind it, the asker gets an answer and no trace
+        log.exception("A question could not be answered")
+        fault = PlanError(
+            "",
+            None,
+            "This question could not be answered; the fault is ours.",
+            "Report it with the request.",
+        )
+        return render_error(fault, request_id=request_id)

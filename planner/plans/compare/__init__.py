@@ -1,0 +1,1 @@
+"""One run on every machine of the catalog: rows, chart and page."""

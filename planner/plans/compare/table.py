@@ -1,0 +1,246 @@
+"""The comparison page's table: one run on every instance type, in the order that the address asks for.
+
+Takes answered questions and makes rows of them; asks nothing itself and formats at the edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import cast, get_args
+
+from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
+from planner.plans.compare.chart import machines_chart
+from planner.plans.variations import MachineRow, Spread
+from planner.web import formats
+from planner.web.figure import Chart
+from planner.web.formats import Quantity
+
+DEFAULT_SORT = "cost"
+SPREADS = (
+    ("accelerators", "as many accelerators as the plan"),
+    ("nodes", "as many nodes as the plan"),
+    ("fewest", "the fewest nodes that fit"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column's heading. sorted: "ascending", "descending" or "" as aria-sort says; sort: of its link."""
+
+    key: str
+    label: str
+    number: bool
+    sorted: str
+    sort: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One machine. cells: in the order of the columns after the name; why: what keeps it from fitting."""
+
+    slug: str
+    fits: bool
+    mine: bool
+    cells: tuple[str | Quantity, ...]
+    why: str
+    stale_price: bool
+    query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    subject: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    fitting: int
+    spread: Spread
+    sort: str
+    chart: Chart | None
+    csv_rows: list[tuple[str, ...]]
+
+
+_Key = Callable[[MachineRow, PlanResult], float | str]
+_KEYS: dict[str, tuple[str, bool, _Key]] = {
+    "name": ("Instance type", False, lambda row, result: row.record.slug),
+    "accelerators": ("Accelerators", False, lambda row, result: result.accelerators),
+    "nodes": ("Nodes", True, lambda row, result: result.cluster.nodes or 1),
+    "fits": ("Fits", False, lambda row, result: _share(result)),
+    "memory": ("Memory", True, lambda row, result: result.memory.per_accelerator_bytes.total),
+    "time": ("Time", True, lambda row, result: result.time.total_s),
+    "cost": ("Cost", True, lambda row, result: math.inf if result.cost is None else result.cost.usd),
+    "mfu": ("MFU", True, lambda row, result: -result.time.model_flops_utilization),
+    "price": (
+        "Node-hour",
+        True,
+        lambda row, result: math.inf if result.cost is None else result.cost.price_usd_per_node_hour,
+    ),
+}
+
+
+def spread_named(name: str) -> Spread:
+    """The spread that an address names, or the usual one."""
+    return cast(Spread, name) if name in get_args(Spread) else "accelerators"
+
+
+def compare_machines(
+    question: PlanRequest,
+    plan: PlanResult,
+    rows: Sequence[MachineRow],
+    *,
+    sort: str,
+    spread: Spread,
+    today: date,
+    link: Callable[[MachineRow], str],
+) -> Comparison:
+    """The table in the order asked for: a column's key, with "-" before it from the far end.
+
+    link: the query of the plan page that shows a row's plan.
+    """
+    key = sort.removeprefix("-")
+    if key not in _KEYS:
+        sort = key = DEFAULT_SORT
+    descending = sort.startswith("-")
+    ordered = _ordered(rows, key, descending=descending)
+    mine = plan.cluster.instance_type
+    return Comparison(
+        subject=f"{question.model.name}, {formats.count(question.workload.tokens, 'tokens')}",
+        columns=tuple(
+            Column(
+                key=name,
+                label=label,
+                number=number,
+                sorted=("descending" if descending else "ascending") if name == key else "",
+                sort=f"-{name}" if name == key and not descending else name,
+            )
+            for name, (label, number, _) in _KEYS.items()
+        ),
+        rows=tuple(_row(row, mine=mine, today=today, query=link(row)) for row in ordered),
+        fitting=sum(1 for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits),
+        spread=spread,
+        sort=sort,
+        chart=machines_chart(rows, mine=mine),
+        csv_rows=_csv_rows(ordered),
+    )
+
+
+def _ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[MachineRow]:
+    """What fits comes first in any order, then what does not, then what could not be asked."""
+    value = _KEYS[key][2]
+    answered = [(row, row.answer) for row in rows if isinstance(row.answer, PlanResult)]
+    answered.sort(key=lambda pair: value(*pair), reverse=descending)
+    fit = [row for row, result in answered if result.fits]
+    lack = [row for row, result in answered if not result.fits]
+    wrong = sorted(
+        (row for row in rows if isinstance(row.answer, PlanErrors)), key=lambda row: row.record.slug
+    )
+    return fit + lack + wrong
+
+
+def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
+    spec, result = row.record.spec, row.answer
+    count = f"{spec.accelerators_per_node} × {spec.accelerator.name}"
+    if row.precision is not None:
+        count = f"{count}, in {row.precision}"
+    slug = row.record.slug
+    if not isinstance(result, PlanResult):
+        nodes = "" if row.cluster.nodes is None else f"{row.cluster.nodes:,}"
+        cells: tuple[str | Quantity, ...] = (count, nodes, "cannot run", "", "", "", "", "")
+        first = result.errors[0]
+        why = f"{first.message} {first.remedy}"
+        return Row(
+            slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, stale_price=False, query=query
+        )
+    memory, cost = result.memory, result.cost
+    spare = memory.usable_bytes - memory.per_accelerator_bytes.total
+    cells = (
+        count,
+        f"{result.cluster.nodes or 1:,}",
+        f"{formats.gib(spare)} to spare" if result.fits else f"{formats.gib(-spare)} too much",
+        formats.gib(memory.per_accelerator_bytes.total),
+        formats.duration(result.time.total_s),
+        "no price" if cost is None else formats.dollars(cost.usd),
+        formats.percent(result.time.model_flops_utilization),
+        "no price" if cost is None else formats.dollars_per_hour(cost.price_usd_per_node_hour),
+    )
+    return Row(
+        slug=slug,
+        fits=result.fits,
+        mine=slug == mine,
+        cells=cells,
+        why="" if result.fits else _remedy(result),
+        stale_price=_stale(cost.price_as_of if cost is not None else None, today),
+        query=query,
+    )
+
+
+def _remedy(result: PlanResult) -> str:
+    if result.nearest_fit is not None:
+        return f"Would fit with: {result.nearest_fit.change}."
+    return result.reason or ""
+
+
+def _stale(seen: date | None, today: date) -> bool:
+    return seen is not None and today - seen > timedelta(days=STALE_PRICE_DAYS)
+
+
+def _share(result: PlanResult) -> float:
+    return result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
+
+
+CSV_COLUMNS = (
+    "instance_type",
+    "region",
+    "nodes",
+    "accelerators",
+    "precision",
+    "fits",
+    "memory_bytes",
+    "usable_bytes",
+    "total_s",
+    "total_low_s",
+    "total_high_s",
+    "usd",
+    "usd_low",
+    "usd_high",
+    "model_flops_utilization",
+    "reason",
+)
+
+
+def _csv_rows(rows: Sequence[MachineRow]) -> list[tuple[str, ...]]:
+    return [CSV_COLUMNS, *(tuple(_exact(row).get(name, "") for name in CSV_COLUMNS) for row in rows)]
+
+
+def _exact(row: MachineRow) -> dict[str, str]:
+    """A row's numbers as they are, by column."""
+    result = row.answer
+    found = {
+        "instance_type": row.record.slug,
+        "region": row.cluster.region or "",
+        "precision": row.precision or "",
+    }
+    if not isinstance(result, PlanResult):
+        return found | {"reason": result.errors[0].message}
+    memory, time, cost = result.memory, result.time, result.cost
+    found |= {
+        "nodes": str(result.cluster.nodes or 1),
+        "accelerators": str(result.accelerators),
+        "fits": "yes" if result.fits else "no",
+        "memory_bytes": repr(memory.per_accelerator_bytes.total),
+        "usable_bytes": repr(memory.usable_bytes),
+        "total_s": repr(time.total_s),
+        "total_low_s": repr(time.total_interval_s[0]),
+        "total_high_s": repr(time.total_interval_s[1]),
+        "model_flops_utilization": repr(time.model_flops_utilization),
+        "reason": result.reason or "",
+    }
+    if cost is not None:
+        low, high = cost.usd_interval
+        found |= {"usd": repr(cost.usd), "usd_low": repr(low), "usd_high": repr(high)}
+    return found

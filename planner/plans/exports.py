@@ -1,0 +1,67 @@
+"""The plan as a spreadsheet: every number of the page, exact, one a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
+from planner.plans.presenters import machines
+from planner.plans.variations import NodePoint
+
+
+def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
+    """What the page shows, one number a line: section, name, value, unit, low, high. Values are exact."""
+    time, memory, cost = result.time, result.memory, result.cost
+    rows: list[tuple[Any, ...]] = [
+        ("section", "name", "value", "unit", "low", "high"),
+        ("plan", "model", request.model.name, "", "", ""),
+        ("plan", "machines", machines(result.cluster), "", "", ""),
+        ("plan", "accelerators", result.accelerators, "", "", ""),
+        ("plan", "fits", "yes" if result.fits else "no", "", "", ""),
+        ("time", "total", time.total_s, "s", *time.total_interval_s),
+        ("time", "step", time.step_s, "s", *time.step_interval_s),
+        ("time", "steps", time.steps, "", "", ""),
+        ("time", "throughput", time.tokens_per_s, "tokens/s", "", ""),
+        ("time", "MFU", time.model_flops_utilization, "", *time.model_flops_utilization_interval),
+    ]  # fmt: skip
+    if cost is not None:
+        rows.append(("cost", "total", cost.usd, "USD", *cost.usd_interval))
+        rows.append(("cost", "node-hour", cost.price_usd_per_node_hour, "USD", "", ""))
+    for name in (
+        "weights",
+        "gradients",
+        "optimizer_states",
+        "activations",
+        "logits",
+        "temporary",
+        "framework",
+    ):
+        rows.append(("memory", name, getattr(memory.per_accelerator_bytes, name), "byte", "", ""))
+    rows.append(("memory", "total", memory.per_accelerator_bytes.total, "byte", *memory.interval_bytes))
+    rows.append(("memory", "usable", memory.usable_bytes, "byte", "", ""))
+    for name in result.time.step_breakdown_s.__slots__:
+        value = getattr(result.time.step_breakdown_s, name)
+        if value is not None:
+            rows.append(("step", name, value, "s", "", ""))
+    for name in result.layout.__slots__:
+        rows.append(("layout", name, getattr(result.layout, name), "", "", ""))
+    return [tuple(str(cell) for cell in row) for row in rows]
+
+
+def node_csv_rows(points: Sequence[NodePoint]) -> list[tuple[str, ...]]:
+    """Time and cost against nodes, in the columns of ``csv_rows``."""
+    rows: list[tuple[Any, ...]] = []
+    for point in points:
+        result = point.answer
+        if not isinstance(result, PlanResult):
+            rows.append(("nodes", f"{point.nodes}: error", result.errors[0].message, "", "", ""))
+            continue
+        rows.append(("nodes", f"{point.nodes}: fits", "yes" if result.fits else "no", "", "", ""))
+        rows.append(
+            ("nodes", f"{point.nodes}: time", result.time.total_s, "s", *result.time.total_interval_s)
+        )
+        if result.cost is not None:
+            rows.append(("nodes", f"{point.nodes}: cost", result.cost.usd, "USD", *result.cost.usd_interval))
+    return [tuple(str(cell) for cell in row) for row in rows]

@@ -1,0 +1,127 @@
+"""The planner's pages: doorways that read a form, ask the engine and hand records to a template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import push_url, reswap, retarget
+
+from planner.contract.render import render_error, render_result
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
+from planner.plans import exports, presenters, variations
+from planner.plans.charts.nodes import node_charts
+from planner.plans.charts.plan import memory_chart, step_chart
+from planner.plans.form import ScenarioForm
+from planner.plans.scenario import (
+    answer,
+    changed_fields,
+    plain_problems,
+    plan_context,
+    problems,
+    read_form,
+    today,
+)
+from planner.web.responses import csv_response, swaps
+
+#: Fields whose change shows elsewhere in the form: in the picked machine and its regions, and in all prices.
+MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
+PRICE_FIELDS = ("region", "buy", "price_on")
+#: What web servers read of an address; a pasted configuration may need more.
+LONGEST_ADDRESS = 8000
+
+
+# A plan changes nothing on the server, so a posted form needs no token; it is posted, not only put in the
+# address, because a pasted configuration may be longer than an address can be.
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan(request: HttpRequest) -> HttpResponse:
+    """The planning page; posted by the form, its answer moves to the address that holds the scenario."""
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        return _plan_with_problems(request, form, wrong)
+    address = f"{reverse('planner:plan')}?{form.query()}"
+    too_long = len(address) > LONGEST_ADDRESS
+    if request.method == "POST" and not swaps(request) and not too_long:
+        return HttpResponseRedirect(address, status=303)
+    context = plan_context(form) | answer_context(form, question, result) | {"too_long": too_long}
+    response = _render_plan(request, form, context)
+    if swaps(request):
+        push_url(response, False if too_long else address)
+    return response
+
+
+@require_safe
+def plan_csv(request: HttpRequest) -> HttpResponse:
+    """Every number of the plan page, exact, one a line."""
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        return plain_problems(wrong)
+    points = variations.answer_node_counts(question, result)
+    rows = exports.csv_rows(question, result) + exports.node_csv_rows(points)
+    return csv_response("plan.csv", rows)
+
+
+@require_safe
+def plan_json(request: HttpRequest) -> HttpResponse:
+    """The contract's response for the scenario in the address."""
+    try:
+        _, result = answer(read_form(request))
+    except PlanErrors as wrong:
+        return JsonResponse(render_error(wrong), status=422)
+    return JsonResponse(render_result(result), json_dumps_params={"indent": 2})
+
+
+def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> dict[str, Any]:
+    page = presenters.present_plan(question, result, today=today())
+    points = variations.answer_node_counts(question, result)
+    return {
+        "page": page,
+        "charts": [
+            memory_chart(result),
+            step_chart(result),
+            *node_charts(points, result),
+        ],
+        "query": form.query(),
+        "remedy_query": "" if page.remedy is None else form.query(**page.remedy.changes),
+    }
+
+
+def _plan_with_problems(request: HttpRequest, form: ScenarioForm, wrong: PlanErrors) -> HttpResponse:
+    form.add_plan_errors(wrong.errors)
+    context = plan_context(form) | {"problems": problems(wrong), "page": None, "query": ""}
+    response = _render_plan(request, form, context, status=422)
+    if swaps(request) and "preset" not in request.POST:
+        # The last answer stays beneath what is wrong with the new question.
+        reswap(retarget(response, "#problems"), "innerHTML")
+    return response
+
+
+def _render_plan(
+    request: HttpRequest, form: ScenarioForm, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    if not swaps(request):
+        return render(request, "plans/plan.html", context, status=status)
+    if "preset" in request.POST or "preset" in request.GET:
+        response = render(request, "plans/planner.html", context, status=status)
+        return reswap(retarget(response, "#planner"), "outerHTML")
+    changed = changed_fields(request)
+    context |= {
+        "swap": True,
+        "refresh": {
+            "machines": not changed.isdisjoint(MACHINE_FIELDS),
+            "prices": not changed.isdisjoint(PRICE_FIELDS),
+        },
+    }
+    template = "plans/results.html" if status == 200 else "plans/problems_swap.html"
+    return render(request, template, context, status=status)

@@ -1,0 +1,49 @@
+"""A Hugging Face config.json as a person pastes it: read with care, and cut down to what an address needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from planner.contract.jsontext import read_json
+from planner.engine.question.errors import PlanError
+
+MAX_CONFIG_BYTES = 64 * 1024
+#: Keys of a Hugging Face config that say nothing of shape or size; left out of the address to keep it short.
+CONFIG_NOISE = re.compile(
+    r"^_|.*token_id$|.*dropout$|.*_layerdrop$"
+    r"|^(id2label|label2id|task_specific_params|auto_map|transformers_version|quantization_config|rope_scaling"
+    r"|(torch_)?dtype|initializer_range|use_cache|suppress_tokens|begin_suppress_tokens)$"
+)
+
+
+def read_config(text: str) -> dict[str, Any]:
+    """A pasted config.json.  Raises PlanError: too long, not JSON, or not an object."""
+    size = len(text.encode("utf-8", "surrogatepass"))
+    field = "model.hf_config"
+    if size > MAX_CONFIG_BYTES:
+        raise PlanError(
+            field,
+            None,
+            f"The pasted text is {size:,} bytes long; at most {MAX_CONFIG_BYTES:,} (64 KiB) are read.",
+            "Paste the model's config.json alone, not its weights or tokenizer.",
+        )
+    try:
+        config = read_json(text)
+    except PlanError as problem:
+        remedy = "Paste the whole file, from its first brace to its last."
+        raise PlanError(field, problem.value, problem.message, remedy) from None
+    if not isinstance(config, dict):
+        raise PlanError(
+            field,
+            None,
+            "This is JSON, but not the object of a config.json.",
+            "Paste the file, braces included.",
+        )
+    return config
+
+
+def shape_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what says nothing of shape or size."""
+    return {key: value for key, value in config.items() if value is not None and not CONFIG_NOISE.match(key)}

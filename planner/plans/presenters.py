@@ -1,0 +1,340 @@
+"""From a plan's result to what its page says: sentences, headline figures, the trace of each number.
+
+Reads the same ``PlanResult`` as the API and the exports, and holds no formula of its own. Templates take
+these records as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.engine.question.request import Cluster, Layout, PlanRequest
+from planner.engine.question.result import NearestFit, PlanResult
+from planner.launch import launch_hint
+from planner.plans.traces import Trace, traces
+from planner.web import formats
+from planner.web.formats import Quantity
+
+PURCHASES = {
+    "on_demand": "on demand",
+    "spot": "spot",
+    "reserved_1y": "reserved for 1 year",
+    "reserved_3y": "reserved for 3 years",
+    "savings_1y": "savings plan of 1 year",
+    "savings_3y": "savings plan of 3 years",
+    "capacity_block": "capacity block",
+}
+SHARDING = {
+    "none": "no sharding of states",
+    "zero1": "ZeRO-1 (optimizer states sharded)",
+    "zero2": "ZeRO-2 (optimizer states and gradients sharded)",
+    "zero3": "ZeRO-3 (weights, gradients and optimizer states sharded)",
+}
+RECOMPUTE = {
+    "none": "no activation recompute",
+    "selective": "selective activation recompute",
+    "full": "full activation recompute",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer in one sentence. detail: what lacks where, or how narrow it is.  gist: its shortest form."""
+
+    fits: bool
+    subject: str
+    sentence: str
+    detail: str
+    gist: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """One of the four figures. key: its trace's anchor.  term: glossary entry of its name, if it has one."""
+
+    key: str
+    label: str
+    value: Quantity | None
+    range: Quantity | None
+    note: str = ""
+    term: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceNote:
+    text: str
+    source: str
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """The nearest change that fits, and the form fields that make it."""
+
+    text: str
+    changes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPage:
+    verdict: Verdict
+    headlines: tuple[Headline, ...]
+    remedy: Remedy | None
+    price: PriceNote | None
+    layout: str
+    layout_chosen: str
+    chosen: str
+    launch: str
+    facts: tuple[tuple[str, Quantity | str], ...]
+    warnings: tuple[str, ...]
+    traces: tuple[Trace, ...]
+
+
+def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> PlanPage:
+    """Everything the plan page says of one result, charts apart."""
+    return PlanPage(
+        verdict=verdict(request, result),
+        headlines=headlines(result),
+        remedy=None if result.nearest_fit is None else remedy(result.nearest_fit, result.cluster),
+        price=price_note(result, today=today),
+        layout=layout_in_words(result.layout, result.cluster),
+        layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
+        chosen=chosen_fields(result.layout),
+        launch=launch_hint(request, result),
+        facts=facts(request, result),
+        warnings=tuple(
+            warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")
+        ),
+        traces=traces(result),
+    )
+
+
+def machines(cluster: Cluster) -> str:
+    """16 × p5.48xlarge, or 4 × (8 × H100 SXM) for machines of one's own."""
+    kind = cluster.instance_type or f"({cluster.accelerators_per_node} × {cluster.accelerator.name})"
+    if cluster.mig_profile is not None:
+        kind = f"{kind} in {cluster.mig_profile.profile} slices"
+    return f"{cluster.nodes or 1:,} × {kind}"
+
+
+def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
+    """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k (...)."""
+    memory = result.memory
+    spare = memory.usable_bytes - memory.per_accelerator_bytes.total
+    if result.fits:
+        fit = f"fits with {formats.gib(spare)} to spare"
+    else:
+        fit = f"does not fit, {formats.gib(-spare)} too much"
+    total = formats.duration(result.time.total_s)
+    time = f"{total} ({formats.duration_ends(*result.time.total_interval_s, result.time.total_s)})"
+    cost = gist_cost = ""
+    if result.cost is not None:
+        gist_cost = f", {formats.dollars(result.cost.usd)}"
+        cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
+    narrow = ""
+    if result.fits and memory.interval_bytes[1] > memory.usable_bytes:
+        narrow = (
+            f"Narrowly: the 80 % range of its memory reaches {formats.gib(memory.interval_bytes[1])}, "
+            f"beyond the {formats.gib(memory.usable_bytes)} that are usable."
+        )
+    return Verdict(
+        fits=result.fits,
+        subject=f"{request.model.name} on {machines(result.cluster)}",
+        sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
+        detail=_sentence(result.reason or narrow),
+        gist=f"Fits: {total}{gist_cost}" if result.fits else f"Does not fit: {formats.gib(-spare)} too much",
+    )
+
+
+def unit_of(cluster: Cluster) -> str:
+    """What one rank runs on, in words."""
+    if cluster.mig_profile is not None:
+        return "GPU instance"
+    if cluster.accelerator.ranks_per_accelerator > 1:
+        return "NeuronCore"
+    return "GPU" if cluster.accelerator.vendor.lower() in ("nvidia", "amd") else "accelerator"
+
+
+def headlines(result: PlanResult) -> tuple[Headline, ...]:
+    """Time, cost, memory and MFU, each with its 80 % range."""
+    time, memory, cost = result.time, result.memory, result.cost
+    would = "" if result.fits else "if it fitted; "
+    return (
+        Headline(
+            key="time",
+            label="Time",
+            value=formats.duration(time.total_s),
+            range=formats.duration_range(*time.total_interval_s, time.total_s),
+            note=f"{would}{formats.count(time.steps)} steps of {formats.duration(time.step_s)}",
+        ),
+        Headline(
+            key="cost",
+            label="Cost",
+            value=None if cost is None else formats.dollars(cost.usd),
+            range=None if cost is None else formats.dollar_range(*cost.usd_interval),
+            note="No price is known for these machines here"
+            if cost is None
+            else f"{would}{formats.dollars(cost.usd_per_million_tokens)} a million tokens",
+        ),
+        Headline(
+            key="memory",
+            label=f"Memory per {unit_of(result.cluster)}",
+            value=formats.gib(memory.per_accelerator_bytes.total),
+            range=formats.gib_range(*memory.interval_bytes),
+            note=f"of {formats.gib(memory.usable_bytes)} usable{_stage(result)}",
+        ),
+        Headline(
+            key="mfu",
+            label="MFU",
+            term="mfu",
+            value=formats.percent(time.model_flops_utilization),
+            range=formats.percent_range(*time.model_flops_utilization_interval),
+            note=f"{formats.count(time.tokens_per_s_per_accelerator)} tokens/s per {unit_of(result.cluster)}"
+            if result.cluster.accelerator.ranks_per_accelerator == 1
+            else f"{formats.count(time.tokens_per_s_per_accelerator)} tokens/s per chip",
+        ),
+    )
+
+
+def _stage(result: PlanResult) -> str:
+    stages = result.layout.pipeline_parallel
+    return f", on stage {result.memory.worst_stage + 1} of {stages}" if stages > 1 else ""
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:
+    """The change in words, and as form fields; replicas and accumulation are left to follow from the rest."""
+    layout = nearest.layout
+    changes = {
+        "tp": layout.tensor_parallel,
+        "pp": layout.pipeline_parallel,
+        "vp": layout.interleaved_stages,
+        "cp": layout.context_parallel,
+        "ep": layout.expert_parallel,
+        "mbs": layout.micro_batch_size,
+        "sharding": layout.sharding,
+        "recompute": layout.activation_recompute,
+        "nodes": nearest.nodes,
+        "dp": "",
+        "ga": "",
+        "group": "",
+        "sp": "on" if layout.sequence_parallel else "",
+    }
+    written = {name: str(value) for name, value in changes.items()}
+    if nearest.instance_type is not None and nearest.instance_type != cluster.instance_type:
+        written |= {"instance": nearest.instance_type, "region": ""}
+    spare = nearest.usable_bytes - nearest.memory_total_bytes
+    return Remedy(
+        text=f"{_sentence(nearest.change)}: fits with {formats.gib(spare)} to spare", changes=written
+    )
+
+
+def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
+    """The price that the cost rests on, and whether it has grown old."""
+    cost, cluster = result.cost, result.cluster
+    if cost is None:
+        if cluster.instance_type is None:
+            return None
+        bought = PURCHASES.get(cluster.purchase or "", cluster.purchase or "")
+        return PriceNote(
+            text=f"No {bought} price of {cluster.instance_type} is known in {cluster.region}. "
+            "Choose another region or purchase, or add the price in the catalog.",
+            source="",
+            stale=True,
+        )
+    where = f" in {cluster.region}" if cluster.region else ""
+    bought = PURCHASES.get(cost.purchase or "", "as given")
+    hourly = formats.dollars_per_hour(cost.price_usd_per_node_hour)
+    if cost.price_as_of is None:
+        return PriceNote(
+            text=f"{hourly} a node, {bought}{where}.", source=cost.price_source or "", stale=False
+        )
+    age = today - cost.price_as_of
+    stale = age > timedelta(days=STALE_PRICE_DAYS)
+    old = f", {age.days:,} days ago: check it before you rely on it" if stale else ""
+    return PriceNote(
+        text=f"{hourly} a node, {bought}{where}: list price of {formats.day(cost.price_as_of)}{old}.",
+        source=cost.price_source or "",
+        stale=stale,
+    )
+
+
+def layout_in_words(layout: Layout, cluster: Cluster) -> str:
+    """8-way tensor parallel inside each node with sequence parallel, 16 replicas, ZeRO-1, ..."""
+    per_node = cluster.accelerators_per_node * cluster.accelerator.ranks_per_accelerator
+    parts = []
+    if layout.tensor_parallel > 1:
+        inside = "inside each node" if layout.tensor_parallel <= per_node else "across nodes"
+        sequence = " with sequence parallel" if layout.sequence_parallel else ""
+        parts.append(f"{layout.tensor_parallel}-way tensor parallel {inside}{sequence}")
+    if layout.pipeline_parallel > 1:
+        chunks = (
+            f", {layout.interleaved_stages} chunks interleaved on each"
+            if layout.interleaved_stages > 1
+            else ""
+        )
+        parts.append(f"{layout.pipeline_parallel} pipeline stages{chunks}")
+    if layout.context_parallel > 1:
+        parts.append(f"{layout.context_parallel}-way context parallel")
+    if layout.expert_parallel > 1:
+        parts.append(f"{layout.expert_parallel}-way expert parallel")
+    replicas = layout.data_parallel
+    parts.append("one replica" if replicas == 1 else f"{replicas:,} replicas (data parallel)")
+    parts.append(SHARDING[layout.sharding])
+    batch = f"micro-batches of {layout.micro_batch_size}"
+    if layout.gradient_accumulation > 1:
+        batch += f", {layout.gradient_accumulation:,} accumulated in each step"
+    parts.append(batch)
+    parts.append(RECOMPUTE[layout.activation_recompute])
+    return _sentence("; ".join(parts)) + "."
+
+
+def chosen_fields(layout: Layout) -> str:
+    """The layout as form fields, "tp=8 pp=1": what the empty ones stand for, shown in them."""
+    fields = {
+        "tp": layout.tensor_parallel,
+        "pp": layout.pipeline_parallel,
+        "vp": layout.interleaved_stages,
+        "cp": layout.context_parallel,
+        "ep": layout.expert_parallel,
+        "dp": layout.data_parallel,
+        "mbs": layout.micro_batch_size,
+        "ga": layout.gradient_accumulation,
+        "group": layout.sharding_group,
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity | str], ...]:
+    """What the figures rest on, in pairs of name and value."""
+    parameters, time, memory, cluster = result.parameters, result.time, result.memory, result.cluster
+    rows: list[tuple[str, Quantity | str]] = [("Parameters", formats.count(parameters.total))]
+    if parameters.active != parameters.total:
+        rows.append(("Active for each token", formats.count(parameters.active)))
+    if parameters.trainable != parameters.total:
+        rows.append(("Trained", formats.count(parameters.trainable)))
+    workload = request.workload
+    batch_tokens = workload.global_batch_size * workload.sequence_length
+    rows += [
+        ("Run", formats.count(request.workload.tokens, "tokens")),
+        (
+            "Batch",
+            f"{workload.global_batch_size:,} × {workload.sequence_length:,} = "
+            f"{formats.count(batch_tokens)} tokens",
+        ),
+        ("Machines", f"{machines(cluster)}, {result.accelerators:,} × {cluster.accelerator.name}"),
+        ("Throughput", formats.count(time.tokens_per_s, "tokens/s")),
+        ("Step", formats.duration(time.step_s)),
+        ("Hardware FLOPs used", formats.percent(time.hardware_flops_utilization)),
+        ("Kept between steps", formats.gib(memory.resident_bytes)),
+        ("PyTorch would report, allocated", formats.gib(memory.allocated_bytes)),
+        ("PyTorch would report, reserved", formats.gib(memory.reserved_bytes)),
+    ]
+    if result.cost is not None and result.cost.price_source:
+        rows.append(("Price from", result.cost.price_source))
+    return tuple(rows)

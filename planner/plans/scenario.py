@@ -1,0 +1,117 @@
+"""The scenario that a page is about: from an address to its form, its question and its answer."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from planner.catalog import selectors
+from planner.contract.parse import parse_plan_request
+from planner.contract.render import render_error
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
+from planner.plans import answers, picker
+from planner.plans.choices import PRESET_BUTTONS
+from planner.plans.form import ScenarioForm, sentence, valid_day
+
+LAYOUT_FIELDS = ("tp", "pp", "vp", "cp", "ep", "dp", "mbs", "ga", "sp", "group", "sharding", "recompute")
+
+
+ADVANCED_FIELDS = (
+    "precision",
+    "optimizer",
+    "attention",
+    "framework",
+    "offload",
+    "compile",
+    "overlap",
+    "master",
+    "gradients",
+    "states",
+    "kernel",
+    "loss",
+    "target",
+    "deadline",
+    "price_on",
+    "mig",
+)
+
+
+def read_form(request: HttpRequest) -> ScenarioForm:
+    """The scenario in the address, or in the posted form."""
+    given = request.POST if request.method == "POST" else request.GET
+    form = ScenarioForm.of_query(given, selectors.current_catalog())
+    if "instance" in changed_fields(request):
+        form.forget_foreign_region()
+    return form
+
+
+def changed_fields(request: HttpRequest) -> set[str]:
+    """The fields that a person changed since the last answer, as the page's script tells."""
+    return set(request.headers.get("X-Changed", "").split(","))
+
+
+def today() -> date:
+    return timezone.localdate()
+
+
+def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
+    """The form's question and its answer.  Raises PlanErrors where it makes no sense."""
+    try:
+        question = parse_plan_request(form.request(), form.catalog, today=today())
+        return question, answers.answer_plan(question, form.catalog)
+    except PlanError as one:
+        raise PlanErrors([one]) from one
+
+
+def plan_context(form: ScenarioForm) -> dict[str, Any]:
+    """What the form shows, whatever the answer."""
+    values, catalog = form.values, form.catalog
+    sale = picker.Sale(region=values["region"], purchase=values["buy"], as_of=valid_day(values["price_on"]))
+    changed = form.changed_fields()
+    form.fields["region"].widget.choices = picker.region_choices(
+        catalog, values["instance"], purchase=values["buy"], chosen=values["region"]
+    )
+    form.fields["chip"].widget.choices = picker.chip_choices(catalog)
+    return {
+        "form": form,
+        "models": picker.model_options(catalog),
+        "presets": PRESET_BUTTONS,
+        "machine": picker.chosen_machine(catalog, values["instance"], sale),
+        "machine_groups": picker.machine_groups(catalog, sale),
+        "own": bool(values["chip"]),
+        "open": {
+            "own": bool(values["chip"]),
+            "layout": not changed.isdisjoint(LAYOUT_FIELDS),
+            "advanced": not changed.isdisjoint(ADVANCED_FIELDS),
+        },
+    }
+
+
+def problems(wrong: PlanErrors) -> list[dict[str, str]]:
+    """Each problem with the label and anchor of the form field that it is about."""
+    found = []
+    for error in wrong.errors:
+        name = ScenarioForm.field_of(error.field, error.value)
+        value = "" if error.value in (None, "") or isinstance(error.value, dict) else str(error.value)[:80]
+        found.append(
+            {
+                "anchor": f"id_{name}" if name != "instance" else "instance-filter",
+                "label": str(ScenarioForm.base_fields[name].label or name),
+                "value": value,
+                "message": sentence(error.message),
+                "remedy": sentence(error.remedy),
+            }
+        )
+    return found
+
+
+def plain_problems(wrong: PlanErrors) -> HttpResponse:
+    return HttpResponse(
+        json.dumps(render_error(wrong), indent=2), content_type="application/json", status=422
+    )

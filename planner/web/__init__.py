@@ -1,0 +1,1 @@
+"""What all pages share: formats, figures, CSV, swaps, the glossary. Knows no room."""

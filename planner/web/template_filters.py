@@ -1,0 +1,18 @@
+"""One filter: a quantity as shown, with its exact value on hover."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+
+from planner.web.formats import Quantity
+
+register = template.Library()
+
+
+@register.filter
+def quantity(value: Any) -> SafeString | Any:
+    """A ``Quantity`` with its exact value in the title; anything else as it is."""
+    return value.__html__() if isinstance(value, Quantity) else value

@@ -1,0 +1,62 @@
+"""The memory constants as shipped: within their priors' bounds, as good on measured runs as recorded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.accuracy.calibration import MEMORY_FILE, shipped_calibration
+from planner.accuracy.fit import memory, memory_document
+
+RECORDED: dict[str, Any] = json.loads(MEMORY_FILE.read_text(encoding="utf-8"))
+#: Errors may worsen by so much of themselves before the build fails.
+WORSENING = 0.05
+
+
+@pytest.fixture(scope="module")
+def figures() -> memory.Figures:
+    return memory.published_figures()
+
+
+@pytest.mark.parametrize("name", memory.NAMES)
+def test_constant_lies_within_the_bounds_of_its_prior(name: str) -> None:
+    prior, value = memory.PRIORS[name], RECORDED["constants"][name]
+    value = value[0] if isinstance(value, list) else value
+    assert prior.low * 0.999 <= value <= prior.high * 1.001
+    assert prior.source
+
+
+def test_errors_on_the_measured_runs_are_as_recorded(figures: memory.Figures) -> None:
+    residuals = memory.log_residuals(shipped_calibration().memory, figures)
+    first = figures.first.astype(bool)
+    error = memory.mean_error(residuals[first])
+    assert error <= RECORDED["errors"]["fitted"] * (1 + WORSENING)
+
+
+def test_runs_left_out_are_predicted_nearly_as_well_as_those_fitted() -> None:
+    errors = RECORDED["errors"]
+    assert errors["leave_one_group_out"] < 1.15 * errors["fitted"]
+    assert errors["leave_one_source_out"] < 0.08
+
+
+def test_fit_verdicts_are_right_in_nineteen_cases_of_twenty() -> None:
+    verdicts = RECORDED["verdicts"]
+    assert verdicts["right"] >= 0.95
+    assert len(verdicts["failed_said_to_fit"]) <= 0.1 * verdicts["failed_runs"]
+
+
+def test_intervals_hold_four_measured_values_of_five(figures: memory.Figures) -> None:
+    residuals = memory.log_residuals(shipped_calibration().memory, figures)
+    kinds = np.array(memory.KINDS)[figures.kind]
+    for kind, (low, high) in RECORDED["interval"].items():
+        ratio = np.exp(-residuals[kinds == kind])
+        covered = np.mean((ratio >= low) & (ratio <= high))
+        # A range of few figures is widened for their number, and may hold them all.
+        assert 0.7 <= covered <= (0.95 if ratio.size >= 30 else 1.0), kind
+
+
+def test_page_says_what_the_data_file_says() -> None:
+    assert memory_document.PAGE.read_text(encoding="utf-8") == memory_document.render(RECORDED)

@@ -1,0 +1,218 @@
+"""Charts are tested on their data, and held against Plotly's own schema."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.result import PlanResult
+from planner.plans.charts.nodes import node_charts
+from planner.plans.charts.plan import memory_chart, step_chart
+from planner.plans.compare.chart import machines_chart
+from planner.plans.variations import MachineRow, NodePoint
+from planner.web.figure import log_axis
+from tests.plans.plans import DAY, a_request, a_result
+
+
+def sound(figure: dict[str, Any]) -> go.Figure:
+    """The figure as Plotly understands it; a misspelt property or a wrong kind of value raises."""
+    with_colours = re.sub(r'"token:[a-z-]+"', '"#123456"', json.dumps(figure))
+    plain = json.loads(with_colours)
+    return go.Figure(data=plain["data"], layout=plain["layout"] | plain.get("narrow", {}))
+
+
+def points(*, priced: bool = True) -> list[NodePoint]:
+    found: list[NodePoint] = []
+    for nodes in (1, 2, 4, 8, 16):
+        request = a_request(nodes=nodes, purchase="on_demand" if priced else "spot")
+        if not priced:
+            request = replace(request, cluster=replace(request.cluster, usd_per_node_hour=None))
+        found.append(NodePoint(nodes, a_result(request=request, fits=nodes > 1, seconds=480 * DAY / nodes)))
+    wrong = PlanErrors([PlanError("layout", None, "The batch is too small.", "Use fewer nodes.")])
+    return [*found, NodePoint(32, wrong)]
+
+
+def plan_of(found: list[NodePoint]) -> PlanResult:
+    plan = found[4].answer
+    assert isinstance(plan, PlanResult)
+    return plan
+
+
+class TestMemory:
+    def test_the_parts_stack_up_to_the_total(self) -> None:
+        chart = memory_chart(a_result())
+        bars = [trace for trace in chart.figure["data"] if trace["type"] == "bar"]
+        assert sum(trace["x"][0] for trace in bars) == pytest.approx(50.0)
+        assert [trace["name"] for trace in bars][:2] == ["Weights", "Gradients"]
+
+    def test_the_usable_line_stands_where_memory_ends(self) -> None:
+        layout = memory_chart(a_result()).figure["layout"]
+        assert layout["shapes"][0]["x0"] == 60.0
+        assert layout["annotations"][0]["text"] == "usable 60.0 GiB"
+
+    def test_the_finding_says_what_is_most_and_what_is_left(self) -> None:
+        assert memory_chart(a_result()).finding == (
+            "Weights take the most, 16.0 GiB of 50.0 GiB; 10.0 GiB stay free."
+        )
+        assert "10.0 GiB too much" in memory_chart(a_result(fits=False)).finding
+
+    def test_the_range_is_drawn_about_the_total(self) -> None:
+        whisker = memory_chart(a_result()).figure["data"][-1]["error_x"]
+        assert (whisker["array"], whisker["arrayminus"]) == ([5.0], [3.0])
+
+    def test_the_table_has_every_part(self) -> None:
+        table = memory_chart(a_result()).table
+        assert [str(row[0]) for row in table.rows] == [
+            "Weights", "Gradients", "Optimizer states", "Activations", "Logits", "Temporary", "Framework",
+            "Total", "Usable",
+        ]  # fmt: skip
+
+    def test_the_same_thing_has_the_same_colour(self) -> None:
+        chart = memory_chart(a_result())
+        bars = {
+            trace["name"]: trace["marker"]["color"]
+            for trace in chart.figure["data"]
+            if trace["type"] == "bar"
+        }
+        assert bars == {name: f"token:{swatch}" for name, swatch in chart.legend}
+
+
+class TestStep:
+    def test_the_longest_part_comes_first_and_nothing_is_left_out(self) -> None:
+        result = a_result()
+        trace = step_chart(result).figure["data"][0]
+        assert trace["y"][:2] == ["Backward", "Forward"]
+        assert sum(trace["x"]) == pytest.approx(result.time.step_s)
+
+    def test_parts_that_are_nothing_are_not_drawn(self) -> None:
+        assert "Pipeline bubble" not in step_chart(a_result()).figure["data"][0]["y"]
+
+    def test_ppo_has_its_own_parts(self) -> None:
+        result = a_result()
+        breakdown = replace(result.time.step_breakdown_s, generation=100.0, scoring=10.0)
+        step = replace(
+            result, time=replace(result.time, step_breakdown_s=breakdown, step_s=result.time.step_s + 110)
+        )
+        chart = step_chart(step)
+        assert chart.figure["data"][0]["y"][0] == "Generation"
+
+    def test_short_steps_are_in_milliseconds(self) -> None:
+        chart = step_chart(a_result(seconds=600))
+        assert chart.figure["layout"]["xaxis"]["title"]["text"] == "ms a step"
+        assert sum(chart.figure["data"][0]["x"]) == pytest.approx(600 / 119_210 * 1000)
+
+
+class TestNodes:
+    def test_time_and_cost_are_on_logarithmic_axes_with_units(self) -> None:
+        found = points()
+        drawn = node_charts(found, plan_of(found))
+        assert [chart.slug for chart in drawn] == ["chart-time", "chart-cost"]
+        for chart in drawn:
+            assert chart.figure["layout"]["xaxis"]["type"] == chart.figure["layout"]["yaxis"]["type"] == "log"
+        assert drawn[0].figure["layout"]["yaxis"]["title"]["text"] == "days (log)"
+
+    def test_what_fits_is_a_line_and_what_does_not_a_cross(self) -> None:
+        found = points()
+        fits, lacks = (
+            next(
+                trace
+                for trace in node_charts(found, plan_of(found))[0].figure["data"]
+                if trace["name"] == name
+            )
+            for name in ("fits", "does not fit")
+        )
+        assert fits["x"] == [2, 4, 8, 16]
+        assert fits["y"] == pytest.approx([240, 120, 60, 30])
+        assert lacks["x"] == [1]
+
+    def test_the_readers_plan_is_marked(self) -> None:
+        found = points()
+        mark = node_charts(found, plan_of(found))[0].figure["data"][-1]
+        assert (mark["x"], mark["y"]) == ([16], pytest.approx([30]))
+        assert mark["text"] == ["your plan, 30.0 days"]
+
+    def test_no_price_no_cost_chart(self) -> None:
+        found = points(priced=False)
+        assert [chart.slug for chart in node_charts(found, plan_of(found))] == ["chart-time"]
+
+    def test_a_number_of_nodes_that_makes_no_sense_says_why_in_the_table(self) -> None:
+        found = points()
+        assert node_charts(found, plan_of(found))[0].table.rows[-1] == (
+            "32",
+            "no",
+            "The batch is too small.",
+            "",
+        )
+
+    def test_nothing_fits(self) -> None:
+        found = [NodePoint(1, a_result(fits=False, request=a_request(nodes=1)))]
+        chart = node_charts(found, a_result(fits=False, request=a_request(nodes=1)))[0]
+        assert chart.finding == "It fits on none of 1 to 1 nodes with this layout."
+        sound(chart.figure)
+
+
+class TestLogAxis:
+    @pytest.mark.parametrize(
+        ("low", "high"), [(231_000.0, 296_000.0), (3.0, 90.0), (0.01, 4000.0), (5.0, 5.0)]
+    )
+    def test_there_are_at_least_two_ticks_and_every_value_is_in_range(self, low: float, high: float) -> None:
+        axis = log_axis(low, high, str)
+        assert len(axis["tickvals"]) >= 2
+        assert axis["range"][0] <= math.log10(low) <= math.log10(high) <= axis["range"][1]
+
+    def test_a_flat_line_looks_flat(self) -> None:
+        low, high = log_axis(100.0, 101.0, str)["range"]
+        assert high - low >= 0.5
+
+
+class TestMachines:
+    def rows(self) -> list[MachineRow]:
+        catalog = load_shipped_catalog()
+        made = []
+        for slug, seconds, fits in (
+            ("p5.48xlarge", 30, True),
+            ("p4d.24xlarge", 90, True),
+            ("g5.12xlarge", 900, False),
+        ):
+            request = a_request(instance_type=slug)
+            result = a_result(request=request, seconds=seconds * DAY, fits=fits)
+            made.append(MachineRow(catalog.instance(slug), request.cluster, result))
+        return made
+
+    def test_only_what_fits_and_has_a_price_is_drawn(self) -> None:
+        chart = machines_chart(self.rows(), mine="p5.48xlarge")
+        assert chart is not None
+        names = [name for trace in chart.figure["data"] for name in trace.get("text", [])]
+        assert sorted(names) == ["p4d.24xlarge", "p5.48xlarge", "your plan"]
+
+    def test_the_finding_names_the_cheapest_and_the_quickest(self) -> None:
+        chart = machines_chart(self.rows(), mine=None)
+        assert chart is not None
+        assert chart.finding == "Cheapest and quickest: p5.48xlarge, $634k in 30.0 days."
+
+    def test_nothing_to_draw(self) -> None:
+        assert machines_chart([], mine=None) is None
+
+
+def test_every_figure_is_sound_to_plotly() -> None:
+    found = points()
+    drawn = [
+        memory_chart(a_result()),
+        step_chart(a_result()),
+        *node_charts(found, plan_of(found)),
+    ]
+    machines = machines_chart(TestMachines().rows(), mine="p5.48xlarge")
+    assert machines is not None
+    for chart in [*drawn, machines]:
+        assert len(sound(chart.figure).data) == len(chart.figure["data"])
+        assert chart.title
+        assert chart.finding.endswith(".")
+        assert all(len(row) == len(chart.table.columns) for row in chart.table.rows)

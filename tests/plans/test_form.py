@@ -1,0 +1,245 @@
+"""The planning form: spellings of numbers, addresses there and back, and errors beside their fields."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.http import QueryDict
+
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.contract.parse import parse_plan_request
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.plans.choices import CHOICES, DEFAULTS, PRESETS
+from planner.plans.form import ERROR_FIELDS, ScenarioForm, spelled_number
+from planner.plans.pasted_config import MAX_CONFIG_BYTES, read_config
+
+GPT2 = {
+    "model_type": "gpt2",
+    "n_layer": 12,
+    "n_embd": 768,
+    "n_head": 12,
+    "vocab_size": 50257,
+    "n_positions": 1024,
+}
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_shipped_catalog()
+
+
+def form_of(query: str, catalog: Catalog) -> ScenarioForm:
+    return ScenarioForm.of_query(QueryDict(query), catalog)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1T", 10**12),
+        ("300B", 300 * 10**9),
+        ("1.5e12", 1_500_000_000_000),
+        ("1,000,000", 10**6),
+        ("16", 16),
+        ("2.5", 2.5),
+        ("15 t", 15 * 10**12),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text: str, number: float) -> None:
+    assert spelled_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "many", "1TT", "nan", "inf", "0x10", "1e", "--3", "9" * 50, "1,00"])
+def test_what_is_no_number_stays_as_typed(text: str) -> None:
+    assert spelled_number(text) == text
+
+
+def test_whole_numbers_are_whole() -> None:
+    assert isinstance(spelled_number("16"), int)
+    assert isinstance(spelled_number("1e12"), int)
+
+
+def test_the_empty_page_is_a_real_plan(catalog: Catalog) -> None:
+    request = parse_plan_request(form_of("", catalog).request(), catalog)
+    assert request.model.name == "Llama 3.1 8B"
+    assert request.workload.tokens == 1e12
+    assert (request.cluster.nodes, request.cluster.instance_type) == (16, "p5.48xlarge")
+    assert request.workload.sequence_length == 8192
+
+
+def test_the_example_has_an_empty_address(catalog: Catalog) -> None:
+    assert form_of("", catalog).query() == ""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "model=gpt2&nodes=2",
+        "tokens=15T&batch=2048&tp=8&pp=4&sharding=zero1&mbs=2&recompute=full",
+        "task=lora&tokens=100M&epochs=3&rank=64&targets=q_proj%2Cv_proj&nodes=1",
+        "chip=h100-sxm&per_node=4&gbps=400&usd=20&nodes=8",
+        "model=&nodes=",
+    ],
+)
+def test_an_address_holds_the_whole_scenario(query: str, catalog: Catalog) -> None:
+    form = form_of(query, catalog)
+    again = form_of(form.query(), catalog)
+    assert again.values == form.values
+    assert again.request() == form.request()
+
+
+def test_every_field_has_a_default_and_every_choice_list_a_field() -> None:
+    assert set(DEFAULTS) == set(ScenarioForm.base_fields)
+    assert set(CHOICES) <= set(ScenarioForm.base_fields)
+    assert set(ERROR_FIELDS.values()) <= set(ScenarioForm.base_fields)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_is_a_sound_question(name: str, catalog: Catalog) -> None:
+    request = parse_plan_request(form_of(f"preset={name}&nodes=1", catalog).request(), catalog)
+    assert request.workload.task == name
+
+
+def test_a_preset_leaves_model_and_machines_alone(catalog: Catalog) -> None:
+    form = form_of("preset=lora&model=llama-2-7b&instance=g5.12xlarge&nodes=1", catalog)
+    assert (form.values["model"], form.values["instance"], form.values["task"]) == (
+        "llama-2-7b",
+        "g5.12xlarge",
+        "lora",
+    )
+
+
+def test_epochs_multiply_the_data(catalog: Catalog) -> None:
+    workload = form_of("tokens=100M&epochs=3", catalog).request()["workload"]
+    assert workload["dataset_tokens"] == 10**8
+    assert workload["epochs"] == 3
+    assert "tokens" not in workload
+
+
+def test_images_are_counted_in_samples(catalog: Catalog) -> None:
+    form = form_of("model=vit-base-patch16-224&unit=samples&tokens=1M&epochs=2", catalog)
+    request = parse_plan_request(form.request(), catalog)
+    assert request.workload.samples == 2_000_000
+    assert request.workload.sequence_length == 197
+
+
+def test_a_short_model_gets_its_own_length(catalog: Catalog) -> None:
+    assert form_of("model=bert-base-uncased", catalog).request()["workload"]["sequence_length"] == 512
+
+
+def test_old_chips_train_in_fp16_unless_told_otherwise(catalog: Catalog) -> None:
+    assert form_of("instance=p3.16xlarge", catalog).request()["workload"]["precision"] == "fp16"
+    assert form_of("chip=t4", catalog).request()["workload"]["precision"] == "fp16"
+    assert form_of("", catalog).request()["workload"]["precision"] == "bf16"
+    assert (
+        form_of("instance=p3.16xlarge&precision=bf16", catalog).request()["workload"]["precision"] == "bf16"
+    )
+
+
+def test_another_providers_region_is_forgotten(catalog: Catalog) -> None:
+    form = form_of("instance=a2-highgpu-8g&region=us-east-2", catalog)
+    form.forget_foreign_region()
+    assert form["region"].value() == ""
+    kept = form_of("instance=p4d.24xlarge&region=us-east-2", catalog)
+    kept.forget_foreign_region()
+    assert kept["region"].value() == "us-east-2"
+
+
+def test_grpo_is_ppo_without_critic_and_reward(catalog: Catalog) -> None:
+    form = form_of("task=ppo&critic=none&reward=none&seq=1024", catalog)
+    request = parse_plan_request(form.request(), catalog)
+    assert request.workload.ppo is not None
+    assert request.workload.ppo.critic is None
+
+
+def test_a_pasted_config_wins_over_the_name(catalog: Catalog) -> None:
+    query = QueryDict(mutable=True)
+    query.update({"config": json.dumps(GPT2), "model": "llama-3.1-8b", "nodes": "1"})
+    form = ScenarioForm.of_query(query, catalog)
+    request = parse_plan_request(form.request(), catalog)
+    assert request.model.layers == 12
+    assert request.workload.sequence_length == 1024
+    assert ScenarioForm.of_query(QueryDict(form.query()), catalog).request() == form.request()
+
+
+def test_an_address_leaves_out_what_says_nothing_of_shape(catalog: Catalog) -> None:
+    noisy = GPT2 | {"bos_token_id": 1, "_name_or_path": "here", "id2label": {"0": "no"}}
+    query = QueryDict(mutable=True)
+    query["config"] = json.dumps(noisy)
+    form = ScenarioForm.of_query(query, catalog)
+    form.request()
+    assert "token_id" not in form.query()
+    assert "n_layer" in form.query()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{" + " " * MAX_CONFIG_BYTES + "}", "64 KiB"),
+        ("x" * 10_000_000, "10,000,000 bytes"),
+        ("{not json", "not JSON"),
+        ("[1, 2]", "not the object"),
+        ("[" * 5000, "JSON"),
+    ],
+    ids=["long", "10 MB", "broken", "list", "deep"],
+)
+def test_a_bad_paste_is_refused_in_words(text: str, says: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        read_config(text)
+    assert says in str(refused.value)
+    assert ScenarioForm.field_of(refused.value.field) == "config"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("tokens=many", "tokens"),
+        ("tokens=-5", "tokens"),
+        ("tokens=", "tokens"),
+        ("batch=0", "batch"),
+        ("batch=2.5", "batch"),
+        ("seq=12.5", "seq"),
+        ("nodes=none", "nodes"),
+        ("model=lama-3.1-8b", "model"),
+        ("instance=p5.48xlarg", "instance"),
+        ("region=mars", "region"),
+        ("precision=bf15", "precision"),
+        ("optimizer=adam", "optimizer"),
+        ("tp=-1", "tp"),
+        ("task=dance", "task"),
+        ("price_on=yesterday", "price_on"),
+        ("deadline=soon&nodes=auto", "deadline"),
+        ("task=ppo&rollout=9000&seq=1024", "rollout"),
+        ("chip=h100&gbps=400", "chip"),
+    ],
+)
+def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
+    query: str, field: str, catalog: Catalog
+) -> None:
+    form = form_of(query, catalog)
+    with pytest.raises(PlanErrors) as wrong:
+        parse_plan_request(form.request(), catalog)
+    form.add_plan_errors(wrong.value.errors)
+    assert field in form.errors
+    typed = QueryDict(query)
+    if field in typed:
+        assert form[field].value() == typed[field]
+
+
+@pytest.mark.parametrize("typed", ["Llama 3.1 8B", "llama 3.1 8b", "LLAMA-3.1-8B"])
+def test_a_model_may_be_called_by_its_published_name(typed: str, catalog: Catalog) -> None:
+    query = QueryDict(mutable=True)
+    query["model"] = typed
+    assert ScenarioForm.of_query(query, catalog).request()["model"] == "llama-3.1-8b"
+
+
+def test_an_unknown_field_of_an_address_is_named() -> None:
+    form = form_of("nodez=4", load_shipped_catalog())
+    assert form.ignored == ["nodez"]
+
+
+def test_a_field_of_no_known_path_has_a_place() -> None:
+    assert ScenarioForm.field_of("workload.ppo.actor.layers") == "model"
+    assert ScenarioForm.field_of("layout.something_new") == "tp"
+    assert ScenarioForm.field_of("") == "model"

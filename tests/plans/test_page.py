@@ -1,0 +1,314 @@
+"""The planner's pages, asked without a browser: with and without htmx, sound and unsound questions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from planner.plans import page
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+GPT2 = {
+    "model_type": "gpt2",
+    "n_layer": 12,
+    "n_embd": 768,
+    "n_head": 12,
+    "vocab_size": 50257,
+    "n_positions": 1024,
+}
+
+
+class _Page(HTMLParser):
+    """What a test asks of a page: text of elements by id, values of fields, JSON for charts."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        super().__init__()
+        self.values: dict[str, str | None] = {}
+        self.described: dict[str, str | None] = {}
+        self.text_of: dict[str, str] = {}
+        self._open: list[tuple[str, str | None]] = []
+        self.feed(response.content.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "input" and (name := found.get("name")) and found.get("type") != "radio":
+            self.values[name] = found.get("value")
+            self.described[name] = found.get("aria-describedby")
+        if tag not in ("input", "link", "meta", "br", "img", "hr"):
+            self._open.append((tag, found.get("id")))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        for _, name in self._open:
+            if name:
+                self.text_of[name] = self.text_of.get(name, "") + data
+
+
+def plan(client: Client, query: str = "", **headers: str) -> HttpResponse:
+    return client.get(f"/?{query}", headers=headers)
+
+
+def verdict(response: HttpResponse) -> str:
+    text = response.content.decode()
+    start = text.index("data-announce>") + len("data-announce>")
+    return text[start : text.index("</h1>", start)]
+
+
+class TestPlan:
+    def test_the_empty_page_is_a_plan_already_computed(self, client: Client) -> None:
+        response = plan(client)
+        assert response.status_code == 200
+        assert verdict(response).startswith("Llama 3.1 8B on 16 × p5.48xlarge: fits with")
+
+    def test_a_page_needs_few_queries(self, client: Client, django_assert_max_num_queries: Any) -> None:
+        plan(client)
+        with django_assert_max_num_queries(3):
+            plan(client, "model=gpt2&nodes=1")
+
+    def test_it_answers_quickly(self, client: Client) -> None:
+        plan(client)
+        began = time.process_time()
+        plan(client, "nodes=8")
+        assert time.process_time() - began < 1.0
+
+    def test_every_chart_has_its_data_and_table(self, client: Client) -> None:
+        page = _Page(plan(client))
+        for slug in ("chart-memory", "chart-step", "chart-time", "chart-cost"):
+            assert json.loads(page.text_of[f"{slug}-data"])["data"]
+            assert "The numbers as a table" in page.text_of[slug]
+
+    def test_page_json_and_csv_say_the_same(self, client: Client) -> None:
+        query = "model=llama-2-7b&nodes=4&tokens=300B"
+        answer = client.get(f"/plan.json?{query}").json()
+        sheet = list(csv.reader(io.StringIO(client.get(f"/plan.csv?{query}").content.decode())))
+        by_name = {(row[0], row[1]): row[2] for row in sheet}
+        assert by_name["time", "total"] == str(answer["time"]["total_s"])
+        assert by_name["cost", "total"] == str(answer["cost"]["usd"])
+        assert by_name["memory", "total"] == str(answer["memory"]["per_accelerator_bytes"]["total"])
+        assert f'title="{answer["time"]["total_s"]!r} s"' in plan(client, query).content.decode()
+
+    def test_htmx_gets_the_results_alone_and_the_address(self, client: Client) -> None:
+        response = client.post("/", {"nodes": "8", "model": "llama-3.1-8b"}, headers=HTMX)
+        text = response.content.decode()
+        assert text.lstrip().startswith('<section class="results"')
+        assert "<html" not in text
+        assert response["HX-Push-Url"] == "/?nodes=8"
+
+    def test_without_javascript_a_post_moves_to_the_address(self, client: Client) -> None:
+        response = client.post("/", {"nodes": "8", "model": "gpt2"})
+        assert response.status_code == 303
+        assert response["Location"] == "/?model=gpt2&nodes=8"
+
+    def test_a_preset_fills_the_workload(self, client: Client) -> None:
+        response = client.post("/", {"preset": "lora", "nodes": "1"})
+        assert response["Location"].startswith("/?task=lora")
+        swapped = client.post("/", {"preset": "lora", "nodes": "1"}, headers=HTMX)
+        assert swapped["HX-Retarget"] == "#planner"
+        assert _Page(swapped).values["task"] == "lora"
+
+    def test_choosing_a_machine_refreshes_its_region_and_figures(self, client: Client) -> None:
+        response = client.post(
+            "/", {"instance": "a2-highgpu-8g"}, headers=HTMX | {"X-Changed": "nodes,instance"}
+        )
+        page = _Page(response)
+        assert "a2-highgpu-8g" in page.text_of["instance-summary"]
+        assert "us-central1" in page.text_of["region-field"]
+        assert "instance-list" not in page.text_of
+
+    def test_a_region_of_the_last_provider_is_forgotten(self, client: Client) -> None:
+        posted = {"instance": "a2-highgpu-8g", "region": "us-east-2"}
+        response = client.post("/", posted, headers=HTMX | {"X-Changed": "instance"})
+        assert response.status_code == 200
+        assert client.post("/", posted, headers=HTMX).status_code == 422
+
+    def test_choosing_a_purchase_refreshes_all_prices(self, client: Client) -> None:
+        response = client.post("/", {"buy": "spot"}, headers=HTMX | {"X-Changed": "buy"})
+        assert "p5.48xlarge" in _Page(response).text_of["instance-list"]
+
+    def test_an_unknown_name_in_a_link_is_told(self, client: Client) -> None:
+        assert "nodez" in _Page(plan(client, "nodez=3")).text_of["problems"]
+
+    def test_what_does_not_fit_offers_a_change_that_does(self, client: Client) -> None:
+        response = plan(client, "model=llama-3.1-70b&nodes=1")
+        assert "does not fit" in verdict(response)
+        text = response.content.decode()
+        start = text.index('class="button primary" href="?') + len('class="button primary" href="')
+        remedy = text[start : text.index('"', start)].replace("&amp;", "&")
+        assert ": fits with" in verdict(client.get(f"/{remedy}"))
+
+    def test_an_old_price_is_marked(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        from datetime import date
+
+        monkeypatch.setattr(page, "today", lambda: date(2030, 1, 1))
+        assert "check it before you rely on it" in plan(client).content.decode()
+
+    def test_only_reading_and_planning_are_answered(self, client: Client) -> None:
+        assert client.put("/").status_code == 405
+        assert client.post("/plan.csv").status_code == 405
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("nodes=0", "nodes"),
+            ("nodes=-3", "nodes"),
+            ("tokens=nan", "tokens"),
+            ("tokens=a+lot", "tokens"),
+            ("batch=0", "batch"),
+            ("seq=12.5", "seq"),
+            ("tp=7", "tp"),
+            ("pp=64", "pp"),
+            ("model=llama-3.1-8", "model"),
+            ("nodes=99999999999", "nodes"),
+            ("mbs=100000", "mbs"),
+        ],
+    )
+    def test_each_is_told_beside_its_field_and_stays_as_typed(
+        self, client: Client, query: str, field: str
+    ) -> None:
+        response = plan(client, query)
+        assert response.status_code == 422
+        page = _Page(response)
+        assert page.text_of[f"error-{field}"].strip()
+        typed = query.split("=")[1].replace("+", " ")
+        assert page.values[field] == typed
+        assert page.described[field] == f"error-{field}"
+
+    def test_a_near_name_is_suggested(self, client: Client) -> None:
+        assert "llama-3.1-8b" in _Page(plan(client, "model=llama-3.1-8")).text_of["problems"]
+
+    def test_htmx_keeps_the_last_answer_beneath_the_problem(self, client: Client) -> None:
+        response = client.post("/", {"nodes": "0"}, headers=HTMX)
+        assert response.status_code == 422
+        assert response["HX-Retarget"] == "#problems"
+        assert "HX-Push-Url" not in response
+        assert _Page(response).text_of["error-nodes"].strip()
+
+    @pytest.mark.parametrize("headers", [{}, HTMX], ids=["whole page", "htmx"])
+    def test_ten_megabytes_pasted(self, client: Client, headers: dict[str, str]) -> None:
+        response = client.post("/", {"config": "x" * 10_000_000}, headers=headers)
+        assert response.status_code == 422
+        text = response.content.decode()
+        told = text.index('id="error-config"')
+        assert "64 KiB" in text[told : told + 300]
+
+    def test_a_config_with_a_missing_key_names_it(self, client: Client) -> None:
+        config = {name: value for name, value in GPT2.items() if name != "n_layer"}
+        response = client.post("/", {"config": json.dumps(config)}, headers=HTMX)
+        assert "n_layer" in _Page(response).text_of["error-config"]
+
+    def test_a_config_of_an_unknown_family(self, client: Client) -> None:
+        response = client.post("/", {"config": '{"model_type": "perceiver"}'}, headers=HTMX)
+        assert "perceiver" in response.content.decode()
+
+    def test_a_pasted_config_moves_into_the_address(self, client: Client) -> None:
+        response = client.post("/", {"config": json.dumps(GPT2, indent=2), "model": "", "nodes": "1"})
+        assert response.status_code == 303
+        assert len(response["Location"]) < 1000
+        assert "on 1 × p5.48xlarge" in verdict(client.get(response["Location"]))
+
+    def test_a_config_too_long_for_an_address_is_planned_all_the_same(self, client: Client) -> None:
+        long = json.dumps(GPT2 | {"remarks": "x" * 9000})
+        whole = client.post("/", {"config": long, "nodes": "1"})
+        assert whole.status_code == 200
+        assert b"too long for an address" in whole.content
+        swapped = client.post("/", {"config": long, "nodes": "1"}, headers=HTMX)
+        assert swapped["HX-Push-Url"] == "false"
+
+    def test_exports_answer_problems_as_the_contract_says(self, client: Client) -> None:
+        for address in ("/plan.json", "/plan.csv", "/compare.csv"):
+            response = client.get(f"{address}?nodes=0")
+            assert response.status_code == 422
+            assert json.loads(response.content)["error"]["field"] == "cluster.nodes"
+
+    def test_markup_in_what_is_typed_is_shown_as_text(self, client: Client) -> None:
+        response = plan(client, "model=%3Cscript%3Ealert(1)%3C/script%3E")
+        assert b"<script>alert" not in response.content
+
+
+class TestCompare:
+    def test_every_instance_type_has_a_row(self, client: Client) -> None:
+        response = client.get("/compare")
+        text = response.content.decode()
+        for slug in (
+            "p4d.24xlarge",
+            "p4de.24xlarge",
+            "p5.48xlarge",
+            "trn1.32xlarge",
+            "a2-ultragpu-8g",
+            "g5.48xlarge",
+        ):
+            assert f">{slug}</a>" in text
+
+    def test_it_answers_within_a_second(self, client: Client) -> None:
+        client.get("/compare?nodes=4")
+        began = time.process_time()
+        client.get("/compare?nodes=8")
+        assert time.process_time() - began < 1.0
+
+    def test_the_sorted_column_says_so(self, client: Client) -> None:
+        text = client.get("/compare?sort=-time").content.decode()
+        assert text.count("aria-sort=") == 1
+        assert 'aria-sort="descending"><a id="sort-time"' in text
+
+    def test_the_plan_itself_is_a_row_with_the_same_numbers(self, client: Client) -> None:
+        answer = client.get("/plan.json").json()
+        rows = csv.DictReader(io.StringIO(client.get("/compare.csv").content.decode()))
+        mine = next(row for row in rows if row["instance_type"] == "p5.48xlarge")
+        assert float(mine["total_s"]) == answer["time"]["total_s"]
+        assert float(mine["usd"]) == answer["cost"]["usd"]
+
+    def test_htmx_gets_the_table_alone(self, client: Client) -> None:
+        response = client.get("/compare?sort=time", headers=HTMX)
+        assert response.content.decode().lstrip().startswith('<section id="comparison"')
+
+    def test_a_bad_question_is_mended_on_the_plan_page(self, client: Client) -> None:
+        response = client.get("/compare?nodes=0")
+        assert response.status_code == 422
+        assert b"Mend it on the plan page" in response.content
+
+    def test_a_row_leads_to_its_plan(self, client: Client) -> None:
+        text = client.get("/compare?model=gpt2&nodes=1").content.decode()
+        end = text.index('">p4d.24xlarge</a>')
+        query = text[text.rindex('href="', 0, end) + len('href="') : end].replace("&amp;", "&")
+        assert "on 1 × p4d.24xlarge: fits" in verdict(client.get(query))
+
+
+class TestOtherPages:
+    @pytest.mark.parametrize("name", ["validation", "glossary", "compare", "plan"])
+    def test_every_page_marks_itself_in_the_navigation(self, client: Client, name: str) -> None:
+        address = reverse(f"planner:{name}")
+        assert f'<a href="{address}" aria-current="page">' in client.get(address).content.decode()
+
+    def test_the_glossary_has_an_anchor_for_what_pages_link_to(self, client: Client) -> None:
+        text = client.get("/glossary").content.decode()
+        assert '<h2 id="mfu">' in text
+        assert '<h2 id="zero">' in text
+
+    def test_a_missing_page_is_explained(self, client: Client) -> None:
+        response = client.get("/nowhere")
+        assert response.status_code == 404
+        assert b"There is no page at this address" in response.content
+
+    def test_the_log_in_page_says_what_was_wrong(self, client: Client) -> None:
+        response = client.post("/login/", {"username": "nobody", "password": "no"})
+        assert b"is not right" in response.content
+
+    def test_a_broken_server_still_has_a_page(self) -> None:
+        from django.template.loader import render_to_string
+
+        assert "Something broke on the server" in render_to_string("500.html")

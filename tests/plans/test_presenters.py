@@ -1,0 +1,222 @@
+"""What the plan page says of a result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.engine.question.result import PlanResult
+from planner.launch import launch_hint
+from planner.plans import exports, presenters, traces
+from planner.plans.answers import answer_plan
+from planner.plans.variations import NodePoint
+from tests.plans.plans import a_layout, a_request, a_result
+
+SOON = date(2025, 7, 1)
+LATE = date(2025, 12, 1)
+
+
+def test_the_verdict_is_one_sentence() -> None:
+    said = presenters.verdict(a_request(), a_result())
+    assert f"{said.subject}: {said.sentence}" == (
+        "Llama 3.1 8B on 16 × p5.48xlarge: fits with 10.0 GiB to spare; 30.0 days (27.0 to 34.5); "
+        "$634k ($571k to $729k)"
+    )
+    assert said.gist == "Fits: 30.0 days, $634k"
+
+
+def test_what_does_not_fit_says_by_how_much_and_where() -> None:
+    said = presenters.verdict(a_request(), a_result(fits=False))
+    assert not said.fits
+    assert said.sentence == "does not fit, 10.0 GiB too much on each GPU"
+    assert said.detail.startswith("Each accelerator lacks 10.0 GiB")
+
+
+def test_a_narrow_fit_is_called_one() -> None:
+    result = a_result()
+    tight = replace(result, memory=replace(result.memory, usable_bytes=52.0 * 2**30))
+    assert presenters.verdict(a_request(), tight).detail == (
+        "Narrowly: the 80 % range of its memory reaches 55.0 GiB, beyond the 52.0 GiB that are usable."
+    )
+    assert presenters.verdict(a_request(), result).detail == ""
+
+
+def test_four_figures_each_with_its_range() -> None:
+    time, cost, memory, mfu = presenters.headlines(a_result())
+    assert [figure.key for figure in (time, cost, memory, mfu)] == ["time", "cost", "memory", "mfu"]
+    assert all(figure.range is not None for figure in (time, cost, memory, mfu))
+    assert str(memory.value) == "50.0 GiB"
+    assert str(mfu.range) == "35.8 to 45.8 %"
+
+
+def test_no_price_is_said_and_not_shown_as_nothing() -> None:
+    request = a_request(purchase="capacity_block")
+    result = replace(a_result(request=request), cost=None)
+    cost = presenters.headlines(result)[1]
+    assert cost.value is None
+    assert "No price is known" in cost.note
+    note = presenters.price_note(result, today=SOON)
+    assert note is not None
+    assert note.stale
+    assert note.text.startswith("No capacity block price of p5.48xlarge is known in us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("day", "stale"), [(SOON, False), (date(2025, 9, 3), False), (date(2025, 9, 4), True), (LATE, True)]
+)
+def test_a_price_grows_old_after_90_days(day: date, stale: bool) -> None:
+    note = presenters.price_note(a_result(), today=day)
+    assert note is not None
+    assert note.stale is stale
+    assert "list price of 5 June 2025" in note.text
+    assert note.source == "a price list"
+
+
+def test_the_layout_in_words() -> None:
+    said = presenters.layout_in_words(a_layout(), a_request().cluster)
+    assert said == (
+        "8-way tensor parallel inside each node with sequence parallel; 16 replicas (data parallel); "
+        "ZeRO-1 (optimizer states sharded); micro-batches of 1, 64 accumulated in each step; "
+        "selective activation recompute."
+    )
+
+
+def test_every_degree_of_a_layout_is_told() -> None:
+    layout = replace(
+        a_layout(), tensor_parallel=16, pipeline_parallel=4, interleaved_stages=2, context_parallel=2,
+        expert_parallel=8, data_parallel=1, gradient_accumulation=1,
+    )  # fmt: skip
+    said = presenters.layout_in_words(layout, a_request().cluster)
+    for words in (
+        "across nodes",
+        "4 pipeline stages, 2 chunks",
+        "2-way context",
+        "8-way expert",
+        "one replica",
+    ):
+        assert words in said
+
+
+def test_the_nearest_change_pins_only_what_decides_the_fit() -> None:
+    result = a_result(fits=False)
+    assert result.nearest_fit is not None
+    remedy = presenters.remedy(result.nearest_fit, result.cluster)
+    assert remedy.text == "Recompute all activations: fits with 10.0 GiB to spare"
+    assert remedy.changes["recompute"] == "full"
+    assert remedy.changes["dp"] == ""
+    assert "instance" not in remedy.changes
+
+
+def test_a_nearest_change_to_another_machine_leaves_the_region() -> None:
+    result = a_result(fits=False)
+    assert result.nearest_fit is not None
+    elsewhere = replace(result.nearest_fit, instance_type="p5en.48xlarge")
+    changes = presenters.remedy(elsewhere, result.cluster).changes
+    assert (changes["instance"], changes["region"]) == ("p5en.48xlarge", "")
+
+
+class TestTraces:
+    def test_every_headline_has_a_trace(self) -> None:
+        assert [trace.key for trace in traces.traces(a_result())] == [
+            "time",
+            "cost",
+            "memory",
+            "mfu",
+            "rest",
+        ]
+
+    def test_cost_goes_down_to_the_leaves(self) -> None:
+        cost = traces.traces(a_result())[1].roots[0]
+        assert cost.name == "Cost of the run"
+        assert cost.children[0].name == "Time of the run"
+        assert cost.children[0].children[0].name == "Time of a step"
+        assert cost.children[0].children[0].children[0].name == "Forward"
+
+    def test_the_real_engines_parts_add_up(self) -> None:
+        result = answer_plan(a_request(), load_shipped_catalog())
+        by_name = {term.name: term for term in result.explanation}
+        for parent in ("step_s", "total"):
+            parts = [term.value for term in result.explanation if term.parent == parent and term.part]
+            assert sum(parts) == pytest.approx(by_name[parent].value, rel=1e-6)
+        assert by_name["total"].value == result.memory.per_accelerator_bytes.total
+        assert by_name["total_s"].value == result.time.total_s
+        assert [trace.key for trace in traces.traces(result)][:4] == ["time", "cost", "memory", "mfu"]
+
+    def test_every_number_has_a_formula_and_a_source(self) -> None:
+        result = answer_plan(a_request(), load_shipped_catalog())
+
+        def walk(node: traces.TraceNode) -> list[traces.TraceNode]:
+            return [node, *(inner for child in node.children for inner in walk(child))]
+
+        nodes = [node for trace in traces.traces(result) for root in trace.roots for node in walk(root)]
+        assert nodes
+        assert not [node.name for node in nodes if not (node.formula and node.source)]
+
+
+class TestCsv:
+    def test_values_are_exact(self) -> None:
+        result = a_result()
+        rows = {row[:2]: row for row in exports.csv_rows(a_request(), result)}
+        assert rows["time", "total"][2:] == (
+            str(result.time.total_s),
+            "s",
+            *map(str, result.time.total_interval_s),
+        )
+        assert rows["memory", "total"][2] == str(result.memory.per_accelerator_bytes.total)
+        assert ("layout", "tensor_parallel", "8", "", "", "") in rows.values()
+
+    def test_every_line_has_as_many_cells_as_the_first(self) -> None:
+        rows = exports.csv_rows(a_request(), a_result()) + exports.node_csv_rows([NodePoint(16, a_result())])
+        assert {len(row) for row in rows} == {6}
+
+
+class TestLaunchHints:
+    @pytest.mark.parametrize(
+        ("framework", "words"),
+        [
+            ("megatron", "--tensor-model-parallel-size 8"),
+            ("torchtitan", "--parallelism.tensor_parallel_degree 8"),
+            ("fsdp", "--training.local_batch_size 1"),
+            ("deepspeed", '"train_micro_batch_size_per_gpu": 1'),
+            ("generic", "--tensor-model-parallel-size 8"),
+        ],
+    )
+    def test_each_stack_is_told_the_layout_in_its_own_words(self, framework: str, words: str) -> None:
+        request = a_request()
+        request = replace(request, workload=replace(request.workload, framework=framework))  # type: ignore[arg-type]
+        hint = launch_hint(request, a_result())
+        assert hint.startswith("torchrun --nnodes 16 --nproc-per-node 8")
+        assert words in hint
+
+    def test_a_neuron_rank_is_a_core(self) -> None:
+        request = a_request(instance_type="trn1.32xlarge")
+        assert "--nproc-per-node 32" in launch_hint(request, a_result(request=request))
+
+
+def test_facts_name_what_the_figures_rest_on() -> None:
+    names = {name: str(value) for name, value in presenters.facts(a_request(), a_result())}
+    assert names["Parameters"] == "8.03B"
+    assert names["Batch"] == "1,024 × 8,192 = 8.39M tokens"
+    assert "Trained" not in names
+
+
+def test_machines_of_ones_own_are_described() -> None:
+    cluster = replace(a_request().cluster, instance_type=None)
+    assert presenters.machines(cluster) == "16 × (8 × H100 SXM5 80GB)"
+
+
+def test_what_a_rank_runs_on_has_its_own_word() -> None:
+    assert presenters.unit_of(a_request().cluster) == "GPU"
+    assert presenters.unit_of(a_request(instance_type="trn1.32xlarge").cluster) == "NeuronCore"
+
+
+def test_a_page_is_made_of_one_result() -> None:
+    result: PlanResult = a_result()
+    page = presenters.present_plan(a_request(), result, today=SOON)
+    assert page.remedy is None
+    assert page.warnings == ("Outside what was measured.",)
+    assert page.chosen == "tp=8 pp=1 vp=1 cp=1 ep=1 dp=16 mbs=1 ga=64 group=16"
+    assert page.layout_chosen == "tensor parallel, micro batch size"
