@@ -30,7 +30,10 @@ def on(instance: str, **changes: Any) -> dict[str, Any]:
 def test_alternatives_have_more_memory_and_the_cheapest_stands_first() -> None:
     request = parse_plan_request(question(cluster=on("p4d.24xlarge"), layout="auto"), CATALOG)
     found = answers.alternatives(request, CATALOG)
-    assert 0 < len(found) <= answers.MOST_ALTERNATIVES
+    assert found
+    for dear in found:
+        for cheaper in found[: found.index(dear)]:
+            assert not answers._holds_as_much(cheaper, dear), "dearer, and nothing fits on it for its memory"
     prices = [cluster.usd_per_node_hour for cluster in found]
     assert prices == sorted(prices, key=lambda usd: usd or 0)
     for cluster in found:
@@ -91,8 +94,8 @@ def test_broken_files_are_said_at_start_up(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("planner.catalog.checks.load_shipped_catalog", broken)
     monkeypatch.setattr("planner.accuracy.checks.shipped_calibration", broken)
     found = run_checks(tags=["catalog"])
-    assert [message.id for message in found] == ["planner.E001", "planner.E002"]
-    assert "line 3" in found[0].msg
+    assert sorted(str(message.id) for message in found) == ["planner.E001", "planner.E002"]
+    assert all("line 3" in message.msg for message in found)
 
 
 @pytest.mark.django_db

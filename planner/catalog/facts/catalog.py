@@ -80,7 +80,13 @@ class Catalog:
             self._mig_profiles[profile.spec.accelerator_slug].append(profile)
 
     def accelerator(self, slug: str) -> AcceleratorRecord:
-        """Raises UnknownSlugError with near slugs."""
+        """By its slug, or as people write it (``RTX A6000``, ``nvidia-h20``) where that means one card alone.
+
+        Raises UnknownSlugError with near slugs.
+        """
+        if slug not in self._accelerators:
+            alike = [known for known in self._accelerators if _bare(known) == _bare(slug)]
+            slug = alike[0] if len(alike) == 1 else slug
         return _found("accelerator", slug, self._accelerators)
 
     def instance(self, slug: str) -> InstanceRecord:
@@ -170,17 +176,32 @@ SEPARATORS = re.compile(r"[-. ]")
 
 def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Slugs like the one given, best first: near in spelling, else those that contain it or begin alike."""
-    candidates = list(known)
-    lowered = slug.strip().lower().replace("_", "-").replace(" ", "-")
-    if lowered in candidates:
-        return [lowered]
+    spelt = {plain(candidate): candidate for candidate in known}
+    candidates = list(spelt)
+    lowered = plain(slug.strip())
+    if lowered in spelt:
+        return [spelt[lowered]]
     tail = lowered.rsplit("/", 1)[-1]
     close = difflib.get_close_matches(tail, candidates, n=limit, cutoff=0.6)
     containing = [candidate for candidate in candidates if tail and (tail in candidate or candidate in tail)]
     # gpt3 is meant to be gpt-3-175b rather than the gpt2 that it is spelt like.
     bare = "".join(SEPARATORS.split(tail))
     begun = [candidate for candidate in candidates if bare in accumulate(SEPARATORS.split(candidate))]
-    return list(dict.fromkeys([*begun[:1], *close, *containing, *begun]))[:limit]
+    near = dict.fromkeys([*begun[:1], *close, *containing, *begun])
+    return [spelt[candidate] for candidate in near][:limit]
+
+
+def plain(slug: str) -> str:
+    """A slug as names are compared: case and kind of separator make no difference (Azure: Standard_ND...)."""
+    return slug.lower().replace("_", "-").replace(" ", "-")
+
+
+#: Words before a card's name that say who sells it, or to whom.
+BRANDS = frozenset({"nvidia", "amd", "instinct", "intel", "google", "geforce", "quadro", "tesla", "rtx"})
+
+
+def _bare(slug: str) -> tuple[str, ...]:
+    return tuple(word for word in plain(slug.strip()).split("-") if word not in BRANDS)
 
 
 def _by_slug(kind: str, records: Iterable[_Record]) -> dict[str, _Record]:
