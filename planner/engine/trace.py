@@ -49,9 +49,10 @@ class TermTemplate:
 
     def value_in(self, records: Mapping[str, Any]) -> float | None:
         """Its number; None where there is no such record (no price) or no such term (not PPO)."""
-        number: Any = getattr(records[self.record], self.name_in_record, None)
+        found: Any = getattr(records[self.record], self.name_in_record, None)
         if self.key is not None:
-            number = number.get(self.key)
+            found = found.get(self.key)
+        number: float | None = found
         return number
 
 
