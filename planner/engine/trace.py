@@ -1,7 +1,7 @@
 """The trace of every number: which named terms it is made of, the formula with its numbers in, the source.
 
 A formula is a template that is filled from the very arrays the estimate was computed with, so an explanation
-cannot drift from the computation. This room computes nothing.
+cannot drift from the computation. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from planner.engine.question.result import Term
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermTemplate:
-    """name: of the value in the row.  formula: str.format template over the row.  parent, part: see Term."""
+    """One line of an explanation before its numbers are filled in.
+
+    name: of the value in the row.  formula: str.format template over the row.  parent, part: see ``Term``.
+    optional: left out where the row has no such value, or 0.
+    """
 
     name: str
     unit: str

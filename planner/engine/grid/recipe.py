@@ -129,7 +129,7 @@ def default_gradient(workload: Workload, master: MasterWeights) -> Literal["fp32
 
 
 def default_state_precision(workload: Workload, master: MasterWeights) -> StatePrecision:
-    """Optimizer moments have the precision of the weights that are updated; those of 8-bit Adam have 8 bits."""
+    """Optimizer moments are as precise as the weights that are updated; those of 8-bit Adam have 8 bits."""
     if workload.optimizer == "adamw_8bit":
         return "int8"
     if workload.optimizer_state_precision is not None:

@@ -1,7 +1,7 @@
 """The trace of memory: which terms the total is made of, with formula and source.
 
 Templates are filled from a plan's row of arrays (grid fields, ``MemoryTerms`` and their ``terms``), so that
-the explanation is the computation. Children marked ``part`` add up to their parent. Computes nothing.
+the explanation shows the numbers of the computation itself. Children marked ``part`` add up to their parent.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "cast_weights",
         "weights",
-        "16-bit copies of wider weights kept by autocast, fp8 copies: {element_bytes:.0f} bytes a parameter",
+        "16-bit copies of fp32 weights kept by autocast, or fp8 copies: {element_bytes:.0f} bytes a parameter",
         "PyTorch automatic mixed precision: weight cache; Transformer Engine: fp8 weight workspaces",
         optional=True,
     ),
@@ -70,8 +70,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "gradient_buffer",
         "gradients",
         "{trained_parameters:.5g} trained parameters x {gradient_bytes:.3g} bytes / {gradient_shards:.0f}"
-        " sharing"
-        " ranks; not yet there at the loss of an unaccumulated step",
+        " sharing ranks; without accumulation not yet allocated at the loss",
         ZERO,
     ),
     _part(
@@ -100,7 +99,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "optimizer_moments",
         "optimizer_states",
         "{trained_parameters:.5g} trained parameters x {state_bytes:.3g} bytes / {state_shards:.0f}"
-        " sharing ranks x {moments_held:.0f} (0: on the host, or paged out when memory is short)",
+        " sharing ranks x {moments_held:.0f} (0 where they are on the host or paged)",
         ZERO,
     ),
     _part(
@@ -114,9 +113,8 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "block_inputs",
         "activations",
         "{stage_blocks:.0f} blocks of the stage x {batches_in_flight:.4g} micro-batches in flight x"
-        " {tokens_per_rank:.0f} tokens x width {hidden_size:.0f} x {element_bytes:.0f} bytes a"
-        " checkpointed input"
-        " (more where single operators are kept)",
+        " {tokens_per_rank:.0f} tokens x width {hidden_size:.0f} x {element_bytes:.0f} bytes per"
+        " checkpointed input (more where single operators are kept)",
         "Chen et al. 2016; " + KORTHIKANTI,
         optional=True,
     ),
@@ -124,8 +122,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "attention_activations",
         "activations",
         "{stage_blocks:.0f} blocks x {batches_in_flight:.4g} micro-batches: norms, query, key, value,"
-        " output of"
-        " {attention_heads:.0f} ({kv_heads:.0f} key-value) heads of"
+        " output of {attention_heads:.0f} ({kv_heads:.0f} key-value) heads of"
         " {head_dim:.0f}, {tokens_per_rank:.0f} tokens, TP {tensor_parallel:.0f}",
         KORTHIKANTI + "; Dao et al. 2022",
         optional=True,
@@ -175,7 +172,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "recompute_working_set",
         "temporary",
-        "what the largest block brings back to life in its backward pass",
+        "tensors of the largest block that its backward pass recomputes and holds at once",
         "Chen et al. 2016; " + FIT,
         optional=True,
     ),
@@ -196,28 +193,28 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "gathered_root",
         "temporary",
-        "token table and head made whole over {sharding_group:.0f} ranks",
+        "token table and head, gathered whole from {sharding_group:.0f} ranks",
         "Zhao et al. 2023 (PyTorch FSDP), section 3",
         optional=True,
     ),
     _part(
         "gathered_blocks",
         "temporary",
-        "two blocks made whole (one computes, one is prefetched), or DeepSpeed's live parameters",
+        "two blocks gathered whole (one computes, the next is prefetched), or DeepSpeed's live parameters",
         "Zhao et al. 2023 (PyTorch FSDP), section 3.3; DeepSpeed configuration reference",
         optional=True,
     ),
     _part(
         "gathered_gradients",
         "temporary",
-        "one block's whole gradients before they are reduced, or DeepSpeed's bucket",
+        "one block's whole gradients before they are reduced, or DeepSpeed's reduction bucket",
         "Zhao et al. 2023 (PyTorch FSDP), section 3; DeepSpeed configuration reference",
         optional=True,
     ),
     _part(
         "dequantized_weights",
         "temporary",
-        "the largest matrix in {element_bytes:.0f}-byte elements",
+        "the largest quantised matrix, unpacked to {element_bytes:.0f}-byte elements",
         "Dettmers et al. 2023 (QLoRA), section 3",
         optional=True,
     ),
@@ -225,15 +222,14 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "tied_gradient",
         "temporary",
         "second gradient of the tied token table, {vocab_size:.0f} x {hidden_size:.0f}",
-        "PyTorch autograd: gradients of one tensor are added when both exist",
+        "PyTorch autograd: both gradients of one tensor exist before they are added",
         optional=True,
     ),
     _part(
         "optimizer_step_copy",
         "temporary",
         "{trained_parameters:.5g} trained parameters x {temporary_bytes:.3g} bytes / {state_shards:.0f}"
-        " sharing"
-        " ranks",
+        " sharing ranks",
         "PyTorch optimizers, foreach implementation",
         optional=True,
     ),
@@ -247,12 +243,17 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "communication_buffers", "framework", "NCCL buffers of this rank's communicators", FIT, optional=True
     ),
-    _part("allocator_reserve", "framework", "held by the caching allocator, not handed out", FIT),
+    _part(
+        "allocator_reserve", "framework", "cached by the allocator beyond the bytes it has handed out", FIT
+    ),
 )
 
 
 def recipe_term(workload: Workload, row: Mapping[str, Any]) -> Term:
-    """What is kept per trained parameter before sharding, with the names of the choices behind it."""
+    """What is kept per trained parameter before sharding, with the names of the choices behind it.
+
+    row: values by name.
+    """
     recipe = memory_recipe(workload)
     named = {
         "master_weights": recipe.master_weights,

@@ -231,7 +231,8 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
         "gradient_shards": state.gradient_shards,
         "state_shards": state.state_shards,
     }
-    # Gradients of an earlier micro-batch, or a buffer allocated at the start, exist at the loss. Otherwise the backward pass allocates them one by one while it frees the activations.
+    # Gradients of an earlier micro-batch, or a buffer allocated at the start, exist at the loss.
+    # Otherwise the backward pass allocates them one by one while it frees the activations.
     early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
     reuse = reuse_of(grid, traits, stage.last * logits, each_logit)

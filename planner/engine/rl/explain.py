@@ -38,8 +38,7 @@ PPO_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="activations",
         part=True,
         formula="what the critic's training or the key-value cache of {generation_sequences:.0f}"
-        " sequences takes"
-        " beyond the actor's activations",
+        " sequences needs beyond the actor's activations",
         source="one model trains at a time; the others keep their states or weights (Ouyang et al. 2022)",
         optional=True,
     ),

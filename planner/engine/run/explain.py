@@ -15,8 +15,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="total_s",
         unit="s",
-        formula="{steps:.0f} steps x {step_s:.5g} s; four times in five between {total_low_s:.5g} and"
-        " {total_high_s:.5g} s",
+        formula="{steps:.0f} steps x {step_s:.5g} s; 80 % interval {total_low_s:.5g} to {total_high_s:.5g} s",
         source="step and its 80 % interval: " + FIT,
     ),
     TermTemplate(
@@ -29,7 +28,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="tokens_per_s_per_accelerator",
         unit="token/s",
         parent="tokens_per_s",
-        formula="{tokens_per_s:.5g} tokens/s / ({ranks:.0f} ranks / {ranks_per_accelerator:.0f} a chip)",
+        formula="{tokens_per_s:.5g} tokens/s / ({ranks:.0f} ranks / {ranks_per_accelerator:.0f} per chip)",
         source="definition",
     ),
     TermTemplate(
@@ -42,7 +41,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="model_flops_utilization",
         unit="ratio",
-        formula="{model_flops:.4g} model FLOPs a step / ({step_s:.5g} s x {ranks:.0f} ranks x"
+        formula="{model_flops:.4g} model FLOPs per step / ({step_s:.5g} s x {ranks:.0f} ranks x"
         " {peak_tflops:.1f} TFLOP/s dense peak)",
         source="Chowdhery et al. 2022, appendix B",
     ),
@@ -56,8 +55,8 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="usd",
         unit="USD",
-        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour; four"
-        " times in five between {usd_low:.4g} and {usd_high:.4g} USD",
+        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour; 80 %"
+        " interval {usd_low:.4g} to {usd_high:.4g} USD",
         source="catalog price",
         optional=True,
     ),
@@ -73,20 +72,20 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="memory_bytes",
         unit="byte",
-        formula="memory of one rank as the driver reports it; the need of {total:.5g} is four times in"
-        " five between {memory_low:.5g} and {memory_high:.5g}",
+        formula="memory of one rank as the driver reports it; the estimated need of {total:.5g} has the 80 %"
+        " interval {memory_low:.5g} to {memory_high:.5g}",
         source="catalog; interval: " + FIT,
     ),
     TermTemplate(
         name="resident",
         unit="byte",
-        formula="weights, optimizer states, and gradients where the stack keeps them, between steps",
+        formula="between steps: weights, optimizer states, and gradients where the stack keeps them",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
     TermTemplate(
         name="allocated",
         unit="byte",
-        formula="{total:.5g} in all - {framework:.4g} that the allocator does not hand out:"
+        formula="{total:.5g} in total - {framework:.4g} that the allocator does not hand out:"
         " torch.cuda.max_memory_allocated",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
@@ -100,7 +99,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="parameters_total",
         unit="parameter",
-        formula="{parameters_total:,.0f} in all, {parameters_active:,.0f} met by a token,"
+        formula="{parameters_total:,.0f} in total, {parameters_active:,.0f} used by each token,"
         " {parameters_trainable:,.0f} trained",
         source="counted layer by layer, as Hugging Face transformers builds the model",
     ),
@@ -108,8 +107,8 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="parameters_active",
         unit="parameter",
         parent="parameters_total",
-        formula="all but the routed experts that a token does not visit ({experts_per_token:.0f} of"
-        " {experts:.0f} are)",
+        formula="all except the routed experts that a token does not visit (it visits"
+        " {experts_per_token:.0f} of {experts:.0f})",
         source="counted layer by layer, as Hugging Face transformers builds the model",
     ),
     TermTemplate(
@@ -123,7 +122,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="framework_factor",
         unit="ratio",
         parent="step_s",
-        formula="compute time of the named stack against the generic one, compiled graphs included",
+        formula="compute time of the named stack relative to the generic one, compiled graphs included",
         source=FIT,
     ),
 )

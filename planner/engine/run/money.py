@@ -8,5 +8,8 @@ SECONDS_PER_HOUR = 3600.0
 
 
 def run_usd(nodes: Array | float, total_s: Array | float, usd_per_node_hour: Array | float) -> Array | float:
-    """nodes x hours x price, all nodes billed for the whole run, the idle ones too."""
+    """Dollars of a run: nodes x hours x price. All nodes are billed for the whole run, idle ones too.
+
+    nodes: count.  total_s: seconds.  usd_per_node_hour: dollars.  Shapes broadcast.  Source: definition.
+    """
     return nodes * total_s / SECONDS_PER_HOUR * usd_per_node_hour

@@ -28,7 +28,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="forward",
         formula="projections and MLP of one block, {tokens_per_rank:.0f} tokens, at up to"
         " {matmul_rate_tflops:.1f} TFLOP/s of {peak_tflops:.1f} peak",
-        source="a roofline that saturates with the sides of the matmul; " + FIT,
+        source="roofline, at a lower rate for short sides; " + FIT,
     ),
     TermTemplate(
         name="block_attention_s",
@@ -50,7 +50,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="forward",
         formula="fp8 casts and scales of one block",
-        source="operands read in 16 bit and written in 8, with their maxima; " + FIT,
+        source="16-bit operands read, 8-bit ones written, with their maxima; " + FIT,
         optional=True,
     ),
     TermTemplate(
@@ -66,7 +66,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="forward",
         formula="unpacking one block's quantised weights of {frozen_bytes:.4g} bytes a parameter",
-        source="packed bytes read, 16 bit written; " + FIT,
+        source="packed weights read, 16-bit weights written; " + FIT,
         optional=True,
     ),
     TermTemplate(
@@ -74,7 +74,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="forward",
         formula="launching one block's kernels; the slower of this and the block's device work counts",
-        source="host and device side by side; " + FIT,
+        source="host and device work side by side; " + FIT,
     ),
     TermTemplate(
         name="backward",
@@ -83,7 +83,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="{gradient_accumulation:.0f} micro-batches x ({stage_backward_s:.4g} s blocks of one"
         " stage + {head_backward_s:.4g} s output head){also}",
-        source="two matmuls for each of the forward; flash attention five for two (Dao et al. 2022)",
+        source="two matmuls for each one of the forward pass, five for two in flash attention"
+        " (Dao et al. 2022)",
     ),
     TermTemplate(
         name="recompute",
@@ -99,8 +100,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="({pipeline_parallel:.0f} - 1) / {interleaved_stages:.0f} x {bubble_each_s:.4g} s of one"
-        " micro-batch"
-        " on one stage{also}",
+        " micro-batch on one stage{also}",
         source="Narayanan et al. 2021, section 2.2",
     ),
     TermTemplate(
@@ -135,8 +135,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="exposed share of 2 x {interleaved_stages:.0f} x {gradient_accumulation:.0f} hand-overs"
-        " of {hand_over_s:.3g} s",
+        formula="exposed share of 2 x {interleaved_stages:.0f} x {gradient_accumulation:.0f} transfers"
+        " between stages of {hand_over_s:.3g} s each",
         source="latency + bytes / bandwidth of the link",
     ),
     TermTemplate(
@@ -153,15 +153,15 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="memory traffic of the optimizer's states at {bandwidth_gbyte_s:.0f} GB/s peak; where they"
-        " are offloaded, the node's CPUs instead",
-        source="bytes of states read and written, by optimizer",
+        formula="memory traffic of the optimizer's states at {bandwidth_gbyte_s:.0f} GB/s peak; offloaded"
+        " states are updated by the node's CPUs instead",
+        source="bytes that each optimizer reads and writes",
     ),
     TermTemplate(
         name="host_updates",
         unit="parameter",
         parent="optimizer",
-        formula="{host_updates:.4g} parameters that one node's CPUs update a step",
+        formula="{host_updates:.4g} parameters that one node's CPUs update per step",
         source="Ren et al. 2021 (ZeRO-Offload)",
         optional=True,
     ),
@@ -181,7 +181,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="{rollout_tokens:.0f} tokens decoded one by one, {generation_sequences:.0f} sequences at"
         " a time",
-        source="Pope et al. 2022, section 2.1: weights and cache read once a token",
+        source="Pope et al. 2022, section 2.1: weights and cache are read once per token",
         optional=True,
     ),
     TermTemplate(
