@@ -123,7 +123,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def terms_lines() -> str:
-    text = "What an explanation names. A term marked + adds up with its like to the term it is part of.\n\n"
+    text = "The terms that explanations name. Terms marked + that have the same parent add up to it.\n\n"
     templates = (*STEP_TEMPLATES, *RUN_TEMPLATES, *MEMORY_TEMPLATES)
     return text + table(
         ("Term", "Part of", "Unit", "Formula", "Source"),

@@ -1,4 +1,4 @@
-"""What answers of all pages share: parts of a page for htmx, and files of exact values."""
+"""Responses that all pages share: parts of a page for htmx, and files of exact values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from django.http import HttpRequest, HttpResponse
 
 
 def swaps(request: HttpRequest) -> bool:
-    """htmx asks for a part of the page."""
+    """True where htmx asks for a part of the page rather than the whole."""
     return request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
 
 
 def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
-    """Rows as a CSV file to save. name: of the file; what a header cannot hold becomes an underscore."""
+    """Rows as a CSV file to save.
+
+    name: of the file; characters that a header cannot hold become underscores.
+    """
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     safe = "".join(letter if letter.isalnum() or letter in ".-_" else "_" for letter in name)
     response["Content-Disposition"] = f'attachment; filename="{safe}"'

@@ -81,8 +81,9 @@ def small_changes(choice: Choice) -> Iterator[tuple[str, Layout]]:
 
 
 def stronger_sharding(choice: Choice) -> list[Sharding]:
-    """Sharding beyond the plan's. Megatron and Neuron shard optimizer states only; GPU instances share
-    nothing.
+    """Kinds of sharding stronger than the plan's.
+
+    Megatron and Neuron shard optimizer states only; GPU instances share nothing.
     """
     request, layout = choice.request, choice.layout
     if layout.data_parallel * layout.context_parallel == 1 or request.cluster.mig_profile is not None:
@@ -167,7 +168,10 @@ def machines_that_hold(
 
 
 def may_hold_more(cluster: Cluster, own: Cluster, precision: str) -> bool:
-    """False for fewer ranks with no more memory each: they cannot hold what the plan's own machines cannot."""
+    """False for fewer ranks with no more memory each.
+
+    They cannot hold what the plan's own machines cannot.
+    """
     ranks, own_ranks = ((each.nodes or 1) * ranks_per_node(each) for each in (cluster, own))
     return ranks > own_ranks or usable_bytes(cluster, precision) > usable_bytes(own, precision)
 

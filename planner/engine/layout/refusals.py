@@ -125,7 +125,7 @@ def check_gpu_instances(request: PlanRequest, refusals: Refusals, ranks: int | N
         if (getattr(asked, name) or 1) > 1:
             refusals.add(
                 name,
-                "A model cannot be split over MIG GPU instances: they have no NVLink and no peer-to-peer access.",
+                "A model cannot be split over MIG GPU instances: they have no NVLink and no peer-to-peer.",
                 "Use 1, or remove cluster.mig_profile.",
             )
     if asked.data_parallel is not None and ranks is not None and asked.data_parallel > ranks:

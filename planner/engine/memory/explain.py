@@ -56,7 +56,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "cast_weights",
         "weights",
-        "16-bit copies of fp32 weights kept by autocast, or fp8 copies: {element_bytes:.0f} bytes a parameter",
+        "16-bit copies of fp32 weights kept by autocast, or fp8 copies: {element_bytes:.0f} bytes each",
         "PyTorch automatic mixed precision: weight cache; Transformer Engine: fp8 weight workspaces",
         optional=True,
     ),

@@ -19,8 +19,8 @@ BACKWARD_MATMULS = 2.0
 FLASH_BACKWARD = 2.5
 #: Ratio of memory passes, backward to forward. Between matmuls: a norm's backward reads two tensors and
 #: writes one (its forward moves two); branch gradients are summed as residuals are; a gate moves five tensors
-#: rather than three: 26 passes over the hidden width against 20. Over unfused scores: 9.5 against 6.5 (dropout,
-#: softmax and four matmul operands).
+#: rather than three: 26 passes over the hidden width against 20. Over unfused scores: 9.5 against 6.5
+#: (dropout, softmax and four matmul operands).
 ELEMENTWISE_BACKWARD = 1.3
 SCORES_BACKWARD = 1.46
 
