@@ -86,8 +86,8 @@ def _pci(gpu: Handle) -> tuple[Any, ...]:
     return _bus_id(gpu), info.pciDeviceId, info.pciSubSystemId
 
 
-# Bus addresses by handle: a GPU that fell off the bus no longer reports its address, and the kernel's log names
-# GPUs by it.
+# Bus addresses by handle: a GPU that fell off the bus no longer reports its address, by which the kernel's
+# log names it.
 _BUS_IDS: dict[int | None, str] = {}
 
 

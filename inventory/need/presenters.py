@@ -51,7 +51,8 @@ def match_verdict(matches: Sequence[Match], hosts: int) -> str:
     later = [match for match in matches if match.fits_owned]
     if later:
         best = min(later, key=lambda match: match.missing_now)
-        return f"Your {_pool(best.pool)} hosts can run it; {hosts_words(best.missing_now)} must become free first."
+        waiting = hosts_words(best.missing_now)
+        return f"Your {_pool(best.pool)} hosts can run it; {waiting} must become free first."
     return "None of the hosts you have can run it."
 
 

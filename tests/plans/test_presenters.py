@@ -92,7 +92,7 @@ def test_every_degree_of_a_layout_is_told() -> None:
     said = presenters.layout_in_words(layout, a_request().cluster)
     for words in (
         "across nodes",
-        "4 pipeline stages, 2 chunks",
+        "4 pipeline stages of 2 interleaved chunks",
         "2-way context",
         "8-way expert",
         "one replica",

@@ -49,7 +49,7 @@ class Taken:
     snapshot: HostSnapshot
     taken_at: datetime
     source: str
-    # The snapshot's original JSON, packed by `snapshot_json.pack_json`; None: packed when it is stored.
+    # The original JSON, packed by `snapshot_json.pack_json`; None: packed when it is stored.
     packed: bytes | None = None
 
 

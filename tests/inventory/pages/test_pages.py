@@ -40,7 +40,7 @@ class TestFleet:
         add("faulty", gpu(0, "GPU-d", remapped_rows=RemappedRows(0, 1, False, True)))
         text = page(client, "/fleet/")
         assert "4 GPUs in 4 hosts: 2 busy, 1 idle" in text
-        assert "1 host cannot be probed; 2 hosts not heard of lately; 1 GPU with faults" in text
+        assert "1 host cannot be probed; 2 hosts without recent probes; 1 GPU with faults" in text
         order = [text.index(f">{name}</a>") for name in ("broken", "old", "faulty", "well")]
         assert order == sorted(order)
         assert "driver mismatch" in text
@@ -183,7 +183,7 @@ class TestHost:
         text = page(client, "/fleet/hosts/gpu-host-1/trainable")
         assert "llama-3.1-405b" in text
         assert "✓" in text
-        assert "of what there is" in text
+        assert "of usable memory" in text
 
     def test_query_count(self, client: Client, django_assert_max_num_queries: Any) -> None:
         add("node-1", *(gpu(k, f"GPU-{k}") for k in range(16)))
