@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from planner.catalog.facts.records import STALE_PRICE_DAYS
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import NearestFit, PlanResult
-from planner.launch import launch_hint
+from planner.launch import LaunchTable, launch_tables
 from planner.plans.traces import Trace, traces
 from planner.web import formats
 from planner.web.formats import Quantity
@@ -92,7 +92,7 @@ class PlanPage:
     layout: str
     layout_chosen: str
     chosen: str
-    launch: str
+    launch: tuple[LaunchTable, ...]
     facts: tuple[tuple[str, Quantity | str], ...]
     warnings: tuple[str, ...]
     traces: tuple[Trace, ...]
@@ -108,7 +108,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
         layout=layout_in_words(result.layout, result.cluster),
         layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
         chosen=chosen_fields(result.layout),
-        launch=launch_hint(request, result),
+        launch=launch_tables(request, result),
         facts=facts(request, result),
         warnings=tuple(
             warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")

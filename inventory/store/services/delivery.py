@@ -2,7 +2,7 @@
 
 A request is signed with its host's key over method, path, time, clock offset, nonce and body
 (`inventory.wire.signing`, which both sides share). Every refusal leaves a row that administrators see. No
-body is read before its signature has been checked.
+body is parsed before its signature has been checked.
 """
 
 from __future__ import annotations

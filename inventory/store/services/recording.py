@@ -33,7 +33,10 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class Outcome(StrEnum):
-    """What happened to a snapshot: recorded, recorded as history only (late), or known already (duplicate)."""
+    """What happened to a snapshot.
+
+    Recorded, recorded as history only (late), or known already (duplicate).
+    """
 
     RECORDED = "recorded"
     LATE = "late"

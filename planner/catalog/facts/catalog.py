@@ -177,20 +177,25 @@ SEPARATORS = re.compile(r"[-. ]")
 
 
 def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """Known slugs similar to the one given, best first: similar in spelling, else containing it or starting
-    alike.
-    """
-    candidates = list(known)
-    lowered = slug.strip().lower().replace("_", "-").replace(" ", "-")
-    if lowered in candidates:
-        return [lowered]
+    """Known slugs similar to the one given, best first: similar spelling, else containing or starting alike."""
+    spelt = {plain(candidate): candidate for candidate in known}
+    candidates = list(spelt)
+    lowered = plain(slug.strip())
+    if lowered in spelt:
+        return [spelt[lowered]]
     tail = lowered.rsplit("/", 1)[-1]
     close = difflib.get_close_matches(tail, candidates, n=limit, cutoff=0.6)
     containing = [candidate for candidate in candidates if tail and (tail in candidate or candidate in tail)]
     # "gpt3" means gpt-3-175b, although gpt2 is closer in spelling.
     bare = "".join(SEPARATORS.split(tail))
     begun = [candidate for candidate in candidates if bare in accumulate(SEPARATORS.split(candidate))]
-    return list(dict.fromkeys([*begun[:1], *close, *containing, *begun]))[:limit]
+    near = dict.fromkeys([*begun[:1], *close, *containing, *begun])
+    return [spelt[candidate] for candidate in near][:limit]
+
+
+def plain(slug: str) -> str:
+    """A slug as names are compared: case and separators make no difference (Azure: Standard_ND...)."""
+    return slug.lower().replace("_", "-").replace(" ", "-")
 
 
 def _by_slug(kind: str, records: Iterable[_Record]) -> dict[str, _Record]:

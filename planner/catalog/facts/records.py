@@ -23,7 +23,7 @@ PURCHASES: tuple[str, ...] = (
 )
 """How an instance can be paid for, in the words of the JSON contract."""
 
-DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1"}
+DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
 """The region meant where none is named, by provider: the JSON contract's choice."""
 
 
