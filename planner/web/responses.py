@@ -11,7 +11,10 @@ from django_htmx.middleware import HtmxDetails
 
 
 def swaps(request: HttpRequest) -> bool:
-    """True where htmx asks for a part of the page; a page that it restores from history is asked for whole."""
+    """True where htmx asks for a part of the page.
+
+    A page that htmx restores from the browser's history is asked for whole.
+    """
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # set by django_htmx's middleware
     return bool(htmx) and not htmx.history_restore_request
 

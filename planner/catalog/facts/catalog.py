@@ -177,7 +177,10 @@ SEPARATORS = re.compile(r"[-. ]")
 
 
 def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """Known slugs similar to the one given, best first: similar spelling, else containing or starting alike."""
+    """Known slugs similar to the one given, best first.
+
+    Similar in spelling, else containing it or starting alike.
+    """
     spelt = {plain(candidate): candidate for candidate in known}
     candidates = list(spelt)
     lowered = plain(slug.strip())

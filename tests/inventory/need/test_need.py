@@ -72,4 +72,4 @@ class TestNeed:
 
     def test_a_plan_that_makes_no_sense(self, client: Client) -> None:
         text = page(client, "/fleet/run?model=nothing-7b", status=422)
-        assert "Mend it on the plan page" in text
+        assert "Correct it on the plan page" in text

@@ -160,11 +160,11 @@ class TestHost:
         add("node-1", gpu(0, processes=Missing("no_permission")))
         text = page(client, "/fleet/hosts/node-1")
         assert "Not readable: GPU 0: no permission." in text
-        assert "No process holds a GPU" not in text
+        assert "No process uses a GPU" not in text
 
     def test_a_host_never_heard_of(self, client: Client) -> None:
         Host.objects.create(name="new")
-        assert "Nothing has been heard of this host yet" in page(client, "/fleet/hosts/new")
+        assert "No probe of this host has arrived yet" in page(client, "/fleet/hosts/new")
         page(client, "/fleet/hosts/new/snapshot.json", status=404)
 
     def test_snapshot_is_the_probe_contract(self, client: Client, fake_driver: SetState) -> None:
