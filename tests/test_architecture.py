@@ -1,6 +1,6 @@
 """The architecture as described, checked against the code.
 
-import-linter (in `make lint`) checks which package imports which.  Here: what its contracts cannot express, as
+import-linter (in `make lint`) checks which package imports which.  Here: what its contracts cannot say, as
 "only the standard library and numpy", "no clock", "only selectors and services touch the ORM".
 """
 

@@ -42,9 +42,10 @@ def root_of_squares(first: Array, second: Array) -> Array:
 
 
 def tuned(grid: PlanGrid) -> Flags:
-    """Flags, shape (plans,): where Transformer Engine's kernels run.
+    """Flags, shape (plans,): where Transformer Engine's kernels run, which is with Megatron on Hopper and
+    later.
 
-    That is with Megatron on Hopper and later.
+    Source: our own choice of where they make a difference.
     """
     recent = (grid.architecture == HOPPER) | (grid.architecture == BLACKWELL)
     by_megatron: Flags = (grid.framework == MEGATRON) & recent
@@ -54,8 +55,8 @@ def tuned(grid: PlanGrid) -> Flags:
 def kernel_stack(grid: PlanGrid) -> NDArray[np.int_]:
     """Index of the framework whose kernels run, shape (plans,).
 
-    DeepSpeed pretrains with Megatron's model code (Megatron-DeepSpeed) but fine-tunes the PyTorch model it is
-    given.
+    DeepSpeed pretrains with Megatron's model code but fine-tunes the PyTorch model it is given.
+    Source: the code of Megatron-DeepSpeed.
     """
     plain = (grid.framework == DEEPSPEED) & (grid.finetuning > 0)
     return np.asarray(where(plain, GENERIC, grid.framework)).astype(int)
