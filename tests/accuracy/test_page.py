@@ -73,7 +73,7 @@ class TestThePage:
 
     def test_what_does_not_go_together_is_said(self, client: Client) -> None:
         text = client.get("/validation?source=neuron-trn1&accelerator=h100-sxm").content.decode()
-        assert "No figure is published of this source on this accelerator." in text
+        assert "This source publishes no figure on this accelerator." in text
         assert "chart-times" not in text
 
     @pytest.mark.parametrize("query", ["source=nobody", "accelerator=<script>", "sort=nonsense", "sort=-"])

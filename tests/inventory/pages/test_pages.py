@@ -277,6 +277,6 @@ class TestThen:
     def test_page(self, client: Client) -> None:
         add("node-1", gpu(0))
         assert "1 GPU in 1 host" in page(client, "/fleet/then")
-        assert "Nothing was known" in page(client, "/fleet/then?at=2020-01-01T00:00")
+        assert "Nothing is known" in page(client, "/fleet/then?at=2020-01-01T00:00")
         for odd in ("x", "2026-99-99T00:00", "%00", ""):
             page(client, f"/fleet/then?at={odd}")
