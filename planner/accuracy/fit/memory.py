@@ -72,7 +72,7 @@ PRIORS: dict[str, Prior] = {
         spread=0.7,
         low=0.05e9,
         high=2e9,
-        source="NCCL: NCCL_BUFFSIZE 4 MiB a channel, peer and protocol",
+        source="NCCL: NCCL_BUFFSIZE of 4 MiB per channel, peer and protocol",
     ),
     "reserve_share": Prior(
         value=0.08, spread=0.7, low=0.005, high=0.4, source="fragmentation of the caching allocator"
@@ -82,19 +82,27 @@ PRIORS: dict[str, Prior] = {
         spread=0.3,
         low=0.001,
         high=0.05,
-        source="blocks of tensors are rounded up to 2 MiB: by 1 MiB of some 200 on average",
+        source="blocks of tensors are rounded up to 2 MiB: on average by 1 MiB in about 200",
     ),
     "idle_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.05, high=1.0, source="freed blocks of other sizes stay in the cache"
     ),
     "backward_reserve_share": Prior(
-        value=0.2, spread=0.7, low=0.01, high=1.0, source="the logits' blocks serve the backward pass in part"
+        value=0.2,
+        spread=0.7,
+        low=0.01,
+        high=1.0,
+        source="the backward pass reuses part of the logits' blocks",
     ),
     "gather_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.01, high=2.0, source="a second set of blocks on FSDP's all-gather stream"
     ),
     "crossing_reserve_share": Prior(
-        value=0.1, spread=0.7, low=0.005, high=0.4, source="holes between activations that come as others go"
+        value=0.1,
+        spread=0.7,
+        low=0.005,
+        high=0.4,
+        source="holes between activations that are allocated while others are freed",
     ),
     "whole_logit_bytes": Prior(
         value=12.0,

@@ -61,19 +61,19 @@ def small_changes(choice: Choice) -> Iterator[tuple[str, Layout]]:
     layout = choice.layout
     kinds = RECOMPUTES[RECOMPUTES.index(layout.activation_recompute) :]
     for kind in kinds[1:]:
-        yield f"recompute activations: {kind}", replace(layout, activation_recompute=kind)
+        yield f"use {kind} activation recompute", replace(layout, activation_recompute=kind)
     replica = layout.micro_batch_size * layout.gradient_accumulation
     for size in reversed([size for size in divisors(replica) if size < layout.micro_batch_size]):
         smaller = replace(layout, micro_batch_size=size, gradient_accumulation=replica // size)
         for kind in kinds:
-            also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
+            also = "" if kind == layout.activation_recompute else f", with {kind} activation recompute"
             yield (
-                f"micro-batch of {size} instead of {layout.micro_batch_size}{also}",
+                f"use a micro-batch of {size} instead of {layout.micro_batch_size}{also}",
                 replace(smaller, activation_recompute=kind),
             )
     for sharding in stronger_sharding(choice):
         for kind in kinds:
-            also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
+            also = "" if kind == layout.activation_recompute else f", with {kind} activation recompute"
             yield (
                 f"shard with {sharding.replace('zero', 'ZeRO-')}{also}",
                 replace(layout, sharding=sharding, activation_recompute=kind),
@@ -105,7 +105,7 @@ def other_layout(request: PlanRequest, calibration: Calibration) -> NearestFit |
     asked = request.layout.activation_recompute or request.workload.activation_recompute
     if is_auto(request) and asked == "auto":
         return None
-    return chosen(freed(request), calibration, "lay it out as {layout} on the same machines")
+    return chosen(freed(request), calibration, "use another layout on the same machines: {layout}")
 
 
 def more_nodes(request: PlanRequest, calibration: Calibration) -> NearestFit | None:

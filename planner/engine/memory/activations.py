@@ -282,12 +282,11 @@ def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array,
 
 
 def in_flight(grid: PlanGrid, stage: Stages) -> Array:
-    """Micro-batches whose activations a stage holds at once, a count in units of whole stages, shape (3,
+    """Micro-batches whose activations a stage holds at once, a count of whole stages' worth, shape (3,
     plans).
 
     1F1B: min(stages - stage, micro-batches). Interleaved with v chunks on each of p stages: the warm-up holds
-    2 (p - stage - 1) + (v - 1) p + 1 chunks of 1/v of the stage; on the first stage that is p (1 + (p - 1)/(p
-    v)).
+    2 (p - stage - 1) + (v - 1) p + 1 chunks of 1/v of the stage, which is p (1 + (p - 1)/(p v)) on the first.
     Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, appendix B.
     """
     pipeline, chunks = grid.pipeline_parallel, grid.interleaved_stages
