@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
-ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium")
+#: ``other`` is every kind of chip of which no run was measured: it has the mean constants of those that were.
+ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium", "other")
 FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
 GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
