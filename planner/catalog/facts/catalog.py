@@ -80,7 +80,7 @@ class Catalog:
             self._mig_profiles[profile.spec.accelerator_slug].append(profile)
 
     def accelerator(self, slug: str) -> AcceleratorRecord:
-        """The accelerator with this slug, or with a name (``RTX A6000``, ``nvidia-h20``) that only one card has.
+        """The accelerator of this slug, or of a name (``RTX A6000``, ``nvidia-h20``) that only one card has.
 
         Raises UnknownSlugError with similar slugs.
         """
