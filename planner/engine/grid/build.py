@@ -162,7 +162,7 @@ def peak_flops_per_s(accelerator: AcceleratorSpec, precision: str) -> float:
 
 
 def architecture_index(architecture: str) -> int:
-    """Position of the accelerator architecture in ARCHITECTURES; an unknown one counts as Hopper."""
+    """Position of the accelerator architecture in ARCHITECTURES; an unknown one counts as "other"."""
     name = "trainium" if architecture.startswith("neuroncore") else architecture
     return ARCHITECTURES.index(name if name in ARCHITECTURES else "other")
 

@@ -18,7 +18,7 @@ from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, Plan
 #: Each thing beyond the first that lies outside what was measured multiplies the interval's width (in the
 #: logarithm) by this factor. Our own choice: no measurement tells how wrong an unmeasured combination is.
 WIDENING = 1.4
-#: How the words begin that say of a plan's chip that none of its kind was measured.
+#: Start of the text that says that no chip of the plan's kind was measured.
 UNKNOWN_CHIP = "unknown chip:"
 #: Half width of its range of time, in the log. Published dense pretraining reaches 30 to 60 % of peak from
 #: one vendor's chips to another's (21 to 46 %: Chowdhery et al. 2022, table 3; up to 60 %: vendors' own
@@ -91,7 +91,7 @@ def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool
     far = []
     if architecture == "other":
         far.append(
-            f"{UNKNOWN_CHIP} no run was measured on one of its kind, so it has the mean of those that were"
+            f"{UNKNOWN_CHIP} no run on this kind was measured, so it gets the mean of the measured kinds"
         )
     elif architecture not in seen.get("architectures", ()):
         far.append(f"accelerator: no measured run on {architecture}")

@@ -92,5 +92,8 @@ class TimingConstants:
 
 
 def mean_of(values: Mapping[str, float]) -> float:
-    """The geometric mean of the known kinds' constants, a share of peak: what other chips are given."""
+    """Geometric mean of a constant over the known architectures, in its unit (shares of peak).
+
+    values: by architecture.  An architecture without a constant of its own gets it. Source: our own choice.
+    """
     return float(np.exp(np.mean([np.log(value) for value in values.values()])))
