@@ -59,6 +59,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
     return {
         "id": result.id,
         "fits": bool(result.fits),
+        "verdict": result.verdict,
         "reason": result.reason,
         "nearest_fit": None if result.nearest_fit is None else render_nearest_fit(result.nearest_fit),
         "layout": render_layout(result.layout),
@@ -167,6 +168,7 @@ def _memory(memory: Memory) -> dict[str, Any]:
         "reserved_bytes": _number(memory.reserved_bytes),
         "usable_bytes": _number(memory.usable_bytes),
         "interval_bytes": _interval(memory.interval_bytes),
+        "fit_probability": _number(memory.fit_probability),
         "worst_stage": int(memory.worst_stage),
     }
 

@@ -76,6 +76,7 @@ def result(catalog: Catalog) -> PlanResult:
             usable_bytes=4.0,
             interval_bytes=(5.0, 6.0),
             worst_stage=0,
+            fit_probability=0.99,
         ),
         time=Time(
             step_s=7.0,
@@ -194,7 +195,7 @@ def test_one_problem_stands_alone_and_several_are_listed() -> None:
 
 def test_every_part_of_the_answer_is_rendered(result: PlanResult) -> None:
     rendered = render_result(replace(result, time=replace(result.time, samples_per_s=1.0)))
-    assert set(rendered) == {field.name for field in fields(PlanResult)}
+    assert set(rendered) == {"verdict", *(field.name for field in fields(PlanResult))}
     for part, record in (("parameters", Parameters), ("memory", Memory), ("time", Time), ("cost", Cost)):
         assert set(rendered[part]) == {field.name for field in fields(record)}
     assert set(rendered["explanation"][0]) == {field.name for field in fields(Term)}
