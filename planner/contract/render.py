@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from planner.contract.fields import LAYOUT
 from planner.contract.jsontext import not_finite, plain_value
 from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors
 from planner.engine.question.request import Cluster, Layout
@@ -38,20 +39,6 @@ STEP_PARTS = (
     "other",
 )
 PPO_STEP_PARTS = ("generation", "scoring")
-LAYOUT_FIELDS = (
-    "tensor_parallel",
-    "sequence_parallel",
-    "pipeline_parallel",
-    "interleaved_stages",
-    "context_parallel",
-    "expert_parallel",
-    "data_parallel",
-    "sharding",
-    "sharding_group",
-    "micro_batch_size",
-    "gradient_accumulation",
-    "activation_recompute",
-)
 
 
 def render_result(result: PlanResult) -> dict[str, Any]:
@@ -88,7 +75,7 @@ def render_error(error: HeadroomError, *, request_id: Any = None) -> dict[str, A
 
 def render_layout(layout: Layout) -> dict[str, Any]:
     """A complete layout; sent back as a request's ``layout`` it asks for the same."""
-    return {name: _plain(getattr(layout, name)) for name in LAYOUT_FIELDS}
+    return {name: _plain(getattr(layout, name)) for name in LAYOUT.names}
 
 
 def render_cluster(cluster: Cluster) -> dict[str, Any]:

@@ -17,12 +17,8 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.cluster import priced_cluster
 from planner.contract.jsontext import read_json
-from planner.contract.parse import (
-    ASSUMED_PRECISION,
-    parse_plan_request,
-    unit_flops_per_s,
-    usual_precision,
-)
+from planner.contract.parse import parse_plan_request
+from planner.contract.precision import ASSUMED_PRECISION, unit_flops_per_s, usual_precision
 from planner.contract.render import render_error, render_result
 from planner.contract.search import parse_search_request, render_search
 from planner.engine.answer.estimate import estimate

@@ -16,7 +16,7 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import priced_cluster
-from planner.contract.parse import check_precision
+from planner.contract.precision import check_precision
 from planner.contract.section import Problems
 from planner.engine.answer.estimate import estimate_many
 from planner.engine.question.errors import PlanErrors

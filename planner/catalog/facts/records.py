@@ -13,17 +13,6 @@ from typing import Any
 
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
 
-PURCHASES: tuple[str, ...] = (
-    "on_demand",
-    "spot",
-    "reserved_1y",
-    "reserved_3y",
-    "savings_1y",
-    "savings_3y",
-    "capacity_block",
-)
-"""How an instance can be paid for, in the words of the JSON contract."""
-
 DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1"}
 """The region meant where none is named, by provider: the JSON contract's choice."""
 

@@ -9,25 +9,26 @@ the numbers are used for.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.engine.question.request import Recompute, Sharding
+from planner.engine.question import words
+from planner.engine.question.request import Framework, Recompute, Sharding
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
 ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium")
-FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
+FRAMEWORKS: tuple[Framework, ...] = cast(tuple[Framework, ...], tuple(words.FRAMEWORKS))
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
 GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
     float(FRAMEWORKS.index(name)) for name in ("generic", "megatron", "deepspeed", "torchtitan", "neuron")
 )
-SHARDINGS: tuple[Sharding, ...] = ("none", "zero1", "zero2", "zero3")
-RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+SHARDINGS: tuple[Sharding, ...] = cast(tuple[Sharding, ...], tuple(words.SHARDINGS))
+RECOMPUTES: tuple[Recompute, ...] = cast(tuple[Recompute, ...], tuple(words.RECOMPUTES))
 
 
 @dataclass(frozen=True, slots=True)
