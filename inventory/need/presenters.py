@@ -12,7 +12,7 @@ from inventory.pages.badges import Badge
 from inventory.pages.words import UNKNOWN, hosts_words
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.plans.choices import CHOICES
+from planner.engine.question.words import TASKS
 from planner.web import formats
 
 
@@ -30,12 +30,9 @@ class MatchRow:
     note: str
 
 
-TASKS = dict(CHOICES["task"])
-
-
 def subject(request: PlanRequest) -> str:
     """What is to be run, in words."""
-    return f"{request.model.name}, {TASKS.get(request.workload.task, request.workload.task)}"
+    return f"{request.model.name}, {TASKS[request.workload.task].label}"
 
 
 def match_verdict(matches: Sequence[Match], hosts: int) -> str:

@@ -408,8 +408,9 @@ ANY = table(
     Field("price_as_of", "date", "Prices as of", "A day: prices as they were known then.", otherwise="today"),
 )
 
-TABLES: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, CLUSTER, LAYOUT, SEARCH, ANY)
+ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, CLUSTER, LAYOUT)
+TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
 BY_QUERY: dict[str, Field] = {
-    field.query: field for table in TABLES[:-2] for field in table.fields if field.query
+    field.query: field for table in ESTIMATE for field in table.fields if field.query
 }

@@ -29,9 +29,11 @@ from planner.plans.scenario import (
 )
 from planner.web.responses import csv_response, swaps
 
-#: Fields whose change shows elsewhere in the form: in the picked machine and its regions, and in all prices.
+#: Fields whose change shows elsewhere in the form: in the picked machine and its regions, in all prices, and
+#: in the sequence length.
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
+MODEL_FIELDS = ("model", "config")
 #: What web servers read of an address; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
 
@@ -123,6 +125,7 @@ def _render_plan(
         "refresh": {
             "machines": not changed.isdisjoint(MACHINE_FIELDS),
             "prices": not changed.isdisjoint(PRICE_FIELDS),
+            "length": not changed.isdisjoint(MODEL_FIELDS),
         },
     }
     template = "plans/results.html" if status == 200 else "plans/problems_swap.html"

@@ -16,6 +16,7 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import priced_cluster
+from planner.contract.fields import MAX_NODES
 from planner.contract.precision import check_precision
 from planner.contract.section import Problems
 from planner.engine.answer.estimate import estimate_many
@@ -27,7 +28,8 @@ from planner.engine.question.specs import ComputePrecision
 Answer = PlanResult | PlanErrors
 Spread = Literal["accelerators", "nodes", "fewest"]
 NODE_COUNTS = (1, 2, 4, 8, 16, 32, 64)
-MAX_NODES = 100_000
+#: What of a layout only one number of nodes allows, and follows from the rest on another.
+FOLLOWING = ("data_parallel", "gradient_accumulation", "sharding_group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def _estimates(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:
     """The layout without what only one number of nodes allows; that follows from the rest."""
-    return replace(layout, data_parallel=None, gradient_accumulation=None, sharding_group=None)
+    return replace(layout, **dict.fromkeys(FOLLOWING))
 
 
 def _nodes(record: InstanceRecord, plan: PlanResult, spread: Spread) -> int | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from planner.catalog.facts.catalog import Catalog
-from planner.contract.fields import LAYOUT
+from planner.contract import fields as contract
 from planner.contract.parse import parse_plan_request
 from planner.contract.render import (
     MEMORY_PARTS,
@@ -133,7 +133,11 @@ def test_names_are_the_contracts(result: PlanResult) -> None:
 
 @pytest.mark.parametrize(
     ("record", "names"),
-    [(MemoryParts, MEMORY_PARTS), (StepBreakdown, STEP_PARTS + PPO_STEP_PARTS), (Layout, LAYOUT.names)],
+    [
+        (MemoryParts, MEMORY_PARTS),
+        (StepBreakdown, STEP_PARTS + PPO_STEP_PARTS),
+        (Layout, contract.LAYOUT.names),
+    ],
 )
 def test_no_field_of_the_answer_is_left_out(record: Any, names: tuple[str, ...]) -> None:
     assert tuple(field.name for field in fields(record)) == names
@@ -165,7 +169,7 @@ def test_the_nearest_fit_can_be_sent_back(result: PlanResult, catalog: Catalog) 
     )
     rendered = render_result(replace(result, fits=False, reason="too big", nearest_fit=nearest))
     read = parse_plan_request(bent({"layout": rendered["nearest_fit"]["layout"]}), catalog)
-    assert render_layout(LAYOUT) == {name: getattr(read.layout, name) for name in LAYOUT.names}
+    assert render_layout(LAYOUT) == {name: getattr(read.layout, name) for name in contract.LAYOUT.names}
 
 
 def test_a_summary_says_the_same_as_the_estimate(result: PlanResult) -> None:
