@@ -28,6 +28,8 @@ class MatchRow:
     layout: str
     hosts: str
     note: str
+    remedy: str
+    warnings: tuple[str, ...]
 
 
 def subject(request: PlanRequest) -> str:
@@ -78,11 +80,18 @@ def match_row(match: Match) -> MatchRow:
         layout=_layout_words(shown_result) if shown_result else UNKNOWN,
         hosts=names,
         note=match.problem or assumed,
+        remedy=_remedy(result),
+        warnings=() if result is None else tuple(warning.message for warning in result.warnings),
     )
 
 
 def _pool(pool: Pool) -> str:
     return f"{pool.gpus_per_host} × {pool.accelerator}"
+
+
+def _remedy(result: PlanResult | None) -> str:
+    nearest = None if result is None or result.fits else result.nearest_fit
+    return "" if nearest is None else f"Would fit with: {nearest.change}."
 
 
 def _room(result: PlanResult) -> str:

@@ -17,6 +17,7 @@ from planner.engine.question.request import Cluster, Purchase
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec
 
 MAX_SLUG = 100
+REGION_UNAVAILABLE = "region_unavailable"
 
 
 def read_cluster(
@@ -196,9 +197,7 @@ def _check_region(section: Section, instance: InstanceSpec, region: str, catalog
             suggestion(near(region, known), f"Use for example {known[0]}."),
         )
     else:
-        section.problems.note(
-            "region_unavailable", f"{instance.slug} is not known to be offered in {region}."
-        )
+        section.problems.note(REGION_UNAVAILABLE, f"{instance.slug} is not known to be offered in {region}.")
 
 
 def _with_mig(section: Section, cluster: Cluster, catalog: Catalog) -> Cluster:

@@ -22,6 +22,8 @@ from planner.contract.workload_fields import MAX_LORA_TARGETS
 from planner.engine.question.request import Cluster, PlanRequest, Workload
 from planner.engine.question.specs import ModelSpec
 
+PRICE_STALE = "price_stale"
+
 
 def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None) -> PlanRequest:
     """The question that one JSON value asks.
@@ -120,7 +122,7 @@ def note_stale_price(cluster: Cluster, today: date | None, problems: Problems) -
     age = used_for - cluster.price_as_of
     if age > timedelta(days=STALE_PRICE_DAYS):
         problems.note(
-            "price_stale",
+            PRICE_STALE,
             f"The {cluster.purchase} price of {cluster.instance_type} in {cluster.region} was last seen on "
             f"{cluster.price_as_of.isoformat()}, {age.days} days before.",
         )

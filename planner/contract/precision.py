@@ -12,6 +12,7 @@ from planner.engine.question.request import Workload
 from planner.engine.question.specs import AcceleratorSpec, ComputePrecision
 
 ASSUMED_PRECISION = "assumed_precision"
+STAND_IN_PRECISION = "stand_in_precision"
 USUAL: ComputePrecision = "bf16"
 
 
@@ -36,6 +37,26 @@ def with_usual_precision(workload: Workload, accelerator: AcceleratorSpec, probl
         f"No precision was named, and {accelerator.name} has no {workload.precision}: {usual} is planned.",
     )
     return replace(workload, precision=usual)
+
+
+def on_other_chip(
+    workload: Workload, accelerator: AcceleratorSpec, problems: Problems, *, named: bool
+) -> Workload:
+    """The same run moved to another chip.
+
+    named: a precision was named; it is kept where the chip has it or nothing stands in for it. Otherwise the
+    run is planned as one that was asked of this chip in the first place.
+    """
+    if not named:
+        return with_usual_precision(replace(workload, precision=USUAL), accelerator, problems)
+    other = stand_in(workload.precision, accelerator)
+    if other is None:
+        return workload
+    problems.note(
+        STAND_IN_PRECISION,
+        f"{accelerator.name} has no {workload.precision}: {other} is planned in its place.",
+    )
+    return replace(workload, precision=other)
 
 
 def check_precision(

@@ -10,7 +10,7 @@ from typing import Any
 
 from planner.contract.fields import LAYOUT
 from planner.contract.jsontext import not_finite, plain_value
-from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors
+from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors, error_answer
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import Cost, Memory, NearestFit, Parameters, PlanResult, Term, Time
 
@@ -62,15 +62,10 @@ def render_result(result: PlanResult) -> dict[str, Any]:
 
 
 def render_error(error: HeadroomError, *, request_id: Any = None) -> dict[str, Any]:
-    """``{"error": …}``: the first problem, and all of them as ``errors`` where there are several.
-
-    ``id`` is echoed where it could be read.
-    """
+    """``{"error": …, "errors": […]}``: the first problem, and all. ``id`` is echoed where it was read."""
     problems = error.errors if isinstance(error, PlanErrors) else [error]
-    described = [_problem(problem) for problem in problems]
     echoed = {} if request_id is None or not_finite(request_id) else {"id": request_id}
-    several = {"errors": described} if len(described) > 1 else {}
-    return {**echoed, "error": described[0], **several}
+    return {**echoed, **error_answer([_problem(problem) for problem in problems])}
 
 
 def render_layout(layout: Layout) -> dict[str, Any]:

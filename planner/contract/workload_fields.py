@@ -30,7 +30,7 @@ WORKLOAD = table(
         "tokens",
         "number",
         "Training data",
-        "How much the whole run trains on. 1T, 300B, 1.5e12 and 1,000,000 are all read.",
+        "How much the whole run trains on. The form reads 1T, 300B and 1,000,000 as well.",
         unit="tokens",
         maximum=MAX_TOKENS,
         remedy=LENGTH_REMEDY,

@@ -35,13 +35,18 @@ def today() -> date:
     return timezone.localdate()
 
 
-def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
-    """The form's question and its answer.  Raises PlanErrors where it makes no sense."""
+def question_of(form: ScenarioForm) -> PlanRequest:
+    """The form's question.  Raises PlanErrors where it makes no sense."""
     try:
-        question = parse_plan_request(form.request(), form.catalog, today=today())
-        return question, answers.answer_plan(question, form.catalog)
+        return parse_plan_request(form.request(), form.catalog, today=today())
     except PlanError as one:
         raise PlanErrors([one]) from one
+
+
+def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
+    """The form's question and its answer.  Raises PlanErrors where it makes no sense."""
+    question = question_of(form)
+    return question, answers.answer_plan(question, form.catalog)
 
 
 def plan_context(form: ScenarioForm) -> dict[str, Any]:

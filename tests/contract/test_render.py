@@ -189,8 +189,8 @@ def test_a_nan_in_an_answer_is_our_mistake_and_loud(result: PlanResult) -> None:
 def test_one_problem_stands_alone_and_several_are_listed() -> None:
     first, second = (PlanError(name, 1, "is wrong.", "Mend it.") for name in ("a", "b.c"))
     shown = {"field": "a", "value": 1, "message": "is wrong.", "remedy": "Mend it."}
-    assert render_error(first) == {"error": shown}
-    assert render_error(PlanErrors([first]), request_id=7) == {"id": 7, "error": shown}
+    assert render_error(first) == {"error": shown, "errors": [shown]}
+    assert render_error(PlanErrors([first]), request_id=7) == {"id": 7, "error": shown, "errors": [shown]}
     several = render_error(PlanErrors([first, second]))
     assert several["error"] == shown
     assert [problem["field"] for problem in several["errors"]] == ["a", "b.c"]
