@@ -33,8 +33,8 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
     ("Request of estimate", "", REQUEST),
     (
         "Model",
-        "A name of the catalog (`GET /api/v1/models` lists them), a pasted configuration, or a shape of one's "
-        f"own: an object of {', '.join(f'`{name}`' for name in EXPLICIT_FIELDS)}. Of these `architecture`, "
+        "A name of the catalog (`GET /api/v1/models` lists them), a pasted configuration, or one's own shape: "
+        f"an object of {', '.join(f'`{name}`' for name in EXPLICIT_FIELDS)}. Of these `architecture`, "
         "`layers`, `hidden_size` and `attention_heads` are required, and `vocab_size` or, for images, "
         "`image_size` and `patch_size`.",
         PASTED_MODEL,

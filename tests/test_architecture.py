@@ -61,6 +61,7 @@ def within(name: str, rooms: tuple[str, ...]) -> bool:
         ("planner/engine", ("planner.engine",)),
         ("planner/catalog/facts", ("planner.catalog.facts", "planner.engine")),
         ("planner/contract", ("planner.contract", "planner.catalog.facts", "planner.engine")),
+        ("planner/launch", ("planner.launch", "planner.engine")),
         ("inventory/wire", ("inventory.wire",)),
     ],
 )

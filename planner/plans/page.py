@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import push_url, reswap, retarget
 
 from planner.contract.render import render_error, render_result
 from planner.engine.question.errors import PlanErrors
@@ -56,7 +57,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     context = plan_context(form) | answer_context(form, question, result) | {"too_long": too_long}
     response = _render_plan(request, form, context)
     if swaps(request):
-        response["HX-Push-Url"] = "false" if too_long else address
+        push_url(response, False if too_long else address)
     return response
 
 
@@ -104,8 +105,7 @@ def _plan_with_problems(request: HttpRequest, form: ScenarioForm, wrong: PlanErr
     response = _render_plan(request, form, context, status=422)
     if swaps(request) and "preset" not in request.POST:
         # The last answer stays beneath what is wrong with the new question.
-        response["HX-Retarget"] = "#problems"
-        response["HX-Reswap"] = "innerHTML"
+        reswap(retarget(response, "#problems"), "innerHTML")
     return response
 
 
@@ -116,12 +116,11 @@ def _render_plan(
         return render(request, "plans/plan.html", context, status=status)
     if "preset" in request.POST or "preset" in request.GET:
         response = render(request, "plans/planner.html", context, status=status)
-        response["HX-Retarget"] = "#planner"
-        response["HX-Reswap"] = "outerHTML"
-        return response
+        return reswap(retarget(response, "#planner"), "outerHTML")
     changed = changed_fields(request)
     context |= {
         "swap": True,
+        "field_errors": {name: " ".join(map(str, errors)) for name, errors in form.errors.items()},
         "refresh": {
             "machines": not changed.isdisjoint(MACHINE_FIELDS),
             "prices": not changed.isdisjoint(PRICE_FIELDS),

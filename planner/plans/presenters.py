@@ -15,7 +15,7 @@ from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import NearestFit, PlanResult
 from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
-from planner.launch import launch_hint
+from planner.launch import LaunchTable, launch_tables
 from planner.plans.traces import Trace, traces
 from planner.plans.variations import FOLLOWING
 from planner.web import formats
@@ -69,7 +69,7 @@ class PlanPage:
     layout: str
     layout_chosen: str
     chosen: str
-    launch: str
+    launch: tuple[LaunchTable, ...]
     facts: tuple[tuple[str, Quantity | str], ...]
     warnings: tuple[str, ...]
     traces: tuple[Trace, ...]
@@ -85,7 +85,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
         layout=layout_in_words(result.layout, result.cluster),
         layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
         chosen=chosen_fields(result.layout),
-        launch=launch_hint(request, result),
+        launch=launch_tables(request, result),
         facts=facts(request, result),
         warnings=tuple(
             warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django_htmx.middleware import HtmxDetails
 
 
 def swaps(request: HttpRequest) -> bool:
-    """htmx asks for a part of the page."""
-    return request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
+    """htmx asks for a part of the page; a page that it restores from history is asked for whole."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # set by django_htmx's middleware
+    return bool(htmx) and not htmx.history_restore_request
 
 
 def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:

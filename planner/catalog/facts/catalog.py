@@ -170,17 +170,24 @@ SEPARATORS = re.compile(r"[-. ]")
 
 def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Slugs like the one given, best first: near in spelling, else those that contain it or begin alike."""
-    candidates = list(known)
-    lowered = slug.strip().lower().replace("_", "-").replace(" ", "-")
-    if lowered in candidates:
-        return [lowered]
+    spelt = {plain(candidate): candidate for candidate in known}
+    candidates = list(spelt)
+    lowered = plain(slug.strip())
+    if lowered in spelt:
+        return [spelt[lowered]]
     tail = lowered.rsplit("/", 1)[-1]
     close = difflib.get_close_matches(tail, candidates, n=limit, cutoff=0.6)
     containing = [candidate for candidate in candidates if tail and (tail in candidate or candidate in tail)]
     # gpt3 is meant to be gpt-3-175b rather than the gpt2 that it is spelt like.
     bare = "".join(SEPARATORS.split(tail))
     begun = [candidate for candidate in candidates if bare in accumulate(SEPARATORS.split(candidate))]
-    return list(dict.fromkeys([*begun[:1], *close, *containing, *begun]))[:limit]
+    near = dict.fromkeys([*begun[:1], *close, *containing, *begun])
+    return [spelt[candidate] for candidate in near][:limit]
+
+
+def plain(slug: str) -> str:
+    """A slug as names are compared: case and kind of separator make no difference (Azure: Standard_ND...)."""
+    return slug.lower().replace("_", "-").replace(" ", "-")
 
 
 def _by_slug(kind: str, records: Iterable[_Record]) -> dict[str, _Record]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
 
-DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1"}
+DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
 """The region meant where none is named, by provider: the JSON contract's choice."""
 
 

@@ -216,6 +216,7 @@ def test_nearest_reads_people_s_spellings() -> None:
     known = ["llama-3.1-8b", "llama-3.1-70b", "mistral-7b"]
     assert nearest("Llama 3.1 8B", known) == ["llama-3.1-8b"]
     assert nearest("mistralai/Mistral-7B", known) == ["mistral-7b"]
+    assert nearest("standard-nd96isr-h100-v5", ["Standard_ND96isr_H100_v5"]) == ["Standard_ND96isr_H100_v5"]
 
 
 def test_duplicate_slugs_are_refused() -> None:
