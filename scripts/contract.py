@@ -33,7 +33,7 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
     ("Request of estimate", "", REQUEST),
     (
         "Model",
-        "A name of the catalog (`GET /api/v1/models` lists them), a pasted configuration, or one's own shape: "
+        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape: "
         f"an object of {', '.join(f'`{name}`' for name in EXPLICIT_FIELDS)}. Of these `architecture`, "
         "`layers`, `hidden_size` and `attention_heads` are required, and `vocab_size` or, for images, "
         "`image_size` and `patch_size`.",

@@ -31,8 +31,8 @@ MODEL = Field(
     "model",
     "model",
     "Model",
-    "What is trained: a model of the catalog by its name, a pasted Hugging Face config.json, or in JSON a "
-    "shape of your own. In PPO it may be left to workload.ppo.actor.",
+    "What is trained: a model of the catalog, or a pasted Hugging Face config. In JSON also a shape of one's "
+    "own.",
     required=True,
     remedy=MODEL_FORMS,
     query="model",
@@ -305,7 +305,7 @@ LAYOUT = table(
     Field(
         "gradient_accumulation",
         "whole",
-        "Accumulation",
+        "Accumulate",
         "Micro-batches that one replica adds up before the optimizer steps.",
         maximum=MAX_DEGREE,
         otherwise="follows from batch, replicas and micro-batch",

@@ -110,7 +110,8 @@ def form_field(name: str) -> forms.Field:
         return forms.ChoiceField(choices=CHOICES[name], **said)
     elif field.otherwise and field.section != LAYOUT.section:
         said["widget"] = forms.TextInput(attrs={"placeholder": field.otherwise})
-    return TextField(unit=field.unit, **said)
+    # Training data has its unit in a field of its own.
+    return TextField(unit="" if name == "tokens" else field.unit, **said)
 
 
 class Preset(NamedTuple):
