@@ -5,11 +5,11 @@ Every problem found is named, with its dotted path, value, message and remedy; t
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from planner.catalog.facts.catalog import Catalog
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import is_stale
 from planner.contract.cluster import read_cluster
 from planner.contract.fields import DEADLINE, REQUEST
 from planner.contract.jsontext import not_finite
@@ -115,12 +115,12 @@ def precision_asked(section: Section) -> bool:
 
 
 def note_stale_price(cluster: Cluster, today: date | None, problems: Problems) -> None:
-    """Note a price that was last seen more than ``STALE_PRICE_DAYS`` before the day it is used for."""
+    """Note a price that was last seen too long before the day it is used for."""
     used_for = cluster.price_asked_as_of or today
     if cluster.price_as_of is None or used_for is None or cluster.instance_type is None:
         return
     age = used_for - cluster.price_as_of
-    if age > timedelta(days=STALE_PRICE_DAYS):
+    if is_stale(cluster.price_as_of, used_for):
         problems.note(
             PRICE_STALE,
             f"The {cluster.purchase} price of {cluster.instance_type} in {cluster.region} was last seen on "

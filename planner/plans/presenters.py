@@ -7,9 +7,9 @@ these records as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import is_stale
 from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
@@ -233,7 +233,7 @@ def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
             text=f"{hourly} a node, {bought}{where}.", source=cost.price_source or "", stale=False
         )
     age = today - cost.price_as_of
-    stale = age > timedelta(days=STALE_PRICE_DAYS)
+    stale = is_stale(cost.price_as_of, today)
     old = f", {age.days:,} days ago: check it before you rely on it" if stale else ""
     return PriceNote(
         text=f"{hourly} a node, {bought}{where}: list price of {formats.day(cost.price_as_of)}{old}.",

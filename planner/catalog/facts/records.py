@@ -21,6 +21,11 @@ STALE_PRICE_DAYS = 90
 """A price not seen for longer than this is called stale, on every page and in every answer."""
 
 
+def is_stale(seen: date, day: date) -> bool:
+    """Whether a price last seen on one day is too old to be relied on for another."""
+    return (day - seen).days > STALE_PRICE_DAYS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where a row is from. as_of: the day its source was as recorded; note: what to know when reading it."""
