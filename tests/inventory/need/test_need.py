@@ -57,7 +57,7 @@ class TestNeed:
         assert "0 of 1" in page(client, f"/fleet/run?{self.PLAN}")
 
     def test_old_chips_are_planned_as_everywhere_else(self, client: Client) -> None:
-        """Asked without a precision, a pool of chips without bf16 is planned in fp16, and the page says so."""
+        """Without a precision named, chips that lack bf16 are planned in fp16, and the page says so."""
         add("volta-1", *(gpu(i, f"v-{i}", busy=0, name="Tesla V100-SXM2-32GB") for i in range(8)))
         plan = "model=gpt2&tokens=1B&seq=1024&batch=64&instance=p5.48xlarge&nodes=1"
         text = page(client, f"/fleet/run?{plan}")
