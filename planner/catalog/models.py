@@ -18,7 +18,7 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
-from planner.catalog.facts.records import DEFAULT_REGIONS
+from planner.catalog.facts.records import DEFAULT_REGIONS, PROVIDER_NAMES
 from planner.engine.question.words import PURCHASES
 
 SLUG = RegexValidator(
@@ -30,7 +30,6 @@ API_NAME = RegexValidator(
 )
 NUMBERS = RegexValidator(r"^\d+( \d+)*$", "Write whole numbers with single spaces between, as 0 2 4.")
 POSITIVE = MinValueValidator(1)
-PROVIDER_NAMES = {"aws": "Amazon Web Services", "gcp": "Google Cloud", "azure": "Microsoft Azure"}
 
 
 class CatalogStamp(models.Model):

@@ -13,6 +13,11 @@ from typing import Any
 
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
 
+PROVIDER_NAMES: Mapping[str, str] = {
+    "aws": "Amazon Web Services",
+    "gcp": "Google Cloud",
+    "azure": "Microsoft Azure",
+}
 DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
 """The region meant where none is named, by provider: the JSON contract's choice."""
 
