@@ -1,4 +1,4 @@
-"""Have against need on pages: a plan on the hosts one has, and what one host could train."""
+"""A plan on owned hosts, and what one host could train, as pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from planner.plans.scenario import question_of, read_form
 
 @require_safe
 def run(request: HttpRequest) -> HttpResponse:
-    """A plan, held against the hosts one has: which fit, what is free now, what is missing."""
+    """A plan matched against owned hosts: which fit, what is free now, what is missing."""
     now = timezone.now()
     form = read_form(request)
     catalog = form.catalog
@@ -46,7 +46,7 @@ def run(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def host_trainable(request: HttpRequest, name: str) -> HttpResponse:
-    """What could be trained on this host; a part of its page, since it takes the engine a moment."""
+    """What could be trained on this host; loaded separately, since it takes the engine a moment."""
     found = named_host(name)
     catalog = current_catalog()
     owned = pools([found], Pricing(catalog), now=timezone.now())

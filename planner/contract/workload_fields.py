@@ -85,7 +85,7 @@ WORKLOAD = table(
         "whole",
         "Global batch",
         "Sequences in one optimizer step, over all replicas together.",
-        unit="sequences a step",
+        unit="sequences per step",
         maximum=MAX_LENGTH,
         required=True,
         query="batch",

@@ -1,7 +1,7 @@
-"""The questions a page asks beside the reader's own: the same run on other node counts and other machines.
+"""Variations of the reader's question: the same run on other node counts and on other machines.
 
-Makes ``PlanRequest``s from a ``PlanRequest`` and the catalog, and asks the engine all of them at once. Knows
-nothing of forms, templates or the database.
+Makes ``PlanRequest``s from a ``PlanRequest`` and the catalog, and asks the engine all of them at once.
+Independent of forms, templates and the database.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FOLLOWING = ("data_parallel", "gradient_accumulation", "sharding_group")
 
 @dataclass(frozen=True, slots=True)
 class NodePoint:
-    """What a run would be on some number of nodes."""
+    """The run on some number of nodes."""
 
     nodes: int
     answer: Answer
@@ -49,9 +49,9 @@ class NodePoint:
 
 @dataclass(frozen=True, slots=True)
 class MachineRow:
-    """What a run would be on one instance type. cluster.nodes: None for the fewest that fit.
+    """The run on one instance type. cluster.nodes: None for the fewest that fit.
 
-    precision: the one that stands in for the run's, where the chip has no unit for that; else None.
+    precision: what replaces the run's precision where the chip has no unit for it; else None.
     """
 
     record: InstanceRecord
@@ -77,8 +77,9 @@ def answer_machines(
     """The same run on every instance type of the catalog.
 
     spread: on as many accelerators as the plan has, on as many nodes, or on the fewest nodes that fit.
-    Layouts are chosen anew, since what suits one machine need not suit another; a precision that a chip
-    lacks, and for which none stands in, is an error of its row.
+
+    The layout is chosen again for each machine, since one that suits a machine may not suit another. A
+    precision that a chip lacks, and for which none stands in, is an error of its row.
     """
     rows: list[tuple[InstanceRecord, Cluster]] = []
     for record in catalog.instances():
@@ -137,12 +138,12 @@ def _moved(request: PlanRequest, cluster: Cluster) -> PlanRequest | PlanErrors:
 
 @lru_cache(maxsize=8)
 def _answers(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
-    """Kept for a while: whoever sorts a table asks the same questions again."""
+    """Cached: sorting a table asks the same questions again."""
     return tuple(answer_each(asked))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:
-    """The layout without what only one number of nodes allows; that follows from the rest."""
+    """The layout without fields that hold for one number of nodes only; they follow from the rest."""
     return replace(layout, **dict.fromkeys(FOLLOWING))
 
 
