@@ -88,7 +88,7 @@ def accelerators(request: HttpRequest) -> HttpResponse:
     return answered({"accelerators": render_accelerators(selectors.current_catalog())})
 
 
-@doorway("GET")
+@endpoint("GET")
 def schema(request: HttpRequest) -> HttpResponse:
     """The requests of ``estimate`` and ``search`` as JSON Schema."""
     return answered(json_schema())

@@ -30,8 +30,8 @@ from planner.plans.scenario import (
 )
 from planner.web.responses import csv_response, swaps
 
-#: Fields that change other parts of the form: the picked machine and its regions, all prices, and the sequence
-#: length.
+#: Fields that change other parts of the form: the picked machine and its regions, all prices, and the
+#: sequence length.
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
 MODEL_FIELDS = ("model", "config")
