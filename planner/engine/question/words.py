@@ -19,6 +19,7 @@ class Word(NamedTuple):
     phrase: str = ""
 
     def in_sentence(self) -> str:
+        """The phrase, or the label where there is none."""
         return self.phrase or self.label
 
 
