@@ -51,8 +51,9 @@ calibrate: .venv/.requirements-dev ## fit all constants to the measured runs, th
 validate: .venv/.requirements-dev ## predict every measured run; fails if a recorded error worsened (ACCEPT=1 records it)
 	$(BIN)/python -m planner.accuracy.validate.write $(if $(ACCEPT),--accept)
 
-docs: .venv/.requirements-dev ## write docs/formulas.md from the docstrings and the constants
+docs: .venv/.requirements-dev ## write docs/formulas.md and docs/contract.md from the code
 	$(BIN)/python -m scripts.formulas
+	$(BIN)/python -m scripts.contract
 
 # --- Style -----------------------------------------------------------------------------------------------------------
 lint: .venv/.requirements-dev ## style and import rules

@@ -12,7 +12,7 @@ from inventory.pages.badges import Badge
 from inventory.pages.words import UNKNOWN, hosts_words
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.plans.choices import CHOICES
+from planner.engine.question.words import TASKS
 from planner.web import formats
 
 
@@ -30,14 +30,13 @@ class MatchRow:
     layout: str
     hosts: str
     note: str
-
-
-TASKS = dict(CHOICES["task"])
+    remedy: str
+    warnings: tuple[str, ...]
 
 
 def subject(request: PlanRequest) -> str:
     """What is to be run, in words."""
-    return f"{request.model.name}, {TASKS.get(request.workload.task, request.workload.task)}"
+    return f"{request.model.name}, {TASKS[request.workload.task].label}"
 
 
 def match_verdict(matches: Sequence[Match], hosts: int) -> str:
@@ -83,11 +82,18 @@ def match_row(match: Match) -> MatchRow:
         layout=_layout_words(shown_result) if shown_result else UNKNOWN,
         hosts=names,
         note=match.problem or assumed,
+        remedy=_remedy(result),
+        warnings=() if result is None else tuple(warning.message for warning in result.warnings),
     )
 
 
 def _pool(pool: Pool) -> str:
     return f"{pool.gpus_per_host} × {pool.accelerator}"
+
+
+def _remedy(result: PlanResult | None) -> str:
+    nearest = None if result is None or result.fits else result.nearest_fit
+    return "" if nearest is None else f"Would fit with: {nearest.change}."
 
 
 def _room(result: PlanResult) -> str:

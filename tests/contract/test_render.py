@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from planner.catalog.facts.catalog import Catalog
+from planner.contract import fields as contract
 from planner.contract.parse import parse_plan_request
 from planner.contract.render import (
-    LAYOUT_FIELDS,
     MEMORY_PARTS,
     PPO_STEP_PARTS,
     STEP_PARTS,
@@ -134,7 +134,11 @@ def test_names_are_the_contracts(result: PlanResult) -> None:
 
 @pytest.mark.parametrize(
     ("record", "names"),
-    [(MemoryParts, MEMORY_PARTS), (StepBreakdown, STEP_PARTS + PPO_STEP_PARTS), (Layout, LAYOUT_FIELDS)],
+    [
+        (MemoryParts, MEMORY_PARTS),
+        (StepBreakdown, STEP_PARTS + PPO_STEP_PARTS),
+        (Layout, contract.LAYOUT.names),
+    ],
 )
 def test_no_field_of_the_answer_is_left_out(record: Any, names: tuple[str, ...]) -> None:
     assert tuple(field.name for field in fields(record)) == names
@@ -166,7 +170,7 @@ def test_the_nearest_fit_can_be_sent_back(result: PlanResult, catalog: Catalog) 
     )
     rendered = render_result(replace(result, fits=False, reason="too big", nearest_fit=nearest))
     read = parse_plan_request(bent({"layout": rendered["nearest_fit"]["layout"]}), catalog)
-    assert render_layout(LAYOUT) == {name: getattr(read.layout, name) for name in LAYOUT_FIELDS}
+    assert render_layout(LAYOUT) == {name: getattr(read.layout, name) for name in contract.LAYOUT.names}
 
 
 def test_a_summary_says_the_same_as_the_estimate(result: PlanResult) -> None:
@@ -186,8 +190,8 @@ def test_a_nan_in_an_answer_is_our_mistake_and_loud(result: PlanResult) -> None:
 def test_one_problem_stands_alone_and_several_are_listed() -> None:
     first, second = (PlanError(name, 1, "is wrong.", "Mend it.") for name in ("a", "b.c"))
     shown = {"field": "a", "value": 1, "message": "is wrong.", "remedy": "Mend it."}
-    assert render_error(first) == {"error": shown}
-    assert render_error(PlanErrors([first]), request_id=7) == {"id": 7, "error": shown}
+    assert render_error(first) == {"error": shown, "errors": [shown]}
+    assert render_error(PlanErrors([first]), request_id=7) == {"id": 7, "error": shown, "errors": [shown]}
     several = render_error(PlanErrors([first, second]))
     assert several["error"] == shown
     assert [problem["field"] for problem in several["errors"]] == ["a", "b.c"]

@@ -203,5 +203,5 @@ def test_a_page_is_made_of_one_result() -> None:
     page = presenters.present_plan(a_request(), result, today=SOON)
     assert page.remedy is None
     assert page.warnings == ("Outside what was measured.",)
-    assert page.chosen == "tp=8 pp=1 vp=1 cp=1 ep=1 dp=16 mbs=1 ga=64 group=16"
+    assert page.chosen == "tp=8 pp=1 vp=1 cp=1 ep=1 dp=16 group=16 mbs=1 ga=64"
     assert page.layout_chosen == "tensor parallel, micro batch size"

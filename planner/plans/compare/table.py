@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import cast, get_args
 
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import is_stale
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
@@ -191,7 +191,7 @@ def _remedy(result: PlanResult) -> str:
 
 
 def _stale(seen: date | None, today: date) -> bool:
-    return seen is not None and today - seen > timedelta(days=STALE_PRICE_DAYS)
+    return seen is not None and is_stale(seen, today)
 
 
 def _share(result: PlanResult) -> float:
