@@ -13,6 +13,7 @@ from inventory.pages.words import UNKNOWN, hosts_words
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.engine.question.words import TASKS
+from planner.plans.presenters import in_ten
 from planner.web import formats
 
 
@@ -58,7 +59,11 @@ def match_verdict(matches: Sequence[Match], hosts: int) -> str:
 def match_row(match: Match) -> MatchRow:
     """One pool in the list."""
     pool, result = match.pool, match.result
-    if match.fits_now:
+    tight = match.result is not None and match.result.verdict == "tight"
+    if match.fits_owned and tight and match.result is not None:
+        when = "now" if match.fits_now else "when free"
+        badge = Badge("warn", f"tight {when}: about {in_ten(match.result.memory.fit_probability)} of 10")
+    elif match.fits_now:
         badge = Badge("good", "fits now")
     elif match.fits_owned:
         badge = Badge("warn", "fits when free")
@@ -135,6 +140,12 @@ def _trainable_cell(result: PlanResult | None) -> tuple[str, str, str]:
         return "", UNKNOWN, "not possible on this chip"
     share = result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
     title = f"{_room(result)} on the fullest GPU"
+    if result.verdict == "tight":
+        return (
+            "tight",
+            f"! {formats.percent(share)} full, {in_ten(result.memory.fit_probability)} of 10",
+            title,
+        )
     if result.fits:
         return "yes", f"✓ {formats.percent(share)} full", title
     return "no", f"✗ {formats.percent(share)} of usable memory", title

@@ -14,6 +14,7 @@ from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import NearestFit, PlanResult
+from planner.engine.question.result import Verdict as VerdictKind
 from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
 from planner.launch import LaunchTable, launch_tables
 from planner.plans.traces import Trace, traces
@@ -28,7 +29,7 @@ class Verdict:
     form.
     """
 
-    fits: bool
+    kind: VerdictKind
     subject: str
     sentence: str
     detail: str
@@ -112,8 +113,11 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k (...)."""
     memory = result.memory
     spare = memory.usable_bytes - memory.per_accelerator_bytes.total
-    if result.fits:
+    chance = in_ten(memory.fit_probability)
+    if result.verdict == "fits":
         fit = f"fits with {formats.gib(spare)} to spare"
+    elif result.verdict == "tight":
+        fit = f"tight, fits in about {chance} of 10 cases"
     else:
         fit = f"does not fit, {formats.gib(-spare)} too much"
     total = formats.duration(result.time.total_s)
@@ -123,18 +127,29 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
         gist_cost = f", {formats.dollars(result.cost.usd)}"
         cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
     narrow = ""
-    if result.fits and memory.interval_bytes[1] > memory.usable_bytes:
+    if result.verdict == "tight":
+        high, usable = formats.gib(memory.interval_bytes[1]), formats.gib(memory.usable_bytes)
         narrow = (
-            f"Narrowly: the 80 % range of its memory reaches {formats.gib(memory.interval_bytes[1])}, "
-            f"more than the {formats.gib(memory.usable_bytes)} that are usable."
+            "It may run out of memory: the 80 % range of its need reaches "
+            f"{high}, more than the {usable} that are usable."
         )
     return Verdict(
-        fits=result.fits,
+        kind=result.verdict,
         subject=f"{request.model.name} on {machines(result.cluster)}",
         sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
         detail=_sentence(result.reason or narrow),
-        gist=f"Fits: {total}{gist_cost}" if result.fits else f"Does not fit: {formats.gib(-spare)} too much",
+        gist=f"{GISTS[result.verdict]}: {total}{gist_cost}"
+        if result.fits
+        else f"Does not fit: {formats.gib(-spare)} too much",
     )
+
+
+GISTS: dict[VerdictKind, str] = {"fits": "Fits", "tight": "Tight", "does_not_fit": "Does not fit"}
+
+
+def in_ten(chance: float) -> int:
+    """A chance in whole tenths, from 1 to 9: neither never nor always is claimed."""
+    return min(9, max(1, round(10 * chance)))
 
 
 def unit_of(cluster: Cluster) -> str:
