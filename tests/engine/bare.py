@@ -131,7 +131,7 @@ def bare_grid(**changes: float) -> PlanGrid:
     values = {**dict.fromkeys(FIELD_NAMES, 0.0), **MODEL, **WORKLOAD, **CLUSTER, **LAYOUT, **changes}
     unknown = set(values) - set(FIELD_NAMES)
     assert not unknown, unknown
-    return PlanGrid(**{name: np.float64(value) for name, value in values.items()})  # type: ignore[arg-type]
+    return PlanGrid(**{name: np.float64(value) for name, value in values.items()})
 
 
 def bare_constants(**changes: float) -> TimingConstants:

@@ -15,10 +15,10 @@ def core(constants: TimingConstants | None = None, **changes: float) -> Attentio
     return attention_core_s(
         bare_grid(**changes),
         constants or bare_constants(),
-        sequences=np.float64(3.0),  # type: ignore[arg-type]
-        queries=np.float64(10.0),  # type: ignore[arg-type]
-        keys=np.float64(10.0),  # type: ignore[arg-type]
-        keys_met=np.float64(5.0),  # type: ignore[arg-type]
+        sequences=np.float64(3.0),
+        queries=np.float64(10.0),
+        keys=np.float64(10.0),
+        keys_met=np.float64(5.0),
     )
 
 

@@ -39,7 +39,7 @@ def test_cross_attention_projects_targets_and_source_and_meets_every_source_toke
     """Vaswani et al. 2017, section 3.2.3: 4 targets, 8 source tokens, 128 weights, half of them on each."""
     grid = bare_grid(decoder_blocks=1, decoder_sequence_length=4, cross_attention_matmul=128)
     targets = np.float64(4.0)
-    block = decoder_block(grid, bare_constants(), grid.tokens_per_rank, targets)  # type: ignore[arg-type]
+    block = decoder_block(grid, bare_constants(), grid.tokens_per_rank, targets)
     assert number(block.linear) == pytest.approx(2 * (4 * 512 + 6 * 128) / RATE)
     own, crossed = 4 * 2, 4 * 8  # half of the causal square; no mask over the source
     assert number(block.attention.forward) == pytest.approx(2 * (own + crossed) * 2 * 8 / RATE)
@@ -48,7 +48,7 @@ def test_cross_attention_projects_targets_and_source_and_meets_every_source_toke
 
 def test_a_decoder_block_has_a_third_norm_and_residual() -> None:
     grid = bare_grid(decoder_blocks=1, decoder_sequence_length=4, memory_bandwidth_bytes_per_s=10.0)
-    block = decoder_block(grid, bare_constants(), grid.tokens_per_rank, np.float64(4.0))  # type: ignore[arg-type]
+    block = decoder_block(grid, bare_constants(), grid.tokens_per_rank, np.float64(4.0))
     assert number(block.elementwise) == pytest.approx(4 * (18 * 8 + 2 * 16) * 2 / 10)
 
 

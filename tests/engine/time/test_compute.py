@@ -90,7 +90,7 @@ def test_a_framework_has_one_factor_and_compilation_one_gain() -> None:
 )
 def test_what_is_recomputed(changes: dict[str, float], again: float) -> None:
     seconds = (np.float64(value) for value in (100.0, 30.0, 60.0))
-    assert number(recompute_s(bare_grid(**changes), *seconds)) == again  # type: ignore[arg-type]
+    assert number(recompute_s(bare_grid(**changes), *seconds)) == again
 
 
 def test_the_head_is_a_matmul_and_a_loss_over_all_logits() -> None:

@@ -11,7 +11,7 @@ from tests.engine.bare import HOPPER, RATE, bare_constants, bare_grid, framework
 
 def matmul(grid: Any, constants: Any, rows: float, inner: float, columns: float) -> float:
     sides = {"rows": np.float64(rows), "inner": np.float64(inner), "columns": np.float64(columns)}
-    return number(kernels.matmul_s(grid, constants, rate=np.float64(RATE), **sides))  # type: ignore[arg-type]
+    return number(kernels.matmul_s(grid, constants, rate=np.float64(RATE), **sides))
 
 
 def test_work_side_by_side_adds_as_a_root_of_squares() -> None:

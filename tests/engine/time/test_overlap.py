@@ -22,7 +22,7 @@ STREAM = 8 * 8 * 2.0
 def tensor_s(constants: object = None, **changes: float) -> float:
     grid = bare_grid(tensor_parallel=4, **changes)
     used = constants or bare_constants()
-    return number(tensor_communication_s(grid, used, blocks_compute(grid, used)))  # type: ignore[arg-type]
+    return number(tensor_communication_s(grid, used, blocks_compute(grid, used)))
 
 
 def test_tensor_parallel_reduces_twice_a_block_and_direction() -> None:
@@ -84,11 +84,11 @@ def test_experts_are_dispatched_and_combined_forward_and_backward() -> None:
 def exposed(communication: float, cover: float, *, crosses: bool = False, overlap: float = 1.0) -> float:
     constants = bare_constants(overlap_reach=0.5, link_contention=0.1, network_contention=0.2)
     seconds = np.float64(communication), np.float64(cover)
-    return number(exposed_s(bare_grid(overlap=overlap), constants, *seconds, np.bool_(crosses)))  # type: ignore[arg-type]
+    return number(exposed_s(bare_grid(overlap=overlap), constants, *seconds, np.bool_(crosses)))
 
 
 def test_what_compute_cannot_cover_is_exposed() -> None:
-    # Reach 4 of 8 seconds; sqrt(3 x 3 + 4 x 4) - 4 = 1 stays, and a tenth (a fifth) of the two hidden seconds.
+    # Reach 4 of 8 seconds; sqrt(3 x 3 + 4 x 4) - 4 = 1 stays, and a tenth (a fifth) of two hidden seconds.
     assert exposed(3.0, 8.0) == pytest.approx(1.0 + 0.1 * 2.0)
     assert exposed(3.0, 8.0, crosses=True) == pytest.approx(1.0 + 0.2 * 2.0)
     assert exposed(3.0, 0.0) == pytest.approx(3.0)
@@ -113,7 +113,7 @@ GATHER = 3 / 4 * 1536 * 2 / LINK
 def data(forward: float = 0.0, backward: float = 0.0, **changes: float) -> tuple[float, float]:
     grid = bare_grid(**{"data_parallel": 4, "sharding_group": 4, **changes})
     cover = np.float64(forward), np.float64(backward)
-    found = data_communication_s(grid, bare_constants(), *cover)  # type: ignore[arg-type]
+    found = data_communication_s(grid, bare_constants(), *cover)
     return number(found.per_micro_batch), number(found.per_step)
 
 

@@ -49,7 +49,7 @@ def test_the_bubble_is_p_minus_one_over_m_v(stages: int, chunks: int, micro_batc
 
 
 def test_the_fullest_stage_sets_the_pace_and_the_head_s_stage_is_relieved() -> None:
-    """5 blocks on 2 stages: 3 and 2; the stage with the head has one fewer, so the head costs what is left."""
+    """5 blocks on 2 stages: 3 and 2; the head's stage has one fewer, so the head costs what is left."""
     grid = bare_grid(dense_blocks=5, pipeline_parallel=2)
     stage = stage_time(grid, bare_constants(), blocks_compute(grid, bare_constants()))
     assert number(stage.forward) == pytest.approx(3 * (LINEAR + CORE))
@@ -94,7 +94,7 @@ def test_some_stacks_scatter_the_hand_over(changes: dict[str, float], split: int
 @pytest.mark.parametrize(
     ("changes", "per_parameter"),
     [
-        # Weights 2, master 4 and states 8 read and written; gradients of 4 read twice (Adam in mixed precision).
+        # Weights 2, master 4 and states 8 read and written; gradients of 4 read twice (mixed-precision Adam).
         ({}, 2 * (2 + 4 + 8) + 2 * 4),
         # LAMB reads weights and updates once more for its norms (You et al. 2020).
         ({"lamb": 1}, 2 * (2 + 4 + 8) + 2 * 4 + 2 * 4),
