@@ -14,10 +14,11 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from planner.accuracy.calibration import MEMORY_FILE, TIMING_FILE
 from planner.accuracy.fit.least_squares import UNKNOWNS, Unknown
+from planner.engine.grid.plan_grid import PlanGrid
 from planner.engine.memory.peak import MEMORY_TEMPLATES, MemoryConstants
 from planner.engine.run.explain import RUN_TEMPLATES
 from planner.engine.time.explain import STEP_TEMPLATES
@@ -36,7 +37,7 @@ ROOMS = (
     ("Communication", ("time.collectives", "time.overlap")),
     ("Step time", ("time.step",)),
     ("PPO", ("rl.generation", "rl.scoring", "rl.ppo")),
-    ("Cost", ("run.money",)),
+    ("The run", ("run.length", "run.throughput", "run.money")),
     ("Ranges", ("sure.intervals",)),
 )
 #: A formula longer than this is a procedure, which its docstring tells better than its lines.
@@ -58,12 +59,18 @@ def document() -> str:
         parts.append(f"## {title}\n")
         for name in names:
             parts += room(importlib.import_module(f"planner.engine.{name}"))
+    parts += ["## Fields of a plan\n", grid_lines()]
     parts += ["## Terms of an explanation\n", terms_lines(), "## Fitted constants\n", *constants_lines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
 
 
 def contents() -> str:
-    titles = [*(title for title, _ in ROOMS), "Terms of an explanation", "Fitted constants"]
+    titles = [
+        *(title for title, _ in ROOMS),
+        "Fields of a plan",
+        "Terms of an explanation",
+        "Fitted constants",
+    ]
     links = (f"[{title}](#{title.lower().replace(' ', '-')})" for title in titles)
     return " · ".join(links) + "\n"
 
@@ -122,6 +129,29 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, lines)]) + "\n"
 
 
+class GridField(NamedTuple):
+    """One field of PlanGrid, as the comment beside it tells it."""
+
+    name: str
+    meaning: str
+    unit: str
+    shape: str
+
+
+def grid_fields() -> list[GridField]:
+    """The fields whose comment has a meaning, a unit and a shape."""
+    told = re.findall(
+        r"^    (\w+): Array  #: (.+) \[([^,\]]+), (\(.*\))\]$", inspect.getsource(PlanGrid), re.M
+    )
+    return [GridField(*each) for each in told]
+
+
+def grid_lines() -> str:
+    text = "What the formulas call `grid.` something. " + " ".join((PlanGrid.__doc__ or "").split()[8:])
+    lines = [(f"`{each.name}`", each.meaning, each.unit, f"`{each.shape}`") for each in grid_fields()]
+    return f"{text}\n\n" + table(("Field", "Meaning", "Unit", "Shape"), lines)
+
+
 def terms_lines() -> str:
     text = "What an explanation names. A term marked + adds up with its like to the term it is part of.\n\n"
     templates = (*STEP_TEMPLATES, *RUN_TEMPLATES, *MEMORY_TEMPLATES)
@@ -139,8 +169,8 @@ def part_of(template: TermTemplate) -> str:
 
 
 def placeholders(template: str) -> str:
-    """``{name:.3g}`` as *name*: the number that stands there in an answer."""
-    return re.sub(r"\{(\w+)(?::[^}]*)?\}", r"*\1*", template)
+    """``{step.name:.3g}`` as *name*: the number that stands there in an answer."""
+    return re.sub(r"\{\w+\.(?:terms\[)?(\w+(?:\[\d\])?)\]?(?::[^}]*)?\}", r"*\1*", template)
 
 
 def constants_lines() -> list[str]:

@@ -30,4 +30,4 @@ class Evaluation:
 
 def evaluate(grid: PlanGrid, calibration: Calibration) -> Evaluation:
     plain = on_scalars(grid)
-    return Evaluation(grid, memory_per_rank(plain, calibration.memory), step_time(plain, calibration.timing))
+    return Evaluation(plain, memory_per_rank(plain, calibration.memory), step_time(plain, calibration.timing))

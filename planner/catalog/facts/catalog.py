@@ -80,7 +80,13 @@ class Catalog:
             self._mig_profiles[profile.spec.accelerator_slug].append(profile)
 
     def accelerator(self, slug: str) -> AcceleratorRecord:
-        """Raises UnknownSlugError with near slugs."""
+        """By its slug, or as people write it (``RTX A6000``, ``nvidia-h20``) where that means one card alone.
+
+        Raises UnknownSlugError with near slugs.
+        """
+        if slug not in self._accelerators:
+            alike = [known for known in self._accelerators if _bare(known) == _bare(slug)]
+            slug = alike[0] if len(alike) == 1 else slug
         return _found("accelerator", slug, self._accelerators)
 
     def instance(self, slug: str) -> InstanceRecord:
@@ -188,6 +194,14 @@ def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
 def plain(slug: str) -> str:
     """A slug as names are compared: case and kind of separator make no difference (Azure: Standard_ND...)."""
     return slug.lower().replace("_", "-").replace(" ", "-")
+
+
+#: Words before a card's name that say who sells it, or to whom.
+BRANDS = frozenset({"nvidia", "amd", "instinct", "intel", "google", "geforce", "quadro", "tesla", "rtx"})
+
+
+def _bare(slug: str) -> tuple[str, ...]:
+    return tuple(word for word in plain(slug.strip()).split("-") if word not in BRANDS)
 
 
 def _by_slug(kind: str, records: Iterable[_Record]) -> dict[str, _Record]:

@@ -49,7 +49,7 @@ VARIABLE_AXES: dict[Variable, tuple[str, int]] = {
     "expert_parallel": ("expert", 1),
     "interleaved_stages": ("interleaved", 1),
     "micro_batch_size": ("micro", 1),
-    "sharding": ("sharding", 0),
+    "sharding": ("sharding", SHARDINGS.index("none")),
 }
 
 

@@ -160,7 +160,7 @@ def peak_flops_per_s(accelerator: AcceleratorSpec, precision: str) -> float:
 
 def architecture_index(architecture: str) -> int:
     name = "trainium" if architecture.startswith("neuroncore") else architecture
-    return ARCHITECTURES.index(name) if name in ARCHITECTURES else ARCHITECTURES.index("hopper")
+    return ARCHITECTURES.index(name if name in ARCHITECTURES else "other")
 
 
 @lru_cache(maxsize=4096)

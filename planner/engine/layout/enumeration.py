@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.engine.grid.plan_grid import RECOMPUTES, SHARDINGS, Array
-from planner.engine.question.request import Cluster, Layout, PlanRequest, Recompute
+from planner.engine.grid.plan_grid import NO_SHARDING, RECOMPUTES, SHARDINGS, Array
+from planner.engine.question.request import Cluster, Layout, PlanRequest, Recompute, Sharding
 from planner.engine.question.specs import ModelSpec
 
 Whole = NDArray[np.int64]
@@ -180,7 +180,7 @@ def axes_of(request: PlanRequest, *, plain: bool = False) -> Axes:
         expert=one_or(asked.expert_parallel, [1] if plain or alone else expert_choices(model)),
         interleaved=one_or(asked.interleaved_stages, [1] if plain or alone else interleaved_choices(request)),
         micro=one_or(asked.micro_batch_size, micro_batch_choices(request)),
-        sharding=sharding_choices(request),
+        sharding=[SHARDINGS.index(kind) for kind in sharding_choices(request)],
         recompute=[RECOMPUTES.index(kind) for kind in recompute_choices(request)],
         data=asked.data_parallel,
         accumulation=asked.gradient_accumulation,
@@ -270,18 +270,18 @@ def recompute_choices(request: PlanRequest) -> list[Recompute]:
     return list(RECOMPUTES) if asked == "auto" else [asked]
 
 
-def sharding_choices(request: PlanRequest) -> list[int]:
+def sharding_choices(request: PlanRequest) -> list[Sharding]:
     """What the named stack does; ZeRO-2 is left to those who ask for it (it lies between its neighbours)."""
     framework, asked = request.workload.framework, request.layout.sharding
     if asked is not None:
-        return [SHARDINGS.index(asked)]
+        return [asked]
     if request.cluster.mig_profile is not None:
-        return [0]
+        return ["none"]
     if framework in ("fsdp", "torchtitan"):
-        return [3]
+        return ["zero3"]
     if framework in ("megatron", "neuron"):
-        return [1]
-    return [0, 1, 3]
+        return ["zero1"]
+    return ["none", "zero1", "zero3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +390,7 @@ def candidates_on(axes: Axes, request: PlanRequest, degrees: Degrees) -> Candida
     if request.layout.sharding is None:
         # One rank alone has nobody to share with: one value of the axis stands for "none".
         keep &= (shared > 1) | (sharding == axes.sharding[0])
-        sharding = np.where(shared > 1, sharding, 0)
+        sharding = np.where(shared > 1, sharding, NO_SHARDING)
     if axes.sharding_group is not None:
         keep &= shared % axes.sharding_group == 0
     index = np.flatnonzero(keep)

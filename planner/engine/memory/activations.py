@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import FULL_RECOMPUTE, NO_RECOMPUTE, SELECTIVE_RECOMPUTE, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import Stages
@@ -174,7 +174,7 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         + grid.hidden_size * grid.element_bytes
     )
     blocks = dense + moe
-    widened = (grid.recompute == 0) * (tokens * per.widened_inputs)
+    widened = (grid.recompute == NO_RECOMPUTE) * (tokens * per.widened_inputs)
     model_inputs = routes.inputs * (blocks * input_bytes + cross * target_input) + routes.operators * (
         blocks * operator_bytes
     )
@@ -221,7 +221,7 @@ class RecomputeShares:
 
 
 def recompute_shares(grid: PlanGrid, traits: Traits) -> RecomputeShares:
-    full, selective = 1.0 * (grid.recompute == 2), 1.0 * (grid.recompute == 1)
+    full, selective = 1.0 * (grid.recompute == FULL_RECOMPUTE), 1.0 * (grid.recompute == SELECTIVE_RECOMPUTE)
     operators, blockwise = selective * traits["selective_operators"], selective * traits["selective_blocks"]
     inner = 1.0 - full - operators - SELECTIVE_BLOCK_SHARE * blockwise
     core_only = selective - operators - blockwise

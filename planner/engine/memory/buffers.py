@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import ParametersHere, Stages
@@ -80,7 +80,7 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     configuration reference, "ZeRO optimizations".
     """
     tensor, element, buckets = grid.tensor_parallel, grid.element_bytes, traits["buckets"]
-    whole = (grid.sharding >= 3) & (grid.sharding_group > 1)
+    whole = (grid.sharding >= ZERO_3) & (grid.sharding_group > 1)
     by_unit = whole * (1.0 - buckets)
     split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
     dense = where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
@@ -93,7 +93,7 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     # The limit holds prefetching back; the module that computes is fetched on top: a table at most.
     limit = LIVE_PARAMETERS + np.maximum(here.embedding, here.head)
     live = np.minimum(limit, here.blocks + here.experts + here.embedding + here.head)
-    bucket = where(grid.sharding >= 1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
+    bucket = where(grid.sharding >= ZERO_1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
     # A tied table is the head, so it stays whole with it.
     table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
     root = by_unit * element * (table_kept * here.embedding + here.head)

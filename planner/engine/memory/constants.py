@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Order of the accelerator architectures and frameworks, as ``planner.engine.grid.plan_grid`` numbers them.
-ARCHITECTURE_COUNT = 7
+ARCHITECTURE_COUNT = 8
 
 
 def _each(value: float) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, ZERO_2, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.traits import Traits
 
@@ -18,7 +18,7 @@ from planner.engine.memory.traits import Traits
 SUB_GROUP_PARAMETERS = 1e9
 
 #: ZeRO stages that shard optimizer states, gradients and weights, in this order.
-LEVELS = np.array([[1.0], [2.0], [3.0]])
+LEVELS = np.array([[ZERO_1], [ZERO_2], [ZERO_3]])
 FIRST = np.array([[1.0], [0.0], [0.0]])
 MIDDLE = np.array([[0.0], [1.0], [0.0]])
 LAST = np.array([[0.0], [0.0], [1.0]])
@@ -151,7 +151,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
     # Gradient sync switched off between accumulation steps leaves them whole on every rank.
     unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
-    replicated = (level < 1) & (grid.data_parallel > 1)
+    replicated = (level < ZERO_1) & (grid.data_parallel > 1)
     copy_bytes = grid.gradient_copy_bytes + grid.gradient_bytes * traits["bucket_copies"] * replicated
     # Paged moments lie in unified memory, which moves to the host when the accelerator is short, and which
     # torch's allocator does not count (Dettmers et al. 2023, section 3: paged optimizers).
@@ -163,10 +163,12 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     frozen_tables = (here.embedding * grid.element_bytes + here.head * grid.frozen_head_bytes) / dense_split[
         2
     ]
-    wider = (grid.weight_bytes > grid.element_bytes) & (level < 3)
-    copied = grid.element_bytes * (wider | in_pipeline & (level >= 3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
+    wider = (grid.weight_bytes > grid.element_bytes) & (level < ZERO_3)
+    copied = (
+        grid.element_bytes * (wider | in_pipeline & (level >= ZERO_3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
+    )
     # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
-    sub_group = where((traits["buckets"] > 0) & (level >= 3), SUB_GROUP_PARAMETERS, np.inf)
+    sub_group = where((traits["buckets"] > 0) & (level >= ZERO_3), SUB_GROUP_PARAMETERS, np.inf)
     at_once = np.minimum(states_kept, sub_group)
     return StateBytes(
         frozen_weights=grid.frozen * (frozen_blocks + frozen_tables),

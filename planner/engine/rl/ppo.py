@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.engine.evaluate import Evaluation, evaluate
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.peak import MemoryTerms
 from planner.engine.question.request import PlanRequest
@@ -67,16 +67,16 @@ def evaluate_ppo(request: PlanRequest, layouts: dict[str, Array], calibration: C
         ),
         np.asarray(0.0),
     )
-    terms = {
+    terms = dict(
         **actor.step.terms,
-        "generation": generation.seconds,
-        "scoring": scoring,
-        "generation_sequences": generation.sequences,
-        "rollout_tokens": np.asarray(float(ppo.rollout_tokens)),
-        "ppo_model_flops": epochs * training_flops + scoring_flops,
-    }
+        generation=generation.seconds,
+        scoring=scoring,
+        generation_sequences=generation.sequences,
+        rollout_tokens=np.asarray(float(ppo.rollout_tokens)),
+        ppo_model_flops=epochs * training_flops + scoring_flops,
+    )
     return Evaluation(
-        actor_grid, ppo_memory(trained, frozen_bytes, generation), StepTime(**parts, step=step, terms=terms)
+        actor.grid, ppo_memory(trained, frozen_bytes, generation), StepTime(**parts, step=step, terms=terms)
     )
 
 
@@ -93,7 +93,7 @@ def scalar_head(grid: PlanGrid) -> PlanGrid:
 def weights_only_bytes(grid: PlanGrid) -> Array:
     """A frozen model's weights on one rank, sharded with the others under ZeRO-3."""
     split = grid.tensor_parallel * grid.pipeline_parallel
-    sharded = where(grid.sharding == 3.0, np.maximum(grid.sharding_group, 1.0), 1.0)
+    sharded = where(grid.sharding == ZERO_3, np.maximum(grid.sharding_group, 1.0), 1.0)
     return grid.total_parameters * grid.element_bytes / (split * sharded)
 
 

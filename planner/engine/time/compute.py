@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import TORCHTITAN, Array, PlanGrid
+from planner.engine.grid.plan_grid import FULL_RECOMPUTE, SELECTIVE_RECOMPUTE, TORCHTITAN, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import flops, kernels
 from planner.engine.time.block import BlockTime, all_blocks, decoder_block, dense_block
@@ -115,7 +115,11 @@ def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array) -> A
     selective = where(
         grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, where(grid.flash > 0, 0.0, core)
     )
-    return where(grid.recompute == 2.0, forward, where(grid.recompute == 1.0, selective, 0.0))
+    return where(
+        grid.recompute == FULL_RECOMPUTE,
+        forward,
+        where(grid.recompute == SELECTIVE_RECOMPUTE, selective, 0.0),
+    )
 
 
 def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:

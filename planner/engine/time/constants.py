@@ -81,6 +81,11 @@ class TimingConstants:
             value = values[item.name]
             if isinstance(value, Mapping):
                 names = FRAMEWORKS if item.name == "framework_factor" else ARCHITECTURES
-                value = np.array([float(value[name]) for name in names])
+                value = np.array([float(value[name]) if name in value else mean_of(value) for name in names])
             filled[item.name] = value
         return cls(**filled)
+
+
+def mean_of(values: Mapping[str, float]) -> float:
+    """The geometric mean of the known kinds' constants, a share of peak: what other chips are given."""
+    return float(np.exp(np.mean([np.log(value) for value in values.values()])))

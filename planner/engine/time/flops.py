@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import FULL_RECOMPUTE, SELECTIVE_RECOMPUTE, Array, PlanGrid
 from planner.engine.grid.scalars import where
 
 #: A backward pass computes two matmuls (input and weight gradients) for each one of the forward.
@@ -89,4 +89,8 @@ def recomputed_flops_per_sequence(grid: PlanGrid) -> Array:
     widths = grid.attention_heads * (grid.head_dim + grid.value_head_dim)
     scores = 2.0 * widths * grid.layers * grid.sequence_length**2
     selective = where(grid.flash > 0, 0.0, scores)
-    return where(grid.recompute == 2.0, forward - head, where(grid.recompute == 1.0, selective, 0.0))
+    return where(
+        grid.recompute == FULL_RECOMPUTE,
+        forward - head,
+        where(grid.recompute == SELECTIVE_RECOMPUTE, selective, 0.0),
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import MEGATRON, Array, Flags, PlanGrid
+from planner.engine.grid.plan_grid import FULL_RECOMPUTE, MEGATRON, ZERO_3, Array, Flags, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import collectives, kernels
 from planner.engine.time.block import all_blocks
@@ -33,7 +33,7 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, constants.tensor_exposed)
     # Megatron reduces the input gradient while the weight gradient is computed.
     behind = where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
-    exposed = forward * (2.0 + 2.0 * (grid.recompute == 2.0) + 2.0 * behind)
+    exposed = forward * (2.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE) + 2.0 * behind)
     # Experts are split by tensor parallel too: each routed copy of a token is gathered and summed.
     blocks = compute.blocks + 0.5 * grid.moe_blocks * np.maximum(grid.experts_per_token - 1.0, 0.0)
     return where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
@@ -57,7 +57,7 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
         return np.asarray(0.0)
     split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
     nbytes = grid.tokens_per_rank * grid.experts_per_token * grid.hidden_size * grid.element_bytes / split
-    passes = 4.0 + 2.0 * (grid.recompute == 2.0)
+    passes = 4.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE)
     total = (
         passes * grid.moe_blocks * collectives.all_to_all_s(collectives.expert_group(grid, constants), nbytes)
     )
@@ -134,7 +134,7 @@ def data_communication_s(
 
     gather = over(sharded, dense, experts, weight_wire)
     scatter = over(sharded, trained, trained_experts, gradient_wire)
-    zero3 = (grid.sharding == 3.0) & (grid.sharding_group > 1)
+    zero3 = (grid.sharding == ZERO_3) & (grid.sharding_group > 1)
     leaves_node: Flags = sharded.machines > 1.0
     per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
         grid, constants, gather + scatter, backward, leaves_node

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import collectives, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
@@ -45,6 +45,17 @@ class StepTime:
     other: Array
     step: Array
     terms: dict[str, Array]
+
+    @property
+    def communication(self) -> Array:
+        """Exposed seconds of all kinds of parallelism together, shape (plans,)."""
+        return (
+            self.tensor_communication
+            + self.context_communication
+            + self.expert_communication
+            + self.pipeline_communication
+            + self.data_communication
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
 def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update)."""
     trained, experts = overlap.trained_parameters(grid)
-    ranks = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    ranks = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
     nbytes = (trained + experts) / ranks * passes
@@ -122,10 +133,19 @@ def host_updates(grid: PlanGrid) -> Array:
     Each rank on the node has its own share updated, or all that it holds where states are not sharded.
     """
     trained, experts = overlap.trained_parameters(grid)
-    shards = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    shards = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     ranks = grid.tensor_parallel * grid.pipeline_parallel * grid.context_parallel * grid.data_parallel
     on_node = np.minimum(grid.ranks_per_node, ranks)
     return where(grid.offload > 0, (trained + experts) / shards * on_node, 0.0)
+
+
+def bubble_each_s(grid: PlanGrid, step: StepTime) -> Array:
+    """Seconds of one micro-batch on one stage, shape (plans,): the bubble of p stages in v chunks is
+    (p - 1) / v of them. 0 without a pipeline.
+    """
+    waiting = grid.pipeline_parallel - 1.0
+    each = step.pipeline_bubble * grid.interleaved_stages / np.maximum(waiting, 1.0)
+    return where(waiting > 0, each, 0.0)
 
 
 def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
@@ -156,22 +176,23 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     busy = sum(parts.values(), np.asarray(0.0))
     jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
     slack_s = constants.step_slack_s + micro_batches * slack
-    terms = {
+    # As keywords, so that a name given twice is an error.
+    terms = dict(
         **compute.terms,
-        "blocks": compute.blocks,
-        "stage_forward_s": stage.forward,
-        "stage_backward_s": stage.backward,
-        "stage_recompute_s": stage.recompute,
-        "head_forward_s": stage.head_forward,
-        "head_backward_s": stage.head_backward,
-        "tensor_exposed_s": stage.tensor,
-        "context_exposed_s": stage.context,
-        "expert_exposed_s": stage.expert,
-        "gather_exposed_s": data.per_micro_batch,
-        "reduction_exposed_s": data.per_step,
-        "hand_over_s": hand_over,
-        "host_updates": host_updates(grid),
-        "slack_s": slack_s,
-        "jitter_s": jitter,
-    }
+        blocks=compute.blocks,
+        stage_forward_s=stage.forward,
+        stage_backward_s=stage.backward,
+        stage_recompute_s=stage.recompute,
+        head_forward_s=stage.head_forward,
+        head_backward_s=stage.head_backward,
+        tensor_exposed_s=stage.tensor,
+        context_exposed_s=stage.context,
+        expert_exposed_s=stage.expert,
+        gather_exposed_s=data.per_micro_batch,
+        reduction_exposed_s=data.per_step,
+        hand_over_s=hand_over,
+        host_updates=host_updates(grid),
+        slack_s=slack_s,
+        jitter_s=jitter,
+    )
     return StepTime(**parts, other=slack_s + jitter, step=busy + slack_s + jitter, terms=terms)
