@@ -2,8 +2,8 @@
 
     python -m scripts.mutants [--only WORD] [--jobs N]
 
-The tree is copied to a temporary folder; there each mutation of ``scripts.mutations`` is written into its file,
-the test files beside it are run, and the file is put back. Fails where under 90 % are caught, or where a
+The tree is copied to a temporary folder; there each mutation of ``scripts.mutations`` is written into its
+file, the test files beside it are run, and the file is put back. Fails where under 90 % are caught, or where a
 mutation's text no longer stands exactly once in its file.
 """
 
@@ -23,16 +23,31 @@ from scripts.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What the nearest tests need of the tree.
-COPIED = ("config", "planner", "inventory", "headroom_agent", "templates", "tests", "scripts", "pyproject.toml")
+COPIED = (
+    "config",
+    "planner",
+    "inventory",
+    "headroom_agent",
+    "templates",
+    "tests",
+    "scripts",
+    "pyproject.toml",
+)
 LEAST_CAUGHT = 0.9
 LONGEST_S = 120
 
 
 def rotten(mutation: Mutation) -> str:
     """What is wrong with a mutation, or nothing."""
-    found = (ROOT / mutation.path).read_text(encoding="utf-8").count(mutation.old)
+    text = (ROOT / mutation.path).read_text(encoding="utf-8")
+    found = text.count(mutation.old)
     if found != 1:
         return f"{mutation.path}: {mutation.old!r} stands {found} times"
+    # What does not even compile would be caught by any test.
+    try:
+        compile(text.replace(mutation.old, mutation.new), mutation.path, "exec")
+    except SyntaxError as error:
+        return f"{mutation.path}: {mutation.new!r} is no Python: {error}"
     missing = [test for test in mutation.tests if not (ROOT / test).exists()]
     return f"{mutation.path}: no {missing[0]}" if missing else ""
 
@@ -49,10 +64,16 @@ def copy_of_tree(folder: Path) -> Path:
 
 def passes(tree: Path, tests: tuple[str, ...]) -> bool:
     # Bytecode is told apart by time and size, which a quick mutation may leave as they were.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / ".seen")}
+    environment = {
+        **os.environ,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / ".seen"),
+    }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
     try:
-        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=LONGEST_S, check=False)
+        done = subprocess.run(
+            command, cwd=tree, env=environment, capture_output=True, timeout=LONGEST_S, check=False
+        )
     except subprocess.TimeoutExpired:
         return False
     if done.returncode not in (0, 1, 2):

@@ -50,7 +50,7 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         f"{TIME}/attention.py", f"{TESTS}/time/test_attention.py",
-        ("narrow heads faster", "narrow / gain * short", "/ narrow / gain * short"),
+        ("narrow heads faster", "* narrow / gain * short", "/ narrow / gain * short"),
         ("scores of all ranks", "* keys * grid.attention_heads / grid.tensor_parallel", "* keys * grid.attention_heads"),
         ("flash backward as unfused", "flops.FLASH_BACKWARD * constants", "flops.BACKWARD_MATMULS * constants"),
     ),
@@ -135,10 +135,14 @@ MUTATIONS: list[Mutation] = [
         ("live parameters without limit", "live = np.minimum(limit,", "live = np.maximum(limit,"),
     ),
     *mistakes(
-        f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_reserve.py",
-        ("room below what is alive", "np.maximum(SHIFTED_LOSS_BYTES - each_logit, 0.0)", "np.minimum(SHIFTED_LOSS_BYTES - each_logit, 0.0)"),
+        f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_seen_bytes.py",
+        ("a loss that leaves no room", "loss + share * moving + (reuse.loss_room + passing", "loss + share * moving + (passing"),
         ("gradient copy forgotten", "SHIFTED_LOSS_BYTES = 4.0 + 4.0 + 4.0 + 2.0", "SHIFTED_LOSS_BYTES = 4.0 + 4.0 + 4.0"),
         ("the lower of step and end", "later, step),", "later, 0.0 * step),"),
+    ),
+    *mistakes(
+        f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_reserve.py",
+        ("room below what is alive", "np.maximum(SHIFTED_LOSS_BYTES - each_logit, 0.0)", "np.minimum(SHIFTED_LOSS_BYTES - each_logit, 0.0)"),
     ),
     *mistakes(
         f"{MEMORY}/traits.py", f"{TESTS}/memory/test_traits.py",

@@ -16,7 +16,12 @@ ONES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_para
 
 
 def priced(
-    *, total: list[float], step_s: list[float], usable: float = 100.0, task: Any = "pretraining", **degrees: Any
+    *,
+    total: list[float],
+    step_s: list[float],
+    usable: float = 100.0,
+    task: Any = "pretraining",
+    **degrees: Any,
 ) -> Priced:
     arrays = {name: np.ones(len(total)) for name in ONES} | {"sharding": np.zeros(len(total))}
     arrays |= {name: np.array(values, dtype=float) for name, values in degrees.items()}

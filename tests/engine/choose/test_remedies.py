@@ -19,7 +19,9 @@ def choice(layout: dict[str, Any], **workload: Any) -> Choice:
 
 
 def test_recompute_comes_first_then_smaller_micro_batches_then_sharding() -> None:
-    asked = choice({"micro_batch_size": 4, "gradient_accumulation": 2, "data_parallel": 4, "sharding": "zero2"})
+    asked = choice(
+        {"micro_batch_size": 4, "gradient_accumulation": 2, "data_parallel": 4, "sharding": "zero2"}
+    )
     words = [word for word, _ in small_changes(asked)]
     assert words == [
         "recompute activations: selective",
@@ -53,7 +55,9 @@ def test_a_smaller_micro_batch_keeps_the_batch() -> None:
         ("generic", "zero3", []),
     ],
 )
-def test_only_stronger_sharding_that_the_stack_has(framework: str, sharding: str, stronger: list[str]) -> None:
+def test_only_stronger_sharding_that_the_stack_has(
+    framework: str, sharding: str, stronger: list[str]
+) -> None:
     asked = choice({"sharding": sharding}, framework=framework)
     assert stronger_sharding(asked) == stronger
 
@@ -68,7 +72,12 @@ def test_another_machine_has_more_ranks_or_more_memory() -> None:
     larger = question(cluster={"instance_type": "p4de.24xlarge", "nodes": 1}).cluster
     more = question(cluster={"instance_type": "g5.xlarge", "nodes": 17}).cluster
     fewer = question(cluster={"instance_type": "g5.xlarge", "nodes": 16}).cluster
-    assert [may_hold_more(each, own, "bf16") for each in (own, larger, more, fewer)] == [False, True, True, False]
+    assert [may_hold_more(each, own, "bf16") for each in (own, larger, more, fewer)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_layout_in_words_leaves_out_what_says_nothing() -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from planner.engine.grid.build import PCIE4_BYTES_PER_S, cluster_numbers, grid_of, head_share, workload_numbers
+from planner.engine.grid.build import (
+    PCIE4_BYTES_PER_S,
+    cluster_numbers,
+    grid_of,
+    head_share,
+    workload_numbers,
+)
 from tests.engine.memory.plans import plan_grid, plan_layout, plan_request
 from tests.engine.questions import catalog, question
 
@@ -18,7 +24,12 @@ def cluster(**settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("profile", "compute", "memory", "count"),
-    [("1g.5gb", 1 / 7, 1 / 8, 7), ("2g.10gb", 2 / 7, 2 / 8, 3), ("3g.20gb", 3 / 7, 4 / 8, 2), ("7g.40gb", 1, 1, 1)],
+    [
+        ("1g.5gb", 1 / 7, 1 / 8, 7),
+        ("2g.10gb", 2 / 7, 2 / 8, 3),
+        ("3g.20gb", 3 / 7, 4 / 8, 2),
+        ("7g.40gb", 1, 1, 1),
+    ],
 )
 def test_a_gpu_instance_of_an_a100_has_sevenths_of_compute_and_eighths_of_memory(
     profile: str, compute: float, memory: float, count: int
@@ -52,7 +63,9 @@ def test_a_core_of_trainium_has_half_of_its_chip() -> None:
 
 
 def test_without_a_price_there_is_no_number() -> None:
-    request = question(cluster={"accelerator": "t4", "accelerators_per_node": 4, "nodes": 1, "internode_gbps_per_node": 10})
+    request = question(
+        cluster={"accelerator": "t4", "accelerators_per_node": 4, "nodes": 1, "internode_gbps_per_node": 10}
+    )
     assert math.isnan(cluster_numbers(request.cluster, "fp16")["usd_per_node_hour"])
 
 
@@ -68,7 +81,12 @@ def test_an_encoder_s_head_sees_its_masked_tokens() -> None:
 def test_switches_of_a_workload_are_flags() -> None:
     request = question(task="qlora", frozen_precision="int4", lora_rank=8)
     numbers = workload_numbers(request.model, request.workload)
-    assert (numbers["frozen"], numbers["quantized"], numbers["integer_quantized"], numbers["finetuning"]) == (1, 1, 1, 1)
+    assert (numbers["frozen"], numbers["quantized"], numbers["integer_quantized"], numbers["finetuning"]) == (
+        1,
+        1,
+        1,
+        1,
+    )
     assert numbers["lora_width"] == numbers["lora_parameters"] / 8
     plain = workload_numbers(question().model, question().workload)
     assert (plain["frozen"], plain["lora_parameters"], plain["finetuning"]) == (0, 0, 0)
@@ -81,4 +99,6 @@ def test_rows_of_a_grid_are_its_plans() -> None:
     grid = plan_grid(request, plan_layout(), plan_layout(tensor_parallel=2, data_parallel=4))
     assert grid.tensor_parallel.tolist() == [1, 2]
     assert grid.ranks.tolist() == [8, 8]
-    assert grid_of([(request, plan_layout(micro_batch_size=3, context_parallel=2))]).tokens_per_rank.tolist() == [6144]
+    assert grid_of(
+        [(request, plan_layout(micro_batch_size=3, context_parallel=2))]
+    ).tokens_per_rank.tolist() == [6144]

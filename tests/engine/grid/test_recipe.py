@@ -28,13 +28,21 @@ def recipe(**workload: Any) -> MemoryRecipe:
         # torchtune's bf16 recipes: everything in two bytes.
         ({"task": "full_finetuning"}, 2, 0, 2, 4),
         # NeMo's fp8 recipes reduce gradients in 16 bits.
-        ({"framework": "megatron", "precision": "fp8", "cluster": {"instance_type": "p5.48xlarge"}}, 2, 4, 2, 8),
+        (
+            {"framework": "megatron", "precision": "fp8", "cluster": {"instance_type": "p5.48xlarge"}},
+            2,
+            4,
+            2,
+            8,
+        ),
         ({"task": "lora"}, 4, 0, 4, 8),
         ({"optimizer": "adamw_8bit", "framework": "megatron"}, 2, 4, 4, 2),
         ({"optimizer": "lion", "framework": "megatron"}, 2, 4, 4, 4),
     ],
 )
-def test_published_recipes(workload: dict[str, Any], weight: int, master: int, gradient: int, state: int) -> None:
+def test_published_recipes(
+    workload: dict[str, Any], weight: int, master: int, gradient: int, state: int
+) -> None:
     found = recipe(**workload)
     assert (found.weight_bytes, found.master_bytes, found.gradient_bytes, found.state_bytes) == (
         weight, master, gradient, state,

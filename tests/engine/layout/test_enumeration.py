@@ -67,12 +67,13 @@ def test_micro_batches_divide_the_batch_up_to_65536_tokens() -> None:
 
 
 @pytest.mark.parametrize(
-    ("framework", "kinds"), [
+    ("framework", "kinds"),
+    [
         ("fsdp", ["zero3"]),
         ("torchtitan", ["zero3"]),
         ("megatron", ["zero1"]),
         ("generic", ["none", "zero1", "zero3"]),
-    ]
+    ],
 )
 def test_stacks_shard_as_they_do(framework: str, kinds: list[str]) -> None:
     assert list(sharding_choices(question(framework=framework))) == kinds
@@ -81,7 +82,9 @@ def test_stacks_shard_as_they_do(framework: str, kinds: list[str]) -> None:
 def test_a_node_of_gpu_instances_holds_all_of_its_profile() -> None:
     assert ranks_per_node(question().cluster) == 8
     assert ranks_per_node(question(cluster={"mig_profile": "3g.20gb", "nodes": 1}).cluster) == 8 * 2
-    assert ranks_per_node(question(cluster={"instance_type": "trn1.32xlarge"}, framework="neuron").cluster) == 32
+    assert (
+        ranks_per_node(question(cluster={"instance_type": "trn1.32xlarge"}, framework="neuron").cluster) == 32
+    )
 
 
 def test_degrees_multiply_to_the_ranks_and_divide_the_batch() -> None:

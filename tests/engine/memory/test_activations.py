@@ -135,7 +135,13 @@ def test_selective_means_half_of_the_blocks_or_single_operators_elsewhere() -> N
     assert found == [0.5, 0.5, 0.5, 0.0, 1.0]
     titan = bare_grid(recompute=1, framework=framework("torchtitan"))
     operators = recompute_shares(titan, traits_of(titan))
-    assert [number(getattr(operators, item.name)) for item in dataclasses.fields(operators)] == [0, 0, 0, 1, 0]
+    assert [number(getattr(operators, item.name)) for item in dataclasses.fields(operators)] == [
+        0,
+        0,
+        0,
+        1,
+        0,
+    ]
 
 
 def test_cross_attention_keeps_targets_and_the_source_s_keys() -> None:
@@ -173,7 +179,9 @@ def test_gradients_of_a_block_are_two_streams_and_the_inner_width() -> None:
         (4, 2, 4, [4, 4, 5 / 2]),
     ],
 )
-def test_micro_batches_in_flight(stages_count: int, chunks: int, micro_batches: int, held: list[float]) -> None:
+def test_micro_batches_in_flight(
+    stages_count: int, chunks: int, micro_batches: int, held: list[float]
+) -> None:
     grid = bare_grid(
         pipeline_parallel=stages_count, interleaved_stages=chunks, gradient_accumulation=micro_batches
     )

@@ -89,7 +89,12 @@ def test_tensor_parallel_splits_a_gathered_block_and_packed_weights_travel_packe
 
 
 def test_a_routed_block_is_gathered_with_its_rank_s_experts() -> None:
-    mixture = {"dense_blocks": 0, "moe_blocks": 2, "moe_block_parameters": 300, "routed_expert_parameters": 800}
+    mixture = {
+        "dense_blocks": 0,
+        "moe_blocks": 2,
+        "moe_block_parameters": 300,
+        "routed_expert_parameters": 800,
+    }
     assert on_first(gathered(bare_grid(**ZERO3, **mixture, expert_parallel=4)).blocks) == 2 * (300 + 200) * 2
     assert on_first(gathered(bare_grid(**ZERO3, **mixture, tensor_parallel=2)).blocks) == 2 * (150 + 400) * 2
 

@@ -101,4 +101,6 @@ def test_the_allocator_gives_back_what_does_not_fit_down_to_what_it_cannot_share
 def test_the_short_way_to_the_total_is_the_long_one() -> None:
     for changes in ({}, {"pipeline_parallel": 2, "gradient_accumulation": 4}, {"recompute": 2, "flash": 0}):
         grid = bare_grid(**changes)
-        assert number(total_per_rank(grid, MemoryConstants())) == number(memory_per_rank(grid, MemoryConstants()).total)
+        assert number(total_per_rank(grid, MemoryConstants())) == number(
+            memory_per_rank(grid, MemoryConstants()).total
+        )

@@ -32,7 +32,9 @@ def on_first(values: object) -> float:
         (5, 2, [3, 3, 3]),
     ],
 )
-def test_blocks_are_dealt_out_with_the_odd_ones_in_the_middle(layers: int, pipeline: int, blocks: list[int]) -> None:
+def test_blocks_are_dealt_out_with_the_odd_ones_in_the_middle(
+    layers: int, pipeline: int, blocks: list[int]
+) -> None:
     found = stages(bare_grid(layers=layers, pipeline_parallel=pipeline))
     counted = np.broadcast_to(found.blocks_share * layers, (3, 1))[:, 0]
     assert counted[0] == pytest.approx(blocks[0])
@@ -72,8 +74,12 @@ def test_a_tied_table_lies_again_on_the_last_stage_and_only_there() -> None:
 
 
 @pytest.mark.parametrize(("expert", "tensor", "held"), [(1, 1, 1600), (1, 2, 800), (4, 2, 400)])
-def test_experts_are_whole_on_their_rank_or_split_like_any_matrix(expert: int, tensor: int, held: int) -> None:
-    grid = bare_grid(moe_blocks=2, routed_expert_parameters=800, expert_parallel=expert, tensor_parallel=tensor)
+def test_experts_are_whole_on_their_rank_or_split_like_any_matrix(
+    expert: int, tensor: int, held: int
+) -> None:
+    grid = bare_grid(
+        moe_blocks=2, routed_expert_parameters=800, expert_parallel=expert, tensor_parallel=tensor
+    )
     assert on_first(parameters_here(grid, stages(grid), traits_of(grid)).experts) == held
 
 
@@ -121,7 +127,9 @@ def test_gradients_stay_whole_where_they_are_not_synchronised() -> None:
 
 def test_replicas_of_plain_pytorch_keep_buckets_beside_their_gradients() -> None:
     assert on_first(states_of(bare_grid(data_parallel=2)).gradient_copies) == 1536 * 4
-    assert on_first(states_of(bare_grid(data_parallel=2, framework=framework("megatron"))).gradient_copies) == 0
+    assert (
+        on_first(states_of(bare_grid(data_parallel=2, framework=framework("megatron"))).gradient_copies) == 0
+    )
     assert on_first(states_of(bare_grid(data_parallel=1)).gradient_copies) == 0
 
 

@@ -8,7 +8,14 @@ from tests.engine.bare import bare_grid, framework, number
 
 @pytest.mark.parametrize(
     ("stack", "finetuning", "plain"),
-    [("generic", 0, 1), ("megatron", 0, 0), ("fsdp", 1, 1), ("deepspeed", 0, 0), ("deepspeed", 1, 1), ("neuron", 1, 0)],
+    [
+        ("generic", 0, 1),
+        ("megatron", 0, 0),
+        ("fsdp", 1, 1),
+        ("deepspeed", 0, 0),
+        ("deepspeed", 1, 1),
+        ("neuron", 1, 0),
+    ],
 )
 def test_deepspeed_is_plain_when_it_fine_tunes(stack: str, finetuning: int, plain: int) -> None:
     assert number(traits_of(bare_grid(framework=framework(stack), finetuning=finetuning)).plain) == plain
@@ -17,7 +24,11 @@ def test_deepspeed_is_plain_when_it_fine_tunes(stack: str, finetuning: int, plai
 def test_compilation_ends_eager_copies_and_fuses_the_loss() -> None:
     eager, compiled = traits_of(bare_grid()), traits_of(bare_grid(compiled=1))
     assert (number(eager.eager), number(eager.repeated_heads), number(eager.compiled_loss)) == (1, 1, 0)
-    assert (number(compiled.eager), number(compiled.repeated_heads), number(compiled.compiled_loss)) == (0, 0, 1)
+    assert (number(compiled.eager), number(compiled.repeated_heads), number(compiled.compiled_loss)) == (
+        0,
+        0,
+        1,
+    )
     titan = traits_of(bare_grid(compiled=1, framework=framework("torchtitan")))
     assert number(titan.compiled_loss) == 0
 

@@ -82,9 +82,7 @@ def test_an_all_to_all_sends_each_other_rank_its_nth() -> None:
     across = number(collectives.all_to_all_s(group(8), BYTES))
     assert across == pytest.approx(4 / 8 * 1200 / (NETWORK / 4) + 3 * 0.5 + 3.0)
     wide = group(8, internode_bytes_per_s=1e6)
-    assert number(collectives.all_to_all_s(wide, BYTES)) == pytest.approx(
-        3 / 8 * 1200 / LINK + 3 * 0.5 + 3.0
-    )
+    assert number(collectives.all_to_all_s(wide, BYTES)) == pytest.approx(3 / 8 * 1200 / LINK + 3 * 0.5 + 3.0)
 
 
 def test_a_hand_over_stays_inside_or_takes_one_rank_s_share_of_the_network() -> None:

@@ -42,7 +42,16 @@ def test_all_nineteen_products_have_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["NVIDIA GeForce RTX 4090", "NVIDIA A10", "NVIDIA L40", "NVIDIA A100", "NVIDIA T400", "", "NVIDIA GB200X"]
+    "name",
+    [
+        "NVIDIA GeForce RTX 4090",
+        "NVIDIA A10",
+        "NVIDIA L40",
+        "NVIDIA A100",
+        "NVIDIA T400",
+        "",
+        "NVIDIA GB200X",
+    ],
 )
 def test_a_neighbour_s_name_finds_nothing(name: str) -> None:
     assert accelerator_slug(name, SLUGS) is None
