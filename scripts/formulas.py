@@ -25,8 +25,8 @@ from planner.engine.time.explain import STEP_TEMPLATES
 from planner.engine.trace import TermTemplate
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "formulas.md"
-#: The rooms that hold formulas, in the order in which a plan passes through them.
-ROOMS = (
+#: Modules that hold formulas, by chapter, in the order in which a plan passes through them.
+CHAPTERS = (
     ("Parameters", ("shape.parameters", "shape.layers")),
     ("Floating-point operations", ("time.flops",)),
     (
@@ -40,7 +40,7 @@ ROOMS = (
     ("The run", ("run.length", "run.throughput", "run.money")),
     ("Ranges", ("sure.intervals",)),
 )
-#: A formula longer than this is a procedure, which its docstring tells better than its lines.
+#: Longer functions are procedures, which their docstrings explain better than their code.
 LONGEST_SHOWN = 14
 INTRODUCTION = """# Formulas
 
@@ -48,17 +48,17 @@ INTRODUCTION = """# Formulas
 fitted constants. Each answer of Headroom shows the same formulas with its numbers put in.*
 
 Arrays have one value per plan, shape `(plans,)`. Units are seconds, bytes, FLOPs (a multiply-add is two) and
-dollars; rates are the vendor's peak times a fitted share. How well it all predicts measured runs:
-[validation](validation.md). What memory counts: [memory](memory.md). The words: [glossary](glossary.md).
+dollars; rates are the vendor's peak times a fitted share. How well this predicts measured runs:
+[validation](validation.md). What memory counts: [memory](memory.md). Terms: [glossary](glossary.md).
 """
 
 
 def document() -> str:
     parts = [INTRODUCTION, contents()]
-    for title, names in ROOMS:
+    for title, names in CHAPTERS:
         parts.append(f"## {title}\n")
         for name in names:
-            parts += room(importlib.import_module(f"planner.engine.{name}"))
+            parts += module_lines(importlib.import_module(f"planner.engine.{name}"))
     parts += ["## Fields of a plan\n", grid_lines()]
     parts += ["## Terms of an explanation\n", terms_lines(), "## Fitted constants\n", *constants_lines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
@@ -66,7 +66,7 @@ def document() -> str:
 
 def contents() -> str:
     titles = [
-        *(title for title, _ in ROOMS),
+        *(title for title, _ in CHAPTERS),
         "Fields of a plan",
         "Terms of an explanation",
         "Fitted constants",
@@ -75,14 +75,14 @@ def contents() -> str:
     return " · ".join(links) + "\n"
 
 
-def room(module: ModuleType) -> list[str]:
-    """One module: what it is for, then its public functions that say what they compute."""
+def module_lines(module: ModuleType) -> list[str]:
+    """One module: what it is for, then its public functions with their formulas."""
     path = f"{module.__name__.replace('.', '/')}.py"
     return [f"*`{path}`*\n", prose(module.__doc__ or ""), *map(formula, functions(module))]
 
 
 def functions(module: ModuleType) -> Iterator[Any]:
-    """Public functions in the order of the file, as written; those of other modules are told there."""
+    """The module's own public functions, in the order of the file."""
     for name, value in vars(module).items():
         function = inspect.unwrap(value) if callable(value) else None
         if inspect.isfunction(function) and function.__module__ == module.__name__ and name[0] != "_":
@@ -153,7 +153,7 @@ def grid_lines() -> str:
 
 
 def terms_lines() -> str:
-    text = "What an explanation names. A term marked + adds up with its like to the term it is part of.\n\n"
+    text = "The terms that explanations name. Terms marked + that have the same parent add up to it.\n\n"
     templates = (*STEP_TEMPLATES, *RUN_TEMPLATES, *MEMORY_TEMPLATES)
     return text + table(
         ("Term", "Part of", "Unit", "Formula", "Source"),

@@ -2,8 +2,8 @@
 
 A formula is a template that is filled from the very records the estimate was computed with, so an explanation
 cannot drift from the computation. A placeholder says which record's field it shows, ``{step.recompute:.4g}``
-or ``{memory.terms[context]:.4g}``: fields of the same name in two records are two placeholders. This room
-computes nothing.
+or ``{memory.terms[context]:.4g}``: fields of the same name in two records are two placeholders.
+Nothing is computed here.
 """
 
 from __future__ import annotations

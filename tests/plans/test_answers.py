@@ -1,4 +1,4 @@
-"""The one doorway: alternatives where nothing fits, the day of a price's age, and system checks."""
+"""The one entry point: alternatives where nothing fits, the day of a price's age, and system checks."""
 
 from datetime import date
 from typing import Any

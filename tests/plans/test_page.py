@@ -285,7 +285,7 @@ class TestCompare:
     def test_a_bad_question_is_mended_on_the_plan_page(self, client: Client) -> None:
         response = client.get("/compare?nodes=0")
         assert response.status_code == 422
-        assert b"Mend it on the plan page" in response.content
+        assert b"Correct it on the plan page" in response.content
 
     def test_a_row_leads_to_its_plan(self, client: Client) -> None:
         text = client.get("/compare?model=gpt2&nodes=1").content.decode()

@@ -38,7 +38,7 @@ def test_a_narrow_fit_is_called_one() -> None:
     result = a_result()
     tight = replace(result, memory=replace(result.memory, usable_bytes=52.0 * 2**30))
     assert presenters.verdict(a_request(), tight).detail == (
-        "Narrowly: the 80 % range of its memory reaches 55.0 GiB, beyond the 52.0 GiB that are usable."
+        "Narrowly: the 80 % range of its memory reaches 55.0 GiB, more than the 52.0 GiB that are usable."
     )
     assert presenters.verdict(a_request(), result).detail == ""
 
@@ -78,7 +78,7 @@ def test_the_layout_in_words() -> None:
     said = presenters.layout_in_words(a_layout(), a_request().cluster)
     assert said == (
         "8-way tensor parallel inside each node with sequence parallel; 16 replicas (data parallel); "
-        "ZeRO-1 (optimizer states sharded); micro-batches of 1, 64 accumulated in each step; "
+        "ZeRO-1 (optimizer states sharded); micro-batches of 1, 64 accumulated per step; "
         "selective activation recompute."
     )
 
@@ -91,7 +91,7 @@ def test_every_degree_of_a_layout_is_told() -> None:
     said = presenters.layout_in_words(layout, a_request().cluster)
     for words in (
         "across nodes",
-        "4 pipeline stages, 2 chunks",
+        "4 pipeline stages of 2 interleaved chunks",
         "2-way context",
         "8-way expert",
         "one replica",

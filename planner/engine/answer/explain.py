@@ -50,6 +50,7 @@ class Shown:
 
 
 def shown(plan: Evaluation, time: Time) -> Shown:
+    """Numbers in the units that a reader expects (TFLOP/s, GB/s, hours), for the templates alone."""
     grid, numbers = plan.grid, plan.step.terms
     ppo = "generation" in numbers
     return Shown(

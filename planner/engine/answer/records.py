@@ -62,6 +62,7 @@ def one_plan(result: Evaluation) -> Evaluation:
 
 
 def billed_nodes(cluster: Cluster) -> int:
+    """Nodes that are paid for: all of the cluster, one where their number is open."""
     return cluster.nodes or 1
 
 
@@ -80,6 +81,7 @@ def work_of(choice: Choice, plan: Evaluation) -> Work:
 
 
 def parameters_of(grid: PlanGrid) -> Parameters:
+    """Parameters of the grid of one: in total, met by a token, trained."""
     return Parameters(
         total=int(grid.total_parameters),
         active=int(grid.active_parameters),
@@ -135,10 +137,12 @@ def time_of(
 
 
 def tokens_per_step(grid: PlanGrid) -> float:
+    """Tokens of one optimizer step over all replicas."""
     return float(grid.global_batch_size * grid.sequence_length)
 
 
 def breakdown_of(step: StepTime) -> StepBreakdown:
+    """Seconds of one step by part, exposed communication only; generation and scoring where there are any."""
     terms: dict[str, Any] = step.terms
     return StepBreakdown(
         **{name: getattr(step, name) for name in STEP_PARTS},

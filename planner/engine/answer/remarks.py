@@ -52,6 +52,7 @@ def warnings_of(
 
 
 def idle_warning(choice: Choice, grid: PlanGrid) -> Warning:
+    """Ranks without work that are billed all the same, or GPU instances left to other jobs."""
     request = choice.request
     available = int(request.cluster.nodes or 1) * int(grid.ranks_per_node)
     profile = request.cluster.mig_profile
@@ -72,6 +73,7 @@ def idle_warning(choice: Choice, grid: PlanGrid) -> Warning:
 
 
 def deadline_warning(choice: Choice, deadline_days: float, total_s: float) -> Warning:
+    """The run takes longer than was asked for, and whether more nodes would help."""
     days = total_s / SECONDS_PER_DAY
     message = f"The run takes {days:.4g} days, more than the deadline of {deadline_days:g} days."
     if choice.late:

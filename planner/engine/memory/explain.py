@@ -66,8 +66,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "cast_weights",
         "weights",
-        "16-bit copies of wider weights kept by autocast, fp8 copies: {grid.element_bytes:.0f}"
-        " bytes a parameter",
+        "16-bit copies of fp32 weights kept by autocast, or fp8 copies: {grid.element_bytes:.0f} bytes each",
         "PyTorch automatic mixed precision: weight cache; Transformer Engine: fp8 weight workspaces",
         optional=True,
     ),
@@ -80,9 +79,9 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "gradient_buffer",
         "gradients",
-        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.gradient_bytes:.3g}"
-        " bytes / {memory.terms[gradient_shards]:.0f} sharing ranks; not yet there at the loss of"
-        " an unaccumulated step",
+        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.gradient_bytes:.3g} bytes /"
+        " {memory.terms[gradient_shards]:.0f}"
+        " sharing ranks; without accumulation not yet allocated at the loss",
         ZERO,
     ),
     _part(
@@ -110,9 +109,9 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "optimizer_moments",
         "optimizer_states",
-        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.state_bytes:.3g} bytes"
-        " / {memory.terms[state_shards]:.0f} sharing ranks x {memory.terms[moments_held]:.0f} (0:"
-        " on the host, or paged out when memory is short)",
+        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.state_bytes:.3g} bytes /"
+        " {memory.terms[state_shards]:.0f}"
+        " sharing ranks x {memory.terms[moments_held]:.0f} (0 where they are on the host or paged)",
         ZERO,
     ),
     _part(
@@ -127,21 +126,21 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "block_inputs",
         "activations",
-        "{memory.terms[stage_blocks]:.0f} blocks of the stage x"
-        " {memory.terms[batches_in_flight]:.4g} micro-batches in flight x"
-        " {grid.tokens_per_rank:.0f} tokens x width {grid.hidden_size:.0f} x"
-        " {grid.element_bytes:.0f} bytes a checkpointed input (more where single operators are"
-        " kept)",
+        "{memory.terms[stage_blocks]:.0f} blocks of the stage x {memory.terms[batches_in_flight]:.4g}"
+        " micro-batches in flight x"
+        " {grid.tokens_per_rank:.0f} tokens x width {grid.hidden_size:.0f} x {grid.element_bytes:.0f}"
+        " bytes per"
+        " checkpointed input (more where single operators are kept)",
         "Chen et al. 2016; " + KORTHIKANTI,
         optional=True,
     ),
     _part(
         "attention_activations",
         "activations",
-        "{memory.terms[stage_blocks]:.0f} blocks x {memory.terms[batches_in_flight]:.4g}"
-        " micro-batches: norms, query, key, value, output of {grid.attention_heads:.0f}"
-        " ({grid.kv_heads:.0f} key-value) heads of {grid.head_dim:.0f},"
-        " {grid.tokens_per_rank:.0f} tokens, TP {grid.tensor_parallel:.0f}",
+        "{memory.terms[stage_blocks]:.0f} blocks x {memory.terms[batches_in_flight]:.4g} micro-batches:"
+        " norms, query, key, value,"
+        " output of {grid.attention_heads:.0f} ({grid.kv_heads:.0f} key-value) heads of"
+        " {grid.head_dim:.0f}, {grid.tokens_per_rank:.0f} tokens, TP {grid.tensor_parallel:.0f}",
         KORTHIKANTI + "; Dao et al. 2022",
         optional=True,
     ),
@@ -193,7 +192,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "recompute_working_set",
         "temporary",
-        "what the largest block brings back to life in its backward pass",
+        "tensors of the largest block that its backward pass recomputes and holds at once",
         "Chen et al. 2016; " + FIT,
         optional=True,
     ),
@@ -215,28 +214,28 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "gathered_root",
         "temporary",
-        "token table and head made whole over {grid.sharding_group:.0f} ranks",
+        "token table and head, gathered whole from {grid.sharding_group:.0f} ranks",
         "Zhao et al. 2023 (PyTorch FSDP), section 3",
         optional=True,
     ),
     _part(
         "gathered_blocks",
         "temporary",
-        "two blocks made whole (one computes, one is prefetched), or DeepSpeed's live parameters",
+        "two blocks gathered whole (one computes, the next is prefetched), or DeepSpeed's live parameters",
         "Zhao et al. 2023 (PyTorch FSDP), section 3.3; DeepSpeed configuration reference",
         optional=True,
     ),
     _part(
         "gathered_gradients",
         "temporary",
-        "one block's whole gradients before they are reduced, or DeepSpeed's bucket",
+        "one block's whole gradients before they are reduced, or DeepSpeed's reduction bucket",
         "Zhao et al. 2023 (PyTorch FSDP), section 3; DeepSpeed configuration reference",
         optional=True,
     ),
     _part(
         "dequantized_weights",
         "temporary",
-        "the largest matrix in {grid.element_bytes:.0f}-byte elements",
+        "the largest quantised matrix, unpacked to {grid.element_bytes:.0f}-byte elements",
         "Dettmers et al. 2023 (QLoRA), section 3",
         optional=True,
     ),
@@ -244,14 +243,15 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "tied_gradient",
         "temporary",
         "second gradient of the tied token table, {grid.vocab_size:.0f} x {grid.hidden_size:.0f}",
-        "PyTorch autograd: gradients of one tensor are added when both exist",
+        "PyTorch autograd: both gradients of one tensor exist before they are added",
         optional=True,
     ),
     _part(
         "optimizer_step_copy",
         "temporary",
-        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.temporary_bytes:.3g}"
-        " bytes / {memory.terms[state_shards]:.0f} sharing ranks",
+        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.temporary_bytes:.3g} bytes /"
+        " {memory.terms[state_shards]:.0f}"
+        " sharing ranks",
         "PyTorch optimizers, foreach implementation",
         optional=True,
     ),
@@ -266,7 +266,9 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "communication_buffers", "framework", "NCCL buffers of this rank's communicators", FIT, optional=True
     ),
-    _part("allocator_reserve", "framework", "held by the caching allocator, not handed out", FIT),
+    _part(
+        "allocator_reserve", "framework", "cached by the allocator beyond the bytes it has handed out", FIT
+    ),
 )
 
 

@@ -41,8 +41,8 @@ PPO_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="byte",
         parent="activations",
         part=True,
-        formula="what the critic's training or the key-value cache of"
-        " {step.terms[generation_sequences]:.0f} sequences takes beyond the actor's activations",
+        formula="what the critic's training or the key-value cache of {step.terms[generation_sequences]:.0f}"
+        " sequences needs beyond the actor's activations",
         source="one model trains at a time; the others keep their states or weights (Ouyang et al. 2022)",
         optional=True,
     ),

@@ -17,8 +17,8 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="total_s",
         value="time.total_s",
         unit="s",
-        formula="{time.steps:.0f} steps x {time.step_s:.5g} s; four times in five between"
-        " {time.total_interval_s[0]:.5g} and {time.total_interval_s[1]:.5g} s",
+        formula="{time.steps:.0f} steps x {time.step_s:.5g} s; 80 % interval"
+        " {time.total_interval_s[0]:.5g} to {time.total_interval_s[1]:.5g} s",
         source="step and its 80 % interval: " + FIT,
     ),
     TermTemplate(
@@ -35,7 +35,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="token/s",
         parent="tokens_per_s",
         formula="{time.tokens_per_s:.5g} tokens/s / ({work.ranks:.0f} ranks /"
-        " {grid.ranks_per_accelerator:.0f} a chip)",
+        " {grid.ranks_per_accelerator:.0f} per chip)",
         source="definition",
     ),
     TermTemplate(
@@ -50,8 +50,9 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="model_flops_utilization",
         value="time.model_flops_utilization",
         unit="ratio",
-        formula="{work.model_flops:.4g} model FLOPs a step / ({time.step_s:.5g} s x {work.ranks:.0f}"
-        " ranks x {shown.peak_tflops:.1f} TFLOP/s dense peak)",
+        formula="{work.model_flops:.4g} model FLOPs per step / ({time.step_s:.5g} s x {work.ranks:.0f}"
+        " ranks x"
+        " {shown.peak_tflops:.1f} TFLOP/s dense peak)",
         source="Chowdhery et al. 2022, appendix B",
     ),
     TermTemplate(
@@ -67,8 +68,8 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="cost.usd",
         unit="USD",
         formula="{grid.nodes:.0f} nodes x {shown.hours:.5g} h x {cost.price_usd_per_node_hour:.6g} USD"
-        " per node-hour; four times in five between {cost.usd_interval[0]:.4g} and"
-        " {cost.usd_interval[1]:.4g} USD",
+        " per node-hour; 80 %"
+        " interval {cost.usd_interval[0]:.4g} to {cost.usd_interval[1]:.4g} USD",
         source="catalog price",
         optional=True,
     ),
@@ -86,22 +87,23 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="memory_bytes",
         value="grid.memory_bytes",
         unit="byte",
-        formula="memory of one rank as the driver reports it; the need of {memory.total:.5g} is four"
-        " times in five between {usage.interval_bytes[0]:.5g} and {usage.interval_bytes[1]:.5g}",
+        formula="memory of one rank as the driver reports it; the estimated need of {memory.total:.5g}"
+        " has the 80 %"
+        " interval {usage.interval_bytes[0]:.5g} to {usage.interval_bytes[1]:.5g}",
         source="catalog; interval: " + FIT,
     ),
     TermTemplate(
         name="resident",
         value="memory.resident",
         unit="byte",
-        formula="weights, optimizer states, and gradients where the stack keeps them, between steps",
+        formula="between steps: weights, optimizer states, and gradients where the stack keeps them",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
     TermTemplate(
         name="allocated",
         value="memory.allocated",
         unit="byte",
-        formula="{memory.total:.5g} in all - {memory.framework:.4g} that the allocator does not hand out:"
+        formula="{memory.total:.5g} in total - {memory.framework:.4g} that the allocator does not hand out:"
         " torch.cuda.max_memory_allocated",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
@@ -117,7 +119,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="parameters_total",
         value="parameters.total",
         unit="parameter",
-        formula="{parameters.total:,.0f} in all, {parameters.active:,.0f} met by a token,"
+        formula="{parameters.total:,.0f} in total, {parameters.active:,.0f} used by each token,"
         " {parameters.trainable:,.0f} trained",
         source="counted layer by layer, as Hugging Face transformers builds the model",
     ),
@@ -126,8 +128,8 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="parameters.active",
         unit="parameter",
         parent="parameters_total",
-        formula="all but the routed experts that a token does not visit ({grid.experts_per_token:.0f} of"
-        " {grid.experts:.0f} are)",
+        formula="all except the routed experts that a token does not visit (it visits"
+        " {grid.experts_per_token:.0f} of {grid.experts:.0f})",
         source="counted layer by layer, as Hugging Face transformers builds the model",
     ),
     TermTemplate(
@@ -143,7 +145,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="step.terms[framework_factor]",
         unit="ratio",
         parent="step_s",
-        formula="compute time of the named stack against the generic one, compiled graphs included",
+        formula="compute time of the named stack relative to the generic one, compiled graphs included",
         source=FIT,
     ),
 )

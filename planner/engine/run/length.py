@@ -20,12 +20,15 @@ def steps_of(tokens: float, tokens_per_step: float) -> int:
 
 
 def total_steps(request: PlanRequest) -> int:
-    """Steps of the whole run that was asked for."""
+    """Count of optimizer steps of the whole run that was asked for."""
     return steps_of(
         request.workload.tokens, request.workload.global_batch_size * tokens_per_sequence(request)
     )
 
 
 def tokens_per_sequence(request: PlanRequest) -> int:
-    """Encoder tokens for an encoder-decoder; for vision a sequence is its patches and the class token."""
+    """Count of tokens of one sequence.
+
+    Of the encoder in an encoder-decoder model; in vision, the patches and the class token.
+    """
     return request.workload.sequence_length

@@ -20,6 +20,7 @@ def usd_per_million_tokens(
 ) -> float:
     """Dollars of a million trained tokens: those of the seconds that a million tokens take.
 
-    step_s: seconds of one step; tokens_per_step: over all replicas.
+    nodes: count, all billed.  step_s: seconds of one step.  tokens_per_step: over all replicas.
+    usd_per_node_hour: dollars.  Source: definition.
     """
     return float(run_usd(nodes, step_s / tokens_per_step * 1e6, usd_per_node_hour))

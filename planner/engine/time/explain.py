@@ -31,7 +31,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="forward",
         formula="projections and MLP of one block, {grid.tokens_per_rank:.0f} tokens, at up to"
         " {shown.matmul_rate_tflops:.1f} TFLOP/s of {shown.peak_tflops:.1f} peak",
-        source="a roofline that saturates with the sides of the matmul; " + FIT,
+        source="roofline, at a lower rate for short sides; " + FIT,
     ),
     TermTemplate(
         name="block_attention_s",
@@ -56,7 +56,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="forward",
         formula="fp8 casts and scales of one block",
-        source="operands read in 16 bit and written in 8, with their maxima; " + FIT,
+        source="16-bit operands read, 8-bit ones written, with their maxima; " + FIT,
         optional=True,
     ),
     TermTemplate(
@@ -74,7 +74,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="forward",
         formula="unpacking one block's quantised weights of {grid.frozen_bytes:.4g} bytes a parameter",
-        source="packed bytes read, 16 bit written; " + FIT,
+        source="packed weights read, 16-bit weights written; " + FIT,
         optional=True,
     ),
     TermTemplate(
@@ -83,7 +83,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="forward",
         formula="launching one block's kernels; the slower of this and the block's device work counts",
-        source="host and device side by side; " + FIT,
+        source="host and device work side by side; " + FIT,
     ),
     TermTemplate(
         name="backward",
@@ -92,8 +92,10 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="{grid.gradient_accumulation:.0f} micro-batches x ({step.terms[stage_backward_s]:.4g} s"
-        " blocks of one stage + {step.terms[head_backward_s]:.4g} s output head){shown.also}",
-        source="two matmuls for each of the forward; flash attention five for two (Dao et al. 2022)",
+        " blocks of one"
+        " stage + {step.terms[head_backward_s]:.4g} s output head){shown.also}",
+        source="two matmuls for each one of the forward pass, five for two in flash attention"
+        " (Dao et al. 2022)",
     ),
     TermTemplate(
         name="recompute",
@@ -112,7 +114,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="({grid.pipeline_parallel:.0f} - 1) / {grid.interleaved_stages:.0f} x"
-        " {shown.bubble_each_s:.4g} s of one micro-batch on one stage{shown.also}",
+        " {shown.bubble_each_s:.4g} s of one"
+        " micro-batch on one stage{shown.also}",
         source="Narayanan et al. 2021, section 2.2",
     ),
     TermTemplate(
@@ -152,7 +155,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="exposed share of 2 x {grid.interleaved_stages:.0f} x {grid.gradient_accumulation:.0f}"
-        " hand-overs of {step.terms[hand_over_s]:.3g} s",
+        " transfers"
+        " between stages of {step.terms[hand_over_s]:.3g} s each",
         source="latency + bytes / bandwidth of the link",
     ),
     TermTemplate(
@@ -172,15 +176,16 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="memory traffic of the optimizer's states at {shown.bandwidth_gbyte_s:.0f} GB/s peak;"
-        " where they are offloaded, the node's CPUs instead",
-        source="bytes of states read and written, by optimizer",
+        " offloaded"
+        " states are updated by the node's CPUs instead",
+        source="bytes that each optimizer reads and writes",
     ),
     TermTemplate(
         name="host_updates",
         value="step.terms[host_updates]",
         unit="parameter",
         parent="optimizer",
-        formula="{step.terms[host_updates]:.4g} parameters that one node's CPUs update a step",
+        formula="{step.terms[host_updates]:.4g} parameters that one node's CPUs update per step",
         source="Ren et al. 2021 (ZeRO-Offload)",
         optional=True,
     ),
@@ -201,8 +206,9 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="{step.terms[rollout_tokens]:.0f} tokens decoded one by one,"
-        " {step.terms[generation_sequences]:.0f} sequences at a time",
-        source="Pope et al. 2022, section 2.1: weights and cache read once a token",
+        " {step.terms[generation_sequences]:.0f} sequences at"
+        " a time",
+        source="Pope et al. 2022, section 2.1: weights and cache are read once per token",
         optional=True,
     ),
     TermTemplate(
