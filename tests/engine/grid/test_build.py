@@ -90,8 +90,9 @@ def test_switches_of_a_workload_are_flags() -> None:
     assert numbers["lora_width"] == numbers["lora_parameters"] / 8
     plain = workload_numbers(question().model, question().workload)
     assert (plain["frozen"], plain["lora_parameters"], plain["finetuning"]) == (0, 0, 0)
-    assert [workload_numbers(question(precision=each).model, question(precision=each).workload)["element_bytes"]
-            for each in ("bf16", "tf32")] == [2, 4]  # fmt: skip
+    for precision, nbytes in (("bf16", 2), ("tf32", 4)):
+        asked = question(precision=precision)
+        assert workload_numbers(asked.model, asked.workload)["element_bytes"] == nbytes
 
 
 def test_rows_of_a_grid_are_its_plans() -> None:

@@ -19,7 +19,7 @@ from tests.engine.bare import RATE, bare_constants, bare_grid, framework, number
 @pytest.mark.parametrize(
     ("memory", "ranks_per_node", "ranks", "together"),
     [
-        # 3072 bytes of weights on ranks that serve a fourth of their memory: the next power of two that holds.
+        # 3072 bytes of weights on ranks that serve a fourth of their memory: the next power of two.
         (3072 * 4, 8, 8, 1),
         (3072 * 4 - 4, 8, 8, 2),
         (3072, 8, 8, 4),
@@ -77,7 +77,7 @@ PROMPT = 2 * 1536 * 4 * 2 / RATE
 
 
 def test_fast_memory_leaves_arithmetic_and_launches() -> None:
-    """4 sequences of 2 prompt and 6 new tokens: 2 FLOPs a parameter and token, one launch a block and token."""
+    """4 sequences of 2 prompt and 6 new tokens: 2 FLOPs a parameter, one launch a block, for each token."""
     found = phase(launch_s=0.25)
     assert number(found.sequences) == 4
     assert number(found.seconds) == pytest.approx(PROMPT + 6 * (2 * 1536 * 4 / RATE + 2 * 0.25))
@@ -85,7 +85,7 @@ def test_fast_memory_leaves_arithmetic_and_launches() -> None:
 
 
 def test_slow_memory_reads_every_weight_and_the_cache_once_a_token() -> None:
-    """Pope et al. 2022, section 2.1: 3072 bytes and 4 caches of 2 + 6 / 2 tokens, at half of 10 bytes a second."""
+    """Pope et al. 2022, section 2.1: 3072 bytes and 4 caches of 2 + 6 / 2 tokens, at half of 10 bytes/s."""
     found = phase(memory_bandwidth_bytes_per_s=10.0)
     assert number(found.seconds) == pytest.approx(PROMPT + 6 * (3072 + 4 * 5 * 64) / 5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_narrower_class_has_quantiles_of_its_own_where_there_are_some() -> Non
 @given(point=st.floats(1e-6, 1e12), quantity=st.sampled_from(["time", "memory"]))
 def test_bounds_are_nested_and_hold_the_point(point: float, quantity: str) -> None:
     found = [bounds(point, quantity, INTERVALS, ("far",) * count) for count in range(4)]
-    for (low, high), (lower, higher) in zip(found, found[1:], strict=False):
+    for (low, high), (lower, higher) in itertools.pairwise(found):
         assert 0 < lower <= low <= point <= high <= higher
 
 
