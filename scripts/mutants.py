@@ -3,8 +3,8 @@
     python -m scripts.mutants [--only WORD] [--jobs N]
 
 The tree is copied to a temporary folder. There each mutation of ``scripts.mutations`` is written into its
-file, the test files beside it are run, and the file is put back. Fails where under 90 % are caught, or where the text
-of a mutation no longer stands exactly once in its file.
+file, the test files beside it are run, and the file is put back. Fails where under 90 % are caught, or where
+the text of a mutation no longer stands exactly once in its file.
 """
 
 from __future__ import annotations
