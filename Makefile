@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
+.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -27,6 +27,9 @@ test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
 
 test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its driver
 	$(BIN)/pytest -m gpu
+
+mutants: .venv/.requirements-dev ## break formulas one by one; fails if the nearest tests miss over a tenth
+	$(BIN)/python -m scripts.mutants
 
 agent: .venv/.requirements ## the host agent in one file, build/headroom-agent.pyz
 	@$(BIN)/python -m scripts.build_agent
