@@ -245,8 +245,8 @@ MUTATIONS: list[Mutation] = [
         ("the other side", "chosen if condition else otherwise", "otherwise if condition else chosen"),
     ),
     *mistakes(
-        "planner/contract/parse.py", "tests/catalog/test_staleness.py",
-        ("stale on the day", "age > timedelta(days=STALE_PRICE_DAYS)", "age >= timedelta(days=STALE_PRICE_DAYS)"),
+        "planner/catalog/facts/records.py", "tests/catalog/test_staleness.py",
+        ("stale on the day", "(day - seen).days > STALE_PRICE_DAYS", "(day - seen).days >= STALE_PRICE_DAYS"),
     ),
     *mistakes(
         "inventory/pages/product_names.py", "tests/inventory/pages/test_product_names.py",
@@ -254,13 +254,13 @@ MUTATIONS: list[Mutation] = [
         ("any H200", '(r"h200 nvl", "h200-nvl")', '(r"h200 nvl", "h200-sxm")'),
     ),
     *mistakes(
-        "planner/plans/form.py", "tests/plans/test_spellings.py",
+        "planner/plans/state.py", "tests/plans/test_spellings.py",
         ("a billion of 2 to the 30", "\"g\": 10**9", "\"g\": 2**30"),
         ("large numbers whole", "abs(value) < 2**53", "abs(value) < 2**63"),
     ),
     *mistakes(
         "planner/plans/variations.py", "tests/plans/compare/test_node_counts.py",
         ("a part of a machine dropped", "math.ceil(plan.accelerators", "math.floor(plan.accelerators"),
-        ("replicas kept", "data_parallel=None, gradient_accumulation=None", "gradient_accumulation=None"),
+        ("replicas kept", "replace(layout, **dict.fromkeys(FOLLOWING))", "layout"),
     ),
 ]  # fmt: skip
