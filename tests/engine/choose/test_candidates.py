@@ -82,6 +82,6 @@ def test_what_does_not_fit_is_never_timed(calibration: Calibration) -> None:
 
 
 def test_a_plan_that_may_run_out_of_memory_must_win_half_a_step() -> None:
-    """With a margin of 1.2, 90 of 100 is narrow and 80 is not; 1.49 steps are preferred to it, 1.51 are not."""
+    """With a margin of 1.2, 90 of 100 is narrow and 80 is not: worth 1.49 times the step, not 1.51 times."""
     assert priced(total=[90, 80], step_s=[1.0, 1.49], margin=1.2).best() == 1
     assert priced(total=[90, 80], step_s=[1.0, 1.51], margin=1.2).best() == 0
