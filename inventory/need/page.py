@@ -22,7 +22,7 @@ from planner.plans.scenario import question_of, read_form
 
 
 @require_safe
-def run(request: HttpRequest) -> HttpResponse:
+def need(request: HttpRequest) -> HttpResponse:
     """A plan matched against owned hosts: which fit, what is free now, what is missing."""
     now = timezone.now()
     form = read_form(request)
@@ -31,7 +31,7 @@ def run(request: HttpRequest) -> HttpResponse:
     try:
         question = question_of(form)
     except PlanErrors as wrong:
-        return render(request, "inventory/need/run.html", context | {"errors": wrong.errors}, status=422)
+        return render(request, "inventory/need/need.html", context | {"errors": wrong.errors}, status=422)
     hosts = list(selectors.hosts(selectors.Filters(), now=now))
     owned = pools(hosts, Pricing(catalog), now=now)
     matches = have_against_need(question, owned, catalog)
@@ -41,7 +41,7 @@ def run(request: HttpRequest) -> HttpResponse:
         "rows": [match_row(match) for match in matches],
         "left_out": len(hosts) - sum(len(pool.hosts) for pool in owned),
     }
-    return render(request, "inventory/need/run.html", context)
+    return render(request, "inventory/need/need.html", context)
 
 
 @require_safe

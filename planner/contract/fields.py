@@ -31,8 +31,7 @@ MODEL = Field(
     "model",
     "model",
     "Model",
-    "What is trained: a model of the catalog, or a pasted Hugging Face config. In JSON also a shape of one's "
-    "own.",
+    "What is trained: a model of the catalog, or the Hugging Face config of one.",
     required=True,
     remedy=MODEL_FORMS,
     query="model",
