@@ -12,7 +12,16 @@ from planner.contract.fields import LAYOUT
 from planner.contract.jsontext import not_finite, plain_value
 from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors, error_answer
 from planner.engine.question.request import Cluster, Layout
-from planner.engine.question.result import Cost, Memory, NearestFit, Parameters, PlanResult, Term, Time
+from planner.engine.question.result import (
+    Cost,
+    Memory,
+    NearestFit,
+    Parameters,
+    PlanResult,
+    Remedy,
+    Term,
+    Time,
+)
 
 BYTES_PER_S_IN_GBPS = 1.25e8
 MEMORY_PARTS = (
@@ -49,6 +58,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "verdict": result.verdict,
         "reason": result.reason,
         "nearest_fit": None if result.nearest_fit is None else render_nearest_fit(result.nearest_fit),
+        "remedies": [render_remedy(remedy) for remedy in result.remedies],
         "layout": render_layout(result.layout),
         "layout_chosen": list(result.layout_chosen),
         "cluster": render_cluster(result.cluster),
@@ -122,6 +132,17 @@ def render_nearest_fit(nearest: NearestFit) -> dict[str, Any]:
         "accelerator": nearest.accelerator,
         "memory_total_bytes": _number(nearest.memory_total_bytes),
         "usable_bytes": _number(nearest.usable_bytes),
+    }
+
+
+def render_remedy(remedy: Remedy) -> dict[str, Any]:
+    """A change that makes a plan fit: what to put over the request, its chance, time and cost."""
+    return {
+        "change": remedy.change,
+        "request_patch": dict(remedy.request_patch),
+        "fit_probability": _number(remedy.fit_probability),
+        "total_s": _number(remedy.total_s),
+        "usd": None if remedy.usd is None else _number(remedy.usd),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -22,6 +23,7 @@ from planner.contract.precision import ASSUMED_PRECISION, unit_flops_per_s, usua
 from planner.contract.render import render_error, render_result
 from planner.contract.search import parse_search_request, render_search
 from planner.engine.answer.estimate import estimate, estimate_many
+from planner.engine.answer.remedies import remedies
 from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
@@ -45,9 +47,12 @@ def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
     """
     try:
         result = estimate(request, shipped_calibration())
-        if result.fits or result.nearest_fit is not None:
+        if result.fits:
             return result
-        return estimate(request, shipped_calibration(), alternatives(request, catalog))
+        others = alternatives(request, catalog)
+        if result.nearest_fit is None:
+            result = estimate(request, shipped_calibration(), others)
+        return replace(result, remedies=remedies(request, shipped_calibration(), others))
     except PlanError as one:
         raise PlanErrors([one]) from one
 

@@ -99,7 +99,7 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
             *node_charts(points, result),
         ],
         "query": form.query(),
-        "remedy_query": "" if page.remedy is None else form.query(**page.remedy.changes),
+        "remedies": [(found.text, form.query(**found.changes)) for found in page.remedies],
     }
 
 

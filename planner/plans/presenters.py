@@ -6,14 +6,17 @@ records unchanged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from planner.catalog.facts.records import is_stale
 from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
-from planner.engine.question.result import NearestFit, PlanResult
+from planner.engine.question.result import SURE, NearestFit, PlanResult
+from planner.engine.question.result import Remedy as Change
 from planner.engine.question.result import Verdict as VerdictKind
 from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
 from planner.launch import LaunchTable, launch_tables
@@ -71,7 +74,7 @@ class PlanPage:
 
     verdict: Verdict
     headlines: tuple[Headline, ...]
-    remedy: Remedy | None
+    remedies: tuple[Remedy, ...]
     price: PriceNote | None
     layout: str
     layout_chosen: str
@@ -87,7 +90,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
     return PlanPage(
         verdict=verdict(request, result),
         headlines=headlines(result),
-        remedy=None if result.nearest_fit is None else remedy(result.nearest_fit, result.cluster),
+        remedies=remedies(result),
         price=price_note(result, today=today),
         layout=layout_in_words(result.layout, result.cluster),
         layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
@@ -209,6 +212,47 @@ def _stage(result: PlanResult) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def remedies(result: PlanResult) -> tuple[Remedy, ...]:
+    """The changes that make the plan fit, each with its chance, time and cost; else the nearest one alone."""
+    if not result.remedies:
+        nearest = result.nearest_fit
+        return () if nearest is None else (remedy(nearest, result.cluster),)
+    return tuple(
+        Remedy(text=_remedy_words(found), changes=patched_fields(found.request_patch))
+        for found in result.remedies
+    )
+
+
+def _remedy_words(found: Change) -> str:
+    cost = "" if found.usd is None else f", {formats.dollars(found.usd)}"
+    chance = _chance(found.fit_probability)
+    return f"{_sentence(found.change)}: {chance}, {formats.duration(found.total_s)}{cost}"
+
+
+def _chance(chance: float) -> str:
+    return "fits" if chance >= SURE else f"fits in about {in_ten(chance)} of 10 cases"
+
+
+def patched_fields(patch: Mapping[str, Any]) -> dict[str, str]:
+    """A patch of the request as form fields. Replicas and accumulation follow from the others."""
+    written: dict[str, str] = {}
+    for name, section in (("workload", WORKLOAD), ("cluster", CLUSTER), ("layout", LAYOUT)):
+        values = patch.get(name, {})
+        if values == "auto":
+            values = dict.fromkeys(field.name for field in LAYOUT.fields)
+        for key, value in values.items():
+            query = section[key].query
+            if key == "activation_recompute":
+                written[WORKLOAD[key].query] = value or "auto"
+            elif query:
+                flag = {True: "on", False: "", None: ""}
+                plain = flag[value] if value is None or isinstance(value, bool) else str(value)
+                written[query] = "" if key in FOLLOWING else plain
+    if "instance" in written:
+        written["chip"] = ""
+    return written
 
 
 def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:

@@ -205,7 +205,7 @@ def test_what_a_rank_runs_on_has_its_own_word() -> None:
 def test_a_page_is_made_of_one_result() -> None:
     result: PlanResult = a_result()
     page = presenters.present_plan(a_request(), result, today=SOON)
-    assert page.remedy is None
+    assert page.remedies == ()
     assert page.warnings == ("Outside what was measured.",)
     assert page.chosen == "tp=8 pp=1 vp=1 cp=1 ep=1 dp=16 group=16 mbs=1 ga=64"
     assert page.layout_chosen == "tensor parallel, micro batch size"

@@ -6,6 +6,7 @@ they show the same digits. Bytes, seconds, dollars; intervals are 80 % predictio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -158,6 +159,21 @@ class NearestFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """A change that makes a plan fit. change: in words.
+
+    request_patch: fields of the request by section, to be put over it.  total_s: seconds of the changed run.
+    usd: dollars, None where no price is known.
+    """
+
+    change: str
+    request_patch: Mapping[str, Any]
+    fit_probability: float
+    total_s: float
+    usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
     """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose."""
 
@@ -175,6 +191,7 @@ class PlanResult:
     cost: Cost | None
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
+    remedies: tuple[Remedy, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
