@@ -47,12 +47,7 @@ def test_the_easiest_stand_first_and_more_machines_last() -> None:
 
 
 def test_a_layout_that_was_asked_for_is_changed_before_anything_else() -> None:
-    asked = {
-        "tensor_parallel": 1,
-        "pipeline_parallel": 1,
-        "micro_batch_size": 64,
-        "activation_recompute": "none",
-    }
+    asked = {"tensor_parallel": 1, "micro_batch_size": 32, "activation_recompute": "none"}
     request = question(model="llama-2-7b", layout=asked, global_batch_size=1024)
     assert not answer(request).fits
     found = remedies(request, shipped_calibration())
