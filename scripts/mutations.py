@@ -254,7 +254,7 @@ MUTATIONS: list[Mutation] = [
         ("any H200", '(r"h200 nvl", "h200-nvl")', '(r"h200 nvl", "h200-sxm")'),
     ),
     *mistakes(
-        "planner/plans/form.py", "tests/plans/test_spellings.py",
+        "planner/plans/state.py", "tests/plans/test_spellings.py",
         ("a billion of 2 to the 30", "\"g\": 10**9", "\"g\": 2**30"),
         ("large numbers whole", "abs(value) < 2**53", "abs(value) < 2**63"),
     ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.plans.form import spelled_number
+from planner.plans.state import spelled_number
 
 
 @pytest.mark.parametrize(
