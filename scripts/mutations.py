@@ -245,8 +245,8 @@ MUTATIONS: list[Mutation] = [
         ("the other side", "chosen if condition else otherwise", "otherwise if condition else chosen"),
     ),
     *mistakes(
-        "planner/contract/parse.py", "tests/catalog/test_staleness.py",
-        ("stale on the day", "age > timedelta(days=STALE_PRICE_DAYS)", "age >= timedelta(days=STALE_PRICE_DAYS)"),
+        "planner/catalog/facts/records.py", "tests/catalog/test_staleness.py",
+        ("stale on the day", "(day - seen).days > STALE_PRICE_DAYS", "(day - seen).days >= STALE_PRICE_DAYS"),
     ),
     *mistakes(
         "inventory/pages/product_names.py", "tests/inventory/pages/test_product_names.py",
@@ -261,6 +261,6 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         "planner/plans/variations.py", "tests/plans/compare/test_node_counts.py",
         ("a part of a machine dropped", "math.ceil(plan.accelerators", "math.floor(plan.accelerators"),
-        ("replicas kept", "data_parallel=None, gradient_accumulation=None", "gradient_accumulation=None"),
+        ("replicas kept", "replace(layout, **dict.fromkeys(FOLLOWING))", "layout"),
     ),
 ]  # fmt: skip

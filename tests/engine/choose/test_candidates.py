@@ -20,13 +20,14 @@ def priced(
     total: list[float],
     step_s: list[float],
     usable: float = 100.0,
+    margin: float = 1.0,
     task: Any = "pretraining",
     **degrees: Any,
 ) -> Priced:
     arrays = {name: np.ones(len(total)) for name in ONES} | {"sharding": np.zeros(len(total))}
     arrays |= {name: np.array(values, dtype=float) for name, values in degrees.items()}
     memory = np.array(total)
-    return Priced(Candidates(arrays, ()), task, memory, usable, memory <= usable, np.array(step_s))
+    return Priced(Candidates(arrays, ()), task, memory, usable, margin, memory <= usable, np.array(step_s))
 
 
 def test_the_fastest_that_fits_is_taken() -> None:
@@ -78,3 +79,9 @@ def test_what_does_not_fit_is_never_timed(calibration: Calibration) -> None:
     assert not found.fits.all()
     assert (np.isfinite(found.step_s) == found.fits).all()
     assert (found.memory_total_bytes[found.fits] <= found.usable_bytes).all()
+
+
+def test_a_plan_that_may_run_out_of_memory_must_win_half_a_step() -> None:
+    """With a margin of 1.2, 90 of 100 is narrow and 80 is not: worth 1.49 times the step, not 1.51 times."""
+    assert priced(total=[90, 80], step_s=[1.0, 1.49], margin=1.2).best() == 1
+    assert priced(total=[90, 80], step_s=[1.0, 1.51], margin=1.2).best() == 0
