@@ -36,6 +36,8 @@ class PlanGrid:
 
     Flags are 0.0 or 1.0. Everything per chip (FLOPs, bandwidth, memory) is per *rank* here.
     ``*_parameters`` are counts; ``*_matmul`` are weights of matrices that each token of a block meets.
+    scoring_share, attending_share: of the blocks whose queries meet keys (1.0 in a plain one), by score
+    width and by number; state_flops, state_elements: of scans and convolutions, per token of the mean block.
     """
 
     # model
@@ -65,6 +67,10 @@ class PlanGrid:
     tied: Array
     window: Array
     windowed_share: Array
+    scoring_share: Array
+    attending_share: Array
+    state_flops: Array
+    state_elements: Array
     embedding_parameters: Array
     head_parameters: Array
     tied_head_parameters: Array

@@ -140,6 +140,15 @@ def _left_out(model: ModelSpec, reader: SpecReader) -> list[tuple[str, str]]:
                 f"These keys beside the parts' own objects are not read by the class: {', '.join(unread)}.",
             )
         )
+    if model.parts is not None and any(group.mixer.state_flops for group in model.parts.groups):
+        kinds = dict.fromkeys(group.mixer.kind for group in model.parts.groups if group.mixer.state_flops)
+        notes.append(
+            (
+                "scan_not_measured",
+                f"No run of such blocks ({', '.join(kinds)}) was measured: their time and memory follow from "
+                "published FLOP and byte counts alone, and may be off by twice.",
+            )
+        )
     if model.towers:
         named = ", ".join(f"{tower.name} {tower.parameters / 1e6:,.0f}M" for tower in model.towers)
         notes.append(

@@ -96,9 +96,11 @@ def decoder(
 
 
 def _shape_of(groups: tuple[BlockGroup, ...]) -> dict[str, Any]:
-    """The plain fields of a ``ModelSpec`` that follow from the blocks: the usual one's where they differ."""
+    """Plain fields of a ``ModelSpec`` that follow from the blocks; widths are means where blocks differ."""
     main = [group for group in groups if group.stack == "main"]
-    dense = max((group.channel.inner for group in groups if group.channel.kind == "dense"), default=0)
+    plain = [group for group in groups if not group.channel.experts]
+    inner = sum(group.blocks * group.channel.inner for group in plain)
+    dense = round(inner / max(sum(group.blocks for group in plain), 1))
     mixtures = [group.channel for group in main if group.channel.experts]
     widest = max(mixtures, key=lambda channel: channel.experts, default=Channel(kind="none"))
     windows = [group for group in main if group.mixer.window]

@@ -25,7 +25,7 @@ EXPERTS_MET: Final = ("num_experts_per_tok", "num_experts_per_token", "moe_topk"
 
 
 def is_llama_shaped(config: Mapping[str, Any]) -> bool:
-    """Whether a config has the five sizes of a decoder under their usual names, and rotary or grouped ones."""
+    """Whether a config has the five sizes of a decoder of Llama's plan under their usual names."""
     sizes = all(isinstance(config.get(key), int) for key in MAIN_KEYS)
     other = config.get("is_encoder_decoder") or "type_vocab_size" in config or "patch_size" in config
     signs = ("num_key_value_heads", "rms_norm_eps", "rope_theta")
