@@ -21,7 +21,7 @@ def count_composition(parts: Composition) -> ParameterCount:
     moe = [group for group in parts.groups if group.stack == "main" and group.channel.experts]
     decoder = [group for group in parts.groups if group.stack == "decoder"]
     blocks = sum(_stored(group) * _block_parameters(group) for group in parts.groups)
-    routed = sum(_stored(group) * group.channel.routed_parameters for group in moe)
+    routed = sum(_stored(group) * group.channel.routed_parameters for group in parts.groups)
     total = parts.embedding + parts.head + blocks + routed
     main = [*dense, *moe]
     return ParameterCount(
@@ -31,12 +31,12 @@ def count_composition(parts: Composition) -> ParameterCount:
         dense_block=_mean(dense, _stored_parameters),
         moe_block=_mean(moe, _stored_parameters),
         routed_experts=_mean(moe, lambda group: group.channel.routed_parameters),
-        decoder_block=_mean(decoder, _stored_parameters),
+        decoder_block=_mean(decoder, _whole_block),
         dense_blocks=_blocks(dense),
         moe_blocks=_blocks(moe),
         decoder_blocks=_blocks(decoder),
         total=total,
-        active=total - _idle(moe),
+        active=total - _idle([group for group in parts.groups if group.channel.experts]),
         attention_matmul=_mean(main or decoder, lambda group: _weights(group.mixer.matrices)),
         cross_attention_matmul=_mean(decoder, _cross_weights),
         ffn_matmul=_mean([*dense, *decoder], lambda group: _weights(group.channel.matrices)),
@@ -97,6 +97,11 @@ def _block_parameters(group: BlockGroup) -> int:
 def _stored_parameters(group: BlockGroup) -> float:
     """One block's parameters, shared ones divided among the blocks that share them."""
     return _block_parameters(group) * _stored(group) / max(group.blocks, 1)
+
+
+def _whole_block(group: BlockGroup) -> float:
+    """As ``_stored_parameters``, with the routed experts."""
+    return _stored_parameters(group) + group.channel.routed_parameters
 
 
 def _weights(matrices: Iterable[Matrix]) -> int:

@@ -237,7 +237,7 @@ def _family_by_class(architectures: Any) -> str | None:
     """The family whose name a class name such as ``LlamaForCausalLM`` begins with, the longest such."""
     if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
         return None
-    class_name = architectures[0].lower()
+    class_name = architectures[0].lower().replace("_", "")
     by_class_name = {family.replace("_", "").replace("-", ""): family for family in KNOWN}
     fitting = [name for name in by_class_name if class_name.startswith(name)]
     return by_class_name[max(fitting, key=len)] if fitting else None

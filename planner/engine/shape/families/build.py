@@ -120,7 +120,20 @@ def _shape_of(groups: tuple[BlockGroup, ...]) -> dict[str, Any]:
 
 
 def block(
-    mixer: Mixer, channel: Channel, *, norms: int, blocks: int = 1, cross: Mixer | None = None
+    mixer: Mixer,
+    channel: Channel,
+    *,
+    norms: int,
+    blocks: int = 1,
+    cross: Mixer | None = None,
+    counted_once: bool = False,
 ) -> BlockGroup:
     """One block (or several equal ones). norms: parameters of its norms and other scales."""
-    return BlockGroup(blocks=blocks, mixer=mixer, channel=channel, other_parameters=norms, cross=cross)
+    return BlockGroup(
+        blocks=blocks,
+        mixer=mixer,
+        channel=channel,
+        other_parameters=norms,
+        cross=cross,
+        counted_once=counted_once,
+    )

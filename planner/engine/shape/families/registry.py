@@ -7,10 +7,12 @@ from typing import Final
 
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.families.decoders import ROWS, read_row
+from planner.engine.shape.families.encoders import OTHER_ENCODERS
 from planner.engine.shape.families.gemma import GEMMAS
 from planner.engine.shape.families.hybrids import HYBRIDS
 from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.families.latent import LATENT
+from planner.engine.shape.families.seq2seq import SEQ2SEQ
 
 PartsReader = Callable[[Keys, str, str], ModelSpec]
 
@@ -19,4 +21,6 @@ PART_FAMILIES: Final[dict[str, PartsReader]] = {
     **HYBRIDS,
     **LATENT,
     **GEMMAS,
+    **OTHER_ENCODERS,
+    **SEQ2SEQ,
 }
