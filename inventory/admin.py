@@ -1,4 +1,4 @@
-"""Where Django looks for this app's admin pages: those of its rooms."""
+"""Where Django looks for this app's admin pages: gathers those of its packages."""
 
 from inventory.store import admin
 

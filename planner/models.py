@@ -1,4 +1,4 @@
-"""Where Django looks for this app's tables: those of its rooms."""
+"""Where Django looks for this app's tables: gathers those of its packages."""
 
 from planner.catalog.models import (
     Accelerator,

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What the agent needs of the fleet: the records that travel, and the reader of the driver.
-ROOMS = ("wire", "driver")
+# The fleet packages that the agent needs: the records that are sent, and the reading of the driver.
+PACKAGES = ("wire", "driver")
 
 
 def build(target: Path) -> Path:
@@ -30,10 +30,10 @@ def build(target: Path) -> Path:
             shutil.copy(module, stage / "headroom_agent")
         (stage / "inventory").mkdir()
         shutil.copy(ROOT / "inventory" / "__init__.py", stage / "inventory")
-        for room in ROOMS:
+        for package in PACKAGES:
             shutil.copytree(
-                ROOT / "inventory" / room,
-                stage / "inventory" / room,
+                ROOT / "inventory" / package,
+                stage / "inventory" / package,
                 ignore=shutil.ignore_patterns("__pycache__"),
             )
         shutil.copy(driver_module.origin, stage)

@@ -14,18 +14,19 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from planner.accuracy.calibration import MEMORY_FILE, TIMING_FILE
 from planner.accuracy.fit.least_squares import UNKNOWNS, Unknown
+from planner.engine.grid.plan_grid import PlanGrid
 from planner.engine.memory.peak import MEMORY_TEMPLATES, MemoryConstants
 from planner.engine.run.explain import RUN_TEMPLATES
 from planner.engine.time.explain import STEP_TEMPLATES
 from planner.engine.trace import TermTemplate
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "formulas.md"
-#: The rooms that hold formulas, in the order in which a plan passes through them.
-ROOMS = (
+#: Modules that hold formulas, by chapter, in the order in which a plan passes through them.
+CHAPTERS = (
     ("Parameters", ("shape.parameters", "shape.layers")),
     ("Floating-point operations", ("time.flops",)),
     (
@@ -36,10 +37,10 @@ ROOMS = (
     ("Communication", ("time.collectives", "time.overlap")),
     ("Step time", ("time.step",)),
     ("PPO", ("rl.generation", "rl.scoring", "rl.ppo")),
-    ("Cost", ("run.money",)),
+    ("The run", ("run.length", "run.throughput", "run.money")),
     ("Ranges", ("sure.intervals",)),
 )
-#: A formula longer than this is a procedure, which its docstring tells better than its lines.
+#: Longer functions are procedures, which their docstrings explain better than their code.
 LONGEST_SHOWN = 14
 INTRODUCTION = """# Formulas
 
@@ -47,35 +48,41 @@ INTRODUCTION = """# Formulas
 fitted constants. Each answer of Headroom shows the same formulas with its numbers put in.*
 
 Arrays have one value per plan, shape `(plans,)`. Units are seconds, bytes, FLOPs (a multiply-add is two) and
-dollars; rates are the vendor's peak times a fitted share. How well it all predicts measured runs:
-[validation](validation.md). What memory counts: [memory](memory.md). The words: [glossary](glossary.md).
+dollars; rates are the vendor's peak times a fitted share. How well this predicts measured runs:
+[validation](validation.md). What memory counts: [memory](memory.md). Terms: [glossary](glossary.md).
 """
 
 
 def document() -> str:
     parts = [INTRODUCTION, contents()]
-    for title, names in ROOMS:
+    for title, names in CHAPTERS:
         parts.append(f"## {title}\n")
         for name in names:
-            parts += room(importlib.import_module(f"planner.engine.{name}"))
+            parts += module_lines(importlib.import_module(f"planner.engine.{name}"))
+    parts += ["## Fields of a plan\n", grid_lines()]
     parts += ["## Terms of an explanation\n", terms_lines(), "## Fitted constants\n", *constants_lines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
 
 
 def contents() -> str:
-    titles = [*(title for title, _ in ROOMS), "Terms of an explanation", "Fitted constants"]
+    titles = [
+        *(title for title, _ in CHAPTERS),
+        "Fields of a plan",
+        "Terms of an explanation",
+        "Fitted constants",
+    ]
     links = (f"[{title}](#{title.lower().replace(' ', '-')})" for title in titles)
     return " · ".join(links) + "\n"
 
 
-def room(module: ModuleType) -> list[str]:
-    """One module: what it is for, then its public functions that say what they compute."""
+def module_lines(module: ModuleType) -> list[str]:
+    """One module: what it is for, then its public functions with their formulas."""
     path = f"{module.__name__.replace('.', '/')}.py"
     return [f"*`{path}`*\n", prose(module.__doc__ or ""), *map(formula, functions(module))]
 
 
 def functions(module: ModuleType) -> Iterator[Any]:
-    """Public functions in the order of the file, as written; those of other modules are told there."""
+    """The module's own public functions, in the order of the file."""
     for name, value in vars(module).items():
         function = inspect.unwrap(value) if callable(value) else None
         if inspect.isfunction(function) and function.__module__ == module.__name__ and name[0] != "_":
@@ -122,8 +129,31 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, lines)]) + "\n"
 
 
+class GridField(NamedTuple):
+    """One field of PlanGrid, as the comment beside it tells it."""
+
+    name: str
+    meaning: str
+    unit: str
+    shape: str
+
+
+def grid_fields() -> list[GridField]:
+    """The fields whose comment has a meaning, a unit and a shape."""
+    told = re.findall(
+        r"^    (\w+): Array  #: (.+) \[([^,\]]+), (\(.*\))\]$", inspect.getsource(PlanGrid), re.M
+    )
+    return [GridField(*each) for each in told]
+
+
+def grid_lines() -> str:
+    text = "What the formulas call `grid.` something. " + " ".join((PlanGrid.__doc__ or "").split()[8:])
+    lines = [(f"`{each.name}`", each.meaning, each.unit, f"`{each.shape}`") for each in grid_fields()]
+    return f"{text}\n\n" + table(("Field", "Meaning", "Unit", "Shape"), lines)
+
+
 def terms_lines() -> str:
-    text = "What an explanation names. A term marked + adds up with its like to the term it is part of.\n\n"
+    text = "The terms that explanations name. Terms marked + that have the same parent add up to it.\n\n"
     templates = (*STEP_TEMPLATES, *RUN_TEMPLATES, *MEMORY_TEMPLATES)
     return text + table(
         ("Term", "Part of", "Unit", "Formula", "Source"),
@@ -139,8 +169,8 @@ def part_of(template: TermTemplate) -> str:
 
 
 def placeholders(template: str) -> str:
-    """``{name:.3g}`` as *name*: the number that stands there in an answer."""
-    return re.sub(r"\{(\w+)(?::[^}]*)?\}", r"*\1*", template)
+    """``{step.name:.3g}`` as *name*: the number that stands there in an answer."""
+    return re.sub(r"\{\w+\.(?:terms\[)?(\w+(?:\[\d\])?)\]?(?::[^}]*)?\}", r"*\1*", template)
 
 
 def constants_lines() -> list[str]:

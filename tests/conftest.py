@@ -1,4 +1,4 @@
-"""What tests of every room share: how Chromium is found, and what is skipped where it cannot be had."""
+"""What all tests share: how Chromium is found, and what is skipped where it cannot be had."""
 
 import os
 import shutil

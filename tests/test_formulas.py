@@ -26,7 +26,7 @@ def test_every_fitted_constant_is_listed_with_its_prior_and_its_source() -> None
 
 
 def test_placeholders_lose_their_format() -> None:
-    assert formulas.placeholders("{total:.5g} bytes of {nodes:.0f}") == "*total* bytes of *nodes*"
+    assert formulas.placeholders("{memory.total:.5g} bytes of {grid.nodes:.0f}") == "*total* bytes of *nodes*"
 
 
 def test_a_short_formula_is_shown_and_a_long_one_told() -> None:

@@ -1,1 +1,1 @@
-"""Reading one host: the gateway to NVML, Neuron, the kernel log. Knows the wire records alone."""
+"""Reading one host: the gateway to NVML, Neuron tools, the kernel log. Uses only the wire records."""

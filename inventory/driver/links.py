@@ -1,6 +1,6 @@
 """NVLinks of one GPU: which are up, how fast, and to what.
 
-The gateway hands in the library (`nv`), as it does to `nvml_mig`, and stays its only importer.
+The gateway passes in the library (`nv`), as it does to `mig`, and so remains its only importer.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ Reading = Callable[..., Any]
 
 
 def links(nv: Any, gpu: Any, reading: Reading, field_value: Reading) -> tuple[NvLink, ...] | Missing:
-    """Every link of `gpu`, or why there is none to tell of.
+    """Every link of `gpu`, or the reason why there is none to report.
 
-    reading: calls, and turns errors into `Missing`.  field_value: (gpu, field id, scope) to its value.
+    reading: calls a function and turns errors into `Missing`.  field_value: (gpu, field id, scope) to its
+    value.
     """
     count = reading(field_value, gpu, nv.NVML_FI_DEV_NVLINK_LINK_COUNT)
     if isinstance(count, Missing) and count.reason in names.LOST_REASONS:

@@ -1,8 +1,8 @@
 """MIG instances of one GPU, as far as this user may see them.
 
-The gateway hands in the library (`nv`), so that it stays its only importer. Two views are
-joined: MIG devices (visible to every user: UUID, memory) and GPU instances (profile and
-placement: root, or the MIG capabilities). What one view lacks keeps its reason.
+The gateway passes in the library (`nv`) and so remains its only importer. Two views are joined: MIG devices
+(visible to every user: UUID, memory) and GPU instances (profile and placement: visible to root or with the
+MIG capabilities). Fields that one view lacks keep the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from inventory.wire.snapshot import MigInstance, Missing
 
-# More GPU instances than any GPU has; NVML wants room for the most it could return.
+# More GPU instances than any GPU has: NVML needs a buffer for the most it could return.
 MAX_INSTANCES = 16
 MEBIBYTE = 2**20
 
@@ -23,6 +23,8 @@ Reading = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
+    """A profile that the GPU offers, under the id that its instances carry."""
+
     id: int
     name: str
     memory_bytes: int
@@ -31,6 +33,8 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
+    """A GPU instance with its profile, and where it lies in memory slices; each a value or a `Missing`."""
+
     id: int
     profile: Any
     start: Any
@@ -38,7 +42,7 @@ class Placed:
 
 
 def instances(nv: Any, gpu: Any, reading: Reading) -> Any:
-    """Every MIG instance of `gpu`: one record a compute instance, and one for a GPU instance without any.
+    """Every MIG instance of `gpu`: one record per compute instance, and one per GPU instance without any.
 
     Raises the library's error where MIG is unsupported; returns () where it is switched off.
     """
@@ -126,7 +130,7 @@ def _of_device(
 def _place(
     nv: Any, gpu: Any, number: Any, profiles: dict[int, Profile], placed: Any, reading: Reading
 ) -> Placed:
-    """Where GPU instance `number` lies; by a direct question if the list was refused."""
+    """Where GPU instance `number` lies; asked for directly where the list was refused."""
     if isinstance(number, Missing):
         return Placed(-1, number, number, number)
     if not isinstance(placed, Missing) and number in placed:

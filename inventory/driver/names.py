@@ -1,7 +1,7 @@
 """Names for NVML's numbers, and what the kernel says where NVML does not.
 
-Numbers are those of nvml.h (as in nvidia-ml-py 13); kept apart from the gateway so that
-they can be read and tested without the library. Standard library only.
+The numbers are those of nvml.h (as in nvidia-ml-py 13). They are separate from the gateway so that they can
+be read and tested without the library. Standard library only.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ REASONS: dict[int, str] = {
     999: "unknown_error",
 }
 
-# Codes that no older version of the same call would answer better.
+# Codes for which an older version of the same call would not help.
 LOST_CODES = frozenset({4, 15, 16, 28})
 
 LOST_REASONS = frozenset({"gpu_lost", "reset_required", "gpu_not_found"})
@@ -121,7 +121,7 @@ UNKNOWN_PERFORMANCE_STATE = 32
 
 
 def known_state(call: Callable[[Any], int]) -> Callable[[Any], Any]:
-    """`call`, with NVML's "unknown" P-state made a missing value."""
+    """`call`, with NVML's "unknown" P-state turned into a missing value."""
 
     def read(gpu: Any) -> Any:
         state = call(gpu)
@@ -157,7 +157,7 @@ def numa_node_of(bus_id: str, root: str = "/sys/bus/pci/devices") -> int | Missi
 
 
 def user_of(pid: int) -> str | Missing:
-    """Login name, or number, of the owner of a process, where this process may see it."""
+    """Login name (or number) of a process's owner, where this process may see it."""
     try:
         uid = os.stat(f"/proc/{pid}").st_uid
     except FileNotFoundError:

@@ -25,7 +25,7 @@ Json = Any
 
 
 def read_devices(*, deadline_s: float) -> tuple[Gpu, ...]:
-    """The Neuron devices of this host, or () where the tools are absent or silent."""
+    """The Neuron devices of this host; () where the tools are absent or print nothing."""
     lister = _tool("neuron-ls")
     if lister is None:
         return ()
@@ -43,7 +43,7 @@ def devices(listing: Json, report: Json) -> tuple[Gpu, ...]:
     product = _product(rows, listing, report)
     found, first_core = [], 0
     for row in rows:
-        # Tools before 2.2x do not number the cores: they count on from one device to the next.
+        # Tools before 2.2x do not number the cores; numbers continue from one device to the next.
         count = int(row.get("nc_count", 0))
         cores = [int(core) for core in row.get("neuroncore_ids") or range(first_core, first_core + count)]
         first_core += count
@@ -82,7 +82,7 @@ def _device(
         pci=Pci(bus_id=bus_id, device_id=none, subsystem_id=none),
         memory=Memory(total, unknown if used is None else used, free, none),
         utilization=Utilization(
-            # A core that no runtime has in use is not in the report: none in it is none busy.
+            # The report lists only cores that a runtime uses, so an absent core is not busy.
             gpu_percent=round(sum(busy) / max(int(row.get("nc_count", 0)), len(busy), 1))
             if used is not None
             else unknown,
@@ -200,7 +200,7 @@ def _listing(command: list[str], deadline_s: float) -> Json:
 
 
 def _first_report(command: list[str], until: float) -> Json:
-    """The first line of a tool that goes on for ever; it is ended as soon as the line is there."""
+    """The first line of a tool that never ends; it is killed as soon as the line has been read."""
     try:
         child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL

@@ -1,9 +1,9 @@
 """The one gateway to NVML: the only module that imports pynvml.
 
-Run as ``python -m inventory.driver.nvml`` it reads every field of every GPU and writes one JSON
-line per reading, so that whoever started it keeps what was read before a driver hung or
-crashed (see `inventory.driver.probing`). Knows nothing of Django, of deadlines or of the database.
-Each reading is a value or a `Missing` with a reason; no error of one reading reaches another.
+Run as ``python -m inventory.driver.nvml`` it reads every field of every GPU and writes one JSON line per
+reading, so that the parent process keeps what was read before a driver hung or crashed (see
+`inventory.driver.probing`). It is independent of Django, deadlines and the database. Each reading is a value
+or a `Missing` with a reason; an error in one reading does not affect another.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def reason_of(error: Exception) -> str:
 
 
 def reading(call: Callable[..., Any], *arguments: Any) -> Any:
-    """What `call` returns, or a `Missing`. Text that is not UTF-8 keeps its odd bytes escaped."""
+    """What `call` returns, or a `Missing`. Bytes that are not UTF-8 are escaped."""
     try:
         return call(*arguments)
     except UnicodeDecodeError as error:
         return error.object.decode("utf-8", errors="backslashreplace")
     except Exception as error:
-        # Foreign code answers here; whatever it throws costs this one field and no other.
+        # Foreign code runs here; whatever it raises costs only this field.
         return Missing(reason_of(error))
 
 
@@ -86,7 +86,8 @@ def _pci(gpu: Handle) -> tuple[Any, ...]:
     return _bus_id(gpu), info.pciDeviceId, info.pciSubSystemId
 
 
-# Bus addresses by handle: a GPU that falls off the bus no longer says where it was, the kernel's log does.
+# Bus addresses by handle: a GPU that fell off the bus no longer reports its address, by which the kernel's
+# log names it.
 _BUS_IDS: dict[int | None, str] = {}
 
 
@@ -199,6 +200,7 @@ class Reader:
     call: Callable[[Handle], Any]
 
     def read(self, gpu: Handle) -> Iterator[tuple[str, Any]]:
+        """(path, value or `Missing`) of each leaf."""
         result = reading(self.call, gpu)
         if isinstance(result, Missing):
             result = (result,) * len(self.paths)
@@ -339,21 +341,21 @@ def stream(emit: Callable[[dict[str, Any]], None]) -> None:
                 send({"gpu": index, "path": path}, value)
     emit({"begin": "topology"})
     send({"topology": True}, _topology(handles))
-    # Said before the library is shut down: a driver that hangs there loses nothing.
+    # Sent before the library is shut down, so that a driver that hangs there loses nothing.
     emit({"done": True})
     nv.nvmlShutdown()
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this process with its parent: nobody else would end a hung call."""
+    """Ask the kernel to end this process with its parent, since nobody else would end a hung call."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
-    """Write the events of `stream` to standard output, one JSON object a line."""
+    """Write the events of `stream` to standard output, one JSON object per line."""
     die_with_parent()
-    # Libraries print to file descriptor 1 when they please; the events keep their own copy of it.
+    # Libraries may print to file descriptor 1, so the events get their own copy of it.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     preload = os.environ.get("HEADROOM_NVML_LIBRARY")

@@ -1,9 +1,9 @@
-"""One probe of this host, made so that a bad driver cannot hurt the process that asks.
+"""One probe of this host, made so that a bad driver cannot hurt the calling process.
 
-NVML runs in a child process with a deadline; a hang, a crash or a version mismatch becomes a
-snapshot whose status says so, with everything that was read before it. Hosts with Neuron
-devices are read by `inventory.driver.neuron` instead. Standard library and the pure records only:
-neither Django nor pynvml is imported here, so the host agent can use it too.
+NVML runs in a child process with a deadline; a hang, a crash or a version mismatch becomes a snapshot whose
+status says so, with everything that was read before it. Hosts with Neuron devices are read by
+`inventory.driver.neuron` instead. Standard library and the pure records only: neither Django nor pynvml is
+imported here, so the host agent can use it too.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from inventory.wire.snapshot import MAX_TEXT, UNREAD, Gpu, Host, HostSnapshot, M
 from inventory.wire.snapshot_json import assemble
 
 DEFAULT_DEADLINE_S = 20.0
-# What a child may send before it is taken to be mad: 64 GPUs x 4,096 processes stay under it.
+# Most bytes that a sane child sends: 64 GPUs x 4,096 processes stay below it.
 MAX_OUTPUT_BYTES = 64 * 2**20
-# A process stuck in the kernel does not die; waiting longer for it would hang the asker as well.
+# A process stuck in the kernel does not die; waiting longer for it would hang the calling process as well.
 KILL_GRACE_S = 1.0
 
 # Status of a probe whose driver could not be started, by reason, with words and what to do.
@@ -62,7 +62,7 @@ START_FAILURES: dict[str, tuple[str, str]] = {
 
 @dataclass(slots=True)
 class _Heard:
-    """What a child has said so far."""
+    """What the child process has sent so far."""
 
     host: dict[str, Any] = field(default_factory=dict)
     host_missing: dict[str, str] = field(default_factory=dict)
@@ -101,8 +101,11 @@ def _store(readings: dict[str, Any], missing: dict[str, str], path: str, event: 
 
 
 def read_snapshot(*, deadline_s: float = DEFAULT_DEADLINE_S) -> HostSnapshot:
-    """One snapshot of this host; never raises for what a driver does, and returns by the deadline
-    (and `KILL_GRACE_S`). Works, with status ``no_nvml``, on a host without any accelerator."""
+    """One snapshot of this host.
+
+    Never raises for what a driver does, and returns by the deadline (plus `KILL_GRACE_S`). Works, with status
+    ``no_nvml``, on a host without any accelerator.
+    """
     started = time.monotonic()
     heard = _Heard()
     ending = _run_child(heard, deadline_s)
@@ -195,7 +198,7 @@ def _run_child(heard: _Heard, deadline_s: float) -> str:
             return "timeout"
         code = child.wait(timeout=KILL_GRACE_S)
     except subprocess.TimeoutExpired:
-        # Said everything, then hung while shutting the library down: nothing is lost.
+        # It sent everything, then hung while shutting the library down: nothing is lost.
         return "" if heard.done else "timeout"
     finally:
         _end(child)
@@ -233,7 +236,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         try:
             child.wait(timeout=KILL_GRACE_S)
         except subprocess.TimeoutExpired:
-            # In an uninterruptible call of the driver. It goes when the driver lets it; init reaps it.
+            # In an uninterruptible call of the driver. It ends when the call returns, and init reaps it.
             return
 
 

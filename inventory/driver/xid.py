@@ -1,7 +1,7 @@
 """Xid errors of the NVIDIA driver, from the kernel's log.
 
-NVML hands Xids only to those who listen when they happen; the kernel log still has those
-since boot that its ring buffer has not dropped. Standard library only.
+NVML reports Xids only to programs that listen when they happen. The kernel log still has those since boot
+that its ring buffer has not dropped. Standard library only.
 """
 
 from __future__ import annotations

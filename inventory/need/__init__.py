@@ -1,1 +1,1 @@
-"""Have against need: plans on the hosts one has. The one room where fleet and planning meet."""
+"""Plans on owned hosts. The only package where fleet and planning meet."""

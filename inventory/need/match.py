@@ -1,7 +1,6 @@
-"""A plan held against the hosts one has: which pools fit it, what is free now, what is missing.
+"""A plan matched against owned hosts: which pools fit it, what is free now, what is missing.
 
-The one place where fleet and planning meet; it uses the planner's public functions and gives them clusters
-made of hosts that exist.
+Uses the planner's public functions with clusters made of hosts that exist.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from planner.engine.question.result import PlanResult
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A plan on a pool: with the fewest hosts it fits on, now and if the busy ones were free."""
+    """A plan on a pool, on the fewest hosts it fits on. needed: that count, None where it does not fit."""
 
     pool: Pool
     needed: int | None
@@ -29,20 +28,27 @@ class Match:
 
     @property
     def fits_now(self) -> bool:
+        """Enough hosts are free now."""
         return self.needed is not None and self.needed <= len(self.pool.free)
 
     @property
     def fits_owned(self) -> bool:
+        """Enough hosts are owned."""
         return self.needed is not None and self.needed <= len(self.pool.hosts)
 
     @property
     def missing_now(self) -> int:
-        """Free hosts that lack for a start now; 0 where it fits, or could not whatever were free."""
+        """Count of hosts that must become free before it can start.
+
+        0 where it fits now, or fits on no number of hosts.
+        """
         return 0 if self.needed is None else max(0, self.needed - len(self.pool.free))
 
 
 def have_against_need(request: PlanRequest, owned: Sequence[Pool], catalog: Catalog) -> list[Match]:
-    """The plan on each pool, layout chosen anew, on the fewest hosts that fit: ready ones first."""
+    """The plan on each pool, with a new layout, on the fewest hosts that fit; pools that are ready come
+    first.
+    """
     matches = [_match(request, pool, catalog) for pool in owned]
     return sorted(
         matches,
@@ -56,7 +62,7 @@ def have_against_need(request: PlanRequest, owned: Sequence[Pool], catalog: Cata
 
 
 def _match(request: PlanRequest, pool: Pool, catalog: Catalog) -> Match:
-    """All hosts first: where those do not fit, fewer do not either; then halves to the fewest that do."""
+    """All hosts first: where those do not fit, fewer do not either. Then bisection to the fewest that do."""
 
     def ask(nodes: int) -> PlanResult | PlanErrors:
         cluster = pool.cluster(catalog, nodes)

@@ -1,4 +1,4 @@
-"""Have against need on pages: a plan on the hosts one has, and what one host could train."""
+"""A plan on owned hosts, and what one host could train, as pages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from planner.plans.form import ScenarioForm
 
 @require_safe
 def run(request: HttpRequest) -> HttpResponse:
-    """A plan, held against the hosts one has: which fit, what is free now, what is missing."""
+    """A plan matched against owned hosts: which fit, what is free now, what is missing."""
     now = timezone.now()
     catalog = current_catalog()
     form = ScenarioForm.of_query(request.GET, catalog)
@@ -48,7 +48,7 @@ def run(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def host_trainable(request: HttpRequest, name: str) -> HttpResponse:
-    """What could be trained on this host; a part of its page, since it takes the engine a moment."""
+    """What could be trained on this host; loaded separately, since it takes the engine a moment."""
     found = named_host(name)
     catalog = current_catalog()
     owned = pools([found], Pricing(catalog), now=timezone.now())

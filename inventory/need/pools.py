@@ -1,4 +1,4 @@
-"""Owned hosts of one kind as clusters to plan on: counted in whole hosts, never in a sum of free GPUs."""
+"""Owned hosts of one kind as clusters to plan on: counted in whole hosts, never as a sum of free GPUs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from planner.engine.question.request import Cluster
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Owned hosts of one kind: the same chip, as many of them, and the same network as far as is known."""
+    """Owned hosts of one kind.
+
+    They have the same chip, the same number of chips, and the same network as far as is known.
+    """
 
     accelerator: str
     gpus_per_host: int
@@ -26,7 +29,7 @@ class Pool:
     assumed_instance: bool
 
     def cluster(self, catalog: Catalog, nodes: int) -> Cluster:
-        """`nodes` of these hosts as a cluster to plan on. One's own machines cost nothing to rent."""
+        """`nodes` of these hosts as a cluster to plan on. Owned machines cost nothing to rent."""
         if self.instance is not None:
             spec = self.instance.spec
             chip, network = spec.accelerator, spec.internode_bytes_per_s
@@ -42,11 +45,7 @@ class Pool:
 
 
 def pools(hosts: Sequence[Host], pricing: Pricing, *, now: datetime) -> list[Pool]:
-    """The fleet's hosts by kind. `hosts` come with their GPUs; mixed hosts and unknown chips are left out.
-
-    A host is free when it has been heard of lately, none of its GPUs is lost or faulty, all are idle,
-    and none is cut by MIG.
-    """
+    """The fleet's hosts by kind. `hosts` come with their GPUs; mixed hosts and unknown chips are left out."""
     by_kind: dict[tuple[str, int, str], list[Host]] = defaultdict(list)
     for host in hosts:
         slugs = {pricing.slug_of(gpu.name) for gpu in host.gpus.all()}
@@ -63,7 +62,11 @@ def pools(hosts: Sequence[Host], pricing: Pricing, *, now: datetime) -> list[Poo
 
 
 def is_free(host: Host, now: datetime) -> bool:
-    """Whether a whole host could start a run now, as far as its last word says."""
+    """Whether a whole host could start a run now, by its last report.
+
+    It is free when it was probed lately, none of its GPUs is lost or faulty, all are idle, and none is split
+    by MIG.
+    """
     if host.stale_at is None or host.stale_at <= now or host.failures:
         return False
     return all(

@@ -1,4 +1,4 @@
-"""Have against need in words: a plan on the hosts one has, and what one host could train."""
+"""Texts for a plan on owned hosts, and for what one host could train."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from planner.web import formats
 
 @dataclass(frozen=True, slots=True)
 class MatchRow:
+    """One pool in the list."""
+
     title: str
     badge: Badge
     needed: str
@@ -49,13 +51,13 @@ def match_verdict(matches: Sequence[Match], hosts: int) -> str:
     later = [match for match in matches if match.fits_owned]
     if later:
         best = min(later, key=lambda match: match.missing_now)
-        return (
-            f"Your {_pool(best.pool)} hosts can run it; {hosts_words(best.missing_now)} must come free first."
-        )
+        waiting = hosts_words(best.missing_now)
+        return f"Your {_pool(best.pool)} hosts can run it; {waiting} must become free first."
     return "None of the hosts you have can run it."
 
 
 def match_row(match: Match) -> MatchRow:
+    """One pool in the list."""
     pool, result = match.pool, match.result
     if match.fits_now:
         badge = Badge("good", "fits now")
@@ -65,9 +67,9 @@ def match_row(match: Match) -> MatchRow:
         badge = Badge("bad", "does not fit")
     names = ", ".join(host.name for host in pool.free[: match.needed or 0][:8])
     shown_result = result if match.needed is not None else None
-    assumed = "" if pool.instance is None else f"network as of {pool.instance.slug}"
+    assumed = "" if pool.instance is None else f"network as in {pool.instance.slug}"
     if pool.instance is None:
-        assumed = "network between hosts unknown: plans across hosts take it as zero"
+        assumed = "network between hosts unknown: plans across hosts assume none"
     elif pool.assumed_instance:
         assumed += ", which is assumed; set the host's instance type to be exact"
     return MatchRow(
@@ -108,12 +110,14 @@ def _layout_words(result: PlanResult) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrainableRow:
+    """One model, with a (class, text, title) per kind of run."""
+
     model: str
     cells: tuple[tuple[str, str, str], ...]
 
 
 def trainable_rows(found: Sequence[Trainable]) -> list[TrainableRow]:
-    """(class, text, title) by kind of run: whether it fits, and how full the fullest GPU would be."""
+    """Per model and kind of run: whether it fits, and how full the fullest GPU would be."""
     return [
         TrainableRow(entry.model, tuple(_trainable_cell(answer) for answer in entry.answers.values()))
         for entry in found
@@ -127,4 +131,4 @@ def _trainable_cell(result: PlanResult | None) -> tuple[str, str, str]:
     title = f"{_room(result)} on the fullest GPU"
     if result.fits:
         return "yes", f"✓ {formats.percent(share)} full", title
-    return "no", f"✗ {formats.percent(share)} of what there is", title
+    return "no", f"✗ {formats.percent(share)} of usable memory", title

@@ -1,1 +1,1 @@
-"""The fleet's pages and exports, in words and figures."""
+"""The fleet's pages and exports."""

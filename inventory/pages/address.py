@@ -14,6 +14,7 @@ from inventory.store.models import Gpu, Host
 
 
 def named_host(name: str) -> Host:
+    """The host of this name. Raises Http404."""
     found = selectors.host_named(name)
     if found is None:
         raise Http404("no host of this name")
@@ -21,6 +22,7 @@ def named_host(name: str) -> Host:
 
 
 def gpu_of_uuid(uuid: str) -> Gpu:
+    """The GPU of this UUID. Raises Http404."""
     found = selectors.gpu_with_uuid(uuid)
     if found is None:
         raise Http404("no GPU of this UUID")
@@ -28,6 +30,7 @@ def gpu_of_uuid(uuid: str) -> Gpu:
 
 
 def query_of(request: HttpRequest, drop: Iterable[str] = ()) -> str:
+    """The request's query string without the fields in ``drop``."""
     query = request.GET.copy()
     for name in drop:
         query.pop(name, None)
@@ -35,7 +38,7 @@ def query_of(request: HttpRequest, drop: Iterable[str] = ()) -> str:
 
 
 def moment_of(request: HttpRequest) -> datetime:
-    """The address's `at`; times without a zone are UTC. What is no time at all means now."""
+    """The address's `at`; times without a zone are UTC. Anything that is not a time means now."""
     try:
         found = parse_datetime(request.GET.get("at", ""))
     except ValueError:
@@ -59,5 +62,6 @@ USUAL_RANGE = "6h"
 
 
 def range_of(request: HttpRequest) -> str:
+    """The address's period, or the default one."""
     asked = request.GET.get("range", "")
     return asked if asked in RANGES else USUAL_RANGE

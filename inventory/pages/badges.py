@@ -16,7 +16,7 @@ SHADES = 10
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One GPU in the heat map. `css` is its shade; `text` stands in it; `title` tells the rest."""
+    """One GPU in the heat map. `css` is its shade, `text` its content; `title` says the rest."""
 
     uuid: str
     css: str
@@ -26,15 +26,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Badge:
+    """A word with a colour."""
+
     css: str
     text: str
 
 
 def host_badges(host: Host, gpus: Sequence[Gpu], now: datetime) -> tuple[Badge, ...]:
-    """What is to be known of a host at a glance; words, with a colour beside."""
+    """A host's state at a glance: words, with colours."""
     found: list[Badge] = []
     if host.last_probe_at is None:
-        found.append(Badge("", "never heard of"))
+        found.append(Badge("", "never probed"))
     elif host.failures:
         found.append(Badge("bad", host.status.replace("_", " ")))
     if host.last_probe_at is not None and (host.stale_at is None or host.stale_at <= now):
@@ -53,7 +55,10 @@ def host_badges(host: Host, gpus: Sequence[Gpu], now: datetime) -> tuple[Badge, 
 
 
 def cell(gpu: Gpu) -> Cell:
-    """A GPU's shade: by utilisation where it is measured; faults and unknowns have marks of their own."""
+    """A GPU's shade by utilisation where it is measured.
+
+    Faults and unknown values have marks of their own.
+    """
     used = gpu.utilization_percent
     if gpu.state == Gpu.State.LOST:
         css, text = "lost", "lost"

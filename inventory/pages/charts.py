@@ -1,4 +1,4 @@
-"""A GPU's time series as figures: functions from samples to Plotly's words, in the planner's form."""
+"""A GPU's time series as charts: functions from samples to Plotly figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inventory.wire import policy
 from planner.web import formats
 from planner.web.figure import Chart, Table
 
-# Longer silence than this, by resolution, is drawn as a gap and not as a line over it.
+# Longer pauses than this, by resolution, are drawn as a gap instead of a line.
 GAP_S = {policy.RAW: 600, policy.FIVE_MINUTES: 900, policy.HOURLY: 10800}
 
 
@@ -55,7 +55,7 @@ CURVES = (
 
 
 def series_charts(samples: Sequence[Sample], memory_total_bytes: int | None) -> list[Chart]:
-    """One chart a quantity; a quantity that was never readable in the period has none."""
+    """One chart per quantity; a quantity that could not be read in the whole period has none."""
     found = [_chart(curve, samples, memory_total_bytes) for curve in CURVES]
     return [chart for chart in found if chart is not None]
 
@@ -103,7 +103,7 @@ def _chart(curve: Curve, samples: Sequence[Sample], memory_total_bytes: int | No
 
 
 def _with_gaps(rows: Sequence[tuple[Sample, float]]) -> tuple[list[str], list[float | None]]:
-    """Times and values, with a hole wherever nothing was heard for too long."""
+    """Times and values, with a gap wherever there was no sample for too long."""
     times: list[str] = []
     values: list[float | None] = []
     last: Sample | None = None
@@ -124,7 +124,7 @@ def _finding(curve: Curve, values: Sequence[float], ceiling: float | None) -> st
     return f"{spoken}, between {formats.significant(low)} and {formats.significant(high)}."
 
 
-# As many rows as a reader may want to check; the CSV has them all.
+# The table shows the last rows; the CSV has all of them.
 MOST_ROWS = 200
 
 

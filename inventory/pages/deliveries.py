@@ -1,4 +1,4 @@
-"""The fleet over HTTP for programs: deliveries of agents. Thin: checks the form, calls a service."""
+"""The HTTP entry point for agents' deliveries. Checks the request's form and calls a service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from inventory.wire import policy, signing
 @csrf_exempt
 @require_POST
 def snapshots(request: HttpRequest) -> JsonResponse:
-    """Take a signed delivery. 200 with what became of each snapshot, or the refusal with its reason.
+    """Accept a signed delivery. 200 with the outcome of each snapshot, or the refusal with its reason.
 
-    No session and no form: the signature is the proof, so neither login nor CSRF token applies.
+    The signature is the authentication, so neither login nor CSRF token applies.
     """
     now = timezone.now()
     try:
@@ -43,7 +43,7 @@ def snapshots(request: HttpRequest) -> JsonResponse:
 
 
 def _body(request: HttpRequest) -> bytes:
-    """The body, unless it is larger than is read at all: then it is not even held in memory."""
+    """The body, unless it is too large to be read: then it is not even held in memory."""
     try:
         length = int(request.headers.get("Content-Length") or 0)
     except ValueError:
@@ -51,7 +51,7 @@ def _body(request: HttpRequest) -> bytes:
     if length > policy.MAX_BODY_BYTES:
         services.note_refusal("too_large", f"{length} bytes announced", request.META.get("REMOTE_ADDR", ""))
         limit = policy.MAX_BODY_BYTES // 2**20
-        raise services.DeliveryError("too_large", f"{length} bytes; at most {limit} MiB are read.", 413)
+        raise services.DeliveryError("too_large", f"{length} bytes; at most {limit} MiB are accepted.", 413)
     return request.body
 
 

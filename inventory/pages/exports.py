@@ -1,4 +1,4 @@
-"""The fleet as CSV and JSON: exact values, null or empty where unknown, never words."""
+"""The fleet as CSV and JSON: exact values, null or empty where unknown."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SAMPLE_COLUMNS = (
     "resolution_s", "weight", "utilization_percent", "utilization_max_percent", "memory_used_bytes",
     "memory_used_max_bytes", "power_w", "temperature_c", "temperature_max_c",
 )  # fmt: skip
-# A cell that begins like this is a formula to spreadsheet programs; names come from drivers and hosts.
+# Spreadsheet programs take cells that begin like this for formulas, and names come from drivers and hosts.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def gpu_rows(hosts: Iterable[Host]) -> Iterator[Sequence[Any]]:
-    """One line a GPU, with its host."""
+    """One line per GPU, with its host."""
     yield ("host", *GPU_COLUMNS)
     for host in hosts:
         for gpu in host.gpus.all():
@@ -31,7 +31,7 @@ def gpu_rows(hosts: Iterable[Host]) -> Iterator[Sequence[Any]]:
 
 
 def sample_rows(samples: Iterable[Sample]) -> Iterator[Sequence[Any]]:
-    """One line a sample; `resolution_s` is 0 for a single reading, else the length of the period."""
+    """One line per sample; `resolution_s` is 0 for a single reading, else the length of the period."""
     yield ("at", *SAMPLE_COLUMNS)
     for sample in samples:
         at = datetime.fromtimestamp(sample.at_s, UTC).isoformat()
@@ -49,6 +49,7 @@ def _cell(value: Any) -> Any:
 
 
 def hosts_json(hosts: Iterable[Host]) -> list[dict[str, Any]]:
+    """The hosts with their GPUs."""
     return [_host(host) for host in hosts]
 
 

@@ -61,6 +61,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
 
 
 def read_filters(request: HttpRequest) -> selectors.Filters:
+    """The filters that the address asks for; unknown values are ignored."""
     given = request.GET
     show = given.get("show", "")
     return selectors.Filters(
@@ -73,13 +74,13 @@ def read_filters(request: HttpRequest) -> selectors.Filters:
 
 @require_safe
 def fleet_csv(request: HttpRequest) -> HttpResponse:
-    """Every GPU of the hosts that match, one a line, exact."""
+    """Every GPU of the hosts that match, one per line, exact."""
     return csv_response("fleet.csv", exports.gpu_rows(_matching(request)))
 
 
 @require_safe
 def fleet_json(request: HttpRequest) -> JsonResponse:
-    """The hosts that match with their GPUs, or with `at` the fleet as it was then."""
+    """The hosts that match, with their GPUs; with `at`, the fleet as it was then."""
     if "at" in request.GET:
         return JsonResponse(exports.fleet_then_json(selectors.fleet_as_of(moment_of(request))))
     now = timezone.now()

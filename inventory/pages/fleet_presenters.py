@@ -1,6 +1,6 @@
-"""How the fleet is put into words: records that templates print as they are. Units by `planner.web.formats`.
+"""The fleet in words: records that templates print unchanged. Units are formatted by `planner.web.formats`.
 
-Templates compute nothing; what is unknown is a dash or its reason, never a zero.
+Templates compute nothing. An unknown value is a dash or its reason, never a zero.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ BAD_EVENTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
+    """One host in the list."""
+
     name: str
     badges: tuple[Badge, ...]
     reason: str
@@ -41,7 +43,7 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One of the figures on top. `old`: it rests on a price last seen too long ago."""
+    """One of the figures at the top. `old`: it is based on a price last seen too long ago."""
 
     label: str
     value: formats.Quantity | str
@@ -50,6 +52,7 @@ class Figure:
 
 
 def host_row(host: Host, now: datetime) -> HostRow:
+    """One host in the list. now: for ages."""
     gpus = list(host.gpus.all())
     names = sorted({gpu.name for gpu in gpus if gpu.name})
     used = [gpu.memory_used_bytes for gpu in gpus if gpu.memory_used_bytes is not None]
@@ -74,7 +77,7 @@ def verdict(summary: Summary) -> str:
     if summary.failing_hosts:
         trouble.append(f"{hosts_words(summary.failing_hosts)} cannot be probed")
     if summary.stale_hosts:
-        trouble.append(f"{hosts_words(summary.stale_hosts)} not heard of lately")
+        trouble.append(f"{hosts_words(summary.stale_hosts)} without recent probes")
     if summary.faulty:
         trouble.append(f"{gpus_words(summary.faulty)} with faults")
     rest = "; ".join(trouble) or "nothing needs attention"
@@ -83,7 +86,7 @@ def verdict(summary: Summary) -> str:
 
 
 def figures(summary: Summary, cost: IdleCost, now: datetime) -> list[Figure]:
-    """The four figures on top of the fleet page."""
+    """The four figures at the top of the fleet page."""
     share = summary.memory_used_bytes / summary.memory_total_bytes if summary.memory_total_bytes else None
     unknown = f", {summary.unknown:,} unknown" if summary.unknown else ""
     return [
@@ -112,7 +115,7 @@ def _old(cost: IdleCost, now: datetime) -> bool:
 
 
 def cost_note(cost: IdleCost) -> str:
-    """At which prices, and of what day: a figure of money says where it is from."""
+    """Which prices a cost is based on, and of which day."""
     if not cost.priced:
         return "no price in the catalog" if cost.unpriced else "nothing is idle"
     names = ", ".join(
@@ -129,6 +132,8 @@ def cost_note(cost: IdleCost) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
+    """One event in the list."""
+
     id: int
     at: datetime
     ago: str
@@ -139,6 +144,7 @@ class EventRow:
 
 
 def event_row(event: Event, now: datetime) -> EventRow:
+    """One event in the list. now: for its age."""
     css = "good" if event.kind in GOOD_EVENTS else "bad" if event.kind in BAD_EVENTS else ""
     return EventRow(
         id=event.pk,
@@ -156,6 +162,8 @@ def event_row(event: Event, now: datetime) -> EventRow:
 
 @dataclass(frozen=True, slots=True)
 class ThenRow:
+    """One GPU of the fleet at another time."""
+
     host: str
     driver: str
     index: int
@@ -168,7 +176,7 @@ class ThenRow:
 
 
 def then_rows(then: FleetThen) -> list[ThenRow]:
-    """The fleet at a moment, one row a GPU; the driver stands beside the first of its host."""
+    """The fleet at a moment, one row per GPU; the driver is shown with the first GPU of its host."""
     rows: list[ThenRow] = []
     for gpu in then.gpus:
         first = not rows or rows[-1].host != gpu.host

@@ -1,4 +1,4 @@
-"""One host and one GPU: how they are, what was read, and how that changed."""
+"""One host and one GPU: their state, their readings, and how these changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from planner.web.responses import csv_response, swaps
 @require_safe
 @never_cache
 def host(request: HttpRequest, name: str) -> HttpResponse:
-    """One machine: how it is, its GPUs, topology, MIG, processes, probes and events."""
+    """One machine: its state, its GPUs, topology, MIG, processes, probes and events."""
     now = timezone.now()
     found = named_host(name)
     gpus = selectors.gpus_of(found)
@@ -103,7 +103,7 @@ def gpu(request: HttpRequest, uuid: str) -> HttpResponse:
 
 @require_safe
 def gpu_csv(request: HttpRequest, uuid: str) -> HttpResponse:
-    """The samples of the chosen period, exact."""
+    """The samples of the chosen period, with exact values."""
     found, now = gpu_of_uuid(uuid), timezone.now()
     samples = selectors.series(found, since=now - RANGES[range_of(request)][1], until=now)
     return csv_response(f"{found.uuid}.csv", exports.sample_rows(samples))

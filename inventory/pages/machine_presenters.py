@@ -1,6 +1,6 @@
-"""How one host and one GPU are put into words: readings, MIG drawn to scale, processes, topology.
+"""One host and one GPU in words: readings, MIG drawn to scale, processes, topology.
 
-Like `inventory.pages.fleet_presenters`, whose shared pieces it uses: what is unknown says why.
+Like `inventory.pages.fleet_presenters`: an unknown value says why it is unknown.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from planner.web import formats
 
 @dataclass(frozen=True, slots=True)
 class GpuRow:
+    """One GPU in its host's list."""
+
     index: int
     cell: Cell
     name: str
@@ -31,6 +33,7 @@ class GpuRow:
 
 
 def gpu_row(gpu: Gpu) -> GpuRow:
+    """One GPU in its host's list."""
     return GpuRow(
         index=gpu.index,
         cell=cell(gpu),
@@ -79,6 +82,8 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class MigDrawing:
+    """The MIG instances of one GPU, drawn to scale."""
+
     index: int
     uuid: str
     slices: int
@@ -88,7 +93,7 @@ class MigDrawing:
 
 
 def mig_drawing(gpu: GpuReading, slices: int) -> MigDrawing | None:
-    """The GPU's memory slices and what is made of them; None where MIG is off or cannot be read."""
+    """The GPU's memory slices and its instances; None where MIG is off or cannot be read."""
     if gpu.mig.mode is not True or isinstance(gpu.mig.instances, Missing):
         return None
     unit = DRAWING_WIDTH / slices
@@ -140,7 +145,7 @@ UNITS = {
 
 
 def reading_groups(gpu: GpuReading) -> list[tuple[str, list[Line]]]:
-    """Every reading of a GPU by group, in the record's own order; lists have places of their own."""
+    """Every reading of a GPU by group, in the record's order; lists are shown elsewhere."""
     loose: list[Line] = []
     groups: list[tuple[str, list[Line]]] = [("Identity and state", loose)]
     for entry in fields(gpu):
@@ -183,6 +188,8 @@ def _words(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
+    """One process that uses a GPU."""
+
     gpu: int
     pid: int
     name: str
@@ -192,6 +199,7 @@ class ProcessRow:
 
 
 def process_rows(gpus: Sequence[GpuReading]) -> list[ProcessRow]:
+    """The processes of all GPUs."""
     return [
         _process_row(gpu, process)
         for gpu in gpus
@@ -214,12 +222,12 @@ def _process_row(gpu: GpuReading, process: Process) -> ProcessRow:
 
 
 def unreadable_processes(gpus: Sequence[GpuReading]) -> list[str]:
-    """Why some GPUs' processes are not listed; an empty table alone would say that nothing runs."""
+    """Why some GPUs' processes are not listed, since an empty table would mean that nothing runs."""
     return [f"GPU {gpu.index}: {shown(gpu.processes)}" for gpu in gpus if isinstance(gpu.processes, Missing)]
 
 
 def link_summary(links: Reading[tuple[NvLink, ...]]) -> str:
-    """``12 links up at 25.8 GB/s to switch``, or why not."""
+    """``12 of 12 links up at 25.8 GB/s each way to switch``, or why not."""
     if isinstance(links, Missing):
         return shown(links)
     up = [link for link in links if link.active is True]
@@ -236,7 +244,7 @@ def link_summary(links: Reading[tuple[NvLink, ...]]) -> str:
 
 # --- topology ---
 
-# How nvidia-smi calls the ways from one GPU to another, and what they mean.
+# nvidia-smi's names for the connection between two GPUs, and what they mean.
 PATHS = {
     "self": ("–", "itself"),
     "internal": ("INT", "on one board"),

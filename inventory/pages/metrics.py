@@ -1,10 +1,10 @@
-"""The fleet for Prometheus, in names that dashboards of NVIDIA's DCGM exporter know.
+"""The fleet for Prometheus, under the metric names of NVIDIA's DCGM exporter, which dashboards know.
 
-A reading that is unknown has no sample: a gap in a graph, not a zero. Units are DCGM's own
-(MiB, watts, degrees, percent); names that DCGM has nothing for begin with ``headroom_``.
+An unknown reading has no sample: a gap in a graph, not a zero. Units are DCGM's own (MiB, watts, degrees,
+percent); metrics that DCGM does not have begin with ``headroom_``.
 
-Written by hand, since a fleet of 10,000 GPUs is 100,000 lines at every scrape, and a client library's
-registry takes seconds over those; the tests read the result with that library's own parser.
+Written by hand, since a fleet of 10,000 GPUs means 100,000 lines at every scrape, for which a client
+library's registry takes seconds; the tests read the result with that library's own parser.
 """
 
 from __future__ import annotations

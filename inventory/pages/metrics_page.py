@@ -19,7 +19,7 @@ from inventory.pages import metrics
 @require_safe
 @never_cache
 def prometheus(request: HttpRequest) -> HttpResponse:
-    """`/metrics`. Where pages ask for a login, this asks for METRICS_TOKEN as a bearer token."""
+    """`/metrics`. Where pages need a login, this needs METRICS_TOKEN as a bearer token."""
     if not _may_scrape(request):
         return HttpResponse(
             "a bearer token is needed: see METRICS_TOKEN\n", status=401, content_type="text/plain"

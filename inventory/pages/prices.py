@@ -1,4 +1,4 @@
-"""What the catalog says of GPUs one owns: their slug, their instance type, what they would cost to rent."""
+"""The catalog's view of owned GPUs: their slug, their instance type, and what they would cost to rent."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ class Pricing:
 
     @cached_property
     def slugs(self) -> frozenset[str]:
+        """Slugs of the catalog's accelerators."""
         return frozenset(record.slug for record in self.catalog.accelerators())
 
     def slug_of(self, gpu_name: str) -> str | None:
+        """The catalog's slug for a driver's product name, or None."""
         return accelerator_slug(gpu_name, self.slugs)
 
     def instance_of(self, kind: HostKind) -> tuple[InstanceRecord, bool] | None:
-        """The instance type, and whether that is assumed; None where the catalog has none like it."""
+        """The instance type, and whether it is assumed; None where the catalog has no similar one."""
         if kind.instance_type:
             try:
                 return self.catalog.instance(kind.instance_type), False
@@ -98,7 +100,10 @@ class IdleCost:
 
 
 def idle_cost(idle: Iterable[tuple[HostKind, int]], pricing: Pricing) -> IdleCost:
-    """What idle GPUs would cost to rent, by the day, at list prices on demand. `idle`: kinds with counts."""
+    """Dollars per day that idle GPUs would cost to rent on demand, at list prices.
+
+    idle: kinds of host, each with its count of idle GPUs.
+    """
     total, priced, unpriced = 0.0, 0, 0
     used: dict[str, Price] = {}
     for kind, count in idle:
@@ -113,13 +118,13 @@ def idle_cost(idle: Iterable[tuple[HostKind, int]], pricing: Pricing) -> IdleCos
 
 
 def kind_of(host: Host) -> HostKind:
-    """The kind of a host whose GPUs are all alike; `host` comes with them."""
+    """The kind of a host whose GPUs are all of one kind; `host` comes with its GPUs."""
     gpus = list(host.gpus.all())
     return HostKind(gpus[0].name if gpus else "", len(gpus), host.instance_type, host.region)
 
 
 def memory_slices(gpu_name: Reading[str], pricing: Pricing) -> int:
-    """How many memory slices MIG cuts such a GPU into: 8, save where the catalog's profiles end sooner."""
+    """How many memory slices MIG divides such a GPU into: 8, unless the catalog's profiles use fewer."""
     slug = pricing.slug_of(gpu_name) if isinstance(gpu_name, str) else None
     specs = [record.spec for record in pricing.catalog.mig_profiles(slug)] if slug else []
     return max((spec.memory_slices for spec in specs), default=USUAL_MEMORY_SLICES)

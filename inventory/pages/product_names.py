@@ -1,8 +1,8 @@
-"""From what a driver calls a GPU to the catalog's name for it. Pure.
+"""From a driver's product name to the catalog's slug. Pure.
 
-Product names are those that NVML reports (nvidia-smi -L, drivers R470 to R570), as published in
-NVIDIA's open-source mock of NVML (go-nvml, 2026-07) and the GPU operator's test data; memory tells
-apart products that share a name.
+Product names are those that NVML reports (nvidia-smi -L, drivers R470 to R570), as published in NVIDIA's
+open-source mock of NVML (go-nvml, 2026-07) and the GPU operator's test data. Memory distinguishes products
+that share a name.
 """
 
 from __future__ import annotations

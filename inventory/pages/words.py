@@ -1,6 +1,6 @@
-"""Words of the fleet's pages: ages, amounts, readings.
+"""Short texts of the fleet's pages: ages, amounts, readings.
 
-What is unknown is a dash or its reason, never a zero.
+An unknown value is a dash or its reason, never a zero.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def ago(moment: datetime | None, now: datetime) -> str:
 
 
 def memory(amount: int | None) -> formats.Quantity | str:
+    """An amount of memory, or a dash. amount: bytes."""
     return UNKNOWN if amount is None else formats.gib(amount)
 
 
@@ -40,8 +41,10 @@ def shown(reading: Reading[object]) -> str:
 
 
 def hosts_words(count: int) -> str:
+    """A count of hosts: ``1 host``, ``2 hosts``."""
     return f"{count:,} host{'' if count == 1 else 's'}"
 
 
 def gpus_words(count: int) -> str:
+    """A count of GPUs: ``1 GPU``, ``2 GPUs``."""
     return f"{count:,} GPU{'' if count == 1 else 's'}"

@@ -1,1 +1,1 @@
-"""The fleet's tables: what reads them, what writes them, and the tasks that ask for it."""
+"""The fleet's tables: reading them, writing them, and the tasks that start either."""

@@ -1,6 +1,6 @@
 """The fleet for administrators: how hosts are probed, what was refused, who may deliver.
 
-What probes write is shown and not edited; the settings of hosts and groups are.
+Rows that probes write can be viewed but not edited; the settings of hosts and groups can be edited.
 """
 
 from __future__ import annotations
@@ -31,20 +31,26 @@ class ReadOnly(admin.ModelAdmin[Any]):
     """Rows that only the program writes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody may add rows."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody may change rows."""
         return False
 
 
 @admin.register(HostGroup)
 class HostGroupAdmin(admin.ModelAdmin[HostGroup]):
+    """Groups with their probe interval."""
+
     list_display = ("name", "probe_interval_s", "probing_enabled")
     list_editable = ("probe_interval_s", "probing_enabled")
 
 
 @admin.register(Host)
 class HostAdmin(admin.ModelAdmin[Host]):
+    """Hosts with their settings; readings are read-only."""
+
     list_display = (
         "name",
         "group",
@@ -68,6 +74,7 @@ class HostAdmin(admin.ModelAdmin[Host]):
 
     @admin.action(description="Probe now")
     def probe_now(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
+        """Ask the chosen hosts for a probe now."""
         for host in queryset.select_related("group"):
             probe = services.probe_now(host, now=timezone.now())
             if probe is None:
@@ -85,18 +92,22 @@ class HostAdmin(admin.ModelAdmin[Host]):
 
     @admin.action(description="Make a token for the host agent (shown once)")
     def make_token(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
+        """Make a token for each chosen host, and show it once."""
         for host in queryset:
             _, token = services.add_host(host.name, now=timezone.now(), feed=host.feed)
             self.message_user(request, f"Token of {host.name}, kept nowhere: {token}", messages.SUCCESS)
 
     @admin.action(description="Revoke all tokens")
     def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
+        """Revoke every token of the chosen hosts."""
         count = sum(services.revoke_tokens(host, now=timezone.now()) for host in queryset)
         self.message_user(request, f"Revoked {count} tokens.")
 
 
 @admin.register(HostToken)
 class HostTokenAdmin(ReadOnly):
+    """Tokens, without their keys."""
+
     list_display = ("identifier", "host", "created_at", "last_used_at", "revoked_at")
     list_select_related = ("host",)
     exclude = ("key",)
@@ -104,6 +115,8 @@ class HostTokenAdmin(ReadOnly):
 
 @admin.register(Gpu)
 class GpuAdmin(ReadOnly):
+    """GPUs as last seen."""
+
     list_display = ("uuid", "name", "host", "index", "state", "faults", "last_seen_at")
     list_filter = ("state", "kind", "name")
     list_select_related = ("host",)
@@ -112,18 +125,24 @@ class GpuAdmin(ReadOnly):
 
 @admin.register(GpuPlacement)
 class GpuPlacementAdmin(ReadOnly):
+    """Which GPU was in which host, and when."""
+
     list_display = ("gpu", "host", "index", "since", "until")
     list_select_related = ("gpu", "host")
 
 
 @admin.register(MigInstance)
 class MigInstanceAdmin(ReadOnly):
+    """MIG instances, present and past."""
+
     list_display = ("gpu", "profile", "start", "size", "since", "until")
     list_select_related = ("gpu",)
 
 
 @admin.register(Probe)
 class ProbeAdmin(ReadOnly):
+    """Probes and how they ended."""
+
     list_display = ("host", "state", "status", "source", "requested_at", "ended_at", "reason")
     list_filter = ("state", "status", "source")
     list_select_related = ("host",)
@@ -131,12 +150,16 @@ class ProbeAdmin(ReadOnly):
 
 @admin.register(Event)
 class EventAdmin(ReadOnly):
+    """What changed."""
+
     list_display = ("at", "kind", "text")
     list_filter = ("kind",)
 
 
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnly):
+    """Deliveries that were refused."""
+
     list_display = ("at", "host", "kind", "reason", "sender")
     list_filter = ("kind",)
     list_select_related = ("host",)

@@ -1,7 +1,7 @@
-"""What is different between what a GPU was and what a snapshot says it is now, in words.
+"""Differences between a GPU's row and a new snapshot of it, in words.
 
-Reads model instances and snapshot records, writes nothing. Each change is a `Change`; the
-service that records the snapshot turns it into an event.
+Reads model instances and snapshot records, writes nothing. Each difference is a `Change`; the service that
+records the snapshot turns it into an event.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from inventory.wire.snapshot import MigInstance as MigReading
 
 @dataclass(frozen=True, slots=True)
 class Change:
+    """One change, to become an event. `detail` holds the figures that `text` puts into words."""
+
     kind: Event.Kind
     text: str
     detail: dict[str, Any] = field(default_factory=dict)
 
 
 def label(row: GpuRow, host_name: str) -> str:
-    """How events call a GPU: ``GPU 3 of node-07``."""
+    """How events name a GPU: ``GPU 3 of node-07``."""
     return f"GPU {row.index} of {host_name}"
 
 
@@ -39,7 +41,7 @@ def of_health(row: GpuRow, now: Gpu, host_name: str) -> list[Change]:
         kind = Event.Kind.GPU_LOST if slug == "gpu_lost" else Event.Kind.FAULT
         found.append(Change(kind, f"{label(row, host_name)}: {health.FAULT_WORDS[slug]}", {"fault": slug}))
     if row.state == GpuRow.State.LOST and "gpu_lost" not in after:
-        found.append(Change(Event.Kind.GPU_BACK, f"{label(row, host_name)} answers again."))
+        found.append(Change(Event.Kind.GPU_BACK, f"{label(row, host_name)} responds again."))
     held = health.throttling(now)
     if held and not row.throttled:
         words = ", ".join(reason.replace("_", " ") for reason in held)
@@ -54,7 +56,7 @@ def of_health(row: GpuRow, now: Gpu, host_name: str) -> list[Change]:
 
 
 def of_errors(row: GpuRow, now: Gpu, host_name: str) -> list[Change]:
-    """Memory errors that grew, and Xids newer than those known."""
+    """Memory error counts that grew, and Xids newer than the known ones."""
     found: list[Change] = []
     for name, before, reading in (
         ("corrected", row.ecc_corrected, now.ecc.aggregate_corrected),
@@ -85,7 +87,7 @@ def of_errors(row: GpuRow, now: Gpu, host_name: str) -> list[Change]:
 
 
 def last_xid(now: Gpu) -> str:
-    """When the newest Xid of a GPU was logged; empty where none was, or the log cannot be read."""
+    """When the newest Xid of a GPU was logged; empty where there is none or the log cannot be read."""
     if isinstance(now.xid_errors, Missing):
         return ""
     return max((value_or_none(error.at) or "" for error in now.xid_errors), default="")
@@ -95,7 +97,7 @@ MigKey = tuple[int, int | None, str, int | None, int | None]
 
 
 def mig_key(instance: MigReading) -> MigKey | None:
-    """What makes two MIG instances the same; None where the driver does not say which one it is."""
+    """What identifies a MIG instance; None where the driver does not say which one it is."""
     number = value_or_none(instance.gpu_instance_id)
     if number is None:
         return None
@@ -109,6 +111,7 @@ def mig_key(instance: MigReading) -> MigKey | None:
 
 
 def mig_row_key(row: MigInstance) -> MigKey:
+    """The key of a stored MIG instance, comparable with `mig_key`."""
     return (row.gpu_instance_id, row.compute_instance_id, row.profile, row.start, row.size)
 
 

@@ -1,9 +1,9 @@
 """Tables of the fleet: what exists, where it was when, and how it was doing.
 
-A GPU is itself wherever it is plugged in: its identity is its UUID, and `GpuPlacement` says
-in which host it was from when to when. The rows of `Gpu` and `Host` hold the present;
-placements, MIG instances, samples and events hold the past. The database refuses nonsense
-by constraints. No business here: writing is in `services`, reading in `selectors`.
+A GPU keeps its identity, its UUID, wherever it is plugged in; `GpuPlacement` says in which host it was, and
+when. The rows of `Gpu` and `Host` hold the present; placements, MIG instances, samples and events hold the
+past. Constraints let the database refuse invalid rows. No logic here: writing is in `services`, reading in
+`selectors`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from django.db.models.functions import Coalesce
 
 from inventory.wire import policy
 
-# Goes into the names of queues and files: what a DNS name may hold, and the underscore.
+# Used in the names of queues and files: characters of a DNS name, and the underscore.
 HOST_NAME = RegexValidator(
     r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z", "Letters, digits, dots, hyphens."
 )
 
 
 class HostGroup(models.Model):
-    """Hosts that are probed alike."""
+    """Hosts that share probe settings."""
 
     name = models.CharField(max_length=100, unique=True)
     probe_interval_s = models.PositiveIntegerField(
@@ -38,9 +38,11 @@ class HostGroup(models.Model):
 
 
 class Host(models.Model):
-    """A machine one has. `name` is what it calls itself, or what whoever added it called it."""
+    """A machine that one owns. `name` is its hostname, or the name it was added under."""
 
     class Feed(models.TextChoices):
+        """Who sends the host's snapshots."""
+
         WORKER = "worker", "A Celery worker on the host"
         AGENT = "agent", "The host agent"
 
@@ -110,7 +112,10 @@ class Host(models.Model):
 
 
 class HostLatest(models.Model):
-    """The newest snapshot of a host, whole, as `snapshot_json` writes it; apart, since lists need it not."""
+    """The newest snapshot of a host, whole, as `snapshot_json` writes it.
+
+    A table of its own, because lists of hosts do not need the snapshot and would load it with every row.
+    """
 
     host = models.OneToOneField(Host, primary_key=True, on_delete=models.CASCADE, related_name="latest")
     packed = models.BinaryField(help_text="The snapshot's JSON, compressed: a tenth of the text.")
@@ -123,6 +128,8 @@ class Gpu(models.Model):
     """One accelerator and how it was when last seen. Null means unknown, never zero."""
 
     class State(models.TextChoices):
+        """Whether the GPU is there, lost by its driver, or gone from every known host."""
+
         PRESENT = "present", "Present"
         LOST = "lost", "Lost by the driver"
         GONE = "gone", "No longer in a known host"
@@ -199,7 +206,7 @@ class GpuPlacement(models.Model):
 
 
 class MigInstance(models.Model):
-    """A GPU instance (with at most one compute instance each row) that exists, or existed until `until`."""
+    """A GPU instance (with at most one compute instance per row) that exists, or existed until `until`."""
 
     gpu = models.ForeignKey(Gpu, on_delete=models.CASCADE, related_name="mig_instances")
     uuid = models.CharField(max_length=128, blank=True)
@@ -233,9 +240,11 @@ class MigInstance(models.Model):
 
 
 class Probe(models.Model):
-    """One look at one host: asked for, under way, or ended. `id` is also the snapshot's identity."""
+    """One look at one host: requested, running or ended. `id` is also the snapshot's identity."""
 
     class State(models.TextChoices):
+        """How far a probe has come."""
+
         REQUESTED = "requested", "Waiting for the host's worker"
         RUNNING = "running", "Under way"
         ENDED = "ended", "Ended"
@@ -273,12 +282,12 @@ class Probe(models.Model):
 class Sample(models.Model):
     """Readings of one GPU at one moment (resolution 0), or their mean and maximum over a period.
 
-    `at_s` is Unix time in whole seconds, UTC: the moment, or the start of the period. `weight` is how
-    many raw samples a row stands for. The key is the row: no surrogate, one index.
+    `at_s` is Unix time in whole seconds, UTC: the moment, or the start of the period. `weight` is the number
+    of raw samples that a row stands for. The key consists of columns of the row: no surrogate key, one index.
     """
 
     pk = models.CompositePrimaryKey("gpu_id", "resolution_s", "at_s")
-    # Not checked by the database: the check would cost as much as the row, and rows age away by themselves.
+    # No database constraint: the check would cost as much as the row itself, and old rows are deleted anyway.
     gpu = models.ForeignKey(Gpu, on_delete=models.CASCADE, db_index=False, db_constraint=False)
     resolution_s = models.PositiveIntegerField()
     at_s = models.BigIntegerField()
@@ -299,9 +308,11 @@ class Sample(models.Model):
 
 
 class Event(models.Model):
-    """Something changed. `detail` holds the figures that `text` words."""
+    """Something changed. `detail` holds the figures that `text` puts into words."""
 
     class Kind(models.TextChoices):
+        """What changed."""
+
         HOST_ADDED = "host_added", "Host added"
         GPU_ADDED = "gpu_added", "GPU added"
         GPU_LOST = "gpu_lost", "GPU lost"
@@ -337,7 +348,7 @@ class Event(models.Model):
 
 
 class HostToken(models.Model):
-    """Lets one host deliver its snapshots. `key` signs; the token that was shown once is not kept."""
+    """Lets one host deliver its snapshots. `key` signs; the token itself is shown once and not stored."""
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="tokens")
     identifier = models.CharField(max_length=32, unique=True)
@@ -361,7 +372,7 @@ class Nonce(models.Model):
 
 
 class Refusal(models.Model):
-    """A delivery that was not believed, for administrators to see."""
+    """A delivery that was rejected, for administrators to see."""
 
     at = models.DateTimeField(db_index=True)
     host = models.ForeignKey(Host, null=True, blank=True, on_delete=models.CASCADE, related_name="refusals")

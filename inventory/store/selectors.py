@@ -1,4 +1,4 @@
-"""Everything that reads the fleet's tables. Returns rows or plain records; words and colours are elsewhere.
+"""Everything that reads the fleet's tables. Returns rows or plain records; texts and colours are in `pages`.
 
 Each function costs a fixed number of queries, however large the fleet is.
 """
@@ -44,7 +44,9 @@ EVENTS_A_PAGE = 50
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The fleet in numbers. Bytes are of GPUs whose driver says so, lately; `unknown` ones say too little."""
+    """The fleet in numbers. Bytes count GPUs whose driver reported them lately; `unknown` GPUs report too
+    little.
+    """
 
     hosts: int
     stale_hosts: int
@@ -75,7 +77,7 @@ class Filters:
 
 
 def stale(now: datetime) -> Q:
-    """Hosts of which nothing good has been heard for too long, or ever."""
+    """Hosts without a good probe for too long, or ever."""
     return Q(stale_at__isnull=True) | Q(stale_at__lte=now)
 
 
@@ -83,7 +85,7 @@ _PLACED = Q(host__isnull=False)
 
 
 def fleet_summary(*, now: datetime) -> Summary:
-    """The whole fleet in two queries. What a stale host last said of its GPUs counts as unknown."""
+    """The whole fleet in two queries. The last report of a stale host's GPUs counts as unknown."""
     hosts = Host.objects.aggregate(
         hosts=Count("pk"),
         stale=Count("pk", filter=stale(now)),
@@ -122,7 +124,7 @@ def fleet_summary(*, now: datetime) -> Summary:
 
 
 def hosts(filters: Filters, *, now: datetime) -> QuerySet[Host]:
-    """Hosts that match, with their GPUs: first those that need somebody, then by name."""
+    """Hosts that match, with their GPUs: those that need attention first, then by name."""
     faulty = Gpu.objects.filter(host=OuterRef("pk")).exclude(faults="")
     found = Host.objects.select_related("group").annotate(
         needs=Case(
@@ -165,7 +167,7 @@ def gpu_names() -> list[str]:
 
 
 def all_gpus() -> QuerySet[Gpu]:
-    """Every GPU that is in a host, with it: for exports and metrics."""
+    """Every GPU that is in a host, with the host: for exports and metrics."""
     return Gpu.objects.filter(_PLACED).select_related("host", "host__group").order_by("host__name", "index")
 
 
@@ -180,7 +182,7 @@ class HostKind:
 
 
 def idle_kinds(*, now: datetime) -> list[tuple[HostKind, int]]:
-    """How many GPUs of each kind of host nobody uses, of hosts that have been heard of lately. One query."""
+    """How many GPUs of each kind of host are idle, for hosts heard of lately. One query."""
     columns = ("name", "host__gpu_count", "host__instance_type", "host__region")
     found = (
         Gpu.objects.filter(_PLACED, idle_since__isnull=False, host__stale_at__gt=now)
@@ -192,15 +194,17 @@ def idle_kinds(*, now: datetime) -> list[tuple[HostKind, int]]:
 
 
 def all_hosts() -> list[Host]:
+    """Every host, by name."""
     return list(Host.objects.order_by("name"))
 
 
 def host_named(name: str) -> Host | None:
+    """The host of this name, with its group; None where there is none."""
     return Host.objects.select_related("group").filter(name=name).first()
 
 
 def latest_snapshot(host: Host) -> HostSnapshot | None:
-    """The newest snapshot as a record; None before the first, or where a later schema cannot read it."""
+    """The newest snapshot as a record; None before the first, or where this version cannot read it."""
     row = HostLatest.objects.filter(host=host).first()
     if row is None:
         return None
@@ -211,22 +215,27 @@ def latest_snapshot(host: Host) -> HostSnapshot | None:
 
 
 def gpus_of(host: Host) -> list[Gpu]:
+    """The host's GPUs, by index."""
     return list(host.gpus.order_by("index"))
 
 
 def gpu_with_uuid(uuid: str) -> Gpu | None:
+    """The GPU of this UUID, with its host; None where there is none."""
     return Gpu.objects.select_related("host", "host__group").filter(uuid=uuid).first()
 
 
 def recent_probes(host: Host, count: int = 10) -> list[Probe]:
+    """The host's last probes, newest first."""
     return list(host.probes.order_by("-requested_at")[:count])
 
 
 def placements(gpu: Gpu) -> list[GpuPlacement]:
+    """Where the GPU has been, newest first."""
     return list(gpu.placements.select_related("host").order_by("-since"))
 
 
 def mig_history(gpu: Gpu, count: int = 30) -> list[MigInstance]:
+    """The GPU's MIG instances: present ones first, then the newest past ones."""
     return list(gpu.mig_instances.order_by(F("until").desc(nulls_first=True), "-since", "start")[:count])
 
 
@@ -261,16 +270,16 @@ def refusals_since(moment: datetime) -> dict[str, int]:
 
 
 def series(gpu: Gpu, *, since: datetime, until: datetime) -> list[Sample]:
-    """Samples of a period, oldest first, each moment once: the finest that are kept, coarser before those."""
+    """Samples of a period, oldest first, each moment once: at the finest resolution that is kept for it."""
     start_s, end_s = int(since.timestamp()), int(until.timestamp())
     rows = Sample.objects.filter(gpu=gpu, at_s__gte=start_s, at_s__lte=end_s, resolution_s__in=policy.KEEP_S)
-    # A period that is thinned has no finer rows left, save late comers that the next run merges.
+    # A thinned period has no finer rows left, except late ones that the next run merges.
     return sorted(rows, key=lambda row: (row.at_s, row.resolution_s))
 
 
 @dataclass(frozen=True, slots=True)
 class GpuThen:
-    """A GPU as it was: where, and what the nearest sample before says."""
+    """A GPU as it was: where, and its last sample before that moment."""
 
     uuid: str
     name: str
@@ -283,7 +292,7 @@ class GpuThen:
 
 @dataclass(frozen=True, slots=True)
 class FleetThen:
-    """The fleet at a moment. Drivers by host; hosts without GPUs are those already added."""
+    """The fleet at a moment. drivers: versions by host."""
 
     at: datetime
     gpus: tuple[GpuThen, ...]
@@ -291,6 +300,7 @@ class FleetThen:
 
     @property
     def hosts(self) -> int:
+        """Count of hosts with GPUs."""
         return len({gpu.host for gpu in self.gpus})
 
 
@@ -325,9 +335,9 @@ def fleet_as_of(moment: datetime) -> FleetThen:
     )
 
 
-# How far back a sample of each resolution may begin and still be the latest word at a moment.
+# How long before a moment a sample of each resolution may begin and still count for it.
 _REACH_S = {policy.RAW: 3 * policy.MINUTE_S, policy.FIVE_MINUTES: 900, policy.HOURLY: 2 * policy.HOUR_S}
-# Hosts that are probed more seldom than that are looked for one by one.
+# The same for hosts that are probed rarely, which are looked up one by one.
 _LONGEST_REACH_S = 2 * policy.HOUR_S
 
 
@@ -343,7 +353,7 @@ def _samples_at(gpu_ids: set[int], moment: datetime) -> dict[int, Sample]:
             if row.gpu_id in gpu_ids:
                 found.setdefault(row.gpu_id, row)
     missing = list(gpu_ids - found.keys())
-    # A fleet that was silent has no rows to find, however long the list.
+    # A silent fleet has no rows to find, so the list may be cut.
     seldom = Sample.objects.filter(resolution_s=policy.RAW, at_s__gt=at_s - _LONGEST_REACH_S, at_s__lte=at_s)
     for row in seldom.filter(gpu__in=missing[:1000]).order_by("-at_s"):
         found.setdefault(row.gpu_id, row)
@@ -351,7 +361,7 @@ def _samples_at(gpu_ids: set[int], moment: datetime) -> dict[int, Sample]:
 
 
 def _drivers_at(hosts_by_id: dict[int, Host], moment: datetime) -> dict[str, str]:
-    """Driver versions then: today's, undone by every change since, newest first."""
+    """Driver versions then: today's, with every change since undone, newest first."""
     versions = {pk: host.driver_version for pk, host in hosts_by_id.items()}
     changed = Event.objects.filter(kind=Event.Kind.DRIVER_CHANGED, host__in=hosts_by_id, at__gt=moment)
     for event in changed.order_by("-at", "-pk"):

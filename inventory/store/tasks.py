@@ -1,7 +1,7 @@
-"""Doorways from Celery to the services. No rule lives here.
+"""Celery's entry points to the services. No rules are kept here.
 
-Every worker reads the queue of the host it runs on (`probe.<host>`) besides its own, so that a
-host joins by starting a worker there; who asks for probes, and how often, is in the database.
+Every worker reads the queue of the host it runs on (`probe.<host>`) besides its own, so that a host joins by
+starting a worker there; which hosts are probed, and how often, is in the database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def this_host() -> str:
-    """What this machine calls itself: HEADROOM_HOSTNAME, or its hostname."""
+    """This machine's name: HEADROOM_HOSTNAME, or its hostname."""
     return os.environ.get("HEADROOM_HOSTNAME") or socket.gethostname()
 
 
@@ -37,7 +37,7 @@ def read_own_queue(instance: Any, **_: Any) -> None:
 
 @shared_task(name="inventory.request_probes", expires=policy.MINUTE_S, time_limit=60)
 def request_probes() -> int:
-    """Ask the workers of all hosts whose time has come for a probe; clear up after those that never came."""
+    """Ask the workers of all hosts that are due for a probe, and clean up after those that never answered."""
     now = timezone.now()
     for host in services.close_overdue_probes(now=now):
         discard_waiting(host.queue)
@@ -58,23 +58,23 @@ def probe_host(probe_id: str) -> str:
 
 @shared_task(name="inventory.thin_history", expires=policy.HOUR_S)
 def thin_history() -> str:
-    """Let the history age; see `policy.KEEP_S`."""
+    """Merge and delete old samples and rows; see `policy.KEEP_S`."""
     return str(services.thin_history(now=timezone.now()))
 
 
 @shared_task(name="inventory.report_idle_gpus", expires=policy.HOUR_S)
 def report_idle_gpus() -> int:
-    """Tell of GPUs that nobody has used for days."""
+    """Record an event for each GPU that nobody has used for days."""
     return services.report_idle_gpus(now=timezone.now())
 
 
 def send(probe_id: UUID, queue: str, expires_s: float) -> None:
-    """Hand a probe to its host's worker."""
+    """Send a probe to its host's worker."""
     probe_host.apply_async((str(probe_id),), queue=queue, expires=expires_s)
 
 
 def discard_waiting(queue: str) -> int:
-    """Empty a queue that nobody reads: brokers keep even expired messages until they are read."""
+    """Empty a queue that nobody reads, since brokers keep even expired messages until they are read."""
     app: Celery = current_app
     with app.connection_for_write() as connection:
         return int(Queue(queue, channel=connection.default_channel).purge() or 0)

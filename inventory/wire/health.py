@@ -1,7 +1,6 @@
 """What a GPU's readings mean: busy or idle, throttled, faulty.
 
-Pure: reads one `snapshot.Gpu`. A reading that is missing never makes a GPU idle or healthy;
-it makes the answer None.
+Pure: reads one `snapshot.Gpu`. A missing reading never makes a GPU idle or healthy; it makes the answer None.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from inventory.wire.policy import IDLE_MEMORY_SHARE, IDLE_UTILIZATION_PERCENT
 from inventory.wire.snapshot import Gpu, Missing, Reading
 
-# Reasons that mean "slower than it could be", as against "nothing to do" or "as configured".
+# Reasons that mean "slower than it could be", unlike "nothing to do" and "as configured".
 THROTTLING = frozenset(
     {
         "sw_power_cap",
@@ -21,21 +20,21 @@ THROTTLING = frozenset(
         "reliability",
     }
 )
-# A power cap is how a busy GPU of today runs; only these are worth an event.
+# A busy GPU of today usually runs at its power cap, so only the other reasons are worth an event.
 ALARMING = THROTTLING - {"sw_power_cap", "board_limit"}
 
 FAULT_WORDS = {
     "gpu_lost": "The driver has lost this GPU; it needs a reset or a reboot.",
-    "reset_required": "The driver asks for a reset of this GPU.",
-    "row_remap_failure": "Row remapping failed: the board is due for replacement.",
-    "row_remap_pending": "Remapped rows wait for a reset.",
-    "retired_pages_pending": "Retired pages wait for a reset.",
+    "reset_required": "The driver requests a reset of this GPU.",
+    "row_remap_failure": "Row remapping failed: the board should be replaced.",
+    "row_remap_pending": "Remapped memory rows take effect after a reset.",
+    "retired_pages_pending": "Retired memory pages take effect after a reset.",
     "uncorrected_ecc": "Uncorrected memory errors since the driver was loaded.",
     "nvlink_down": "An NVLink is down while others are up.",
-    "unread": "The driver stopped answering while this GPU was read.",
+    "unread": "The driver stopped responding while this GPU was being read.",
 }
 
-# Reasons of missing fields that say something about the whole GPU.
+# Reasons for missing fields that concern the whole GPU.
 _WHOLE = {
     "gpu_lost": "gpu_lost",
     "reset_required": "reset_required",
@@ -45,7 +44,7 @@ _WHOLE = {
 
 
 def faults(gpu: Gpu) -> tuple[str, ...]:
-    """Slugs of what is wrong with the GPU, as keys of `FAULT_WORDS`; () when nothing is known to be."""
+    """Slugs of the GPU's faults, keys of `FAULT_WORDS`; empty when none is known."""
     found: list[str] = []
     for reading in (
         gpu.uuid,
@@ -70,7 +69,7 @@ def faults(gpu: Gpu) -> tuple[str, ...]:
 
 
 def idle(gpu: Gpu) -> bool | None:
-    """Whether nothing runs on the GPU; None where the driver does not say enough to tell."""
+    """Whether nothing runs on the GPU; None where the driver does not report enough to tell."""
     if isinstance(gpu.processes, tuple) and gpu.processes:
         return False
     used = gpu.utilization.gpu_percent
@@ -93,7 +92,7 @@ def _held(gpu: Gpu) -> bool:
 
 
 def throttling(gpu: Gpu) -> tuple[str, ...]:
-    """Alarming reasons why the clocks are held down now."""
+    """Reasons worth an alarm for which the clocks are lowered now."""
     if isinstance(gpu.throttle_reasons, Missing):
         return ()
     return tuple(reason for reason in gpu.throttle_reasons if reason in ALARMING)

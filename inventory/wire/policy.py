@@ -1,6 +1,6 @@
-"""How long the fleet's history is kept, and when a host or a GPU is called stale or idle.
+"""How long the fleet's history is kept, and when a host or a GPU counts as stale or idle.
 
-Pure numbers, each with its reason. Nothing here knows the database.
+Pure numbers, each with its reason. Nothing here uses the database.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ DAY_S = 86400
 # --- Probing ---
 DEFAULT_INTERVAL_S = 60
 SHORTEST_INTERVAL_S = 10
-# A probe that has not ended by then never will; its deadline in the child process is shorter.
 PROBE_DEADLINE_S = 20
+# A probe that has not ended by then never will, since its deadline in the child process is shorter.
 STUCK_AFTER_S = 60
-# After a failed probe the next one comes sooner, then less and less soon, up to the interval.
+# After a failed probe the next one comes sooner; the wait then doubles up to the interval.
 RETRY_FIRST_S = 15
-# Share of the wait that is random, so that a fleet restarted at once does not probe in step.
+# Share of the wait that is random, so that a fleet that was restarted together does not probe together.
 JITTER = 0.1
 # Three missed probes are more than one lost message.
 STALE_AFTER_INTERVALS = 3
@@ -25,13 +25,13 @@ STALE_AFTER_INTERVALS = 3
 # --- Snapshots from agents ---
 MAX_BODY_BYTES = 8 * 2**20
 MAX_SNAPSHOTS_A_REQUEST = 200
-# Clocks of a request's sender and of this server may differ by so much; nonces are kept for twice that.
+# Largest difference between the clocks of a sender and of this server; nonces are kept for twice that.
 CLOCK_TOLERANCE_S = 300
-# A snapshot may be this much ahead of the moment it was sent at, for the grain of clocks.
+# A snapshot may be this much later than the moment it was sent, because of clock resolution.
 FUTURE_TOLERANCE_S = 5
-# Rows kept of refusals in one hour; a flood of them is in the log alone, and cannot fill the database.
+# Refusals kept per hour; further ones are only logged, so that a flood cannot fill the database.
 MOST_REFUSALS_AN_HOUR = 1000
-# Older snapshots are not taken: whether they came before could not be told (see KEEP_DELIVERED_PROBES_S).
+# Older snapshots are refused: the ids that show duplicates are gone by then (KEEP_DELIVERED_PROBES_S).
 OLDEST_SNAPSHOT_S = 7 * DAY_S
 
 # --- Samples: resolution in seconds -> how long rows of that resolution are kept ---
@@ -42,7 +42,7 @@ KEEP_S = {RAW: 6 * HOUR_S, FIVE_MINUTES: 3 * DAY_S, HOURLY: 400 * DAY_S}
 
 # --- Other history ---
 KEEP_GOOD_PROBES_S = 2 * DAY_S
-# The ids of delivered snapshots, longer than such a one may come again: so that none counts twice.
+# Ids of delivered snapshots are kept longer than one may be sent again, so that none counts twice.
 KEEP_DELIVERED_PROBES_S = OLDEST_SNAPSHOT_S + DAY_S
 KEEP_FAILED_PROBES_S = 90 * DAY_S
 KEEP_EVENTS_S = 400 * DAY_S
@@ -51,6 +51,6 @@ KEEP_REFUSALS_S = 30 * DAY_S
 # --- Idle ---
 IDLE_EVENT_AFTER_S = 3 * DAY_S
 IDLE_UTILIZATION_PERCENT = 0
-# A driver holds some memory itself, which its older call counts as used. More than this share belongs to
-# somebody, also where the processes of other containers cannot be seen.
+# A driver holds some memory itself, which its older call counts as used. More than this share belongs to some
+# process, even where the processes of other containers cannot be seen.
 IDLE_MEMORY_SHARE = 0.05

@@ -21,7 +21,9 @@ class MalformedHeaderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What the header says. `time_s` is on the server's clock, `offset_s` what was added to get there."""
+    """The fields of the header. `time_s` is on the server's clock; `offset_s` was added to the sender's
+    clock.
+    """
 
     identifier: str
     time_s: float
@@ -66,7 +68,7 @@ def header(token: str, *, method: str, path: str, body: bytes, time_s: float, of
 
 
 def parse(text: str) -> Signed:
-    """What an Authorization header says. Raises `MalformedHeaderError`."""
+    """The fields of an Authorization header. Raises `MalformedHeaderError`."""
     scheme, _, rest = text.partition(" ")
     if scheme != SCHEME:
         raise MalformedHeaderError(f"the Authorization header must be of scheme {SCHEME}")
@@ -79,14 +81,14 @@ def parse(text: str) -> Signed:
         raise MalformedHeaderError(
             "the Authorization header lacks a part or has one that is no number"
         ) from None
-    # An infinite or absurd clock would pass comparisons later; a day covers every wrong time zone.
+    # An infinite or absurd clock would pass later comparisons.
     if not (0 <= time_s < 1e11 and abs(offset_s) < 1e10):
         raise MalformedHeaderError("the Authorization header has an impossible time")
     return found
 
 
 def verify(key: str, *, method: str, path: str, signed: Signed, body: bytes) -> bool:
-    """Whether the request was signed with `key`; takes the same time whatever the answer."""
+    """Whether the request was signed with `key`. Takes the same time for either answer."""
     return hmac.compare_digest(
         signature(key, method=method, path=path, signed=signed, body=body), signed.signature
     )

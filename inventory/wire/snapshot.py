@@ -1,9 +1,8 @@
 """What one probe of one host saw, as frozen records.
 
-Pure: standard library only. Knows nothing of NVML, Django, files or the clock.
-Every leaf is a value or a `Missing` with the reason why there is none, so that
-"not measurable" can never be read as zero. Field names carry their unit; the
-JSON form of these records is in `inventory.wire.snapshot_json`.
+Pure: standard library only; independent of NVML, Django, files and the clock. Every leaf is a value or a
+`Missing` with the reason why there is none, so that "not measurable" is never read as zero. Field names carry
+their unit; the JSON form of these records is in `inventory.wire.snapshot_json`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 SCHEMA = 1
 
-# Bounds on what one snapshot may hold; a driver or an agent that says more is not believed.
+# Limits on what one snapshot may hold; more than that is rejected as an error of the driver or agent.
 MAX_GPUS = 64
 MAX_LIST = 4096
 MAX_TEXT = 512
@@ -21,7 +20,7 @@ MAX_TEXT = 512
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Stands where a value should be. `reason` is a short slug such as ``not_supported``."""
+    """Stands in for a value that is missing. `reason` is a short slug such as ``not_supported``."""
 
     reason: str
 
@@ -46,6 +45,8 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Board:
+    """The circuit board that carries the GPU."""
+
     id: Reading[int] = UNREAD
     part_number: Reading[str] = UNREAD
     multi_gpu: Reading[bool] = UNREAD
@@ -53,6 +54,8 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Pci:
+    """The GPU's PCI address and identifiers."""
+
     bus_id: Reading[str] = UNREAD
     device_id: Reading[int] = UNREAD
     subsystem_id: Reading[int] = UNREAD
@@ -60,6 +63,8 @@ class Pci:
 
 @dataclass(frozen=True, slots=True)
 class Pcie:
+    """The PCIe link: generation and lanes, now and at most, and the driver's count of replays."""
+
     generation: Reading[int] = UNREAD
     generation_max: Reading[int] = UNREAD
     width: Reading[int] = UNREAD
@@ -69,8 +74,11 @@ class Pcie:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`used_bytes` excludes `reserved_bytes` where the driver tells them apart (v2 call);
-    with the v1 call the driver counts reserved memory as used and `reserved_bytes` is missing."""
+    """GPU memory in bytes.
+
+    `used_bytes` excludes `reserved_bytes` where the driver separates them (v2 call); with the v1 call the
+    driver counts reserved memory as used and `reserved_bytes` is missing.
+    """
 
     total_bytes: Reading[int] = UNREAD
     used_bytes: Reading[int] = UNREAD
@@ -80,7 +88,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Utilization:
-    """Share of the last sample period in which the engine was busy."""
+    """Percentage of the last sample period in which the engine was busy."""
 
     gpu_percent: Reading[int] = UNREAD
     memory_percent: Reading[int] = UNREAD
@@ -90,6 +98,8 @@ class Utilization:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
+    """Clock rates in MHz, now and at most."""
+
     graphics_mhz: Reading[int] = UNREAD
     sm_mhz: Reading[int] = UNREAD
     memory_mhz: Reading[int] = UNREAD
@@ -102,6 +112,8 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Power:
+    """Power in watts, and energy in joules since the driver was loaded."""
+
     usage_w: Reading[float] = UNREAD
     limit_w: Reading[float] = UNREAD
     enforced_limit_w: Reading[float] = UNREAD
@@ -113,6 +125,8 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
+    """Temperatures in °C, with the thresholds at which the GPU slows down or shuts down."""
+
     gpu_c: Reading[int] = UNREAD
     memory_c: Reading[int] = UNREAD
     slowdown_c: Reading[int] = UNREAD
@@ -135,6 +149,8 @@ class Ecc:
 
 @dataclass(frozen=True, slots=True)
 class RemappedRows:
+    """Memory rows replaced by spare ones. `pending`: takes effect after a reset."""
+
     corrected: Reading[int] = UNREAD
     uncorrected: Reading[int] = UNREAD
     pending: Reading[bool] = UNREAD
@@ -143,6 +159,8 @@ class RemappedRows:
 
 @dataclass(frozen=True, slots=True)
 class RetiredPages:
+    """Memory pages taken out of use, by the kind of error. `pending`: takes effect after a reset."""
+
     single_bit: Reading[int] = UNREAD
     double_bit: Reading[int] = UNREAD
     pending: Reading[bool] = UNREAD
@@ -158,7 +176,7 @@ class XidError:
 
 @dataclass(frozen=True, slots=True)
 class NvLink:
-    """One link; `speed_mb_per_s` is one direction, in units of 10^6 bytes a second."""
+    """One link. `speed_mb_per_s` is one direction, in 10^6 bytes per second."""
 
     link: int
     active: Reading[bool] = UNREAD
@@ -169,7 +187,7 @@ class NvLink:
 
 @dataclass(frozen=True, slots=True)
 class Affinity:
-    """`cpus` is a list in the form of the kernel: ``0-31,64-95``."""
+    """The CPUs closest to the GPU. `cpus` is a list in the kernel's form: ``0-31,64-95``."""
 
     numa_node: Reading[int] = UNREAD
     cpus: Reading[str] = UNREAD
@@ -192,6 +210,8 @@ class MigInstance:
 
 @dataclass(frozen=True, slots=True)
 class Mig:
+    """MIG mode, now and after the next reset, and the MIG instances that exist."""
+
     mode: Reading[bool] = UNREAD
     pending_mode: Reading[bool] = UNREAD
     instances: Reading[tuple[MigInstance, ...]] = UNREAD
@@ -199,7 +219,7 @@ class Mig:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that holds a context; `kind` is ``compute`` or ``graphics``. No command line is kept."""
+    """A process that holds a context. `kind` is ``compute`` or ``graphics``. Command lines are not kept."""
 
     pid: int
     kind: str
@@ -251,10 +271,10 @@ class Gpu:
 class HostSnapshot:
     """One probe of one host.
 
-    `status` is ``ok`` when the probe ran to its end, whatever single fields lack; otherwise it
-    says what stopped it (``no_nvml``, ``driver_mismatch``, ``timeout``, ``crashed`` ...) and
-    `reason` says it in words. `topology` is a square matrix in order of index: how GPU i
-    reaches GPU j (``self``, ``single``, ``multiple``, ``hostbridge``, ``node``, ``system``).
+    `status` is ``ok`` when the probe ran to its end, even if single fields are missing; otherwise it says
+    what stopped it (``no_nvml``, ``driver_mismatch``, ``timeout``, ``crashed`` ...) and `reason` explains it
+    in words. `topology` is a square matrix in order of index: how GPU i reaches GPU j (``self``, ``single``,
+    ``multiple``, ``hostbridge``, ``node``, ``system``).
     """
 
     host: Host

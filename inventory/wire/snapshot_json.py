@@ -1,9 +1,9 @@
 """The JSON form of a snapshot, both ways.
 
-Pure: standard library and `inventory.wire.snapshot` only. A missing leaf is `null` in its
-place and its reason stands under ``unavailable`` by dotted path. Reading is strict about
-types, sizes and signs, since snapshots arrive over the network; keys it does not know are
-ignored, so that a newer agent can talk to an older server.
+Pure: standard library and `inventory.wire.snapshot` only. A missing leaf is `null` in its place, and its
+reason is under ``unavailable`` by dotted path. Reading is strict about types, sizes and signs, since
+snapshots arrive over the network; unknown keys are ignored, so that a newer agent can talk to an older
+server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from inventory.wire.snapshot import MAX_GPUS, MAX_LIST, MAX_TEXT, SCHEMA, HostSn
 
 Json = Any
 MAX_INTEGER = 2**63 - 1
-# Numbers by name that no real host exceeds; without a bound the database would refuse them, less kindly.
+# Numbers by name that no real host exceeds; without a limit the database would raise a less helpful error.
 LARGEST = {
     "index": MAX_GPUS * 16 - 1,
     "start": 255,
@@ -33,7 +33,7 @@ LARGEST = {
 
 
 class SnapshotError(ValueError):
-    """A snapshot that cannot be believed. `field` is the dotted path, `message` says why."""
+    """A snapshot that is rejected. `field` is the dotted path, `message` says why."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}" if field else message)
@@ -49,7 +49,7 @@ def to_json(snapshot: HostSnapshot) -> dict[str, Json]:
 
 
 def encode(record: Any, missing: dict[str, str], path: str = "") -> Json:
-    """JSON value of a record; reasons of missing leaves are added to `missing` by path."""
+    """The JSON value of a record. Reasons of missing leaves are added to `missing` by path."""
     kind = type(record)
     if kind is Missing:
         missing[path] = record.reason
@@ -63,7 +63,7 @@ def encode(record: Any, missing: dict[str, str], path: str = "") -> Json:
     found: dict[str, Json] = {}
     for name in names:
         value = getattr(record, name)
-        # Most leaves are plain; asking for their class first spares a call for each.
+        # Most leaves are plain; checking their class first saves a call for each.
         if value.__class__ in _PLAIN:
             found[name] = value
         elif value.__class__ is Missing:
@@ -97,24 +97,24 @@ def from_json(body: Json) -> HostSnapshot:
         raise SnapshotError("unavailable", "must be an object of reasons by path")
     gpus = body.get("gpus")
     if isinstance(gpus, list) and len(gpus) > MAX_GPUS:
-        raise SnapshotError("gpus", f"{len(gpus)} GPUs on one host; at most {MAX_GPUS} are believed")
+        raise SnapshotError("gpus", f"{len(gpus)} GPUs on one host; at most {MAX_GPUS} are accepted")
     decoded: HostSnapshot = _decode(HostSnapshot, body, missing, "")
     _check_indices(decoded)
     return decoded
 
 
 def pack(snapshot: HostSnapshot) -> bytes:
-    """A snapshot as compressed JSON, for keeping."""
+    """A snapshot as compressed JSON, for storage."""
     return pack_json(to_json(snapshot))
 
 
 def pack_json(body: Mapping[str, Json]) -> bytes:
-    """The JSON that `from_json` has read, compressed as it came."""
+    """JSON that `from_json` has read, compressed unchanged."""
     return zlib.compress(json.dumps(body, separators=(",", ":")).encode(), level=1)
 
 
 def unpack(packed: bytes) -> HostSnapshot:
-    """The snapshot that `pack` made. Raises `SnapshotError` where another version of this program did."""
+    """The snapshot that `pack` stored. Raises `SnapshotError` for another version's format."""
     try:
         return from_json(json.loads(zlib.decompress(packed)))
     except (zlib.error, ValueError) as error:
@@ -124,7 +124,8 @@ def unpack(packed: bytes) -> HostSnapshot:
 
 
 def assemble(cls: type[Any], readings: Mapping[str, Json], missing: Mapping[str, str], rest: str) -> Any:
-    """A record of type `cls` from leaves by dotted path; whatever was never read is missing for `rest`.
+    """A record of type `cls` from leaves by dotted path. Leaves that were not read are missing for the reason
+    `rest`.
 
     A leaf that no record may hold (a driver's negative count, say) is missing as ``not_believable``.
     """
@@ -160,13 +161,13 @@ def _decode(
 
 
 # Reads one value: (value, reasons by path, the path's prefix and last name, reason of what is absent).
-# A path is only put together where it is needed: most leaves are neither missing nor wrong.
+# A path is built only where it is needed, since most leaves are neither missing nor wrong.
 Decoder = Callable[[Json, Mapping[str, Json], str, str, str], Any]
 
 
 @cache
 def _decoder(kind: Any) -> Decoder:
-    """The reader of a type, made once: looking at type hints at every reading is what takes time."""
+    """The reader of a type, built once, because inspecting type hints at every reading would be slow."""
     origin = get_origin(kind)
     if origin in (Union, UnionType):
         return _optional(_decoder(next(arg for arg in get_args(kind) if arg is not Missing)))
@@ -198,7 +199,7 @@ def _list_decoder(inner: Decoder) -> Decoder:
         if not isinstance(value, list):
             raise SnapshotError(path, "must be a list")
         if len(value) > MAX_LIST:
-            raise SnapshotError(path, f"has {len(value)} entries; at most {MAX_LIST} are believed")
+            raise SnapshotError(path, f"has {len(value)} entries; at most {MAX_LIST} are accepted")
         return tuple([inner(item, missing, f"{path}.", str(i), rest) for i, item in enumerate(value)])
 
     return read
@@ -288,7 +289,7 @@ def _text(value: Json, path: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise SnapshotError(path, "holds half a character") from None
+            raise SnapshotError(path, "holds an incomplete character") from None
     return value
 
 

@@ -17,7 +17,7 @@ from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.intervals import Intervals
 from planner.engine.time.constants import TimingConstants
 
-#: What was measured and what was fitted to it, as files that ship with the project.
+#: Files that ship with the project: measured runs, and the constants fitted to them.
 DATA_DIRECTORY = Path(__file__).parent / "data"
 TIMING_FILE = DATA_DIRECTORY / "timing_calibration.json"
 MEMORY_FILE = DATA_DIRECTORY / "memory_calibration.json"
@@ -37,9 +37,9 @@ def shipped_calibration() -> Calibration:
 
 
 def with_memory(intervals: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
-    """The interval tables with the memory quantiles beside those of time, as logarithms.
+    """The interval tables with the memory quantiles added to those of time, as logarithms.
 
-    The memory file holds factors of what nvidia-smi shows, overall and by task.
+    memory: the calibration file, which holds factors of what nvidia-smi shows, overall and by task.
     """
     overall = {"memory": memory["interval"]["nvidia-smi"]}
     merged = dict(intervals)
@@ -53,4 +53,5 @@ def with_memory(intervals: Mapping[str, Any], memory: Mapping[str, Any]) -> dict
 
 
 def read(path: Path) -> Any:
+    """The content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))

@@ -38,7 +38,10 @@ def validation_charts(runs: Sequence[ValidatedRun]) -> list[Chart]:
 
 
 def unseen_prediction(run: ValidatedRun) -> float:
-    """What constants that had not seen the run's like say; those in use where they never saw it."""
+    """The run's prediction by constants that had not seen its group, in its unit (seconds or bytes).
+
+    Where no such fit exists, that of the constants in use, which were never fitted to it.
+    """
     return run.predicted if run.unseen is None else run.measured * (1.0 + run.unseen)
 
 
@@ -66,8 +69,8 @@ def _chart(slug: str, title: str, runs: Sequence[ValidatedRun], *, size: float, 
         slug=slug,
         title=title,
         finding=(
-            f"{formats.percent(_near(runs))} of {len(runs):,} published figures are predicted to within a "
-            "tenth (the band) by constants that had not seen the run's like."
+            f"{formats.percent(_near(runs))} of {len(runs):,} published figures are predicted to within 10 % "
+            "(the band) by constants fitted without the run's group."
         ),
         figure={
             "data": [
@@ -79,7 +82,7 @@ def _chart(slug: str, title: str, runs: Sequence[ValidatedRun], *, size: float, 
             "narrow": {"height": 320},
         },
         table=Table(
-            columns=("Accelerator", "Figures", "Within a tenth"),
+            columns=("Accelerator", "Figures", "Within 10 %"),
             rows=[_row(name, [run for run in runs if family(run)[0] == name]) for name, _ in families],
         ),
         legend=tuple(families),
@@ -101,7 +104,7 @@ def _band(ends: Sequence[float]) -> dict[str, Any]:
         "fillcolor": "rgba(140,151,155,0.22)",
         "line": {"width": 0},
         "hoverinfo": "skip",
-        "name": "within a tenth",
+        "name": "within 10 %",
     }
 
 

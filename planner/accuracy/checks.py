@@ -1,4 +1,4 @@
-"""System check: without its constants the engine has no answer."""
+"""System check: the engine has no answer without its constants."""
 
 from __future__ import annotations
 

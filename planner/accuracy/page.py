@@ -1,4 +1,4 @@
-"""The validation page: predicted against measured, or what is missing to say so."""
+"""The validation page: predicted against measured, or a note that there is no report yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from planner.web.responses import csv_response
 
 @require_safe
 def validation(request: HttpRequest) -> HttpResponse:
-    """Predicted against measured, or what is missing to say so."""
+    """Predicted against measured, or a note that there is no report yet."""
     report = read_report()
     shown = {"report": None} if report is None else context(report, request.GET)
     return render(request, "accuracy/page.html", shown)

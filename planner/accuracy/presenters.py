@@ -1,6 +1,6 @@
 """What the validation page shows of a report for an address: chosen runs, ordered tables, links to others.
 
-Knows the report and the charts; the view is a doorway to it.
+Uses the report and the charts; the view only calls it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.utils.text import slugify
 from planner.accuracy.charts import validation_charts
 from planner.accuracy.report import (
     ERROR_COLUMNS,
-    YARDSTICK,
+    HELD_OUT_SOURCE,
     ErrorLine,
     ErrorTable,
     ValidatedRun,
@@ -29,7 +29,7 @@ CHOICES = ("source", "accelerator")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """A column of the error tables. sorted: as aria-sort says; query: the address that sorts by it."""
+    """A column of the error tables. sorted: value of aria-sort.  query: the address that sorts by it."""
 
     label: str
     number: bool
@@ -39,7 +39,10 @@ class Heading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """name, and its cells as shown; query: the address that chooses its runs, empty where it chooses none."""
+    """One line of an error table.
+
+    name, cells: as shown.  query: the address that chooses its runs, empty where it chooses none.
+    """
 
     name: str
     query: str
@@ -48,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownTable:
-    """slug: its anchor on the page."""
+    """An error table as shown. slug: its anchor on the page."""
 
     slug: str
     title: str
@@ -57,20 +60,20 @@ class ShownTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRun:
-    """peer: the error of another estimator on the same run, where it reports one."""
+    """A run as shown. peer: the error of another estimator on the same run, where it reports one."""
 
     run: ValidatedRun
     peer: str
 
 
 def context(report: ValidationReport, asked: Mapping[str, str]) -> dict[str, Any]:
-    """What the template needs. asked: source, accelerator and sort; what is unknown asks nothing."""
+    """What the template needs. asked: source, accelerator and sort; unknown values are ignored."""
     known = {name: report.values_of(name) for name in CHOICES}
     chosen = {name: asked.get(name, "") if asked.get(name, "") in known[name] else "" for name in CHOICES}
     sort = asked.get("sort", "")
     any_chosen = any(chosen.values())
     picked = report.chosen(**chosen)
-    listed = picked if any_chosen else report.chosen(source=YARDSTICK, accelerator="")
+    listed = picked if any_chosen else report.chosen(source=HELD_OUT_SOURCE, accelerator="")
     return {
         "report": report,
         "charts": validation_charts(picked),
@@ -96,7 +99,7 @@ def _title(chosen: Mapping[str, str]) -> str:
         return f"The runs on {chosen['accelerator']}"
     if chosen["source"]:
         return f"The runs of {chosen['source']}"
-    return "The yardstick: Korthikanti et al. 2022, table 5"
+    return "Held-out benchmark: Korthikanti et al. 2022, table 5"
 
 
 def _query(**wanted: str) -> str:
@@ -105,7 +108,7 @@ def _query(**wanted: str) -> str:
 
 def _heading(key: str, chosen: Mapping[str, str], sort: str) -> Heading:
     mine, descending = sort.removeprefix("-") == key, sort.startswith("-")
-    # Figures are most telling from the largest down, names from A.
+    # Numbers sort from the largest down first, names from A.
     first, second = (key, f"-{key}") if key == "name" else (f"-{key}", key)
     return Heading(
         label=ERROR_COLUMNS[key][0],

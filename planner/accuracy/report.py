@@ -1,8 +1,9 @@
-"""The validation report, as its page shows it: predicted against measured, and the error by source.
+"""The validation report as its page shows it: predicted against measured, and the error by source.
 
 ``make validate`` writes it; where there is none, the page says so. Rows are lists in ``columns`` order.
-Errors are predicted / measured - 1, in tables their mean size. ``by_group`` and ``by_source`` are of
-constants fitted without the run's group and without its source; ``shipped`` of those in use, which saw them.
+Errors are predicted / measured - 1; tables show their mean absolute value. ``by_group`` and ``by_source`` are
+errors of constants fitted without the run's group and without its source; ``shipped`` those of the constants
+in use, which saw them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from planner.web import formats
 from planner.web.formats import Quantity
 
 REPORT = DATA_DIRECTORY / "validation_report.json"
-#: Never fitted: the yardstick that the page opens with.
-YARDSTICK = "korthikanti-2022"
-#: Table of the report, its title on the page, and what its lines choose in the address, if anything.
+#: The held-out benchmark: a source that is never fitted, whose runs the page shows first.
+HELD_OUT_SOURCE = "korthikanti-2022"
+#: Table of the report, its title on the page, and the filter that its lines set in the address, if any.
 TABLES = (
     ("step_time_by_source", "Step time by source", "source"),
     ("step_time_by_accelerator", "Step time by accelerator", "accelerator"),
@@ -47,6 +48,8 @@ class ErrorLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorTable:
+    """Errors by source, accelerator or kind. chooses: the filter that a line sets, empty for none."""
+
     title: str
     chooses: str
     lines: tuple[ErrorLine, ...]
@@ -66,8 +69,9 @@ ERROR_COLUMNS: dict[str, tuple[str, Callable[[ErrorLine], Any]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidatedRun:
-    """One published figure. measured, predicted: in its unit; predicted by the constants in use.
+    """One published figure.
 
+    measured, predicted: in ``unit``, predicted by the constants in use.
     unseen: predicted / measured - 1 of constants that had not seen the run's group.
     """
 
@@ -87,23 +91,29 @@ class ValidatedRun:
 
     @property
     def machines(self) -> str:
+        """Count and kind of its accelerators."""
         return f"{self.accelerators:,} × {self.accelerator}"
 
     @property
     def shown(self) -> tuple[Quantity, Quantity]:
+        """(measured, predicted) as shown."""
         return formats.in_unit(self.measured, self.unit), formats.in_unit(self.predicted, self.unit)
 
     @property
     def error(self) -> str:
+        """Signed error of the constants in use, as shown."""
         return signed(self.predicted / self.measured - 1)
 
     @property
     def unseen_error(self) -> str:
+        """Signed error of constants that had not seen its group, as shown; empty where there is none."""
         return "" if self.unseen is None else signed(self.unseen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
+    """One of the figures at the top of the page."""
+
     label: str
     value: str
     note: str
@@ -119,7 +129,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """What another estimator says of the yardstick's runs. errors: by name of the run."""
+    """Another estimator's predictions of the held-out benchmark. errors: by name of the run, as shares."""
 
     name: str
     source: str
@@ -127,11 +137,14 @@ class Peer:
 
     @property
     def mean(self) -> str:
+        """Mean absolute error, as shown."""
         return share(sum(map(abs, self.errors.values())) / len(self.errors))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationReport:
+    """Everything that the validation page shows."""
+
     calibrated_on: str
     sentence: str
     fitted: Mapping[str, int]
@@ -141,7 +154,7 @@ class ValidationReport:
     misses: tuple[Miss, ...]
     misjudged: tuple[str, ...]
     peer: Peer
-    yardstick_error: str
+    held_out_error: str
     csv_rows: tuple[tuple[Any, ...], ...]
 
     def values_of(self, field: str) -> list[str]:
@@ -149,13 +162,16 @@ class ValidationReport:
         return sorted({getattr(run, field) for run in self.runs})
 
     def chosen(self, *, source: str, accelerator: str) -> tuple[ValidatedRun, ...]:
-        """The runs of a source, on an accelerator or both; empty means any, an unknown name none."""
+        """The runs of a source and on an accelerator; empty means any, an unknown name matches none."""
         return tuple(
             run for run in self.runs if source in ("", run.source) and accelerator in ("", run.accelerator)
         )
 
     def sorted_by(self, sort: str) -> tuple[ErrorTable, ...]:
-        """The tables, their lines in the order asked for: a column's key, "-" before it from the far end."""
+        """The tables, with lines in the order asked for.
+
+        sort: a column's key, with "-" before it for descending.
+        """
         if sort.removeprefix("-") not in ERROR_COLUMNS:
             return self.tables
         value = ERROR_COLUMNS[sort.removeprefix("-")][1]
@@ -169,7 +185,7 @@ class ValidationReport:
 
 
 def read_report(path: Path = REPORT) -> ValidationReport | None:
-    """The report, None where none was written yet; read anew when the file changes."""
+    """The report, or None where none was written yet; read again when the file changes."""
     return _read(path, path.stat().st_mtime_ns) if path.exists() else None
 
 
@@ -195,7 +211,7 @@ def _read(path: Path, changed_ns: int) -> ValidationReport:
         ),
         misjudged=(*tables["verdicts"]["failed_said_to_fit"], *tables["verdicts"]["ran_said_to_fail"]),
         peer=_peer(data["peer"], named),
-        yardstick_error=share(tables["golden"]["shipped"]),
+        held_out_error=share(tables["golden"]["shipped"]),
         csv_rows=(tuple(data["columns"]), *(tuple(row) for row in data["rows"])),
     )
 
@@ -203,8 +219,8 @@ def _read(path: Path, changed_ns: int) -> ValidationReport:
 def _sentence(tables: Mapping[str, Any]) -> str:
     step, golden, memory = tables["step_time"], tables["golden"], tables["memory"]
     return (
-        f"On runs it had not seen, Headroom's step times are {share(step['by_group'])} off on average, and "
-        f"{share(step['by_source'])} on sources it had not seen at all; {share(golden['shipped'])} on the "
+        f"On runs it had not seen, Headroom's step times are {share(step['by_group'])} off on average, "
+        f"{share(step['by_source'])} on sources it had not seen, and {share(golden['shipped'])} on the "
         f"{golden['figures']} runs of Korthikanti et al. 2022, which are never fitted. Peak memory is "
         f"{share(memory['by_group'])} off."
     )
@@ -216,7 +232,7 @@ def _headlines(tables: Mapping[str, Any], fitted: Mapping[str, int]) -> tuple[He
         Headline(
             label="Step time, mean error",
             value=share(step["by_group"]),
-            note=f"{step['figures']} runs of {fitted['sources']} sources, each asked with its like left out",
+            note=f"{step['figures']} runs of {fitted['sources']} sources, each with its group left out",
         ),
         Headline(
             label="Inside the 80 % range",
@@ -229,7 +245,7 @@ def _headlines(tables: Mapping[str, Any], fitted: Mapping[str, int]) -> tuple[He
             note=f"{memory['figures']} figures, {share(memory['covered_by_group'])} inside the range",
         ),
         Headline(
-            label="Fits or not, judged rightly",
+            label="Fits or not, judged correctly",
             value=share(verdicts["right"]),
             note=f"of {verdicts['runs']} runs, {verdicts['failed_runs']} of which ran out of memory",
         ),
@@ -282,8 +298,10 @@ def _peer(data: Mapping[str, Any], named: Mapping[tuple[str, str], ValidatedRun]
 
 
 def share(value: float | None) -> str:
+    """A share as a percentage with one decimal; empty for None."""
     return "" if value is None else f"{value * 100:.1f} %"
 
 
 def signed(value: float) -> str:
+    """A share as a signed percentage with one decimal."""
     return f"{value * 100:+.1f} %".replace("-", "−")

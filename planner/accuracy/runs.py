@@ -1,4 +1,4 @@
-"""Measured runs as plans: every row of the data file read as the contract reads a request."""
+"""Measured runs as plans: every row of the data file, read as the contract reads a request."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from planner.engine.sure.calibration import Calibration
 
 MEASURED = DATA_DIRECTORY / "runs" / "measured.jsonl"
 GOLDEN = DATA_DIRECTORY / "runs" / "korthikanti_2022.jsonl"
-#: A row with assumed inputs counts for less ("fair": one or two inputs assumed; see the data's notes).
+#: A row with assumed inputs counts less ("fair": one or two inputs are assumed; see the data's notes).
 QUALITY_WEIGHT = {"good": 1.0, "fair": 0.3}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measured run. measured: as published, by name and unit."""
+    """One measured run. measured: published values, by name with the unit in it."""
 
     row_id: str
     source: str
@@ -39,16 +39,18 @@ class Run:
 
     @property
     def step_s(self) -> float | None:
+        """Published seconds of a step, None where it is not published."""
         value = self.measured.get("step_s")
         return None if value is None else float(value)
 
 
 def read_rows(path: Path = MEASURED) -> list[dict[str, Any]]:
+    """The rows of a data file as they are."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
 def read_runs(calibration: Calibration, path: Path = MEASURED) -> list[Run]:
-    """All rows of ``path``; what a source does not publish of a layout is chosen as ``estimate`` would.
+    """All rows of ``path``. Layout fields that a source does not publish are chosen as ``estimate`` would.
 
     Raises PlanErrors with the row's id in its field where a row is no valid request.
     """
@@ -77,19 +79,22 @@ def timed(runs: list[Run]) -> list[Run]:
 
 
 def grid_of_runs(runs: list[Run]) -> PlanGrid:
+    """The runs as a grid, one plan per run."""
     return grid_of([(run.choice.request, run.choice.layout) for run in runs])
 
 
 def measured_step_s(runs: list[Run]) -> Array:
+    """Published seconds of a step, shape (runs,)."""
     return np.array([run.step_s for run in runs], dtype=float)
 
 
 def weights(runs: list[Run]) -> Array:
-    """How much each row counts: less for assumed inputs, for rows of a large group and for a large source.
+    """How much each row counts, shape (runs,): less for assumed inputs and for rows of a large group or
+    source.
 
-    Near-duplicates must not outvote the rest: a group of n rows weighs n^0.9, a source of n rows n^0.85. Both
-    exponents are chosen by the errors on groups and sources left out, which they move by a few tenths of a
-    per cent.
+    Near-duplicates must not outvote the rest: a group of n rows weighs n^0.9, a source of n rows n^0.85.
+    Source: our own choice, by the errors on groups and sources left out, which both exponents change by a few
+    tenths of a per cent.
     """
     sources: dict[str, int] = {}
     groups: dict[str, int] = {}

@@ -1,7 +1,7 @@
 """The JSON contract over HTTP: POST a question, GET the lists that questions choose from.
 
-Nothing is written, so no CSRF token is asked for; a page elsewhere cannot read the answers. Where the pages
-ask for a login, so does the API, with 401 in the contract's form rather than a redirect.
+Nothing is written, so no CSRF token is needed; a page elsewhere cannot read the answers. Where the pages need
+a login, so does the API, with 401 in the contract's form rather than a redirect.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from planner.plans import answers
 
 OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
 MAX_DRAINED_BYTES = 64 * MAX_JSON_BYTES
-"""Of a body that is too long, what is still taken in: a client that is cut off while it sends sees a broken
-connection in place of the answer."""
+"""How much of a body that is too long is still read: a client that is cut off while sending sees a broken
+connection instead of the answer."""
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def doorway(method: str) -> Callable[[View], View]:
-    """What every address of the API shares: one method, a login where pages ask for one, errors as JSON."""
+def endpoint(method: str) -> Callable[[View], View]:
+    """What every address of the API shares: one method, a login where pages need one, errors as JSON."""
 
     def decorate(view: View) -> View:
         @csrf_exempt
@@ -40,14 +40,14 @@ def doorway(method: str) -> Callable[[View], View]:
         def checked(request: HttpRequest) -> HttpResponse:
             if request.method != method and not (method == "GET" and request.method == "HEAD"):
                 refused = PlanError(
-                    "", request.method, f"This address answers {method} alone.", f"Send {method}."
+                    "", request.method, f"This address accepts only {method}.", f"Send {method}."
                 )
                 answer = answered(render_error(refused), NOT_ALLOWED)
                 answer["Allow"] = method
                 return answer
             if settings.LOGIN_REQUIRED and not request.user.is_authenticated:
                 refused = PlanError(
-                    "", None, "This address asks for a login.", "Log in first and send the cookie."
+                    "", None, "This address needs a login.", "Log in first and send the cookie."
                 )
                 return answered(render_error(refused), UNAUTHORIZED)
             return view(request)
@@ -57,31 +57,31 @@ def doorway(method: str) -> Callable[[View], View]:
     return decorate
 
 
-@doorway("POST")
+@endpoint("POST")
 def estimate(request: HttpRequest) -> HttpResponse:
     """One plan: the contract's ``estimate``."""
     return _question(request, answers.estimate_json)
 
 
-@doorway("POST")
+@endpoint("POST")
 def search(request: HttpRequest) -> HttpResponse:
     """The best plans over many machines: the contract's ``search``."""
     return _question(request, answers.search_json)
 
 
-@doorway("GET")
+@endpoint("GET")
 def models(request: HttpRequest) -> HttpResponse:
     """The catalog's models with their counted parameters."""
     return answered({"models": render_models(selectors.current_catalog())})
 
 
-@doorway("GET")
+@endpoint("GET")
 def instances(request: HttpRequest) -> HttpResponse:
     """The catalog's instance types with regions and today's prices in the default region."""
     return answered({"instances": render_instances(selectors.current_catalog())})
 
 
-@doorway("GET")
+@endpoint("GET")
 def accelerators(request: HttpRequest) -> HttpResponse:
     """The catalog's accelerators in SI units."""
     return answered({"accelerators": render_accelerators(selectors.current_catalog())})

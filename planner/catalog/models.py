@@ -23,9 +23,13 @@ from planner.catalog.facts.records import DEFAULT_REGIONS, PURCHASES
 SLUG = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]*$", "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge."
 )
+API_NAME = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    "Use the provider's name, as p5.48xlarge or Standard_ND96isr_H100_v5.",
+)
 NUMBERS = RegexValidator(r"^\d+( \d+)*$", "Write whole numbers with single spaces between, as 0 2 4.")
 POSITIVE = MinValueValidator(1)
-PROVIDER_NAMES = {"aws": "Amazon Web Services", "gcp": "Google Cloud"}
+PROVIDER_NAMES = {"aws": "Amazon Web Services", "gcp": "Google Cloud", "azure": "Microsoft Azure"}
 PURCHASE_NAMES = {
     "on_demand": "on demand",
     "spot": "spot",
@@ -221,7 +225,7 @@ class InstanceType(CatalogRow):
         "ultracluster_max_accelerators",
     )
 
-    slug = models.CharField(max_length=60, unique=True, validators=[SLUG])
+    slug = models.CharField(max_length=60, unique=True, validators=[API_NAME])
     provider = models.CharField(
         max_length=20, choices=[(slug, PROVIDER_NAMES.get(slug, slug)) for slug in DEFAULT_REGIONS]
     )

@@ -1,6 +1,6 @@
-"""Text to JSON values and back, strictly: what ordinary JSON readers wave through is refused here by name.
+"""Text to JSON values and back, strictly: what ordinary JSON readers accept silently is refused here by name.
 
-Knows nothing of plans. A line that cannot be read raises ``PlanError`` with an empty field.
+Nothing here depends on plans. A line that cannot be read raises ``PlanError`` with an empty field.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ EXCERPT_CHARACTERS = 120
 def read_json(text: str | bytes) -> Any:
     """The value that one JSON text holds.
 
-    Refuses, each with its own words: more than ``MAX_JSON_BYTES``, bytes that are not UTF-8, broken syntax,
-    the same key twice in one object, and nesting beyond reason. NaN and infinities (also as 1e999) pass as
-    floats, so that ``not_finite`` can say where they stand.  Raises PlanError.
+    Refuses, with a message for each: more than ``MAX_JSON_BYTES``, bytes that are not UTF-8, broken syntax,
+    the same key twice in one object, and excessive nesting. NaN and infinities (also as 1e999) pass as
+    floats, so that ``not_finite`` can say where they are.
+    Raises PlanError.
     """
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_JSON_BYTES:
@@ -58,7 +59,7 @@ def read_json(text: str | bytes) -> Any:
 def write_json(value: Any) -> str:
     """One line of JSON in ASCII, which passes through any terminal, pipe and encoding.
 
-    A NaN or infinity in it is our own mistake and raises ValueError.
+    A NaN or infinity in it is a mistake of this program and raises ValueError.
     """
     return json.dumps(value, allow_nan=False)
 
@@ -77,7 +78,7 @@ def not_finite(value: Any, path: str = "") -> list[tuple[str, float]]:
 
 
 def too_long(size_bytes: int | None = None) -> PlanError:
-    """What is said to a request longer than ``MAX_JSON_BYTES``; its size is named where it is known."""
+    """The error for a request longer than ``MAX_JSON_BYTES``. size_bytes: None where it is not known."""
     length = f"{size_bytes:,} bytes long" if size_bytes is not None else "longer than a request may be"
     return PlanError(
         "",
@@ -88,7 +89,7 @@ def too_long(size_bytes: int | None = None) -> PlanError:
 
 
 def plain_value(value: Any) -> Any:
-    """``value`` as an error can show it: JSON-safe and short, whatever was pasted."""
+    """``value`` as an error can show it: JSON-safe and short, whatever was given."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -111,7 +112,7 @@ def plain_value(value: Any) -> Any:
 
 
 def excerpt(text: str) -> str:
-    """The beginning of a text, with an ellipsis where it goes on. Lone surrogates are replaced."""
+    """The beginning of a text, with an ellipsis where it was cut. Lone surrogates are replaced."""
     short = text if len(text) <= EXCERPT_CHARACTERS else text[: EXCERPT_CHARACTERS - 1] + "…"
     return short.encode("utf-8", "replace").decode("utf-8")
 

@@ -18,14 +18,17 @@ from planner.engine.shape.parameters import count_parameters
 
 
 def render_models(catalog: Catalog) -> list[dict[str, Any]]:
+    """The catalog's models with their parameter counts and context length in tokens."""
     return [_model(record) for record in catalog.models()]
 
 
 def render_instances(catalog: Catalog) -> list[dict[str, Any]]:
+    """The catalog's instance types with their prices."""
     return [_instance(record, catalog) for record in catalog.instances()]
 
 
 def render_accelerators(catalog: Catalog) -> list[dict[str, Any]]:
+    """The catalog's accelerators with dense peaks in FLOP/s, memory in bytes and bandwidths in bytes/s."""
     return [_accelerator(record) for record in catalog.accelerators()]
 
 

@@ -1,6 +1,6 @@
 """The ``model`` of a request: a name in the catalog, a pasted Hugging Face config, or an explicit shape.
 
-The shapes themselves are the engine's to read; here their problems get the path where they stand.
+The engine reads the shapes; here their problems get the path of the field where they occur.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ NAMING_FAMILIES = (
 
 
 def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> ModelSpec | None:
-    """The model at ``path``; None after a problem, which is noted."""
+    """The model at ``path``; None after a problem, which is noted in ``problems``."""
     if isinstance(data, str):
         return _catalog_model(data, path, catalog, problems)
     if not isinstance(data, dict):
-        problems.add(path, data, f"A model is wanted here, not {described(data)}.", FORMS)
+        problems.add(path, data, f"Expected a model here, not {described(data)}.", FORMS)
         return None
     if "hf_config" in data:
         return _pasted_model(data, path, problems)
@@ -70,12 +70,14 @@ def _catalog_model(slug: str, path: str, catalog: Catalog, problems: Problems) -
 
 def _pasted_model(data: dict[str, Any], path: str, problems: Problems) -> ModelSpec | None:
     section = Section(data, path, problems)
-    section.only(("hf_config",), dict.fromkeys(data, "Remove it: the pasted config says it all."))
+    section.only(
+        ("hf_config",), dict.fromkeys(data, "Remove it: the pasted config describes the whole model.")
+    )
     config = data["hf_config"]
     if not isinstance(config, dict):
         section.fail(
             "hf_config",
-            f"The content of a config.json is wanted here, not {described(config)}.",
+            f"Expected the content of a config.json here, not {described(config)}.",
             "Paste the file as it is, braces included, without quotes around it.",
         )
         return None
@@ -86,7 +88,9 @@ def _pasted_model(data: dict[str, Any], path: str, problems: Problems) -> ModelS
     assumed = assumed_defaults(config) if model is not None else ()
     if assumed:
         taken = ", ".join(f"{key} {value:,}" for key, value in assumed)
-        problems.note("assumed_defaults", f"Not in the config, so the family's usual was taken: {taken}.")
+        problems.note(
+            "assumed_defaults", f"Not in the config, so the family's usual values were used: {taken}."
+        )
     for code, message in reading_notes(config) if model is not None else ():
         problems.note(code, message)
     return model
@@ -103,7 +107,7 @@ def _own_name(config: dict[str, Any]) -> str:
 
 
 def _shaped(path: str, problems: Problems, build: Callable[[], ModelSpec]) -> ModelSpec | None:
-    """What ``build`` makes; its problems are noted, under ``path`` unless they say where they stand."""
+    """The model that ``build`` makes; its problems are noted, with ``path`` where they name none."""
     try:
         return build()
     except PlanErrors as several:
@@ -114,9 +118,10 @@ def _shaped(path: str, problems: Problems, build: Callable[[], ModelSpec]) -> Mo
 
 
 def with_named_layers(model: ModelSpec, targets: tuple[str, ...]) -> ModelSpec:
-    """An explicit shape has no layer names of its own: it takes those of the family whose layers are named.
+    """The model with the layer names of the family that has all of ``targets``.
 
-    Returns the model as it is where its usual names will do, or where no family has all the names.
+    An explicit shape has no layer names of its own. It is returned unchanged where its usual names are
+    enough, or where no family has all of them.
     """
     if model.family != "explicit":
         return model

@@ -77,7 +77,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
 def render_error(error: HeadroomError, *, request_id: Any = None) -> dict[str, Any]:
     """``{"error": …}``: the first problem, and all of them as ``errors`` where there are several.
 
-    ``id`` is echoed where it could be read.
+    request_id: echoed as ``id`` where it could be read.
     """
     problems = error.errors if isinstance(error, PlanErrors) else [error]
     described = [_problem(problem) for problem in problems]
@@ -87,12 +87,12 @@ def render_error(error: HeadroomError, *, request_id: Any = None) -> dict[str, A
 
 
 def render_layout(layout: Layout) -> dict[str, Any]:
-    """A complete layout; sent back as a request's ``layout`` it asks for the same."""
+    """A complete layout. Sent back as a request's ``layout``, it asks for the same layout."""
     return {name: _plain(getattr(layout, name)) for name in LAYOUT_FIELDS}
 
 
 def render_cluster(cluster: Cluster) -> dict[str, Any]:
-    """A cluster; sent back as a request's ``cluster`` it asks for the same machines at the same price."""
+    """A cluster. Sent back as a request's ``cluster``, it asks for the same machines at the same price."""
     nodes: int | str = "auto" if cluster.nodes is None else int(cluster.nodes)
     if cluster.instance_type is not None:
         described: dict[str, Any] = {
@@ -118,7 +118,7 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
 
 
 def gbps(bytes_per_s: float) -> float:
-    """Gigabits per second such that reading them back gives these very bytes per second."""
+    """Gigabits per second that convert back to exactly these bytes per second."""
     near = bytes_per_s / BYTES_PER_S_IN_GBPS
     for candidate in (round(near, 9), near, math.nextafter(near, math.inf), math.nextafter(near, 0.0)):
         if candidate * BYTES_PER_S_IN_GBPS == bytes_per_s:
@@ -127,6 +127,7 @@ def gbps(bytes_per_s: float) -> float:
 
 
 def render_nearest_fit(nearest: NearestFit) -> dict[str, Any]:
+    """The smallest change that makes a plan fit, as the contract shows it."""
     return {
         "change": nearest.change,
         "layout": render_layout(nearest.layout),
@@ -223,10 +224,10 @@ def _interval(interval: tuple[float, float]) -> list[float]:
 
 
 def _number(value: float) -> float:
-    """A plain finite number, whatever array scalar it was; counts stay whole."""
+    """A plain finite number, whatever numpy scalar it was; counts stay whole."""
     number = value if isinstance(value, int) else float(value)
     if not math.isfinite(number):
-        raise ValueError(f"The estimate holds {number}, which JSON cannot say.")
+        raise ValueError(f"The estimate contains {number}, which JSON cannot express.")
     return number
 
 

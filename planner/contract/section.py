@@ -1,7 +1,7 @@
 """One object of a request, read field by field; every problem is noted and reading goes on.
 
-A reader returns a placeholder after a problem, so that what follows can be checked as well; nothing made
-from placeholders leaves the room, since ``Problems.raise_if_any`` comes before the request is handed out.
+After a problem a reader returns a placeholder, so that the rest can be checked as well. No request made from
+placeholders is ever returned, because ``Problems.raise_if_any`` is called before the request is handed out.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MAX_PROBLEMS = 50
 
 
 class Problems:
-    """What is wrong with one request, one problem a field, in the order found.
+    """What is wrong with one request, at most one problem per field, in the order found.
 
-    notes: what is merely worth a warning, as (code, message).
+    notes: what deserves only a warning, as (code, message).
     """
 
     def __init__(self) -> None:
@@ -29,12 +29,13 @@ class Problems:
         self.notes: list[tuple[str, str]] = []
 
     def add(self, field: str, value: Any, message: str, remedy: str) -> None:
+        """Note a problem, unless its field has one already or there are MAX_PROBLEMS."""
         named = bool(field) and any(error.field == field for error in self.errors)
         if not named and len(self.errors) < MAX_PROBLEMS:
             self.errors.append(PlanError(field, plain_value(value), message, remedy))
 
     def take(self, errors: Iterable[PlanError], prefix: str = "") -> None:
-        """Note errors raised elsewhere, under ``prefix`` unless their field stands there already."""
+        """Note errors raised elsewhere; their fields get ``prefix`` unless they start with it."""
         for error in errors:
             field = error.field
             if prefix and field != prefix and not field.startswith(prefix + "."):
@@ -42,16 +43,18 @@ class Problems:
             self.add(field, error.value, error.message, error.remedy)
 
     def note(self, code: str, message: str) -> None:
+        """Note a warning, once."""
         if (code, message) not in self.notes:
             self.notes.append((code, message))
 
     def raise_if_any(self) -> None:
+        """Raise PlanErrors with every problem noted, if there are any."""
         if self.errors:
             raise PlanErrors(self.errors)
 
 
 def near(name: object, known: Iterable[str], count: int = 3) -> list[str]:
-    """The known names that look most like ``name``, best first."""
+    """The known names that resemble ``name`` most, best first."""
     if not isinstance(name, str):
         return []
     folded = {option.lower(): option for option in known}
@@ -94,7 +97,7 @@ class Section:
         self._failed: set[str] = set()
         if not self.sound:
             problems.add(
-                path, data, f"An object is wanted here, not {described(data)}.", "Write it in braces: {…}."
+                path, data, f"Expected an object here, not {described(data)}.", "Write it in braces: {…}."
             )
 
     def at(self, name: str) -> str:
@@ -102,6 +105,7 @@ class Section:
         return f"{self.path}.{name}" if self.path else name
 
     def has(self, name: str) -> bool:
+        """The field was given and is not null."""
         return self.data.get(name) is not None
 
     def ok(self, name: str) -> bool:
@@ -109,15 +113,17 @@ class Section:
         return self.has(name) and name not in self._failed
 
     def fail(self, name: str, message: str, remedy: str) -> None:
+        """Note a problem with a field, which is then not ``ok``."""
         self._failed.add(name)
         self.problems.add(self.at(name), self.data.get(name), message, remedy)
 
     def missing(self, name: str, remedy: str) -> None:
+        """Note that a required field was not given."""
         if self.sound:
             self.fail(name, "This field is missing.", remedy)
 
     def only(self, known: Iterable[str], hints: dict[str, str] | None = None) -> None:
-        """Note every field that is not known; ``hints`` has better remedies for foreseeable ones."""
+        """Note every field that is not known. hints: better remedies for foreseeable mistakes, by name."""
         names = list(known)
         for name in self.data:
             if name not in names:
@@ -143,6 +149,7 @@ class Section:
         return minimum
 
     def optional_whole(self, name: str, *, maximum: int, minimum: int = 1) -> int | None:
+        """A whole number from ``minimum`` to ``maximum``, or None where absent or wrong."""
         number = self._number(name, "a whole number")
         if number is None:
             return None
@@ -177,11 +184,12 @@ class Section:
         return float(number)
 
     def flag(self, name: str) -> bool | None:
+        """true or false, or None where absent or wrong."""
         value = self.data.get(name)
         if value is None or isinstance(value, bool):
             return value
         self.fail(
-            name, f"true or false is wanted here, not {described(value)}.", "Write true or false, unquoted."
+            name, f"Expected true or false here, not {described(value)}.", "Write true or false, unquoted."
         )
         return None
 
@@ -200,12 +208,13 @@ class Section:
         return None
 
     def text(self, name: str) -> str | None:
+        """A text that is not blank, or None where absent or wrong."""
         value = self.data.get(name)
         if value is None:
             return None
         if isinstance(value, str) and value.strip():
             return value
-        self.fail(name, f"A name is wanted here, not {described(value)}.", "Give a name in quotes.")
+        self.fail(name, f"Expected a name here, not {described(value)}.", "Give a name in quotes.")
         return None
 
     def day(self, name: str) -> date | None:
@@ -218,7 +227,7 @@ class Section:
                 return date.fromisoformat(value)
         except ValueError:
             pass
-        self.fail(name, f"A date is wanted here, not {described(value)}.", "Write it as 2025-06-05.")
+        self.fail(name, f"Expected a date here, not {described(value)}.", "Write it as 2025-06-05.")
         return None
 
     def _number(self, name: str, wanted: str) -> float | int | None:
@@ -228,7 +237,7 @@ class Section:
         if isinstance(value, bool) or not isinstance(value, int | float):
             quoted = isinstance(value, str)
             remedy = "Write the number without quotes." if quoted else f"Give {wanted}."
-            self.fail(name, f"{wanted.capitalize()} is wanted here, not {described(value)}.", remedy)
+            self.fail(name, f"Expected {wanted} here, not {described(value)}.", remedy)
             return None
         if isinstance(value, float) and not math.isfinite(value):
             self.fail(name, f"{value} is not a finite number.", f"Give {wanted}.")
@@ -241,5 +250,5 @@ def _said(value: Any) -> str:
 
 
 def refuse(field: str, value: Any, message: str, remedy: str) -> NoReturn:
-    """Raise one problem by itself."""
+    """Raise a single problem."""
     raise PlanErrors([PlanError(field, plain_value(value), message, remedy)])

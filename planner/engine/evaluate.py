@@ -16,7 +16,7 @@ from planner.engine.time.step import StepTime, step_time
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What is known of each plan of ``grid``; arrays of shape (plans,), scalars for a grid of one."""
+    """The estimate of each plan of ``grid``; arrays of shape (plans,), scalars for a grid of one."""
 
     grid: PlanGrid
     memory: MemoryTerms
@@ -24,10 +24,12 @@ class Evaluation:
 
     @property
     def fits(self) -> NDArray[np.bool_]:
+        """Flags, shape (plans,): whether the peak stays within the rank's memory."""
         within: NDArray[np.bool_] = self.memory.total <= self.grid.memory_bytes
         return within
 
 
 def evaluate(grid: PlanGrid, calibration: Calibration) -> Evaluation:
+    """Memory in bytes and seconds of a step of every plan of the grid."""
     plain = on_scalars(grid)
-    return Evaluation(grid, memory_per_rank(plain, calibration.memory), step_time(plain, calibration.timing))
+    return Evaluation(plain, memory_per_rank(plain, calibration.memory), step_time(plain, calibration.timing))

@@ -1,1 +1,1 @@
-"""One plan: the form that asks, the answer, and what its page, charts and exports say of it."""
+"""One plan: the form, the answer, and its page, charts and exports."""

@@ -31,7 +31,6 @@ from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
 from planner.engine.question.result import PlanResult
 
-MOST_ALTERNATIVES = 16
 Answer = dict[str, Any]
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
 def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     """Machines with more memory per node, of the same number, sold in the same way: the cheapest first.
 
-    One of each kind and number of accelerators: what differs in host memory alone would fit no better.
+    Left out is what costs more than another and holds no more, neither on a chip nor on a node.
     In the region asked for, else in the provider's default; other providers where this one has nothing.
     """
     asked = request.cluster
@@ -89,10 +88,18 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
         )
     priced = [cluster for cluster in found if cluster.usd_per_node_hour is not None]
     same_provider = [cluster for cluster in priced if asked.provider in (None, cluster.provider)]
-    cheapest: dict[tuple[str, int], Cluster] = {}
+    kept: list[Cluster] = []
     for cluster in sorted(same_provider or priced, key=lambda cluster: cluster.usd_per_node_hour or 0.0):
-        cheapest.setdefault((cluster.accelerator.slug, cluster.accelerators_per_node), cluster)
-    return list(cheapest.values())[:MOST_ALTERNATIVES]
+        if not any(_holds_as_much(cheaper, cluster) for cheaper in kept):
+            kept.append(cluster)
+    return kept
+
+
+def _holds_as_much(cheaper: Cluster, cluster: Cluster) -> bool:
+    """Whether nothing would fit on a node of ``cluster`` for want of memory on one of ``cheaper``."""
+    chips = cheaper.accelerator.memory_bytes, cluster.accelerator.memory_bytes
+    counts = cheaper.accelerators_per_node, cluster.accelerators_per_node
+    return chips[0] >= chips[1] and chips[0] * counts[0] >= chips[1] * counts[1]
 
 
 def estimate_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:

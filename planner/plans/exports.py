@@ -1,4 +1,4 @@
-"""The plan as a spreadsheet: every number of the page, exact, one a line."""
+"""The plan as a spreadsheet: every number of the page, exact, one per line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from planner.plans.variations import NodePoint
 
 
 def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
-    """What the page shows, one number a line: section, name, value, unit, low, high. Values are exact."""
+    """What the page shows, one number per line: section, name, value, unit, low, high. Values are exact."""
     time, memory, cost = result.time, result.memory, result.cost
     rows: list[tuple[Any, ...]] = [
         ("section", "name", "value", "unit", "low", "high"),

@@ -1,4 +1,4 @@
-"""The planner's pages: doorways that read a form, ask the engine and hand records to a template."""
+"""The planner's views: they read a form, ask the engine and hand records to a template."""
 
 from __future__ import annotations
 
@@ -30,19 +30,22 @@ from planner.plans.scenario import (
 )
 from planner.web.responses import csv_response, swaps
 
-#: Fields whose change shows elsewhere in the form: in the picked machine and its regions, and in all prices.
+#: Fields that change other parts of the form: the picked machine and its regions, and all prices.
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
-#: What web servers read of an address; a pasted configuration may need more.
+#: Longest address that web servers read; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
 
 
-# A plan changes nothing on the server, so a posted form needs no token; it is posted, not only put in the
-# address, because a pasted configuration may be longer than an address can be.
+# A plan changes nothing on the server, so a posted form needs no CSRF token. It is posted, rather than put in
+# the address, because a pasted configuration may be longer than an address can be.
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan(request: HttpRequest) -> HttpResponse:
-    """The planning page; posted by the form, its answer moves to the address that holds the scenario."""
+    """The planning page.
+
+    The form is posted to it; the answer moves to the address that holds the scenario.
+    """
     form = read_form(request)
     try:
         question, result = answer(form)
@@ -61,7 +64,7 @@ def plan(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def plan_csv(request: HttpRequest) -> HttpResponse:
-    """Every number of the plan page, exact, one a line."""
+    """Every number of the plan page, exact, one per line."""
     form = read_form(request)
     try:
         question, result = answer(form)
@@ -83,6 +86,7 @@ def plan_json(request: HttpRequest) -> HttpResponse:
 
 
 def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> dict[str, Any]:
+    """What the template of an answer needs."""
     page = presenters.present_plan(question, result, today=today())
     points = variations.answer_node_counts(question, result)
     return {
@@ -102,7 +106,7 @@ def _plan_with_problems(request: HttpRequest, form: ScenarioForm, wrong: PlanErr
     context = plan_context(form) | {"problems": problems(wrong), "page": None, "query": ""}
     response = _render_plan(request, form, context, status=422)
     if swaps(request) and "preset" not in request.POST:
-        # The last answer stays beneath what is wrong with the new question.
+        # The last answer stays visible below the problems of the new question.
         reswap(retarget(response, "#problems"), "innerHTML")
     return response
 
@@ -118,6 +122,7 @@ def _render_plan(
     changed = changed_fields(request)
     context |= {
         "swap": True,
+        "field_errors": {name: " ".join(map(str, errors)) for name, errors in form.errors.items()},
         "refresh": {
             "machines": not changed.isdisjoint(MACHINE_FIELDS),
             "prices": not changed.isdisjoint(PRICE_FIELDS),

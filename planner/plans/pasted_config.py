@@ -1,4 +1,4 @@
-"""A Hugging Face config.json as a person pastes it: read with care, and cut down to what an address needs."""
+"""A Hugging Face config.json as pasted by a person: checked, and reduced to the keys that set the shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from planner.contract.jsontext import read_json
 from planner.engine.question.errors import PlanError
 
 MAX_CONFIG_BYTES = 64 * 1024
-#: Keys of a Hugging Face config that say nothing of shape or size; left out of the address to keep it short.
+#: Keys of a Hugging Face config that do not affect shape or size; left out of the address to keep it short.
 CONFIG_NOISE = re.compile(
     r"^_|.*token_id$|.*dropout$|.*_layerdrop$"
     r"|^(id2label|label2id|task_specific_params|auto_map|transformers_version|quantization_config|rope_scaling"
@@ -19,7 +19,10 @@ CONFIG_NOISE = re.compile(
 
 
 def read_config(text: str) -> dict[str, Any]:
-    """A pasted config.json.  Raises PlanError: too long, not JSON, or not an object."""
+    """A pasted config.json.
+
+    Raises PlanError for a text that is too long, not JSON, or not an object.
+    """
     size = len(text.encode("utf-8", "surrogatepass"))
     field = "model.hf_config"
     if size > MAX_CONFIG_BYTES:
@@ -45,5 +48,5 @@ def read_config(text: str) -> dict[str, Any]:
 
 
 def shape_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config without what says nothing of shape or size."""
+    """The config without keys that do not affect shape or size."""
     return {key: value for key, value in config.items() if value is not None and not CONFIG_NOISE.match(key)}

@@ -1,4 +1,4 @@
-"""What the machine picker and the model list show: the catalog's rows in a few words each."""
+"""The entries of the machine picker and the model list: the catalog's rows in a few words each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ PROVIDERS = {"aws": "Amazon Web Services", "gcp": "Google Cloud", "azure": "Micr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sale:
-    """How machines are bought. region: "" for the provider's default; as_of: of prices, None for now."""
+    """How machines are bought. region: "" for the provider's default.  as_of: day of the prices, None for
+    now.
+    """
 
     region: str
     purchase: str
@@ -36,12 +38,16 @@ class MachineOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineGroup:
+    """The instance types of one provider."""
+
     name: str
     options: tuple[MachineOption, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOption:
+    """One model in the list."""
+
     slug: str
     label: str
 
@@ -59,7 +65,7 @@ def machine_groups(catalog: Catalog, sale: Sale) -> tuple[MachineGroup, ...]:
 
 
 def chosen_machine(catalog: Catalog, slug: str, sale: Sale) -> MachineOption | None:
-    """The picked instance type, None where the catalog has none of that name."""
+    """The picked instance type, None where the catalog has no such name."""
     try:
         record = catalog.instance(slug)
     except UnknownSlugError:
@@ -68,6 +74,7 @@ def chosen_machine(catalog: Catalog, slug: str, sale: Sale) -> MachineOption | N
 
 
 def machine_option(record: InstanceRecord, catalog: Catalog, sale: Sale) -> MachineOption:
+    """One instance type as a picker entry."""
     spec, chip = record.spec, record.spec.accelerator
     where = (
         sale.region if sale.region in catalog.regions(record.slug) else catalog.default_region(spec.provider)
@@ -76,7 +83,7 @@ def machine_option(record: InstanceRecord, catalog: Catalog, sale: Sale) -> Mach
     count = spec.accelerators_per_node
     gbps = spec.internode_bytes_per_s * 8 / 1e9
     accelerators = f"{count} × {chip.name}"
-    memory = f"{formats.gib(chip.memory_bytes * count)} in all"
+    memory = f"{formats.gib(chip.memory_bytes * count)} in total"
     return MachineOption(
         slug=record.slug,
         accelerators=accelerators,
@@ -121,7 +128,7 @@ def model_options(catalog: Catalog) -> tuple[ModelOption, ...]:
 
 
 def chip_choices(catalog: Catalog) -> list[tuple[str, str]]:
-    """Accelerators for machines of one's own."""
+    """Accelerators for a user's own machines."""
     return [
         ("", "None: use the instance type"),
         *((record.slug, record.spec.name) for record in catalog.accelerators()),

@@ -1,7 +1,7 @@
-"""From a plan's result to what its page says: sentences, headline figures, the trace of each number.
+"""From a plan's result to the texts of its page: sentences, headline figures, the trace of each number.
 
-Reads the same ``PlanResult`` as the API and the exports, and holds no formula of its own. Templates take
-these records as they are.
+Reads the same ``PlanResult`` as the API and the exports, and computes nothing itself. Templates print these
+records unchanged.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from planner.catalog.facts.records import STALE_PRICE_DAYS
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import NearestFit, PlanResult
-from planner.launch import launch_hint
+from planner.launch import LaunchTable, launch_tables
 from planner.plans.traces import Trace, traces
 from planner.web import formats
 from planner.web.formats import Quantity
@@ -41,7 +41,9 @@ RECOMPUTE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer in one sentence. detail: what lacks where, or how narrow it is.  gist: its shortest form."""
+    """The answer in one sentence. detail: what does not fit, or how narrowly it fits.  gist: its shortest
+    form.
+    """
 
     fits: bool
     subject: str
@@ -64,6 +66,8 @@ class Headline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceNote:
+    """The price behind the cost, in a sentence. stale: it should be checked."""
+
     text: str
     source: str
     stale: bool
@@ -79,6 +83,8 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPage:
+    """Everything that the plan page says about one result, except charts."""
+
     verdict: Verdict
     headlines: tuple[Headline, ...]
     remedy: Remedy | None
@@ -86,14 +92,14 @@ class PlanPage:
     layout: str
     layout_chosen: str
     chosen: str
-    launch: str
+    launch: tuple[LaunchTable, ...]
     facts: tuple[tuple[str, Quantity | str], ...]
     warnings: tuple[str, ...]
     traces: tuple[Trace, ...]
 
 
 def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> PlanPage:
-    """Everything the plan page says of one result, charts apart."""
+    """Everything that the plan page says about one result, except charts. today: for the age of prices."""
     return PlanPage(
         verdict=verdict(request, result),
         headlines=headlines(result),
@@ -102,7 +108,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
         layout=layout_in_words(result.layout, result.cluster),
         layout_chosen=", ".join(name.replace("_", " ") for name in result.layout_chosen),
         chosen=chosen_fields(result.layout),
-        launch=launch_hint(request, result),
+        launch=launch_tables(request, result),
         facts=facts(request, result),
         warnings=tuple(
             warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")
@@ -112,7 +118,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
 
 
 def machines(cluster: Cluster) -> str:
-    """16 × p5.48xlarge, or 4 × (8 × H100 SXM) for machines of one's own."""
+    """16 × p5.48xlarge, or 4 × (8 × H100 SXM) for a user's own machines."""
     kind = cluster.instance_type or f"({cluster.accelerators_per_node} × {cluster.accelerator.name})"
     if cluster.mig_profile is not None:
         kind = f"{kind} in {cluster.mig_profile.profile} slices"
@@ -137,7 +143,7 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     if result.fits and memory.interval_bytes[1] > memory.usable_bytes:
         narrow = (
             f"Narrowly: the 80 % range of its memory reaches {formats.gib(memory.interval_bytes[1])}, "
-            f"beyond the {formats.gib(memory.usable_bytes)} that are usable."
+            f"more than the {formats.gib(memory.usable_bytes)} that are usable."
         )
     return Verdict(
         fits=result.fits,
@@ -160,7 +166,7 @@ def unit_of(cluster: Cluster) -> str:
 def headlines(result: PlanResult) -> tuple[Headline, ...]:
     """Time, cost, memory and MFU, each with its 80 % range."""
     time, memory, cost = result.time, result.memory, result.cost
-    would = "" if result.fits else "if it fitted; "
+    would = "" if result.fits else "if it did fit; "
     return (
         Headline(
             key="time",
@@ -176,7 +182,7 @@ def headlines(result: PlanResult) -> tuple[Headline, ...]:
             range=None if cost is None else formats.dollar_range(*cost.usd_interval),
             note="No price is known for these machines here"
             if cost is None
-            else f"{would}{formats.dollars(cost.usd_per_million_tokens)} a million tokens",
+            else f"{would}{formats.dollars(cost.usd_per_million_tokens)} per million tokens",
         ),
         Headline(
             key="memory",
@@ -208,7 +214,7 @@ def _sentence(text: str) -> str:
 
 
 def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:
-    """The change in words, and as form fields; replicas and accumulation are left to follow from the rest."""
+    """The change in words and as form fields; replicas and accumulation follow from the others."""
     layout = nearest.layout
     changes = {
         "tp": layout.tensor_parallel,
@@ -235,7 +241,7 @@ def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:
 
 
 def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
-    """The price that the cost rests on, and whether it has grown old."""
+    """The price behind the cost, and whether it is old."""
     cost, cluster = result.cost, result.cluster
     if cost is None:
         if cluster.instance_type is None:
@@ -252,13 +258,13 @@ def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
     hourly = formats.dollars_per_hour(cost.price_usd_per_node_hour)
     if cost.price_as_of is None:
         return PriceNote(
-            text=f"{hourly} a node, {bought}{where}.", source=cost.price_source or "", stale=False
+            text=f"{hourly} per node, {bought}{where}.", source=cost.price_source or "", stale=False
         )
     age = today - cost.price_as_of
     stale = age > timedelta(days=STALE_PRICE_DAYS)
     old = f", {age.days:,} days ago: check it before you rely on it" if stale else ""
     return PriceNote(
-        text=f"{hourly} a node, {bought}{where}: list price of {formats.day(cost.price_as_of)}{old}.",
+        text=f"{hourly} per node, {bought}{where}: list price of {formats.day(cost.price_as_of)}{old}.",
         source=cost.price_source or "",
         stale=stale,
     )
@@ -274,7 +280,7 @@ def layout_in_words(layout: Layout, cluster: Cluster) -> str:
         parts.append(f"{layout.tensor_parallel}-way tensor parallel {inside}{sequence}")
     if layout.pipeline_parallel > 1:
         chunks = (
-            f", {layout.interleaved_stages} chunks interleaved on each"
+            f" of {layout.interleaved_stages} interleaved chunks each"
             if layout.interleaved_stages > 1
             else ""
         )
@@ -288,14 +294,14 @@ def layout_in_words(layout: Layout, cluster: Cluster) -> str:
     parts.append(SHARDING[layout.sharding])
     batch = f"micro-batches of {layout.micro_batch_size}"
     if layout.gradient_accumulation > 1:
-        batch += f", {layout.gradient_accumulation:,} accumulated in each step"
+        batch += f", {layout.gradient_accumulation:,} accumulated per step"
     parts.append(batch)
     parts.append(RECOMPUTE[layout.activation_recompute])
     return _sentence("; ".join(parts)) + "."
 
 
 def chosen_fields(layout: Layout) -> str:
-    """The layout as form fields, "tp=8 pp=1": what the empty ones stand for, shown in them."""
+    """The layout as form fields, "tp=8 pp=1": the values that empty fields stand for, shown in grey."""
     fields = {
         "tp": layout.tensor_parallel,
         "pp": layout.pipeline_parallel,
@@ -311,11 +317,11 @@ def chosen_fields(layout: Layout) -> str:
 
 
 def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity | str], ...]:
-    """What the figures rest on, in pairs of name and value."""
+    """The numbers behind the figures, in pairs of name and value."""
     parameters, time, memory, cluster = result.parameters, result.time, result.memory, result.cluster
     rows: list[tuple[str, Quantity | str]] = [("Parameters", formats.count(parameters.total))]
     if parameters.active != parameters.total:
-        rows.append(("Active for each token", formats.count(parameters.active)))
+        rows.append(("Active per token", formats.count(parameters.active)))
     if parameters.trainable != parameters.total:
         rows.append(("Trained", formats.count(parameters.trainable)))
     workload = request.workload
@@ -332,8 +338,8 @@ def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity
         ("Step", formats.duration(time.step_s)),
         ("Hardware FLOPs used", formats.percent(time.hardware_flops_utilization)),
         ("Kept between steps", formats.gib(memory.resident_bytes)),
-        ("PyTorch would report, allocated", formats.gib(memory.allocated_bytes)),
-        ("PyTorch would report, reserved", formats.gib(memory.reserved_bytes)),
+        ("Allocated, as PyTorch reports it", formats.gib(memory.allocated_bytes)),
+        ("Reserved, as PyTorch reports it", formats.gib(memory.reserved_bytes)),
     ]
     if result.cost is not None and result.cost.price_source:
         rows.append(("Price from", result.cost.price_source))

@@ -15,7 +15,7 @@ HEADLINES = {
     "memory": ("Memory", ("total",)),
     "mfu": ("MFU", ("model_flops_utilization", "hardware_flops_utilization")),
 }
-#: Terms whose formula holds another headline's term: the trace goes on there.
+#: Terms whose formula uses another headline's term, which is shown as a child.
 RESTS_ON = {"total_s": ("step_s",), "usd": ("total_s",), "model_flops_utilization": ("step_s",)}
 MAX_TRACE_DEPTH = 12
 SPOKEN = {
@@ -58,7 +58,7 @@ class Trace:
 
 
 def traces(result: PlanResult) -> tuple[Trace, ...]:
-    """The explanation as trees, the four headlines first; what belongs to none of them comes last."""
+    """The explanation as trees: the four headlines first, terms that belong to none of them last."""
     by_parent: dict[str | None, list[Term]] = {}
     by_name = {term.name: term for term in result.explanation}
     for term in result.explanation:
@@ -84,7 +84,7 @@ def traces(result: PlanResult) -> tuple[Trace, ...]:
 def _node(
     term: Term, by_parent: dict[str | None, list[Term]], by_name: dict[str, Term], depth: int = 0
 ) -> TraceNode:
-    # Parts that are nothing here (the bubble of one stage) are left out; the sum is the same without them.
+    # Parts that are zero (the bubble of a single stage) are left out; the sum does not change.
     children = [child for child in by_parent.get(term.name, []) if child is not term and child.value]
     children += [by_name[name] for name in RESTS_ON.get(term.name, ()) if name in by_name]
     if depth >= MAX_TRACE_DEPTH:

@@ -1,7 +1,7 @@
-"""The questions a page asks beside the reader's own: the same run on other node counts and other machines.
+"""Variations of the reader's question: the same run on other node counts and on other machines.
 
-Makes ``PlanRequest``s from a ``PlanRequest`` and the catalog, and asks the engine all of them at once. Knows
-nothing of forms, templates or the database.
+Makes ``PlanRequest``s from a ``PlanRequest`` and the catalog, and asks the engine all of them at once.
+Independent of forms, templates and the database.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_NODES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class NodePoint:
-    """What a run would be on some number of nodes."""
+    """The run on some number of nodes."""
 
     nodes: int
     answer: Answer
@@ -40,9 +40,9 @@ class NodePoint:
 
 @dataclass(frozen=True, slots=True)
 class MachineRow:
-    """What a run would be on one instance type. cluster.nodes: None for the fewest that fit.
+    """The run on one instance type. cluster.nodes: None for the fewest that fit.
 
-    precision: the one that stands in for the run's, where the chip has no unit for that; else None.
+    precision: what replaces the run's precision where the chip has no unit for it; else None.
     """
 
     record: InstanceRecord
@@ -68,8 +68,10 @@ def answer_machines(
     """The same run on every instance type of the catalog.
 
     spread: on as many accelerators as the plan has, on as many nodes, or on the fewest nodes that fit.
-    Layouts are chosen anew, since what suits one machine need not suit another. Chips too old for bf16 are
-    asked in fp16, which takes the same bytes; another precision that a chip lacks is an error of its row.
+
+    The layout is chosen again for each machine, since one that suits a machine may not suit another. Chips
+    too old for bf16 are asked in fp16, which takes the same bytes; any other precision that a chip lacks is
+    an error of its row.
     """
     rows: list[tuple[InstanceRecord, Cluster]] = []
     for record in catalog.instances():
@@ -111,12 +113,12 @@ def _stand_in(request: PlanRequest, cluster: Cluster) -> ComputePrecision | None
 
 @lru_cache(maxsize=8)
 def _estimates(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
-    """Kept for a while: whoever sorts a table asks the same questions again."""
+    """Cached: sorting a table asks the same questions again."""
     return tuple(estimate_many(asked, shipped_calibration()))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:
-    """The layout without what only one number of nodes allows; that follows from the rest."""
+    """The layout without fields that hold for one number of nodes only; they follow from the rest."""
     return replace(layout, data_parallel=None, gradient_accumulation=None, sharding_group=None)
 
 

@@ -1,1 +1,1 @@
-"""What all pages share: formats, figures, CSV, swaps, the glossary. Knows no room."""
+"""What all pages share: formats, figures, CSV, htmx swaps, the glossary. Independent of any single page."""

@@ -1,6 +1,6 @@
-"""What every chart is: a figure in Plotly's words with its finding and its table; and its logarithmic axes.
+"""A chart: a Plotly figure with its finding in words and its table; and logarithmic axes.
 
-Colours are names of the page's own variables ("token:c-blue"), so that one figure suits both themes.
+Colours are names of the stylesheet's variables ("token:c-blue"), so that one figure suits both themes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ MINE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
+    """The chart's numbers as a table, for readers who cannot or do not want to see the figure."""
+
     columns: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One figure. finding: what it shows, in words.  css: classes of its frame.
+    """One chart. finding: what it shows, in words.  css: classes of its frame.
 
-    legend: (name, class of its swatch), where direct labels do not say it all.
+    legend: (name, class of its swatch), where labels in the figure are not enough.
     """
 
     slug: str
@@ -46,10 +48,12 @@ class Chart:
 
     @property
     def data_id(self) -> str:
+        """HTML id of the element that holds the figure's data."""
         return f"{self.slug}-data"
 
 
 def nodes_in_words(count: int) -> str:
+    """A count of nodes: ``1 node``, ``16 nodes``."""
     return f"{count:,} node" if count == 1 else f"{count:,} nodes"
 
 

@@ -1,7 +1,8 @@
-"""Numbers as people read them: one function per unit, three significant digits, the exact value kept beside.
+"""Numbers as people read them: one function per unit, three significant digits, with the exact value kept.
 
-Pages and charts take every figure from here, so that one number looks the same wherever it stands. Exports
-(CSV, JSON) never do: they carry the value itself. Knows no plan, no page and no clock.
+Pages and charts take every figure from here, so that a number looks the same everywhere. Exports (CSV, JSON)
+never
+do: they carry the value itself. Nothing here depends on plans, pages or the clock.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SI_STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number as shown, and as it is. In a template it writes itself with the exact value on hover."""
+    """A number as shown, and its exact value. In a template it renders with the exact value on hover."""
 
     text: str
     exact: str
@@ -57,7 +58,7 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def trimmed(value: float) -> str:
-    """As ``significant``, without zeros at the end: counts are whole things, so 1T rather than 1.00T."""
+    """As ``significant``, without trailing zeros: counts are whole, so 1T rather than 1.00T."""
     text = significant(value)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -69,7 +70,7 @@ def exact(value: float, unit: str) -> str:
 
 
 def gib(value_bytes: float) -> Quantity:
-    """Memory that must fit, in GiB (MiB under a hundredth of one, and what is next to nothing in words)."""
+    """Memory in GiB, in MiB below a hundredth of a GiB, and in words below 1 MiB. value_bytes: bytes."""
     if 0 < abs(value_bytes) < 2**20:
         return Quantity("less than 1 MiB", exact(value_bytes, "bytes"))
     if 0 < abs(value_bytes) < GIB / 100:
@@ -119,10 +120,12 @@ def dollars(usd: float) -> Quantity:
 
 
 def dollars_per_hour(usd: float) -> Quantity:
+    """A price per hour: $98.32/h."""
     return Quantity(f"${usd:,.2f}/h", exact(usd, "USD per node-hour"))
 
 
 def percent(share: float) -> Quantity:
+    """A share as a percentage: 43.1 %."""
     return Quantity(f"{significant(share * 100)} %", exact(share, ""))
 
 
@@ -156,7 +159,7 @@ def _interval(
 
 
 def duration_ends(low_s: float, high_s: float, value_s: float) -> Quantity:
-    """Both ends without the unit, which stands before them: "31.2 days (28.1 to 35.0)"."""
+    """Both ends in seconds, shown without the unit, which precedes them: "31.2 days (28.1 to 35.0)"."""
     return _interval(low_s, high_s, _time_unit(value_s)[0])
 
 
@@ -168,15 +171,18 @@ def duration_range(low_s: float, high_s: float, value_s: float) -> Quantity:
 
 
 def dollar_range(low: float, high: float) -> Quantity:
+    """Both ends of a range of dollars: "$655k to $702k"."""
     return Quantity(f"{dollars(low)} to {dollars(high)}", f"{low!r} to {high!r} USD")
 
 
 def gib_range(low: float, high: float) -> Quantity:
+    """Both ends of a range of bytes: "31.2 to 35.0 GiB"."""
     spoken = _interval(low, high, GIB)
     return Quantity(f"{spoken.text} GiB", f"{spoken.exact} bytes")
 
 
 def percent_range(low: float, high: float) -> Quantity:
+    """Both ends of a range of shares: "41.0 to 45.2 %"."""
     spoken = _interval(low * 100, high * 100, 1.0)
     return Quantity(f"{spoken.text} %", f"{low!r} to {high!r}")
 
@@ -187,7 +193,7 @@ def day(value: date | None) -> str:
 
 
 def in_unit(value: float, unit: str) -> Quantity:
-    """A number of an explanation in whatever unit the engine gave it."""
+    """A number of an explanation, formatted by the unit that the engine gave it."""
     known: dict[str, Callable[[float], Quantity]] = {
         "byte": gib,
         "bytes": gib,

@@ -17,7 +17,7 @@ from markdown_it.token import Token
 
 
 def glossary_html(text: str) -> SafeString:
-    """Trusted Markdown of the project's own as HTML. Raw HTML in it is shown, not obeyed."""
+    """The project's own Markdown, which is trusted, as HTML. Raw HTML in it is shown as text."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     for heading, inline in pairwise(tokens):

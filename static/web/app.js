@@ -2,6 +2,13 @@
 // Every page works without this file; nothing here computes a number.
 "use strict";
 (() => {
+  // htmx tells of each part that it swaps; what follows from an answer is done once, when all of them stand.
+  let settled = 0;
+  document.addEventListener("htmx:afterSettle", () => {
+    cancelAnimationFrame(settled);
+    settled = requestAnimationFrame(() => document.dispatchEvent(new CustomEvent("headroom:answered")));
+  });
+
   const say = (words) => {
     const live = document.getElementById("live");
     if (live) live.textContent = words;
@@ -91,7 +98,7 @@
   };
   document.addEventListener("DOMContentLoaded", showNeeded);
   document.addEventListener("change", showNeeded);
-  document.addEventListener("htmx:afterSettle", showNeeded);
+  document.addEventListener("headroom:answered", showNeeded);
 
   // The server is told which fields changed since its last answer, so that it sends only what depends on them.
   const changed = new Set();
@@ -100,16 +107,23 @@
     if (name) changed.add(name);
     event.detail.headers["X-Changed"] = [...changed].join(",");
   });
-  document.addEventListener("htmx:afterSettle", () => changed.clear());
+  document.addEventListener("headroom:answered", () => changed.clear());
+  // Half a number is no mistake: while somebody types, only answers are shown; errors wait until the field is left.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const typing = event.detail.requestConfig.triggeringEvent?.type === "input";
+    if (typing && event.detail.xhr.status === 422) event.detail.shouldSwap = false;
+  });
 
-  // What the server says is wrong is marked on the field itself, and a folded field with a fault is unfolded.
-  document.addEventListener("htmx:afterSettle", () => {
+  // What the server says is wrong stands beside its field, and a folded field with a fault is unfolded.
+  document.addEventListener("headroom:answered", () => {
+    const errors = JSON.parse(document.getElementById("field-errors")?.textContent ?? "{}");
     for (const words of document.querySelectorAll('[id^="error-"]')) {
-      const field = document.getElementById(words.id.replace("error-", "id_"));
-      const wrong = words.textContent.trim() !== "";
-      if (wrong) field?.setAttribute("aria-invalid", "true");
+      const name = words.id.replace("error-", "");
+      const field = document.getElementById(`id_${name}`);
+      words.textContent = errors[name] ?? "";
+      if (errors[name]) field?.setAttribute("aria-invalid", "true");
       else field?.removeAttribute("aria-invalid");
-      if (wrong) for (let part = words.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+      if (errors[name]) for (let part = words.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
     }
   });
   // Choosing a model by name puts a pasted configuration aside.
@@ -129,7 +143,7 @@
     }
   };
   document.addEventListener("DOMContentLoaded", markChanged);
-  document.addEventListener("htmx:afterSettle", markChanged);
+  document.addEventListener("headroom:answered", markChanged);
 
   // What was chosen for an empty field stands in it, in grey.
   const showChosen = () => {
@@ -140,10 +154,10 @@
     }
   };
   document.addEventListener("DOMContentLoaded", showChosen);
-  document.addEventListener("htmx:afterSettle", showChosen);
+  document.addEventListener("headroom:answered", showChosen);
 
   // The verdict is announced once the new answer stands on the page.
-  document.addEventListener("htmx:afterSettle", () => {
+  document.addEventListener("headroom:answered", () => {
     const verdict = document.querySelector("[data-announce]");
     if (verdict && verdict.textContent.trim() !== say.last) {
       say.last = verdict.textContent.trim();

@@ -7,6 +7,7 @@
     displayModeBar: false, displaylogo: false, responsive: false, showSendToCloud: false, plotlyServerURL: "",
     scrollZoom: false, doubleClick: "reset",
   };
+  const drawnAs = new WeakMap();
   const probe = document.createElement("span");
   probe.hidden = true;
 
@@ -48,6 +49,10 @@
     const source = document.getElementById(figure.dataset.chart);
     const canvas = figure.querySelector("[data-chart-canvas]");
     if (!source || !canvas || !canvas.clientWidth) return;
+    // What stands as it was drawn is not drawn again: same figure, same width, same theme.
+    const standing = `${canvas.clientWidth} ${document.documentElement.dataset.theme ?? ""} ${source.textContent}`;
+    if (drawnAs.get(canvas) === standing) return;
+    drawnAs.set(canvas, standing);
     const spec = JSON.parse(source.textContent);
     const layout = merge(spec.layout || {}, canvas.clientWidth < NARROW ? spec.narrow : {});
     const drawn = resolve({ data: spec.data, layout });
@@ -57,22 +62,41 @@
     canvas.dataset.width = canvas.clientWidth;
     window.Plotly.react(canvas, drawn.data, drawn.layout, CONFIG);
   };
+  // One chart a task, so that keys and clicks are answered in between; what is out of sight is drawn when it comes
+  // near. However many parts of the page a swap settles, each chart is looked at once.
+  const waiting = new Set();
+  const drawNext = () => {
+    const [figure] = waiting;
+    if (!figure) return;
+    waiting.delete(figure);
+    if (figure.isConnected) draw(figure);
+    if (waiting.size) setTimeout(drawNext);
+  };
+  const ask = (figure) => {
+    if (!waiting.size) setTimeout(drawNext);
+    waiting.add(figure);
+  };
   const drawAll = () => {
     if (!window.Plotly) return;
     if (!probe.isConnected) document.body.append(probe);
     for (const figure of document.querySelectorAll("figure[data-chart]")) {
-      draw(figure);
+      near.unobserve(figure);
+      near.observe(figure);
       watcher.observe(figure);
     }
   };
+  const near = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) ask(target);
+  }, { rootMargin: "400px" });
   const watcher = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       const canvas = target.querySelector("[data-chart-canvas]");
-      if (canvas && canvas.clientWidth && canvas.dataset.width !== String(canvas.clientWidth)) draw(target);
+      if (canvas && canvas.clientWidth && canvas.dataset.width !== String(canvas.clientWidth)) ask(target);
     }
   });
 
   document.addEventListener("DOMContentLoaded", drawAll);
   document.addEventListener("headroom:theme", drawAll);
-  document.addEventListener("htmx:afterSettle", drawAll);
+  document.addEventListener("headroom:answered", drawAll);
+  window.addEventListener("beforeprint", () => document.querySelectorAll("figure[data-chart]").forEach(draw));
 })();

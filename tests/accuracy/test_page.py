@@ -73,7 +73,7 @@ class TestThePage:
 
     def test_what_does_not_go_together_is_said(self, client: Client) -> None:
         text = client.get("/validation?source=neuron-trn1&accelerator=h100-sxm").content.decode()
-        assert "No figure is published of this source on this accelerator." in text
+        assert "This source publishes no figure on this accelerator." in text
         assert "chart-times" not in text
 
     @pytest.mark.parametrize("query", ["source=nobody", "accelerator=<script>", "sort=nonsense", "sort=-"])
@@ -81,7 +81,7 @@ class TestThePage:
         response = client.get(f"/validation?{query}")
         assert response.status_code == 200
         text = response.content.decode()
-        assert "The yardstick: Korthikanti et al. 2022, table 5" in text
+        assert "Held-out benchmark: Korthikanti et al. 2022, table 5" in text
         assert "<script>" not in text.replace("<script src", "")
 
     def test_the_sorted_column_says_so_and_keeps_the_choice(self, client: Client) -> None:
@@ -142,7 +142,7 @@ class TestTheChart:
 
     def test_the_finding_counts_what_lies_in_the_band(self) -> None:
         (chart,) = validation_charts([a_run(unseen=0.09), a_run("b", unseen=-0.11)])
-        assert chart.finding.startswith("50.0 % of 2 published figures are predicted to within a tenth")
+        assert chart.finding.startswith("50.0 % of 2 published figures are predicted to within 10 %")
 
     def test_the_band_is_a_tenth_on_either_side_of_the_line(self) -> None:
         (chart,) = validation_charts([a_run()])

@@ -111,6 +111,7 @@ class TestMistakes:
         page.goto("/")
         nodes = page.get_by_label("Nodes", exact=True)
         nodes.fill("-2")
+        nodes.blur()
         expect(page.locator("#error-nodes")).not_to_be_empty()
         expect(nodes).to_have_value("-2")
         expect(nodes).to_have_attribute("aria-invalid", "true")
@@ -141,9 +142,12 @@ class TestMistakes:
     def test_a_broken_paste(self, page: Page, complaints: list[str]) -> None:
         page.goto("/")
         page.get_by_text("Paste a Hugging Face config").click()
-        page.get_by_label("Hugging Face config.json").fill('{"model_type": "llama",')
+        paste = page.get_by_label("Hugging Face config.json")
+        paste.fill('{"model_type": "llama",')
+        paste.blur()
         expect(page.locator("#error-config")).to_contain_text("not JSON")
-        page.get_by_label("Hugging Face config.json").fill("x" * 200_000)
+        paste.fill("x" * 200_000)
+        paste.blur()
         expect(page.locator("#error-config")).to_contain_text("64 KiB")
         _forget_refusals(complaints)
 

@@ -97,7 +97,7 @@ def test_the_contracts_example_is_read_in_si_units(catalog: Catalog) -> None:
         ({"model": ABSENT}, "model", "catalog name"),
         ({"model": {"hf_config": "{}"}}, "model.hf_config", "without quotes"),
         ({"model": {"hf_config": {"model_type": "lama"}}}, "model.hf_config.model_type", "explicit"),
-        ({"model": {"hf_config": GPT2, "layers": 3}}, "model.layers", "config says it all"),
+        ({"model": {"hf_config": GPT2, "layers": 3}}, "model.layers", "config describes the whole model"),
         ({"model": {**EXPLICIT, "layers": 0}}, "model.layers", "layers"),
         ({"model": {**EXPLICIT, "layrs": 2}}, "model.layrs", "layers"),
         ({"layout": "best"}, "layout", "auto"),

@@ -178,7 +178,7 @@ def test_a_summary_says_the_same_as_the_estimate(result: PlanResult) -> None:
 
 
 def test_a_nan_in_an_answer_is_our_mistake_and_loud(result: PlanResult) -> None:
-    with pytest.raises(ValueError, match="JSON cannot say"):
+    with pytest.raises(ValueError, match="JSON cannot express"):
         render_result(replace(result, time=replace(result.time, step_s=math.nan)))
 
 

@@ -69,7 +69,7 @@ def test_any_narrows_down(catalog: Catalog) -> None:
         ({"cluster": [CLUSTER], "budget_usd": -1}, "budget_usd"),
         ({"cluster": [CLUSTER], "layout": "auto"}, "layout"),
         ({"cluster": {"any": {"provider": ["aws"]}}}, "cluster.any.provider"),
-        ({"cluster": {"any": {"providers": ["azure"]}}}, "cluster.any.providers.0"),
+        ({"cluster": {"any": {"providers": ["oracle"]}}}, "cluster.any.providers.0"),
         ({"cluster": {"any": {"accelerators": ["h100"]}}}, "cluster.any.accelerators.0"),
         ({"cluster": {"any": {"nodes": [1, 2.5]}}}, "cluster.any.nodes.1"),
         ({"cluster": {"any": {"providers": ["gcp"], "accelerators": ["trainium1"]}}}, "cluster.any"),

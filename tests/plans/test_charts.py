@@ -106,7 +106,7 @@ class TestStep:
 
     def test_short_steps_are_in_milliseconds(self) -> None:
         chart = step_chart(a_result(seconds=600))
-        assert chart.figure["layout"]["xaxis"]["title"]["text"] == "ms a step"
+        assert chart.figure["layout"]["xaxis"]["title"]["text"] == "ms per step"
         assert sum(chart.figure["data"][0]["x"]) == pytest.approx(600 / 119_210 * 1000)
 
 
@@ -155,7 +155,7 @@ class TestNodes:
     def test_nothing_fits(self) -> None:
         found = [NodePoint(1, a_result(fits=False, request=a_request(nodes=1)))]
         chart = node_charts(found, a_result(fits=False, request=a_request(nodes=1)))[0]
-        assert chart.finding == "It fits on none of 1 to 1 nodes with this layout."
+        assert chart.finding == "With this layout it fits on none of the node counts tried (1 to 1)."
         sound(chart.figure)
 
 
@@ -193,10 +193,10 @@ class TestMachines:
         names = [name for trace in chart.figure["data"] for name in trace.get("text", [])]
         assert sorted(names) == ["p4d.24xlarge", "p5.48xlarge", "your plan"]
 
-    def test_the_finding_names_the_cheapest_and_the_quickest(self) -> None:
+    def test_the_finding_names_the_cheapest_and_the_fastest(self) -> None:
         chart = machines_chart(self.rows(), mine=None)
         assert chart is not None
-        assert chart.finding == "Cheapest and quickest: p5.48xlarge, $634k in 30.0 days."
+        assert chart.finding == "Cheapest and fastest: p5.48xlarge, $634k in 30.0 days."
 
     def test_nothing_to_draw(self) -> None:
         assert machines_chart([], mine=None) is None

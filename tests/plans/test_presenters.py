@@ -9,7 +9,6 @@ import pytest
 
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.engine.question.result import PlanResult
-from planner.launch import launch_hint
 from planner.plans import exports, presenters, traces
 from planner.plans.answers import answer_plan
 from planner.plans.variations import NodePoint
@@ -39,7 +38,7 @@ def test_a_narrow_fit_is_called_one() -> None:
     result = a_result()
     tight = replace(result, memory=replace(result.memory, usable_bytes=52.0 * 2**30))
     assert presenters.verdict(a_request(), tight).detail == (
-        "Narrowly: the 80 % range of its memory reaches 55.0 GiB, beyond the 52.0 GiB that are usable."
+        "Narrowly: the 80 % range of its memory reaches 55.0 GiB, more than the 52.0 GiB that are usable."
     )
     assert presenters.verdict(a_request(), result).detail == ""
 
@@ -79,7 +78,7 @@ def test_the_layout_in_words() -> None:
     said = presenters.layout_in_words(a_layout(), a_request().cluster)
     assert said == (
         "8-way tensor parallel inside each node with sequence parallel; 16 replicas (data parallel); "
-        "ZeRO-1 (optimizer states sharded); micro-batches of 1, 64 accumulated in each step; "
+        "ZeRO-1 (optimizer states sharded); micro-batches of 1, 64 accumulated per step; "
         "selective activation recompute."
     )
 
@@ -92,7 +91,7 @@ def test_every_degree_of_a_layout_is_told() -> None:
     said = presenters.layout_in_words(layout, a_request().cluster)
     for words in (
         "across nodes",
-        "4 pipeline stages, 2 chunks",
+        "4 pipeline stages of 2 interleaved chunks",
         "2-way context",
         "8-way expert",
         "one replica",
@@ -173,27 +172,13 @@ class TestCsv:
         assert {len(row) for row in rows} == {6}
 
 
-class TestLaunchHints:
-    @pytest.mark.parametrize(
-        ("framework", "words"),
-        [
-            ("megatron", "--tensor-model-parallel-size 8"),
-            ("torchtitan", "--parallelism.tensor_parallel_degree 8"),
-            ("fsdp", "--training.local_batch_size 1"),
-            ("deepspeed", '"train_micro_batch_size_per_gpu": 1'),
-            ("generic", "--tensor-model-parallel-size 8"),
-        ],
-    )
-    def test_each_stack_is_told_the_layout_in_its_own_words(self, framework: str, words: str) -> None:
-        request = a_request()
-        request = replace(request, workload=replace(request.workload, framework=framework))  # type: ignore[arg-type]
-        hint = launch_hint(request, a_result())
-        assert hint.startswith("torchrun --nnodes 16 --nproc-per-node 8")
-        assert words in hint
-
-    def test_a_neuron_rank_is_a_core(self) -> None:
-        request = a_request(instance_type="trn1.32xlarge")
-        assert "--nproc-per-node 32" in launch_hint(request, a_result(request=request))
+def test_launch_settings_are_those_of_stacks_that_can_do_the_plan() -> None:
+    request = a_request()
+    megatron = replace(request, workload=replace(request.workload, framework="megatron"))
+    page = presenters.present_plan(megatron, a_result(), today=SOON)
+    assert [table.stack for table in page.launch] == ["megatron"]
+    lora = replace(megatron, workload=replace(megatron.workload, task="lora"))
+    assert presenters.present_plan(lora, a_result(), today=SOON).launch == ()
 
 
 def test_facts_name_what_the_figures_rest_on() -> None:

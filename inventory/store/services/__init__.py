@@ -1,4 +1,4 @@
-"""Everything that writes the fleet's tables. Views, tasks and commands call these; nothing else does."""
+"""Everything that writes the fleet's tables. Views, tasks and commands call these functions."""
 
 from inventory.store.services.delivery import (
     DeliveryError,

@@ -1,8 +1,8 @@
-"""The two statements that every probe of every GPU costs, made cheap.
+"""The two statements that run for every probe of every GPU, made cheap.
 
-A fleet of 10,000 GPUs at 60 s writes nothing else as often: the present readings of each GPU, and
-one sample. Django's `bulk_create` prepares each cell by its field, which is most of what these
-would cost; here whole columns travel as arrays (PostgreSQL) or rows as they are (SQLite).
+A fleet of 10,000 GPUs probed every 60 s writes these most often: the present readings of each GPU, and one
+sample. Django's `bulk_create` prepares each cell by its field, which would be most of the cost; here whole
+columns are sent as arrays (PostgreSQL), or rows unchanged (SQLite).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def update_readings(rows: Sequence[Gpu]) -> None:
 
 
 def insert_samples(rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert samples, cells in the order of `SAMPLE_COLUMNS`; those already there stay as they are."""
+    """Insert samples, with cells in the order of `SAMPLE_COLUMNS`; existing ones are kept."""
     if not rows:
         return
     table = connection.ops.quote_name(Sample._meta.db_table)

@@ -1,8 +1,8 @@
-"""Snapshots that come over HTTP from host agents: who may send what, and what becomes of it.
+"""Snapshots that arrive over HTTP from host agents: who may send what, and what happens to it.
 
 A request is signed with its host's key over method, path, time, clock offset, nonce and body
-(`inventory.wire.signing`, which both sides share). Whatever is refused leaves a row that
-administrators see. Nothing here believes a body before its signature has been checked.
+(`inventory.wire.signing`, which both sides share). Every refusal leaves a row that administrators see. No
+body is parsed before its signature has been checked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class DeliveryError(Exception):
-    """A request that is refused whole. `kind` is a slug, `status` the HTTP status to answer with."""
+    """A request that is refused as a whole. `kind` is a slug, `status` the HTTP status of the response."""
 
     def __init__(self, kind: str, reason: str, status: int, host: Host | None = None) -> None:
         super().__init__(reason)
@@ -40,7 +40,7 @@ class DeliveryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one snapshot of a delivery. Whatever the outcome, sending it again is of no use."""
+    """What happened to one snapshot of a delivery. Whatever the outcome, sending it again is useless."""
 
     id: str
     outcome: str
@@ -48,7 +48,7 @@ class Result:
 
 
 def add_host(name: str, *, now: datetime, feed: str = Host.Feed.AGENT) -> tuple[Host, str]:
-    """The host of that name, made if need be, and a new token for it, which is not kept anywhere.
+    """The host of that name, created if necessary, and a new token for it, which is not stored.
 
     Raises `ValidationError` for a name that no host can have.
     """
@@ -67,7 +67,7 @@ def add_host(name: str, *, now: datetime, feed: str = Host.Feed.AGENT) -> tuple[
 
 
 def join_by_worker(name: str, *, now: datetime) -> Host:
-    """The host of that name, added if it is new, for a process on it that may write the database.
+    """The host of that name, added if it is new, for a process on it that has access to the database.
 
     Raises `ValidationError` for a name that no host can have.
     """
@@ -80,17 +80,17 @@ def join_by_worker(name: str, *, now: datetime) -> Host:
 
 
 def note_added(host: Host, now: datetime) -> None:
-    """Tell that a host has joined the fleet."""
+    """Record that a host has joined the fleet."""
     Event.objects.create(kind=Event.Kind.HOST_ADDED, at=now, host=host, text=f"Host {host.name} added.")
 
 
 def revoke_tokens(host: Host, *, now: datetime) -> int:
-    """Make every token of the host worthless; returns how many were not so already."""
+    """Revoke every token of the host; returns how many were still valid."""
     return host.tokens.filter(revoked_at__isnull=True).update(revoked_at=now)
 
 
 def host_of_token(token: str) -> Host:
-    """The host that a token was made for. Raises `DeliveryError` for an unknown or revoked one."""
+    """The host that a token belongs to. Raises `DeliveryError` for an unknown or revoked one."""
     identifier, _, secret = token.partition(".")
     found = _token(identifier)
     if not secrets.compare_digest(found.key, signing.key_of(secret)):
@@ -101,7 +101,10 @@ def host_of_token(token: str) -> Host:
 def receive(
     *, method: str, path: str, headers: signing.Signed, body: bytes, sender: str, now: datetime
 ) -> list[Result]:
-    """Check a delivery and record its snapshots. Raises `DeliveryError`; every refusal is logged and kept."""
+    """Check a delivery and record its snapshots.
+
+    Raises `DeliveryError`; every refusal is logged and stored.
+    """
     try:
         host = _authentic(method, path, headers, body, now)
         deliveries = _parsed(body, host)
@@ -132,7 +135,7 @@ def _authentic(method: str, path: str, headers: signing.Signed, body: bytes, now
         with transaction.atomic():
             Nonce.objects.create(value=f"{token.identifier}:{headers.nonce}"[:64], seen_at=now)
     except IntegrityError:
-        raise DeliveryError("replayed", "This request was answered before.", 409, token.host) from None
+        raise DeliveryError("replayed", "This request was received before.", 409, token.host) from None
     HostToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token.host
 
@@ -140,7 +143,7 @@ def _authentic(method: str, path: str, headers: signing.Signed, body: bytes, now
 def _parsed(body: bytes, host: Host) -> list[Any]:
     if len(body) > policy.MAX_BODY_BYTES:
         limit = f"{policy.MAX_BODY_BYTES // 2**20} MiB"
-        raise DeliveryError("too_large", f"{len(body)} bytes; at most {limit} are read.", 413, host)
+        raise DeliveryError("too_large", f"{len(body)} bytes; at most {limit} are accepted.", 413, host)
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
@@ -150,7 +153,9 @@ def _parsed(body: bytes, host: Host) -> list[Any]:
         raise DeliveryError("malformed", 'The body must be {"snapshots": [...]}.', 400, host)
     if len(deliveries) > policy.MAX_SNAPSHOTS_A_REQUEST:
         most = policy.MAX_SNAPSHOTS_A_REQUEST
-        raise DeliveryError("too_large", f"{len(deliveries)} snapshots; at most {most} a request.", 413, host)
+        raise DeliveryError(
+            "too_large", f"{len(deliveries)} snapshots; at most {most} per request.", 413, host
+        )
     return deliveries
 
 
@@ -191,7 +196,7 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
     except SnapshotError as error:
         raise DeliveryError("malformed", str(error), 400) from None
     except RecursionError:
-        raise DeliveryError("malformed", "The snapshot is nested too deep.", 400) from None
+        raise DeliveryError("malformed", "The snapshot is nested too deeply.", 400) from None
     if snapshot.host.hostname != host.name:
         reason = f"The token is for {host.name}, not for {snapshot.host.hostname}."
         raise DeliveryError("other_host", reason, 403)
@@ -206,15 +211,15 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
     if taken_at.timestamp() > signed_at:
         raise DeliveryError("future", f"Taken at {seen.isoformat()}, after it was sent.", 400)
     if taken_at < now - timedelta(seconds=policy.OLDEST_SNAPSHOT_S):
-        raise DeliveryError("too_old", f"Taken at {seen.isoformat()}, longer ago than is taken.", 400)
+        raise DeliveryError("too_old", f"Taken at {seen.isoformat()}, too long ago to be accepted.", 400)
     return Taken(identifier, host.pk, snapshot, min(taken_at, now), "agent", packed=packed)
 
 
 def _on_our_clock(seen: datetime, age_s: Any, headers: signing.Signed) -> datetime:
     """When a snapshot was taken, by this server's clock.
 
-    By its age when it was sent, where the sender knows it: that holds however the sender's clock has
-    been set meanwhile. Else by the sender's clock and how far that was off when it sent.
+    From its age when it was sent, where the sender knows it, since that does not depend on how the sender's
+    clock has been set meanwhile. Otherwise from the sender's clock and its offset at the time of sending.
     """
     if age_s is None:
         return seen + timedelta(seconds=headers.offset_s)
@@ -224,7 +229,7 @@ def _on_our_clock(seen: datetime, age_s: Any, headers: signing.Signed) -> dateti
 
 
 def note_refusal(kind: str, reason: str, sender: str, *, now: datetime | None = None) -> None:
-    """Keep a refusal that happened before anything could be said about its host."""
+    """Store a refusal that happened before the host was known."""
     _refuse(None, kind, reason, sender, now or timezone.now())
 
 

@@ -1,4 +1,4 @@
-"""When a host is to be probed next. Pure, but for the dice."""
+"""When a host is probed next. Pure, except for the random jitter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from inventory.wire import policy
 
 
 def next_probe_at(host: Host, now: datetime, *, dice: random.Random | None = None) -> datetime:
-    """The interval after a good probe; after failures sooner, doubling up to it. Both with jitter."""
+    """After a good probe, one interval later; after failures sooner, doubling up to the interval. With
+    jitter.
+    """
     wait_s = float(host.interval_s)
     if host.failures:
         wait_s = min(wait_s, policy.RETRY_FIRST_S * 2.0 ** min(host.failures - 1, 10))

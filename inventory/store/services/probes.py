@@ -1,7 +1,7 @@
-"""The life of a probe: asked for, taken by the host's worker, ended; or closed by somebody else.
+"""The life of a probe: requested, taken by the host's worker, ended; or closed because nobody did so.
 
-At most one probe of a host is open at a time (the database sees to it), and it expires: a dead
-host has one message in its queue, however long it is dead.
+At most one probe of a host is open at a time (a database constraint), and it expires: a dead host has one
+message in its queue, however long it is dead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_A_ROUND = 2000
 
 
 def request_due_probes(*, now: datetime) -> list[Probe]:
-    """Open a probe for every host whose time has come and that has none open; returns the new ones."""
+    """Open a probe for every host that is due and has none open; returns the new ones."""
     with transaction.atomic():
         due = list(
             Host.objects.select_for_update(of=("self",), skip_locked=True)
@@ -47,7 +47,7 @@ def request_due_probes(*, now: datetime) -> list[Probe]:
 
 
 def probe_now(host: Host, *, now: datetime) -> Probe | None:
-    """Open a probe of one host out of turn; None if one is open already (overlapping probes are refused)."""
+    """Open a probe of one host at once; None if one is open already (overlapping probes are refused)."""
     try:
         with transaction.atomic():
             probe = _opened(host, now)
@@ -63,13 +63,16 @@ def _opened(host: Host, now: datetime) -> Probe:
 
 
 def start_probe(probe_id: UUID, *, now: datetime) -> bool:
-    """Take an open probe; False if it has expired, was taken, or is not known: then nothing is to be done."""
+    """Take an open probe.
+
+    False if it has expired, was taken, or is unknown: then there is nothing to do.
+    """
     taken = Probe.objects.filter(pk=probe_id, state=Probe.State.REQUESTED, expires_at__gt=now)
     return taken.update(state=Probe.State.RUNNING, started_at=now) == 1
 
 
 def finish_probe(probe_id: UUID, snapshot: HostSnapshot, *, now: datetime) -> Outcome:
-    """Record what a probe saw. One that was closed as stuck meanwhile is recorded all the same, once."""
+    """Record what a probe saw, once, even if it was closed as stuck meanwhile."""
     probe = Probe.objects.get(pk=probe_id)
     taken_at = parse_datetime(snapshot.host.taken_at) or now
     return record_snapshot(
@@ -78,7 +81,9 @@ def finish_probe(probe_id: UUID, snapshot: HostSnapshot, *, now: datetime) -> Ou
 
 
 def close_overdue_probes(*, now: datetime) -> list[Host]:
-    """End probes not taken in time or never answered; returns hosts with a message left waiting."""
+    """End probes that were not taken in time or never answered; returns hosts with a message left in the
+    queue.
+    """
     waiting: list[Host] = []
     events: list[Event] = []
 

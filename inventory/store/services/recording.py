@@ -1,8 +1,8 @@
-"""Recording snapshots: once each, in any order, whole batches in a handful of statements.
+"""Recording snapshots: once each, in any order, whole batches in a few statements.
 
-A snapshot's identity is its probe's id: a second one with the same id changes nothing. One that
-is older than what is known of its host adds its samples to the history and touches nothing of
-the present. Changes become events in the same transaction, so none is told twice or lost.
+A snapshot's identity is its probe's id: a second one with the same id changes nothing. A snapshot older than
+what is known of its host adds its samples to the history and leaves the present unchanged. Changes become
+events in the same transaction, so none is recorded twice or lost.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class Outcome(StrEnum):
+    """What happened to a snapshot.
+
+    Recorded, recorded as history only (late), or known already (duplicate).
+    """
+
     RECORDED = "recorded"
     LATE = "late"
     DUPLICATE = "duplicate"
@@ -40,14 +45,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A snapshot of one host. `taken_at` is on this server's clock; `id` stays, however often it is sent."""
+    """A snapshot of one host. `taken_at` is on this server's clock; `id` is the same each time it is sent."""
 
     id: UUID
     host_id: int
     snapshot: HostSnapshot
     taken_at: datetime
     source: str
-    # The snapshot as `snapshot_json.pack_json` made it of the JSON it came in; None: it is packed anew.
+    # The original JSON, packed by `snapshot_json.pack_json`; None: packed when it is stored.
     packed: bytes | None = None
 
 
@@ -72,8 +77,8 @@ def record_snapshot(taken: Taken, *, now: datetime) -> Outcome:
 def record_snapshots(batch: Sequence[Taken], *, now: datetime) -> list[Outcome]:
     """Record snapshots of any hosts in one transaction; outcomes are in the order of `batch`.
 
-    Idempotent by `Taken.id`. Hosts are locked in order of their key, so that batches which share
-    hosts wait for each other and do not deadlock. Raises `Host.DoesNotExist` for an unknown host.
+    Idempotent by `Taken.id`. Hosts are locked in order of their key, so that batches that share hosts wait
+    for each other and do not deadlock. Raises `Host.DoesNotExist` for an unknown host.
     """
     with transaction.atomic():
         recorder = _Recorder(batch, now)
@@ -100,7 +105,7 @@ class _Recorder:
         self.samples: dict[tuple[int, int], tuple[Any, ...]] = {}
         self.events: list[Event] = []
         self.latest: dict[int, Taken] = {}
-        # Rows of which only the readings are new, and rows that are to be written whole.
+        # Rows whose readings alone are new, and rows that must be written whole.
         self.read: dict[int, Gpu] = {}
         self.changed: dict[int, Gpu] = {}
 
@@ -113,7 +118,7 @@ class _Recorder:
         }
         named.pop(None, None)
         uuids = {uuid for uuid in named if uuid is not None}
-        # A GPU's own row says where it is; its placements are only looked at when that changes.
+        # A GPU's own row says where it is; its placements are read only when that changes.
         rows = self._locked(host__in=self.hosts)
         if strangers := uuids - {gpu.uuid for gpu in rows}:
             rows += self._locked(uuid__in=strangers)
@@ -133,7 +138,7 @@ class _Recorder:
         self._load_mig([row.pk for row in rows if row.host_id not in self.hosts])
 
     def _locked(self, **wanted: Any) -> list[Gpu]:
-        """GPUs by key. Two hosts may claim one at once: the second waits, and sees what the first did."""
+        """GPUs by key. If two hosts report one at once, the second waits and sees what the first did."""
         return list(Gpu.objects.filter(**wanted).select_for_update().order_by("pk"))
 
     def _load_mig(self, elsewhere: list[int]) -> None:
@@ -180,7 +185,7 @@ class _Recorder:
         return Outcome.RECORDED
 
     def _identified(self, host: Host, snapshot: HostSnapshot) -> Iterable[tuple[Gpu, GpuReading]]:
-        """Rows and readings; a GPU that has lost its UUID is the one that was in its slot."""
+        """Rows and readings; a GPU without a UUID is taken to be the one that was in its slot."""
         slots = {row.index: row for row in self.inside[host.pk].values()}
         for reading in snapshot.gpus:
             uuid = identity(reading, host)
@@ -234,7 +239,7 @@ class _Recorder:
                 [Change(Event.Kind.GPU_ADDED, f"{where} added: {row.name or row.uuid}.")], at, host, row
             )
         elif before is None:
-            self._tell([Change(Event.Kind.GPU_BACK, f"{where} is there again.")], at, host, row)
+            self._tell([Change(Event.Kind.GPU_BACK, f"{where} is present again.")], at, host, row)
         elif before != host.pk:
             origin = self.hosts[before].name if before in self.hosts else Host.objects.get(pk=before).name
             text = f"{row.name or row.uuid} moved from {origin} to {host.name}."
@@ -298,7 +303,7 @@ class _Recorder:
             stay.save(update_fields=["since"])
 
     def _stays(self, host: Host) -> dict[int, GpuPlacement]:
-        """Open placements in a host, by GPU; asked for once, and only when a late snapshot needs them."""
+        """Open placements in a host, by GPU; read once, and only when a late snapshot needs them."""
         if host.pk not in self.stays:
             placed = GpuPlacement.objects.filter(host=host, until__isnull=True)
             self.stays[host.pk] = {place.gpu_id: place for place in placed}
@@ -350,7 +355,7 @@ class _Recorder:
     def flush(self) -> None:
         """Write every changed row, each table in one statement (or a few, by the database's limits)."""
         _upsert(Gpu, self.changed.values(), GPU_COLUMNS)
-        # After every placement that ended has been closed: a GPU is in one place at a time.
+        # Ended placements are closed before new ones are added, since a GPU is in one place at a time.
         GpuPlacement.objects.bulk_create([*self.closed, *self.made.values()], batch_size=2000)
         update_readings([row for pk, row in self.read.items() if pk not in self.changed])
         _upsert(Host, (host for pk, host in self.hosts.items() if pk in self.latest), HOST_COLUMNS)

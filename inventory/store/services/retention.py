@@ -1,4 +1,4 @@
-"""What happens to history as it ages: raw samples become five-minute and hourly ones, old rows go."""
+"""How history ages: raw samples become five-minute and then hourly ones, and old rows are deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inventory.store.models import Event, Gpu, Nonce, Probe, Refusal, Sample
 from inventory.wire import policy
 
 # Means are weighted by the raw samples behind each row, over the rows that have the reading at all.
-# A late sample meets a period that is there already: the two are merged, by weight as well.
+# A late sample may belong to a period that exists already; the two are merged, weighted as well.
 _MEANS = ("utilization_percent", "memory_used_bytes", "power_w", "temperature_c")
 _MAXIMA = ("utilization_max_percent", "memory_used_max_bytes", "temperature_max_c")
 
@@ -113,14 +113,14 @@ def _delete_old_rows(now: datetime) -> dict[str, int]:
 
 
 def report_idle_gpus(*, now: datetime) -> int:
-    """One event, once a spell, for each GPU idle longer than the policy says; returns how many."""
+    """Record one event per idle period for each GPU idle longer than the policy says; returns how many."""
     since = now - timedelta(seconds=policy.IDLE_EVENT_AFTER_S)
     with transaction.atomic():
         idle = list(
             Gpu.objects.select_for_update(of=("self",))
             .select_related("host")
             .filter(idle_since__lte=since, idle_reported_at__isnull=True, host__isnull=False)
-            # A stale host says nothing of its GPUs: they may be busy by now.
+            # The GPUs of a stale host may be busy by now.
             .filter(last_seen_at__gte=F("host__last_taken_at"))
         )
         events = []

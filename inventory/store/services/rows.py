@@ -1,4 +1,4 @@
-"""Rows of hosts and GPUs, made to say what a snapshot says. Writes no table: the caller does."""
+"""Rows of hosts and GPUs, filled from a snapshot. Writes no table: the caller does."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from inventory.wire.snapshot import Missing, value_or_none
 
 Teller = Callable[[Iterable[Change], datetime, Host], None]
 
-# Identities stand in addresses of pages and in file names.
+# Identities are used in page addresses and file names.
 IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
-# What of a GPU changes now and then, as against the readings that change with every probe.
+# Columns that change now and then, unlike the readings, which change with every probe.
 LASTING_COLUMNS = (
     "name", "serial", "host_id", "index", "state", "first_seen_at", "memory_total_bytes", "mig_mode",
     "ecc_corrected", "ecc_uncorrected", "faults", "throttled", "last_xid_at", "idle_since",
@@ -28,12 +28,12 @@ LASTING_COLUMNS = (
 
 
 def lasting(row: Gpu) -> tuple[Any, ...]:
-    """Everything of a GPU's row but its readings: where this is the same, the readings alone are written."""
+    """Everything in a GPU's row except its readings; where it is unchanged, only the readings are written."""
     return tuple([getattr(row, column) for column in LASTING_COLUMNS])
 
 
 def note_result(host: Host, *, good: bool, status: str, reason: str, at: datetime, tell: Teller) -> None:
-    """Put the result of a probe on the host, and tell when it failed for the first time or works again."""
+    """Store the result of a probe on the host, and record when it first fails or works again."""
     failed_before = host.failures > 0
     host.status, host.reason = status[:40], reason[:512]
     host.last_probe_at = at
@@ -50,7 +50,7 @@ def note_result(host: Host, *, good: bool, status: str, reason: str, at: datetim
 
 
 def identity(reading: GpuReading, host: Host) -> str | None:
-    """UUID of a GPU; for devices without one, their host and bus address. None where neither will do."""
+    """UUID of a GPU, or host and bus address for devices without one. None where neither is valid."""
     found = None
     if isinstance(reading.uuid, str):
         found = reading.uuid
@@ -68,7 +68,7 @@ def new_gpu(uuid: str, reading: GpuReading, at: datetime) -> Gpu:
 
 
 def copy_readings(row: Gpu, reading: GpuReading, at: datetime) -> None:
-    """Put the present readings on the row. Unknown ones become null, save what a GPU cannot lose."""
+    """Copy the present readings to the row. Unknown ones become null, except properties a GPU cannot lose."""
     slugs = health.faults(reading)
     row.state = Gpu.State.LOST if "gpu_lost" in slugs else Gpu.State.PRESENT
     row.name = (value_or_none(reading.name) or row.name)[:200]

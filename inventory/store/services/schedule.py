@@ -1,6 +1,6 @@
 """The periodic tasks of the fleet, as rows that django-celery-beat reads and administrators edit.
 
-How often a host is probed is on the host or its group; these say how often somebody looks.
+How often a host is probed is set on the host or its group; these rows say how often due hosts are looked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PERIODIC: dict[str, tuple[str, int, str]] = {
 
 
 def ensure_periodic_tasks(**_: Any) -> None:
-    """Make the rows that are missing; those that exist stay as somebody has edited them."""
+    """Create the rows that are missing; existing ones stay as administrators have edited them."""
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
     for name, (task, every, description) in PERIODIC.items():

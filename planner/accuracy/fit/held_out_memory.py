@@ -1,7 +1,7 @@
 """Memory errors on runs that the fit had not seen, figure by figure; part of ``make calibrate``.
 
-Refits the memory constants without each group, and without each source, and keeps what those fits say of the
-runs left out: log(predicted / measured), beside the shipped constants' data file.
+Refits the memory constants without each group, and without each source, and records log(predicted / measured)
+of the runs left out, beside the data file of the shipped constants.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ HELD_OUT_MEMORY_FILE = MEMORY_FILE.with_name("held_out_memory.json")
 
 
 def figure_name(row_id: str, kind: str) -> str:
-    """One run may publish several figures of one peak: ``run/allocated``, ``run/nvidia-smi``."""
+    """Name of one published figure. A run may publish several of one peak: ``run/allocated``,
+    ``run/nvidia-smi``.
+    """
     return f"{row_id}/{kind}"
 
 
 def main() -> None:
+    """Refit, and write the residuals of the runs left out."""
     figures = memory.published_figures()
     by_group = memory.held_out_residuals(figures, "group")
     by_source = memory.held_out_residuals(figures, "source")

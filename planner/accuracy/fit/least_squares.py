@@ -1,10 +1,10 @@
 """Least squares on log step times: robust to single rows, held to physics by priors and bounds.
 
-The unknowns are the logarithms of the timing constants. Each constant pays for leaving its prior, in units of
-the prior's spread; each run pays for its residual, softly beyond one or two per cent (soft L1), since
-identical runs at different sites differ by about ten. A source of which every run has assumed inputs has an
-unknown offset of its own beside, so that what was assumed wrongly does not bend the constants; predictions
-never use it.
+The unknowns are the logarithms of the timing constants. The cost has a term for each constant's distance from
+its prior, in units of the prior's spread, and one for each run's residual, which grows slower beyond one or
+two per cent (soft L1) because identical runs at different sites differ by about ten. A source whose runs all
+have assumed inputs also gets an unknown offset of its own, so that a wrong assumption does not bend the
+constants; predictions never use it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from planner.engine.time.constants import TimingConstants
 from planner.engine.time.step import step_time
 
 PRIORS_FILE = DATA_DIRECTORY / "timing_priors.csv"
-#: Residual (in log) up to which a run counts quadratically: about what re-running the same run would move it.
+#: Residual (in log) up to which a run counts quadratically: about how much a repeated run differs.
 NOISE = 0.015
-#: Spread (in log) of the offset of a source whose inputs are all assumed: about what identical runs on
-#: different sites differ by.
+#: Spread (in log) of the offset of a source whose inputs are all assumed: about how much identical runs at
+#: different sites differ.
 OFFSET_SPREAD = 0.1
 DERIVATIVE_STEP = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """One scalar to fit and what is known of it beforehand. spread: of its logarithm (1 sigma).
+    """One scalar to fit, and what is known of it before the fit. spread: of its logarithm (1 sigma).
 
     key: architecture or framework where the constant is an array, else empty.
     """
@@ -49,6 +49,7 @@ class Unknown:
 
 
 def read_unknowns() -> list[Unknown]:
+    """The unknowns with their priors, from PRIORS_FILE."""
     with PRIORS_FILE.open(encoding="utf-8", newline="") as file:
         return [
             Unknown(
@@ -98,6 +99,7 @@ def from_mapping(values: dict[str, float | dict[str, float]]) -> Array:
 
 
 def constants(logarithms: Array) -> TimingConstants:
+    """The constants from their logarithms, shape (unknowns,)."""
     values: dict[str, float | dict[str, float]] = {}
     for unknown, value in zip(UNKNOWNS, np.exp(logarithms), strict=True):
         if unknown.key:
@@ -110,18 +112,21 @@ def constants(logarithms: Array) -> TimingConstants:
 
 
 def log_residuals(logarithms: Array, grid: PlanGrid, measured_s: Array) -> Array:
-    """log(predicted / measured) of each run."""
+    """log(predicted / measured) of each run, shape (runs,).
+
+    logarithms: of the constants.  measured_s: seconds of a step, shape (runs,).
+    """
     return np.asarray(np.log(step_time(grid, constants(logarithms)).step / measured_s))
 
 
 def softened(scaled: Array) -> Array:
-    """Soft L1 by hand, so that the priors beside it stay quadratic."""
+    """Soft L1 of scaled residuals, applied here so that the prior terms stay quadratic."""
     return np.asarray(np.sign(scaled) * np.sqrt(2.0 * (np.sqrt(1.0 + scaled**2) - 1.0)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Measured runs to fit to. measured_s, weight: shape (runs,).
+    """Measured runs to fit to. measured_s: seconds of a step; weight: shape (runs,).
 
     shared: shape (runs, offsets), 1 where a run has the offset, 0 elsewhere.
     """
@@ -132,7 +137,7 @@ class Sample:
     shared: Array
 
     def rows(self, index: NDArray[np.int_]) -> Sample:
-        """The runs at ``index``; the offsets stay as many."""
+        """The runs at ``index``, with the same number of offsets."""
         return Sample(
             grid=self.grid.rows(index),
             measured_s=self.measured_s[index],
@@ -142,16 +147,19 @@ class Sample:
 
     @property
     def spread(self) -> Array:
-        """Of constants and offsets."""
+        """Prior spreads of constants, then offsets."""
         return np.concatenate([SPREAD, np.full(self.shared.shape[1], OFFSET_SPREAD)])
 
     def residuals(self, logarithms: Array) -> Array:
-        """log(predicted / measured) of each run by the constants alone. logarithms: theirs first."""
+        """log(predicted / measured) of each run by the constants alone. logarithms: constants first."""
         return log_residuals(logarithms[: len(START)], self.grid, self.measured_s)
 
 
 def fit(sample: Sample, start: Array | None = None) -> Array:
-    """Logarithms of the constants that explain the runs best, then the offsets; start: the same."""
+    """Logarithms of the constants that explain the runs best, followed by the offsets.
+
+    start: where the search starts, in the same order.
+    """
     known, offsets = len(START), sample.shared.shape[1]
     prior = np.concatenate([START, np.zeros(offsets)])
     low, high = np.concatenate([LOW, np.full(offsets, -1.0)]), np.concatenate([HIGH, np.full(offsets, 1.0)])
@@ -166,7 +174,7 @@ def fit(sample: Sample, start: Array | None = None) -> Array:
 
 
 def refitted_residuals(sample: Sample, labels: list[str], start: Array) -> Array:
-    """log(predicted / measured) of each run by a full refit that saw no run of the same label."""
+    """log(predicted / measured) of each run, by a full refit without any run of the same label."""
     names = np.array(labels)
     residuals = np.full(len(labels), np.nan)
     for name in dict.fromkeys(labels):
@@ -178,7 +186,7 @@ def refitted_residuals(sample: Sample, labels: list[str], start: Array) -> Array
 
 
 def stepped_residuals(sample: Sample, labels: list[str], fitted: Array) -> Array:
-    """As ``refitted_residuals`` for many small groups, by one Newton step away from the fit of all runs.
+    """Like ``refitted_residuals``, for many small groups: one Newton step from the fit to all runs.
 
     Leaving a group out moves the least-squares optimum by the inverse curvature of the others times the
     group's own gradient (influence function; exact for a quadratic cost), so no refit is needed.

@@ -47,7 +47,10 @@ PER_ARCHITECTURE = ("context_bytes", "communicator_bytes")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """value: what physics or documentation says.  spread: how firmly (in the log).  low, high: bounds."""
+    """What is known of a constant before the fit.
+
+    value: from physics or documentation.  spread: how uncertain it is (in the logarithm).  low, high: bounds.
+    """
 
     value: float
     spread: float
@@ -69,7 +72,7 @@ PRIORS: dict[str, Prior] = {
         spread=0.7,
         low=0.05e9,
         high=2e9,
-        source="NCCL: NCCL_BUFFSIZE 4 MiB a channel, peer and protocol",
+        source="NCCL: NCCL_BUFFSIZE of 4 MiB per channel, peer and protocol",
     ),
     "reserve_share": Prior(
         value=0.08, spread=0.7, low=0.005, high=0.4, source="fragmentation of the caching allocator"
@@ -79,19 +82,27 @@ PRIORS: dict[str, Prior] = {
         spread=0.3,
         low=0.001,
         high=0.05,
-        source="blocks of tensors are rounded up to 2 MiB: by 1 MiB of some 200 on average",
+        source="blocks of tensors are rounded up to 2 MiB: on average by 1 MiB in about 200",
     ),
     "idle_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.05, high=1.0, source="freed blocks of other sizes stay in the cache"
     ),
     "backward_reserve_share": Prior(
-        value=0.2, spread=0.7, low=0.01, high=1.0, source="the logits' blocks serve the backward pass in part"
+        value=0.2,
+        spread=0.7,
+        low=0.01,
+        high=1.0,
+        source="the backward pass reuses part of the logits' blocks",
     ),
     "gather_reserve_share": Prior(
         value=0.5, spread=0.7, low=0.01, high=2.0, source="a second set of blocks on FSDP's all-gather stream"
     ),
     "crossing_reserve_share": Prior(
-        value=0.1, spread=0.7, low=0.005, high=0.4, source="holes between activations that come as others go"
+        value=0.1,
+        spread=0.7,
+        low=0.005,
+        high=0.4,
+        source="holes between activations that are allocated while others are freed",
     ),
     "whole_logit_bytes": Prior(
         value=12.0,
@@ -123,8 +134,10 @@ SPREAD = np.array([prior.spread for prior in PRIORS.values()])
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Published figures: ``plan`` and ``kind`` index predictions, weight says how much each counts.
+    """Published figures.
 
+    plan, kind: indices into the predictions.  weight: how much each counts.  log_bytes: logarithm of the
+    bytes.
     first: whether it is the run's first figure (errors are reported on these).
     """
 
@@ -137,17 +150,21 @@ class Figures:
     first: Array
 
     def labels(self, key: str) -> np.ndarray[Any, Any]:
+        """A field of each figure's run, or its group."""
         rows = [self.rows[int(index)] for index in self.plan]
         if key == "group":
             return np.array([f"{row['source']}/{row['group']}" for row in rows])
         return np.array([row[key] for row in rows])
 
     def tasks(self) -> np.ndarray[Any, Any]:
+        """The task of each figure's run."""
         return np.array([self.rows[int(index)]["request"]["workload"]["task"] for index in self.plan])
 
 
 def plans_of(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], PlanGrid]:
-    """The rows that are valid questions, and their plans; a slip (too many chunks a stage) is left out."""
+    """The rows that are valid questions, and their plans. Invalid ones (too many chunks per stage) are left
+    out.
+    """
     catalog, calibration = load_shipped_catalog(), shipped_calibration()
     valid, plans = [], []
     for row in rows:
@@ -162,7 +179,7 @@ def plans_of(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], PlanGrid
 
 
 def published_figures() -> Figures:
-    """Every run that publishes memory, PPO apart (it is composed of several models)."""
+    """Every run that publishes memory, except PPO (which is composed of several models)."""
     rows, grid = plans_of(
         [
             row
@@ -207,6 +224,7 @@ def log_residuals(constants: MemoryConstants, figures: Figures) -> Array:
 
 
 def constants_of(logarithms: Array) -> MemoryConstants:
+    """The constants from their logarithms, shape (constants,)."""
     return MemoryConstants.from_mapping({"constants": as_mapping(logarithms)})
 
 
@@ -225,7 +243,7 @@ def fit(figures: Figures, seen: Array, start: Array = START) -> Array:
 def held_out_residuals(figures: Figures, key: str) -> Array:
     """log(predicted / measured) of each figure by a fit that saw none with the same label.
 
-    Each starts from the priors: one that started from the fit to everything may stay there.
+    Each fit starts from the priors: one that started from the fit to everything might stay there.
     """
     labels = figures.labels(key)
     residuals = np.full(len(labels), np.nan)
@@ -236,6 +254,7 @@ def held_out_residuals(figures: Figures, key: str) -> Array:
 
 
 def mean_error(residuals: Array) -> float:
+    """Mean absolute error as a share. residuals: log(predicted / measured)."""
     return float(np.mean(np.abs(np.expm1(residuals))))
 
 
@@ -252,6 +271,7 @@ def factors(residuals: Sequence[Array], labels: Array) -> list[float]:
 
 
 def by_label(residuals: Array, labels: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Count, median bias, mean and largest error (shares) of the figures of each label."""
     table: dict[str, list[float]] = defaultdict(list)
     for label, residual in zip(labels, residuals, strict=True):
         table[str(label)].append(float(residual))
@@ -267,7 +287,10 @@ def by_label(residuals: Array, labels: Iterable[str]) -> dict[str, dict[str, flo
 
 
 def verdicts(constants: MemoryConstants) -> dict[str, Any]:
-    """Fit or not, of every run whose recompute is published: the failed must not fit, the others must."""
+    """Fit or not, for every run whose recompute is published.
+
+    Runs that failed for memory must not fit, the others must.
+    """
     rows, grid = plans_of(
         [
             row
@@ -291,6 +314,7 @@ def verdicts(constants: MemoryConstants) -> dict[str, Any]:
 
 
 def report(figures: Figures, residuals: Array, title: str) -> None:
+    """Print mean errors, overall and by source."""
     first = figures.first.astype(bool)
     median = np.median(np.abs(residuals[first]))
     print(f"{title}: mean error {mean_error(residuals[first]):.2%}, median {median:.2%}")
@@ -303,10 +327,11 @@ def report(figures: Figures, residuals: Array, title: str) -> None:
 
 
 def calibrate() -> dict[str, Any]:
+    """Fit, check on runs left out, and return the content of the data file."""
     figures = published_figures()
     first = figures.first.astype(bool)
     everything = np.ones(len(figures.plan), dtype=bool)
-    # Four digits are more than the data can tell, and make a readable file.
+    # Four digits are more than the data support, and keep the file readable.
     fitted = np.log([float(f"{value:.4g}") for value in np.exp(fit(figures, everything))])
     constants = constants_of(fitted)
     residuals = log_residuals(constants, figures)
@@ -322,7 +347,7 @@ def calibrate() -> dict[str, Any]:
     groups = figures.labels("group")
 
     def near(chosen: Array) -> list[float]:
-        """A plan like measured ones may still come from a stack that no source describes: both are pooled."""
+        """A plan like the measured ones may still come from a stack without a source: both are pooled."""
         return factors([by_group[chosen], by_source[chosen]], groups[chosen])
 
     def far(chosen: Array) -> list[float]:
@@ -361,6 +386,7 @@ def calibrate() -> dict[str, Any]:
 
 
 def main() -> None:
+    """Fit and write, or with ``--check`` report on the constants as shipped."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--check", action="store_true", help="report on the shipped constants, write nothing")

@@ -16,45 +16,45 @@ The need of the fullest accelerator rank is the largest of twelve sums: three st
 (first, a middle one, last) at four moments of a step (loss, start and end of the backward pass,
 optimizer step). Weights, gradients and states follow ZeRO; activations are counted tensor by tensor and
 agree with what autograd saves to 1.5 % (`tests/engine/test_memory_saved_tensors.py`) and with the
-equations of Korthikanti et al. 2022 exactly. On top come what the allocator holds back, communication
-buffers and the driver's context. How the named stacks differ is in `planner/engine/memory/constants.py`
-(`TRAITS`), read off their code or, where it says so, off
-measured runs; they are yes or no and none is fitted.
+equations of Korthikanti et al. 2022 exactly. The allocator's reserve, communication buffers and the
+driver's context are added. How the named stacks differ is in `planner/engine/memory/constants.py`
+(`TRAITS`). They are read from the stacks' code or, where a comment
+says so, from measured runs; each is yes or no, and none is fitted.
 
 - `allocated_bytes`: torch's `max_memory_allocated`; `reserved_bytes`: `max_memory_reserved`; `total`:
   nvidia-smi.
-- The reserve follows the fullest moment, whose freed blocks serve the others, but for the gradients and the
-  optimizer's copies, which are many small blocks (`planner/engine/memory/reserve.py`).
-- The caching allocator gives idle blocks back before it fails, so where memory is short the reserve
-  shrinks to `state_reserve_share`; a plan that is predicted to fit tightly may still run slower for
-  that.
+- The reserve follows the fullest moment, because the other moments reuse its freed blocks. Gradients and
+  the optimizer's copies are many small blocks, which large activations cannot reuse, and are added
+  (`planner/engine/memory/reserve.py`).
+- Before an allocation fails, the caching allocator returns idle blocks to the driver, so where memory is
+  short the reserve shrinks to `state_reserve_share`. A plan that only just fits may run slower for it.
 """
 
 CAUSES = """## What remains large, and why
 
 - **Fused kernels that a request cannot name.** Identical questions of fms-acceleration were measured
   with and without fused cross-entropy and adapter kernels: the peak of PowerLM 3B with QLoRA is 11.8 or
-  15.2 or 18.2 GB. A loss that reuses its logits needs 8 bytes a logit, PyTorch's own 12 to 13; one GPU is
-  taken to run PyTorch's and FSDP the other, so rows of the other kind err by up to a third.
+  15.2 or 18.2 GB. A loss that reuses its logits needs 8 bytes per logit, PyTorch's own 12 to 13. A single
+  GPU is assumed to run PyTorch's and FSDP the other, so rows of the other kind are off by up to a third.
 - **GPT-BigCode.** Its code keeps its logits in 16 bits in plain fine-tuning and several times over under
   autocast.
-- **torchtitan's 405B run** on three axes (about -35 %) and its H200 run of 2025 (about +40 %): neither is
-  explained. The first fits larger micro-batches better; the second, half a year younger than the others,
-  compiles the loss as well, which explains a third of the difference.
+- **torchtitan's 405B run** with three kinds of parallelism (about -35 %) and its H200 run of 2025 (about
+  +40 %): neither is explained. The first agrees better with larger micro-batches. The second, half a year
+  younger than the others, compiles the loss as well, which explains a third of the difference.
 - **Megatron pull request 482** (-11 %): its Llama ran with an unfused SwiGLU and dropout masks, as
   Megatron did in 2023.
-- **BLOOM's search of layouts**: some fp16 rows at eight and more replicas need up to a byte a parameter
-  more than is counted, others do not. Figures are whole gigabytes of a snapshot.
+- **BLOOM's search of layouts**: some fp16 rows with eight or more replicas need up to a byte per parameter
+  more than is counted, others do not. The figures are snapshots in whole gigabytes.
 - **qwen**: from 4,096 to 8,192 tokens its memory grows by half of what it grew per token before.
-- **torchtune**: two rows use what a request cannot ask for (optimizer step inside the backward pass,
-  activations on the host), and the 405B row is within 1 % with a batch of one, where its table names two.
-- **NeMo's performance recipes** reduce gradients in 16 bits; unless a request says so, Megatron's
-  default of fp32 is counted, which is why a few of their runs are said not to fit.
+- **torchtune**: two rows use options that a request cannot name (optimizer step inside the backward pass,
+  activations on the host), and the 405B row is within 1 % with a batch of one, although its table says two.
+- **NeMo's performance recipes** reduce gradients in 16 bits. Unless a request says so, Megatron's default of
+  fp32 is counted, so a few of their runs are wrongly said not to fit.
 
 ## What is not modelled
 
 Imbalance of experts, gathered keys and values of context parallelism, CUDA graphs, activation offload,
-evaluation and checkpoint saving, and what a loader leaves behind.
+evaluation, checkpoint saving, and memory that a data loader does not free.
 """
 
 
@@ -67,12 +67,12 @@ def render(data: dict[str, Any]) -> str:
         "## Errors",
         "",
         f"Mean absolute error over the {data['provenance']['runs']} measured runs that publish memory"
-        f" (PPO apart): **{errors['fitted']:.1%}** as fitted (median {errors['fitted_median']:.1%}),"
+        f" (without PPO): **{errors['fitted']:.1%}** as fitted (median {errors['fitted_median']:.1%}),"
         f" **{errors['leave_one_group_out']:.1%}** by fits that saw no run of the same group,"
         f" **{errors['leave_one_source_out']:.1%}** by fits that saw none of the same source.",
         "",
-        f"Fit or not: {verdicts['right']:.1%} of {verdicts['runs']} runs are told rightly; of the"
-        f" {verdicts['failed_runs']} that failed for memory, {failed} would have been said to fit.",
+        f"Fit or not: {verdicts['right']:.1%} of {verdicts['runs']} runs are judged correctly; of the"
+        f" {verdicts['failed_runs']} that ran out of memory, {failed} would have been said to fit.",
         "",
         "| source | runs | bias (median) | mean error | largest | mean, source left out |",
         "|---|---:|---:|---:|---:|---:|",
@@ -100,4 +100,5 @@ def render(data: dict[str, Any]) -> str:
 
 
 def write(data: dict[str, Any]) -> None:
+    """Write the page."""
     PAGE.write_text(render(data), encoding="utf-8")

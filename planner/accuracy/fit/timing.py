@@ -1,6 +1,6 @@
 """Fit the timing constants to the measured runs and write them with their intervals: ``make calibrate``.
 
-Korthikanti et al. 2022, table 5 is never fitted: it is the yardstick.
+Korthikanti et al. 2022, table 5 is never fitted: it is the held-out benchmark.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ ENOUGH_GROUPS = 8
 
 
 def quantiles(residuals: Array, count: Array) -> list[float]:
-    """Low and high of log(measured / predicted), each run weighing as ``count``, finite-sample corrected.
+    """Low and high of log(measured / predicted), with a finite-sample correction.
 
-    The split-conformal rank (n + 1)(1 - a) of n effective runs widens the interval where runs are few.
+    residuals: log(predicted / measured), shape (runs,).  count: weight of each run. The split-conformal rank
+    (n + 1)(1 - a) of n effective runs widens the interval where runs are few.
+    Source: Lei et al. 2018.
     """
     order = np.argsort(-residuals)
     values, shares = -residuals[order], count[order] / count.sum()
@@ -47,7 +49,7 @@ def quantiles(residuals: Array, count: Array) -> list[float]:
 
 
 def sample_of(runs: list[Run]) -> least_squares.Sample:
-    """An offset for each source that publishes none of its runs' inputs in full."""
+    """The runs to fit to, with an offset for each source that publishes none of its runs' inputs in full."""
     full = {run.source for run in runs if run.quality == "good"}
     assumed = list(dict.fromkeys(run.source for run in runs if run.source not in full))
     return least_squares.Sample(
@@ -59,7 +61,7 @@ def sample_of(runs: list[Run]) -> least_squares.Sample:
 
 
 def group_weights(runs: list[Run]) -> Array:
-    """Each group counts once, however many near-duplicates it has."""
+    """Weight of each run, shape (runs,): each group counts once, however many near-duplicates it has."""
     groups: dict[str, int] = {}
     for run in runs:
         groups[run.group] = groups.get(run.group, 0) + 1
@@ -84,15 +86,17 @@ def what_was_seen(runs: list[Run], grid: PlanGrid) -> dict[str, Any]:
 
 
 def error_summary(residuals: Array) -> dict[str, float]:
+    """Mean and median absolute error, as shares. residuals: log(predicted / measured)."""
     errors = np.abs(np.expm1(residuals))
     return {"mean": round(float(errors.mean()), 4), "median": round(float(np.median(errors)), 4)}
 
 
 def main() -> None:
+    """Fit, check on runs left out, and write constants, intervals and residuals."""
     runs = timed(read_runs(shipped_calibration()))
     sample = sample_of(runs)
     fitted = least_squares.fit(sample)
-    # What ships is rounded, and so is what is judged.
+    # Errors are those of the rounded constants, since those are what ships.
     shipped = least_squares.as_mapping(fitted[: len(least_squares.START)])
     fitted[: len(least_squares.START)] = least_squares.from_mapping(shipped)
     groups, sources = [run.group for run in runs], [run.source for run in runs]
@@ -131,10 +135,11 @@ def main() -> None:
 
 
 def interval_tables(runs: list[Run], grid: PlanGrid, by_group: Array, by_source: Array) -> dict[str, Any]:
-    """Quantiles for plans like measured ones (half group-held-out, half source-held-out) and far ones.
+    """Quantiles for plans like measured ones (both kinds of residual pooled) and for far ones.
 
-    A plan that resembles the measured runs may still come from a stack that no source describes, so the near
-    interval pools both kinds of residual; the far one takes the source-held-out ones alone.
+    by_group, by_source: log(predicted / measured) with the run's group, or its source, left out, shape
+    (runs,). A plan that resembles the measured runs may still come from a stack that no source covers, so the
+    near interval pools both kinds of residual; the far one uses only those with the source left out.
     """
     count = group_weights(runs)
     near = np.concatenate([by_group, by_source])
@@ -153,7 +158,10 @@ def interval_tables(runs: list[Run], grid: PlanGrid, by_group: Array, by_source:
 
 
 def ppo_quantiles(runs: list[Run]) -> list[float]:
-    """Of the PPO runs, which nothing is fitted to: their phases rest on the training constants and priors."""
+    """Low and high of log(measured / predicted) of the PPO runs.
+
+    Nothing is fitted to them: their phases rest on the training constants and priors.
+    """
     calibration = shipped_calibration()
     published = [run for run in runs if run.request.workload.ppo is not None]
     compared = []
@@ -165,7 +173,7 @@ def ppo_quantiles(runs: list[Run]) -> list[float]:
             compared.append((run, float(np.log(np.max(result.step.step) / measured))))
     kept = [run for run, _ in compared]
     quality = np.array([QUALITY_WEIGHT[run.quality] for run in kept])
-    # So few runs that a rank correction would return the extremes; the typical error, both ways, is told.
+    # With so few runs a rank correction would return the extremes; the typical error, both ways, is used.
     size = np.abs([error for _, error in compared])
     order, count = np.argsort(size), group_weights(kept) * quality
     cumulative = np.cumsum(count[order]) / count.sum()
@@ -174,6 +182,7 @@ def ppo_quantiles(runs: list[Run]) -> list[float]:
 
 
 def write(path: Path, data: object) -> None:
+    """Write ``data`` as JSON."""
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,9 +1,9 @@
-"""Whether the errors that remain follow from what a question says.
+"""Whether the errors that remain follow from a question's fields.
 
-``python -m planner.accuracy.fit.what_remains``: a Gaussian process over the question's fields learns what the
-constants leave, and predicts it for groups left out. Where it does no better than nothing, a formula of those
-fields would not either: the causes (kernels, driver, network) are not in the question, or too few runs
-show them. Nothing of this ships.
+``python -m planner.accuracy.fit.what_remains``: a Gaussian process over the question's fields learns the
+residuals of the fitted constants and predicts those of groups left out. If that does not reduce the error, no
+formula of those fields would either: the causes (kernels, driver, network) are not in the question, or too
+few runs show them. Nothing of this ships.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from planner.accuracy.fit.timing import sample_of
 from planner.accuracy.runs import read_runs, timed
 from planner.engine.grid.plan_grid import Array, PlanGrid
 
-#: Quantities, by their logarithm to base 2, and kinds; a difference of kind counts like one of two doublings.
+#: Quantities, by their logarithm to base 2, and kinds; two kinds are as far apart as two doublings.
 QUANTITIES = [
     "hidden_size",
     "sequence_length",
@@ -49,13 +49,13 @@ KINDS = [
     "gated",
 ]
 KIND_DISTANCE = 2.0
-#: Length scales (in doublings), and spreads (in log) of what is learnt and of what is not.
+#: Length scales (in doublings), and spreads (in log) of the learnt part and of the noise.
 LENGTHS = (1.0, 2.0, 3.0, 5.0)
 SPREADS = ((0.1, 0.05), (0.1, 0.1), (0.05, 0.1))
 
 
 def features(grid: PlanGrid, runs: int) -> Array:
-    """Shape (runs, features)."""
+    """Fields of each run as coordinates, shape (runs, features)."""
 
     def column(name: str) -> Array:
         return np.broadcast_to(np.asarray(getattr(grid, name), dtype=float), runs)
@@ -70,8 +70,10 @@ def features(grid: PlanGrid, runs: int) -> Array:
 def corrected(
     by_group: Array, inside: Array, near: Array, labels: list[str], learnt: float, other: float
 ) -> Array:
-    """``by_group`` less what a Gaussian process, taught by the other groups' ``inside``, makes of it.
+    """``by_group`` minus the prediction of a Gaussian process trained on the other groups' ``inside``.
 
+    by_group, inside: log(predicted / measured) with the group left out, and by the fit to all runs, shape
+    (runs,).
     near: covariance of the runs for a spread of 1, shape (runs, runs).
     """
     names = np.array(labels)
@@ -85,10 +87,12 @@ def corrected(
 
 
 def mean_error(residuals: Array) -> float:
+    """Mean absolute error as a share. residuals: log(predicted / measured)."""
     return float(np.mean(np.abs(np.expm1(residuals))))
 
 
 def main() -> None:
+    """Print the errors with and without the Gaussian process."""
     runs = timed(read_runs(shipped_calibration()))
     sample, groups = sample_of(runs), [run.group for run in runs]
     fitted = least_squares.fit(sample)

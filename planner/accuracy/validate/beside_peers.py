@@ -1,6 +1,6 @@
-"""Our error beside the one a peer reports, for each published case in both: ``make bench-accuracy``.
+"""Our errors next to those that other estimators report: ``make bench-accuracy``.
 
-Calculon's own test is Korthikanti et al. 2022, table 5, which our constants are never fitted to. For all
+Calculon's own test is Korthikanti et al. 2022, table 5, to which our constants are never fitted. For all
 other measured runs no peer reports a figure; ours are those of fits that had not seen the run's group.
 """
 
@@ -17,12 +17,13 @@ from planner.accuracy.validate.predictions import GOLDEN_SOURCE, Prediction, pre
 
 
 def mean_and_largest(errors: Iterable[float]) -> str:
+    """Mean and largest absolute error, as text."""
     sizes = [abs(each) for each in errors]
     return f"mean {fmean(sizes):6.2%}   largest {max(sizes):6.2%}"
 
 
 def peer_lines(golden: Sequence[Prediction], peers: dict[str, PeerFigure]) -> list[str]:
-    """One line a case that a peer publishes, then both means."""
+    """One line per case that a peer publishes, then both means."""
     peer = peers[golden[0].row_id]
     lines = [
         "Korthikanti et al. 2022, table 5 (A100, Megatron-LM); never fitted",
@@ -48,7 +49,7 @@ def peer_lines(golden: Sequence[Prediction], peers: dict[str, PeerFigure]) -> li
 
 
 def other_lines(found: Sequence[Prediction]) -> list[str]:
-    """Sources for which no peer reports a figure: ours alone, of fits that had not seen the group."""
+    """Sources for which no peer reports a figure: only our errors, with the run's group left out."""
     lines = ["", "Step times that no peer reports a figure for; ours, leaving the run's group out", ""]
     for source in dict.fromkeys(each.source for each in found):
         own = [unseen_error(each) for each in found if each.source == source]
@@ -57,6 +58,7 @@ def other_lines(found: Sequence[Prediction]) -> list[str]:
 
 
 def main() -> None:
+    """Print the comparison."""
     steps = [each for each in predictions(shipped_calibration()) if each.quantity == "step time"]
     golden = [each for each in steps if each.source == GOLDEN_SOURCE]
     lines = peer_lines(golden, read_peers()) + other_lines([each for each in steps if each.fitted])

@@ -1,7 +1,7 @@
 """How often the intervals hold runs that neither the fit nor the intervals had seen.
 
-The constants come from a fit without the run's group (or source), and so do the quantiles, and what counts as
-measured before: exactly what a newcomer's run would have met.
+The constants come from a fit without the run's group (or source). So do the quantiles, and the decision what
+counts as measured before: exactly the situation of a new run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Covered = dict[str, tuple[bool, bool]]
 
 
 def time_coverage(calibration: Calibration) -> Covered:
-    """By run: whether its step time lies in the interval that its group, and its source, had no part in."""
+    """By run: whether its step time lies in the intervals made without its group, and without its source."""
     seen = held_out("time")
     runs = [run for run in timed(read_runs(calibration)) if run.row_id in seen]
     grid = grid_of_runs(runs)
@@ -51,7 +51,7 @@ def time_coverage(calibration: Calibration) -> Covered:
 
 
 def memory_coverage() -> Covered:
-    """By figure name (``run/kind``), as ``time_coverage``."""
+    """The same for memory, by figure name (``run/kind``)."""
     figures, seen = memory.published_figures(), held_out("memory")
     names = [
         figure_name(figures.rows[int(plan)]["row_id"], memory.KINDS[int(kind)])

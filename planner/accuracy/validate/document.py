@@ -1,6 +1,6 @@
 """``docs/validation.md``, filled from the report's tables by ``make validate``; never edited by hand.
 
-The prose stands in ``validation_template.md``; here are the tables.
+The prose is in ``template.md``; the tables are made here.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ ERROR_COLUMNS = ("shipped", "by_group", "by_source", "median", "largest", "cover
 
 
 def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
+    """The page as Markdown."""
     tables = report["tables"]
     step, memory, verdicts = tables["step_time"], tables["memory"], tables["verdicts"]
     peer = next(iter(read_peers().values()))
@@ -68,25 +69,30 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are numbers."""
     marks = ["---", *("---:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, marks, *lines)) + "\n"
 
 
 def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal; empty for None."""
     return "" if value is None else f"{value * 100:.1f} %"
 
 
 def signed(value: float) -> str:
+    """A share as a signed percentage with one decimal."""
     return f"{value * 100:+.1f} %".replace("-", "−")
 
 
 def amount(value: float, unit: str) -> str:
+    """A number of bytes in GiB, or of seconds."""
     if unit == "byte":
         return f"{value / GIB:.1f} GiB"
     return f"{value:,.0f} s" if value >= 1000 else f"{value:.3g} s"
 
 
 def error_lines(title: str, lines: Sequence[dict[str, Any]]) -> str:
+    """An error table."""
     return table(
         (title, *ERROR_HEAD),
         ((row["name"], str(row["figures"]), *(percent(row[key]) for key in ERROR_COLUMNS)) for row in lines),
@@ -94,6 +100,7 @@ def error_lines(title: str, lines: Sequence[dict[str, Any]]) -> str:
 
 
 def coverage_lines(tables: dict[str, Any]) -> str:
+    """The table of interval coverage."""
     return table(
         ("Quantity", "figures", "leave one group out", "leave one source out"),
         (
@@ -109,6 +116,7 @@ def coverage_lines(tables: dict[str, Any]) -> str:
 
 
 def golden_lines(found: Sequence[Prediction]) -> str:
+    """The table of the held-out benchmark, with Calculon's errors."""
     peers = read_peers()
     golden = [each for each in found if each.source == GOLDEN_SOURCE]
     theirs = [peers[each.row_id].predicted_s / each.measured - 1.0 for each in golden]
@@ -129,11 +137,13 @@ def golden_lines(found: Sequence[Prediction]) -> str:
 
 
 def mean_and_largest(errors: Sequence[float]) -> str:
+    """Mean and largest absolute error, as text."""
     sizes = [abs(each) for each in errors]
     return f"{fmean(sizes) * 100:.2f} %, {max(sizes) * 100:.2f} %"
 
 
 def ppo_lines(found: Sequence[Prediction]) -> str:
+    """The table of PPO runs."""
     return table(
         ("Run", "quantity", "measured", "predicted", "predicted / measured"),
         (
@@ -151,10 +161,12 @@ def ppo_lines(found: Sequence[Prediction]) -> str:
 
 
 def unseen_error(each: Prediction) -> float:
+    """Signed error as a share, by a fit without the run's group where there is one."""
     return expm1(each.by_group if each.by_group is not None else each.residual)
 
 
 def largest_lines(found: Sequence[Prediction]) -> str:
+    """The table of the largest errors with their causes."""
     return table(
         ("Run", "model", "quantity", "measured", "predicted, shipped", "error unseen", "cause"),
         (
@@ -173,7 +185,7 @@ def largest_lines(found: Sequence[Prediction]) -> str:
 
 
 def worst_of_groups(found: Sequence[Prediction], size: Callable[[Prediction], float]) -> list[Prediction]:
-    """One prediction a group, its worst, the worst group first."""
+    """The worst prediction of each group, the worst group first."""
     worst: dict[str, Prediction] = {}
     for each in sorted(found, key=size, reverse=True):
         worst.setdefault(each.group, each)

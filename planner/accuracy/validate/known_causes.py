@@ -1,6 +1,7 @@
-"""Why the largest errors are large, as far as the sources tell; keyed by the beginning of a run's name.
+"""Why the largest errors are large, as far as the sources tell, by the beginning of a run's name.
 
-"Not known" is an answer: a cause is written down only where the source shows it; one that we infer says so.
+"Not known" is an answer: a cause is written down only where the source shows it, and says so where we infer
+it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 NOT_KNOWN = "not known"
 ADAPTERS = "likely the adapters' casts and small kernels, for which all libraries share three constants"
 KERNELS = (
-    "stock or fused kernels, which a question does not say: one and the same took 2.5, 3.0 and 3.9 s"
+    "stock or fused kernels, which a question does not say: the same question took 2.5, 3.0 and 3.9 s"
     " (fms-106, fms-102, fms-098)"
 )
 KEPT = "stock or fused kernels, which a question does not say, keep different activations and copies"
@@ -41,7 +42,7 @@ MEMORY_CAUSES = {
 
 
 def cause(row_id: str, quantity: str) -> str:
-    """The cause written down for a run: that of the longest key which begins its name."""
+    """The cause recorded for a run: that of the longest key that its name starts with."""
     causes = TIME_CAUSES if quantity == "step time" else MEMORY_CAUSES
     keys = [key for key in causes if row_id.startswith(key)]
     if keys:

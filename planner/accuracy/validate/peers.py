@@ -1,4 +1,4 @@
-"""What other estimators report of the same published runs, and what they report overall."""
+"""What other estimators report on the same published runs, and what they report overall."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ELSEWHERE = (
     ),
     (
         "llm-analysis (cli99/llm-analysis)",
-        "none; the achieved TFLOP/s is an input, so that the answer is put in",
+        "none; the achieved TFLOP/s is an input, so the answer is given to it",
         "examples/megatron-turing-nlg/README.md, read 2026-11-25",
     ),
 )
@@ -32,6 +32,8 @@ ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerFigure:
+    """A peer's prediction of one run, in seconds per step."""
+
     peer: str
     row_id: str
     predicted_s: float
@@ -40,7 +42,7 @@ class PeerFigure:
 
 
 def read_peers() -> dict[str, PeerFigure]:
-    """A peer's prediction by our name of the run."""
+    """The peer's predictions by our name of the run."""
     with PEERS_FILE.open(encoding="utf-8", newline="") as file:
         return {
             row["row_id"]: PeerFigure(

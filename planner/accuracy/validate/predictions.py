@@ -1,7 +1,7 @@
-"""What the shipped constants say of every published figure, beside what was measured.
+"""What the shipped constants predict for every published figure, next to what was measured.
 
-Each figure is predicted as a person's question would be: by ``estimate``, with its 80 % interval. Where a fit
-that had not seen the run is on record, its error stands beside.
+Each figure is predicted as a user's question would be: by ``estimate``, with its 80 % interval. Where there
+is a fit that had not seen the run, its error is given too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from planner.engine.sure.calibration import Calibration
 
 HELD_OUT_FILE = TIMING_FILE.with_name("held_out_residuals.json")
 GOLDEN_SOURCE = "korthikanti-2022"
-#: Memory figures whose source does not say which tool read them.
+#: Tool assumed for memory figures whose source does not name it.
 USUAL_MEMORY_KIND = "nvidia-smi"
 MEMORY_QUANTITIES = ("allocated memory", "reserved memory", "nvidia-smi memory", "resident memory")
 
@@ -57,10 +57,12 @@ class Prediction:
 
     @property
     def residual(self) -> float:
+        """log(predicted / measured) of the constants in use."""
         return log(self.predicted / self.measured)
 
     @property
     def covered(self) -> bool | None:
+        """Whether the interval holds the measured value; None where there is no interval."""
         if self.low is None or self.high is None:
             return None
         return self.low <= self.measured <= self.high
@@ -68,7 +70,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """quantity, unit and values, before the run is put beside."""
+    """One published figure before its run is added. interval, held_out: as in ``Prediction``."""
 
     quantity: str
     unit: str
@@ -79,6 +81,7 @@ class Figure:
 
 
 def held_out(name: str) -> dict[str, tuple[float, float]]:
+    """(group left out, source left out) residuals by figure, of ``time`` or ``memory``."""
     path = HELD_OUT_FILE if name == "time" else HELD_OUT_MEMORY_FILE
     return {key: (pair[0], pair[1]) for key, pair in json.loads(path.read_text(encoding="utf-8")).items()}
 
@@ -103,6 +106,7 @@ def predictions(calibration: Calibration) -> list[Prediction]:
 
 
 def beside(run: Run, row: dict[str, Any], result: PlanResult, figure: Figure) -> Prediction:
+    """The figure with its run."""
     low, high = figure.interval or (None, None)
     near, far = figure.held_out or (None, None)
     return Prediction(
@@ -128,7 +132,7 @@ def beside(run: Run, row: dict[str, Any], result: PlanResult, figure: Figure) ->
 
 
 def time_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, float]]) -> Iterator[Figure]:
-    """Step, whole run and, of PPO, the phases; training is all of a step that is not generation."""
+    """Step, whole run and, for PPO, the phases; training is everything in a step except generation."""
     time, measured = result.time, run.measured
     if run.step_s is not None:
         yield Figure(
@@ -140,7 +144,7 @@ def time_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, floa
             held_out=seen.get(run.row_id),
         )
     whole = measured.get("total_s") or measured.get("wall_s")
-    # Where a step is published too, the total is that step times a count, which proves nothing more.
+    # Where a step is published too, the total is that step times a count and adds no information.
     if whole and run.step_s is None:
         yield Figure(
             quantity="total time",
@@ -166,7 +170,7 @@ def time_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, floa
 
 
 def memory_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, float]]) -> Iterator[Figure]:
-    """The peak by whichever tool read it, a second reading, and what stays between steps."""
+    """The peak by the tool that read it, a second reading, and what stays between steps."""
     memory, measured = result.memory, run.measured
     total = memory.per_accelerator_bytes.total
     ours = {"allocated": memory.allocated_bytes, "reserved": memory.reserved_bytes, "nvidia-smi": total}

@@ -1,4 +1,5 @@
-"""The figures by which the engine is judged: errors by source, accelerator and kind, and the golden rows.
+"""The figures by which the engine is judged: errors by source, accelerator and kind, and the held-out
+benchmark.
 
 Errors are shares of the measured value, |predicted / measured - 1|; a mean is over published figures.
 """
@@ -20,13 +21,17 @@ NOMINAL_COVERAGE = 0.8
 TOLERANCE = 0.05
 #: ... or by a tenth of a percentage point, below which it is rounding.
 ROUNDING = 0.001
-#: Coverage near its nominal value moves by a run or two whatever one does.
+#: Coverage near its nominal value changes by a run or two at any change.
 COVERAGE_ROUNDING = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """covered: whether the interval that the run's group (source) had no part in holds what was measured."""
+    """A prediction with its held-out verdicts.
+
+    covered_by_group, covered_by_source: whether the interval made without the run's group, or source, holds
+    the measured value.
+    """
 
     prediction: Prediction
     covered_by_group: bool | None
@@ -48,14 +53,17 @@ def judged(found: Sequence[Prediction], time: Covered, memory: Covered) -> list[
 
 
 def errors(residuals: Iterable[float | None]) -> list[float]:
+    """Absolute errors as shares. residuals: log(predicted / measured), None where there is no fit."""
     return [abs(expm1(each)) for each in residuals if each is not None]
 
 
 def mean_or_none(values: Sequence[float]) -> float | None:
+    """The mean, rounded; None for no values."""
     return round(fmean(values), 4) if values else None
 
 
 def share(values: Iterable[bool | None]) -> float | None:
+    """Share of true values among the known ones; None for none."""
     known = [each for each in values if each is not None]
     return round(fmean(known), 4) if known else None
 
@@ -108,7 +116,7 @@ def summary(rows: Sequence[Judged], verdicts: dict[str, Any]) -> dict[str, Any]:
 
 
 def guarded(tables: dict[str, Any]) -> dict[str, float]:
-    """Every recorded figure that must not worsen, by a name that says where it stands; lower is better."""
+    """Every recorded figure that must not get worse, by a descriptive name; lower is better."""
     found: dict[str, float] = {}
     for title, table in tables.items():
         if title == "verdicts":
@@ -128,7 +136,7 @@ def guarded(tables: dict[str, Any]) -> dict[str, float]:
 
 
 def worsened(recorded: dict[str, float], new: dict[str, float]) -> list[str]:
-    """In words, each figure that grew by more than the tolerance over what is on record."""
+    """In words, each figure that grew beyond the tolerance."""
     found = []
     for name, before in recorded.items():
         after = new.get(name)

@@ -1,8 +1,8 @@
-"""Predict every measured run, say how well, and refuse what got worse: ``make validate``.
+"""Predict every measured run, report how well, and refuse what got worse: ``make validate``.
 
-Writes ``validation_report.json`` (which the validation page shows) and ``docs/validation.md``. Exits with 1,
-and writes neither, where a recorded figure worsened by more than 5 % of itself; ``--accept`` records the new
-figures all the same, for a change that is worth it.
+Writes ``validation_report.json`` (which the validation page shows) and ``docs/validation.md``. Exits with 1
+and writes neither where a recorded figure got worse by more than 5 % of itself; ``--accept`` records the new
+figures anyway, for a change that is worth it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from planner.accuracy.validate.summary import Judged, guarded, judged, summary, 
 
 REPORT_FILE = DATA_DIRECTORY / "validation_report.json"
 DOCUMENT_FILE = DATA_DIRECTORY.parents[2] / "docs" / "validation.md"
-#: Largest errors of each kind that the page shows; the document shows more.
+#: Number of largest errors of each kind on the page; the document shows more.
 LARGEST_ON_PAGE = 6
 COLUMNS = (
     "name", "model", "source", "kind", "accelerator", "accelerators", "framework", "quantity", "unit",
@@ -35,15 +35,17 @@ COLUMNS = (
 
 
 def rounded(value: float | None, digits: int = 5) -> float | None:
-    """To significant digits, so that the file is small and the last bits of a machine do not show."""
+    """To significant digits, so that the file is small and does not depend on a machine's last bits."""
     return None if value is None else float(f"{value:.{digits}g}")
 
 
 def flag(value: bool | None) -> int | None:
+    """1, 0 or None."""
     return None if value is None else int(value)
 
 
 def error(residual: float | None) -> float | None:
+    """Signed error as a share. residual: log(predicted / measured)."""
     return None if residual is None else round(expm1(residual), 4)
 
 
@@ -60,6 +62,7 @@ def report_row(row: Judged) -> list[Any]:
 
 
 def make_report(rows: list[Judged], tables: dict[str, Any]) -> dict[str, Any]:
+    """The content of the report file."""
     provenance = {name: dict(each) for name, each in shipped_calibration().provenance.items()}
     timing = provenance["timing"]
     return {
@@ -82,7 +85,7 @@ def make_report(rows: list[Judged], tables: dict[str, Any]) -> dict[str, Any]:
 
 
 def peer_figures() -> dict[str, Any]:
-    """What a peer says of the golden rows, by our name of the run."""
+    """A peer's predictions of the held-out benchmark, by our name of the run."""
     figures = read_peers()
     first = next(iter(figures.values()))
     return {
@@ -93,7 +96,7 @@ def peer_figures() -> dict[str, Any]:
 
 
 def largest(rows: list[Judged]) -> list[list[str]]:
-    """Name, quantity and cause of the largest errors, one a group: of step time, then of memory."""
+    """Name, quantity and cause of the largest errors, one per group: of step time, then of memory."""
     fitted = [row.prediction for row in rows if row.prediction.fitted]
     steps = [each for each in fitted if each.quantity == "step time"]
     peaks = [each for each in fitted if each.quantity in MEMORY_QUANTITIES]
@@ -105,7 +108,7 @@ def largest(rows: list[Judged]) -> list[list[str]]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """JSON with one table row a line, so that a change of one figure is a change of one line."""
+    """JSON with one table row per line, so that a change of one figure changes one line."""
     lines = []
     for key, value in report.items():
         if key in ("rows", "tables", "guarded", "largest"):
@@ -122,6 +125,7 @@ def as_text(report: dict[str, Any]) -> str:
 
 
 def recorded_figures() -> dict[str, float]:
+    """The figures on record, empty where there is no report."""
     if not REPORT_FILE.exists():
         return {}
     figures: dict[str, float] = json.loads(REPORT_FILE.read_text(encoding="utf-8"))["guarded"]
@@ -137,6 +141,7 @@ def computed_report() -> tuple[dict[str, Any], list[Judged]]:
 
 
 def main() -> None:
+    """Predict, compare with what is on record, and write."""
     parser = argparse.ArgumentParser(description="Compare predictions with every measured run.")
     parser.add_argument("--accept", action="store_true", help="record even what is worse")
     accept = parser.parse_args().accept

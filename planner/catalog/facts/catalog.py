@@ -1,7 +1,7 @@
 """The catalog: look-ups over accelerators, instances, prices, availability, MIG profiles and models.
 
-Built once from plain records, wherever they come from, and read-only afterwards. It has no clock: a price
-"as of" a day is asked with that day.
+Built once from plain records, wherever they come from, and read-only afterwards. It does not read the clock:
+a price "as of" a day is asked for with that day.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class UnknownSlugError(HeadroomError, LookupError):
 
 
 class DuplicateRecordError(HeadroomError, ValueError):
-    """Two records claim the same key."""
+    """Two records have the same key."""
 
 
 class _Slugged(Protocol):
@@ -80,34 +80,45 @@ class Catalog:
             self._mig_profiles[profile.spec.accelerator_slug].append(profile)
 
     def accelerator(self, slug: str) -> AcceleratorRecord:
-        """Raises UnknownSlugError with near slugs."""
+        """The accelerator of this slug, or of a name (``RTX A6000``, ``nvidia-h20``) that only one card has.
+
+        Raises UnknownSlugError with similar slugs.
+        """
+        if slug not in self._accelerators:
+            alike = [known for known in self._accelerators if _bare(known) == _bare(slug)]
+            slug = alike[0] if len(alike) == 1 else slug
         return _found("accelerator", slug, self._accelerators)
 
     def instance(self, slug: str) -> InstanceRecord:
-        """Raises UnknownSlugError with near slugs."""
+        """The instance type with this slug. Raises UnknownSlugError with similar slugs."""
         return _found("instance type", slug, self._instances)
 
     def model(self, slug: str) -> ModelRecord:
-        """Raises UnknownSlugError with near slugs."""
+        """The model with this slug. Raises UnknownSlugError with similar slugs."""
         return _found("model", slug, self._models)
 
     def mig_profile(self, accelerator_slug: str, profile: str) -> MigProfileRecord:
-        """Raises UnknownSlugError with near profile names, or near accelerators if there is no such chip."""
+        """The MIG profile of an accelerator. Raises UnknownSlugError with similar profiles, or similar
+        accelerators where there is no such chip.
+        """
         self.accelerator(accelerator_slug)
         profiles = {record.spec.profile: record for record in self._mig_profiles.get(accelerator_slug, ())}
         return _found(f"MIG profile of {accelerator_slug}", profile, profiles)
 
     def accelerators(self) -> tuple[AcceleratorRecord, ...]:
+        """Every accelerator, in the order given."""
         return tuple(self._accelerators.values())
 
     def instances(self) -> tuple[InstanceRecord, ...]:
+        """Every instance type, in the order given."""
         return tuple(self._instances.values())
 
     def models(self) -> tuple[ModelRecord, ...]:
+        """Every model, in the order given."""
         return tuple(self._models.values())
 
     def mig_profiles(self, accelerator_slug: str | None = None) -> tuple[MigProfileRecord, ...]:
-        """Of one accelerator (none: it has no MIG, or is unknown), or of all."""
+        """The MIG profiles of one accelerator (none where it has no MIG or is unknown), or of all."""
         return _of_one_or_all(self._mig_profiles, accelerator_slug)
 
     def prices(self, instance_slug: str | None = None) -> tuple[PriceRecord, ...]:
@@ -124,9 +135,9 @@ class Catalog:
     def price(
         self, instance_slug: str, region: str, purchase: str, as_of: date | None = None
     ) -> PriceRecord | None:
-        """The price in force on a day, or the latest that has not ended (as_of None).
+        """The price in force on a day or, with ``as_of`` None, the latest that has not ended.
 
-        None where no price is known for that region, purchase and day. Where several are in force the one
+        None where no price is known for that region, purchase and day. Where several are in force, the one
         that began last wins.
         """
         candidates = (
@@ -139,8 +150,11 @@ class Catalog:
         return max(candidates, key=lambda price: price.valid_from, default=None)
 
     def regions(self, instance_slug: str) -> tuple[str, ...]:
-        """Regions where the type is offered or was priced: the provider's default first if it is among them,
-        then those with a price today, then the others, each by name."""
+        """Regions where the type is offered or was priced.
+
+        The provider's default comes first if it is among them, then regions with a price today, then the
+        others, each by name.
+        """
         default = DEFAULT_REGIONS.get(self.instance(instance_slug).spec.provider)
         prices = self._prices.get(instance_slug, ())
         priced = {price.region for price in prices if price.valid_to is None}
@@ -149,7 +163,7 @@ class Catalog:
         return tuple(sorted(known, key=lambda region: (region != default, region not in priced, region)))
 
     def purchases(self, instance_slug: str, region: str) -> tuple[str, ...]:
-        """Ways to pay that have a price today in that region, in the order they were given in."""
+        """Ways to pay that have a price today in that region, in the order in which they were given."""
         return tuple(
             dict.fromkeys(
                 price.purchase
@@ -169,18 +183,36 @@ SEPARATORS = re.compile(r"[-. ]")
 
 
 def nearest(slug: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """Slugs like the one given, best first: near in spelling, else those that contain it or begin alike."""
-    candidates = list(known)
-    lowered = slug.strip().lower().replace("_", "-").replace(" ", "-")
-    if lowered in candidates:
-        return [lowered]
+    """Known slugs similar to the one given, best first.
+
+    Similar in spelling, else containing it or starting alike.
+    """
+    spelt = {plain(candidate): candidate for candidate in known}
+    candidates = list(spelt)
+    lowered = plain(slug.strip())
+    if lowered in spelt:
+        return [spelt[lowered]]
     tail = lowered.rsplit("/", 1)[-1]
     close = difflib.get_close_matches(tail, candidates, n=limit, cutoff=0.6)
     containing = [candidate for candidate in candidates if tail and (tail in candidate or candidate in tail)]
-    # gpt3 is meant to be gpt-3-175b rather than the gpt2 that it is spelt like.
+    # "gpt3" means gpt-3-175b, although gpt2 is closer in spelling.
     bare = "".join(SEPARATORS.split(tail))
     begun = [candidate for candidate in candidates if bare in accumulate(SEPARATORS.split(candidate))]
-    return list(dict.fromkeys([*begun[:1], *close, *containing, *begun]))[:limit]
+    near = dict.fromkeys([*begun[:1], *close, *containing, *begun])
+    return [spelt[candidate] for candidate in near][:limit]
+
+
+def plain(slug: str) -> str:
+    """A slug as names are compared: case and separators make no difference (Azure: Standard_ND...)."""
+    return slug.lower().replace("_", "-").replace(" ", "-")
+
+
+#: Words before a card's name that say who sells it, or to whom.
+BRANDS = frozenset({"nvidia", "amd", "instinct", "intel", "google", "geforce", "quadro", "tesla", "rtx"})
+
+
+def _bare(slug: str) -> tuple[str, ...]:
+    return tuple(word for word in plain(slug.strip()).split("-") if word not in BRANDS)
 
 
 def _by_slug(kind: str, records: Iterable[_Record]) -> dict[str, _Record]:

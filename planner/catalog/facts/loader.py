@@ -1,7 +1,7 @@
 """Reads the shipped data files into a checked Catalog.
 
-The files are the project's own: a cell that cannot be read is a fault of the file, raised with its name and
-line. Units are the source's in the files (MiB, TFLOPS, Gbit/s) and SI in the records.
+A cell that cannot be read is an error of the file and raises with the file's name and line. The files use the
+units of their sources (MiB, TFLOPS, Gbit/s), the records SI units.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _Value = TypeVar("_Value")
 
 
 class CatalogDataError(HeadroomError, ValueError):
-    """A shipped data file holds something that makes no sense. The message names file and line."""
+    """A shipped data file contains something that makes no sense. The message names file and line."""
 
 
 @lru_cache(maxsize=1)
@@ -74,12 +74,12 @@ def load_catalog(directory: Path) -> Catalog:
 
 
 def as_of_date(text: str) -> date:
-    """A day; of a month or a year alone, its first day: ``2026-07-20``, ``2026-07``, ``2026``."""
+    """A day from ``2026-07-20``, or the first day of ``2026-07`` or ``2026``."""
     return date.fromisoformat({4: text + "-01-01", 7: text + "-01"}.get(len(text), text))
 
 
 class _Sources:
-    """Citations by key, so that a long one stands once. Rows that share one share the Provenance too."""
+    """Citations by key, so that a long one is written once. Rows that share one share the Provenance too."""
 
     def __init__(self, directory: Path) -> None:
         with (directory / "sources.csv").open(encoding="utf-8", newline="") as file:

@@ -1,7 +1,6 @@
-"""What the catalog holds: the engine's specs with where they were read and when.
+"""What the catalog holds: the engine's specs with their source and date.
 
-Frozen records. They are built from the shipped files (``loader``) or from database rows alike, and know
-nothing of either.
+Frozen records, built from the shipped files (``loader``) or from database rows, and independent of both.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ PURCHASES: tuple[str, ...] = (
 )
 """How an instance can be paid for, in the words of the JSON contract."""
 
-DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1"}
+DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
 """The region meant where none is named, by provider: the JSON contract's choice."""
 
 
@@ -34,7 +33,10 @@ STALE_PRICE_DAYS = 90
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a row is from. as_of: the day its source was as recorded; note: what to know when reading it."""
+    """Where a row is from.
+
+    as_of: the day on which the source said so.  note: what to know when using the row.
+    """
 
     source: str
     as_of: date
@@ -56,6 +58,7 @@ class AcceleratorRecord:
 
     @property
     def slug(self) -> str:
+        """The accelerator's slug."""
         return self.spec.slug
 
 
@@ -63,9 +66,9 @@ class AcceleratorRecord:
 class InstanceRecord:
     """One kind of machine.
 
-    link_bytes_per_s: one direction per chip, where this machine wires its chips otherwise than the
-    accelerator's own row says (None: as that says); ``spec.accelerator`` has it applied already.
-    local_storage_bytes: drives in the machine; ultracluster_max_accelerators: the largest cluster sold.
+    link_bytes_per_s: one direction per chip, where this machine connects its chips differently from the
+    accelerator's own row (None: as that row says); already applied in ``spec.accelerator``.
+    local_storage_bytes: drives in the machine.  ultracluster_max_accelerators: the largest cluster sold.
     """
 
     spec: InstanceSpec
@@ -76,6 +79,7 @@ class InstanceRecord:
 
     @property
     def slug(self) -> str:
+        """The instance type's slug."""
         return self.spec.slug
 
 
@@ -83,7 +87,7 @@ class InstanceRecord:
 class PriceRecord:
     """USD for one instance-hour, Linux, in force from valid_from until the day before valid_to (None: still).
 
-    valid_from is the first day on which the source shows the price, so no earlier day is claimed;
+    valid_from: the first day on which the source shows the price, so no earlier day is claimed.
     ``provenance.as_of`` is the last day on which it was seen.
     """
 
@@ -96,6 +100,7 @@ class PriceRecord:
     valid_to: date | None = None
 
     def in_force(self, day: date) -> bool:
+        """Whether the price applied on ``day``."""
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
 
 
@@ -111,7 +116,10 @@ class AvailabilityRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigProfileRecord:
-    """A kind of GPU instance. min_driver: branch such as R470; engines: None where no source lists them."""
+    """A kind of GPU instance.
+
+    min_driver: branch such as R470.  copy_engines, decoders: counts, None where no source lists them.
+    """
 
     spec: MigProfileSpec
     profile_id: int

@@ -1,4 +1,4 @@
-"""The shapes that the catalog's models have: from a record to the engine's ModelSpec."""
+"""The shapes of the catalog's models: from a record to the engine's ModelSpec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _built: dict[str, tuple[ModelRecord, ModelSpec]] = {}
 
 
 def model_of_record(record: ModelRecord) -> ModelSpec:
-    """The shape of a catalog's model, built once per record.  Raises as ``built_model`` does."""
+    """The shape of a catalog model, built once per record.
+
+    Raises as ``built_model`` does.
+    """
     known = _built.get(record.slug)
     if known is None or known[0] is not record:
         known = _built[record.slug] = (record, built_model(record))

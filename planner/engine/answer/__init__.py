@@ -1,1 +1,1 @@
-"""The conductors: one plan estimated, many plans searched."""
+"""The entry points: one plan estimated, many plans searched."""

@@ -1,9 +1,8 @@
 """Searching all clusters and layouts for one run: what fits, what is fastest, what is cheapest.
 
-Plans are laid out as grids and evaluated in blocks that stay in the processor's cache, on the path that a
-single estimate takes: memory first, and time only for what fits. Machines that differ in price alone are
-evaluated once. The few plans that are shown are estimated again one by one, so that a search and an estimate
-can never disagree.
+Plans are laid out as grids and evaluated in blocks that stay in the processor's cache, by the same code as a
+single estimate: memory first, and time only for what fits. Machines that differ in price alone are evaluated
+once. The few plans that are shown are estimated again one by one, so a search and an estimate never disagree.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from planner.engine.time.step import step_time
 
 #: Plans evaluated at once: few enough for their arrays to stay in cache, enough to make calls cheap.
 BLOCK = 4096
-#: More layouts than this are refused: minutes of work that a narrower question spares.
+#: More layouts than this are refused: they would take minutes, and a narrower question does not need them.
 MOST_PLANS = 50_000_000
 
 #: Fields of Axes by the name that ``vary`` gives them, with the value of a field that is not to vary.
@@ -49,16 +48,16 @@ VARIABLE_AXES: dict[Variable, tuple[str, int]] = {
     "expert_parallel": ("expert", 1),
     "interleaved_stages": ("interleaved", 1),
     "micro_batch_size": ("micro", 1),
-    "sharding": ("sharding", 0),
+    "sharding": ("sharding", SHARDINGS.index("none")),
 }
 
 
 @dataclass(slots=True)
 class Found:
-    """The best plans so far and how many fell to what.
+    """The best plans so far, and counts of rejected ones by reason.
 
-    One array each for every cluster that has plans to keep: seconds and dollars of the run (nan: no price),
-    the cluster's index, and the plans' rows in its candidates.
+    One array per cluster that has plans to keep: seconds and dollars of the run (nan: no price), the
+    cluster's index, and the plans' rows in its candidates.
     """
 
     total_s: list[Array] = field(default_factory=list)
@@ -76,11 +75,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Clusters alike but for nodes and price. members: (index, cluster) in the order asked for."""
+    """Clusters that differ only in nodes and price. members: (index, cluster) in the order asked for."""
 
     members: tuple[tuple[int, Cluster], ...]
 
     def by_nodes(self) -> dict[int, list[tuple[int, Cluster]]]:
+        """The members by their number of nodes."""
         sizes: dict[int, list[tuple[int, Cluster]]] = {}
         for index, cluster in self.members:
             sizes.setdefault(cluster.nodes or 1, []).append((index, cluster))
@@ -88,7 +88,8 @@ class Hardware:
 
 
 def search(request: SearchRequest, calibration: Calibration) -> SearchResult:
-    """Every sound layout on every cluster; the front of time against cost and the best by the objective.
+    """Every sound layout on every cluster: the Pareto front of time against cost, and the best by the
+    objective.
 
     Raises PlanErrors where that would be more layouts than MOST_PLANS.
     """
@@ -113,6 +114,7 @@ def search(request: SearchRequest, calibration: Calibration) -> SearchResult:
 
 
 def machines(request: SearchRequest) -> list[Hardware]:
+    """The clusters grouped by what changes memory or time, node count aside."""
     groups: dict[object, list[tuple[int, Cluster]]] = {}
     for index, cluster in enumerate(request.clusters):
         profile = cluster.mig_profile.profile if cluster.mig_profile else None
@@ -127,6 +129,7 @@ def machines(request: SearchRequest) -> list[Hardware]:
 
 
 def plan_request(request: SearchRequest, cluster: Cluster) -> PlanRequest:
+    """The question on one cluster, with an open layout."""
     return PlanRequest(model=request.model, workload=request.workload, cluster=cluster)
 
 
@@ -144,11 +147,12 @@ def axes_to_vary(request: SearchRequest, asked: PlanRequest) -> Axes:
 
 
 def ranks_to_use(cluster: Cluster) -> int:
-    """All of the cluster's; a single GPU instance where it is split by MIG."""
+    """Count of ranks: all of the cluster's; a single GPU instance under MIG."""
     return 1 if cluster.mig_profile else total_ranks(cluster, cluster.nodes or 1)
 
 
 def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
+    """Raise PlanErrors where the search would look at more than MOST_PLANS layouts."""
     plans = 0
     for kind in hardware:
         axes = axes_to_vary(request, plan_request(request, kind.members[0][1]))
@@ -166,7 +170,7 @@ def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
                 PlanError(
                     "cluster",
                     len(request.clusters),
-                    f"These clusters mean {plans:,} layouts to look at; at most {MOST_PLANS:,} are.",
+                    f"These clusters mean {plans:,} layouts; a search looks at {MOST_PLANS:,} at most.",
                     "Name fewer clusters or node counts, or narrow vary.",
                 )
             ]
@@ -176,7 +180,7 @@ def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
 def search_machines(
     request: SearchRequest, kind: Hardware, calibration: Calibration, *, found: Found
 ) -> None:
-    """All layouts on all sizes of one kind of machine, in one run of blocks."""
+    """All layouts on all sizes of one kind of machine, evaluated in blocks."""
     asked = plan_request(request, kind.members[0][1])
     axes = axes_to_vary(request, asked)
     sizes = kind.by_nodes()
@@ -230,7 +234,9 @@ def evaluate_blocks(
 
 @dataclass(frozen=True, slots=True)
 class OnCluster:
-    """All candidates on one cluster, which stands at ``index`` in the question: arrays of shape (plans,)."""
+    """All candidates on one cluster: arrays of shape (plans,). index: position of the cluster in the
+    question.
+    """
 
     index: int
     cluster: Cluster
@@ -240,9 +246,9 @@ class OnCluster:
 
 
 def keep_best(request: SearchRequest, evaluated: OnCluster, found: Found) -> None:
-    """Count what fell to what on one cluster, and keep its best few.
+    """Count the rejected plans of one cluster by reason, and keep its best few.
 
-    On one cluster dollars are seconds times a constant, so that the fastest plans are the cheapest too.
+    On one cluster dollars are seconds times a constant, so the fastest plans are the cheapest too.
     """
     candidates, cluster, total_s = evaluated.candidates, evaluated.cluster, evaluated.total_s
     plans = len(candidates)
@@ -275,8 +281,11 @@ def keep_best(request: SearchRequest, evaluated: OnCluster, found: Found) -> Non
 
 
 def best_by(objective: Objective, total_s: Array, usd: Array) -> NDArray[np.int64]:
-    """Positions from best to worst. Balanced: by the product of dollars and seconds, so that halving either
-    counts the same. Without a price a plan comes after those that have one, unless time alone matters."""
+    """Positions from best to worst. total_s: seconds; usd: dollars (nan: no price), shape (plans,).
+
+    Balanced: by the product of dollars and seconds, so that halving either counts the same. A plan without a
+    price comes after those that have one, unless time alone matters.
+    """
     dollars = np.where(np.isnan(usd), np.inf, usd)
     if objective == "time":
         return np.lexsort((dollars, total_s))
@@ -286,9 +295,10 @@ def best_by(objective: Objective, total_s: Array, usd: Array) -> NDArray[np.int6
 
 
 def front(total_s: Array, usd: Array) -> NDArray[np.int64]:
-    """Positions of the plans than which no other is both cheaper and faster, fastest first.
+    """Positions on the Pareto front, fastest first: plans for which no other is both cheaper and faster.
 
-    Plans without a price cannot be compared; where none has one, the fastest stands alone.
+    total_s: seconds; usd: dollars (nan: no price), shape (plans,). Plans without a price cannot be compared;
+    where none has one, the fastest stands alone.
     """
     priced = np.flatnonzero(~np.isnan(usd))
     if not priced.size:
@@ -299,7 +309,7 @@ def front(total_s: Array, usd: Array) -> NDArray[np.int64]:
 
 
 class Answers:
-    """The plans that were kept, each estimated on its own when it is shown, once."""
+    """The plans that were kept; each is estimated on its own, once, when it is shown."""
 
     def __init__(self, request: SearchRequest, calibration: Calibration, found: Found) -> None:
         self.request = request
@@ -313,6 +323,7 @@ class Answers:
         self.shown: dict[int, PlanResult] = {}
 
     def at(self, positions: NDArray[np.int64]) -> tuple[PlanResult, ...]:
+        """The estimates of the plans at these positions."""
         return tuple(self._at(int(position)) for position in positions)
 
     def _at(self, position: int) -> PlanResult:

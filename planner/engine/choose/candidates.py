@@ -1,6 +1,6 @@
-"""What candidates need: memory of all, time of those that fit, and which of them an expert would take.
+"""Memory of all candidates, time of those that fit, and which of them an expert would take.
 
-Memory is priced first and prunes. There is no loop over plans; nothing here knows how candidates come about.
+Memory is computed first because it is cheap and rules most plans out. There is no loop over plans.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from planner.engine.time.step import step_time
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """Candidates with their memory per rank and, for those that fit, their step time (inf for the others)."""
+    """Candidates with bytes per rank and, for those that fit, seconds of a step (inf for the others),
+    (plans,).
+    """
 
     candidates: Candidates
     task: Task
@@ -31,15 +33,18 @@ class Priced:
     step_s: Array
 
     def best(self) -> int:
-        """The fastest that fits, plainer ones first where it makes little difference; where nothing fits, the
-        one that needs least memory."""
+        """Position of the fastest plan that fits; a plainer one where the difference is small
+        (``reluctance``).
+
+        Where nothing fits, the plan that needs least memory.
+        """
         if not self.fits.any():
             return int(np.argmin(self.memory_total_bytes))
         return int(np.argmin(self.step_s * (1.0 + reluctance(self))))
 
 
-#: What an expert would rather do without: share of step time that a doubling of a degree must win before it
-#: is chosen. The choice is ours; it stands for the trouble of running it and for what the model cannot see.
+#: Share of step time that each doubling of a degree must save before it is chosen, because an expert prefers
+#: the plainer plan. Our own choice; it stands for the trouble of running it and for what is not modelled.
 RELUCTANCE = {
     "tensor_parallel": 0.015,
     "pipeline_parallel": 0.02,
@@ -50,13 +55,16 @@ RELUCTANCE = {
 SHARDING_RELUCTANCE = np.array([0.0, 0.002, 0.004, 0.01])
 #: Fine-tuning stacks shard models rather than split them (PEFT, torchtune, DeepSpeed-Chat).
 UNUSUAL_RELUCTANCE = 0.35
-#: Plans that fill the memory to more than these shares run slowly or out of it when anything is a little
-#: larger.
+#: (share of memory, reluctance): plans fuller than this run slowly, or run out of memory when anything is a
+#: little larger than estimated. Our own choice.
 TIGHT_RELUCTANCE = ((0.95, 0.03), (0.98, 0.07), (0.995, 0.1))
 
 
 def reluctance(priced: Priced) -> Array:
-    """Share of step time by which each candidate is held back."""
+    """Share of step time that is added to each candidate before they are compared, shape (plans,).
+
+    Source: our own choice (RELUCTANCE).
+    """
     arrays, task = priced.candidates.arrays, priced.task
     total: Array = SHARDING_RELUCTANCE[arrays["sharding"].astype(int)]
     for name, share in RELUCTANCE.items():
@@ -70,7 +78,11 @@ def reluctance(priced: Priced) -> Array:
 
 
 def price(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Priced:
-    """Contract: recompute ``auto`` is the least that fits; of plans alike but for it only that is timed."""
+    """Memory of all candidates and time of those that fit.
+
+    By the contract recompute ``auto`` is the least recompute that fits. Of plans that differ in recompute
+    alone, only that one is timed.
+    """
     count = len(candidates)
     if request.workload.ppo:
         result = evaluate_ppo(request, candidates.arrays, calibration)
@@ -93,7 +105,7 @@ def price(request: PlanRequest, candidates: Candidates, calibration: Calibration
 
 
 def least_recompute(fits: Mask, kinds: int) -> Mask:
-    """Of each run of ``kinds`` plans that differ in recompute alone, the first that fits."""
+    """In each run of ``kinds`` plans that differ in recompute alone, the first that fits."""
     if kinds == 1:
         return fits
     side_by_side = fits.reshape(-1, kinds)
@@ -102,6 +114,7 @@ def least_recompute(fits: Mask, kinds: int) -> Mask:
 
 
 def memory_fits(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Mask:
+    """Flags, shape (plans,): which candidates fit, from memory alone."""
     if request.workload.ppo:
         return evaluate_ppo(request, candidates.arrays, calibration).fits
     grid = grid_over_layouts(request, candidates.arrays)

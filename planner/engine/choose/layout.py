@@ -1,7 +1,7 @@
 """Choosing the layout that a question leaves open, on the machines that it names.
 
-A layout that is given whole is taken as it is; what is open is enumerated and priced, and the best that fits
-is taken.
+A layout that is given completely is taken as it is; otherwise the open fields are enumerated and the best
+plan that fits is taken.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ from planner.engine.sure.calibration import Calibration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The plan that is evaluated. idle_ranks: ranks that the batch or the layout leaves without work.
+    """The plan that is evaluated.
 
-    late: the deadline asked for is missed by every number of nodes.
+    open_fields: layout fields that were chosen here.
+    idle_ranks: ranks that the batch or the layout leaves without work.
+    late: no number of nodes meets the deadline asked for.
     """
 
     request: PlanRequest
@@ -50,7 +52,7 @@ class Choice:
 
 
 def evaluate_choice(choice: Choice, calibration: Calibration) -> Evaluation:
-    """The grid of one that was chosen."""
+    """Memory and time of the plan that was chosen, as a grid of one."""
     layouts = one_row(choice.layout)
     if choice.request.workload.ppo:
         return evaluate_ppo(choice.request, layouts, calibration)
@@ -58,6 +60,7 @@ def evaluate_choice(choice: Choice, calibration: Calibration) -> Evaluation:
 
 
 def one_row(layout: Layout) -> dict[str, Array]:
+    """The layout as PlanGrid arrays of shape (1,)."""
     return {name: np.array([value], dtype=float) for name, value in layout_numbers(layout).items()}
 
 
@@ -83,10 +86,10 @@ def choose_layout(request: PlanRequest, calibration: Calibration) -> Choice:
 
 
 def asked_ranks(request: PlanRequest, available: int) -> int:
-    """Ranks that the layout is to use: all of them, or the GPU instances asked for, one unless told
-    otherwise.
+    """Count of ranks that the layout is to use: all of them, or the GPU instances asked for (one by default).
 
-    A plan that leaves machines idle can be sent back: its degrees then multiply to the ranks it uses.
+    A plan that leaves machines idle can be sent back as a question: its degrees then multiply to the ranks it
+    uses.
     Raises PlanErrors.
     """
     layout = request.layout
@@ -108,12 +111,13 @@ def asked_ranks(request: PlanRequest, available: int) -> int:
 
 
 def available_ranks(request: PlanRequest) -> int:
+    """Count of ranks on the request's nodes."""
     assert request.cluster.nodes is not None
     return total_ranks(request.cluster, request.cluster.nodes)
 
 
 def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:
-    """The layout where the question names every field that leaves a choice, checked before; else None."""
+    """The layout where the question names every field that leaves a choice (checked before), else None."""
     asked, model = request.layout, request.model
     tensor, pipeline = asked.tensor_parallel, asked.pipeline_parallel
     context, chunks = asked.context_parallel, asked.interleaved_stages
@@ -142,10 +146,10 @@ def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:
 
 
 def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Priced | None:
-    """The candidates on exactly ``ranks`` ranks, priced; None where there are none.
+    """The candidates on exactly ``ranks`` ranks with memory and time; None where there are none.
 
-    Where the question names some degrees, those that stacks leave at 1 unless told otherwise stay there as
-    long as a plan fits so, and uneven pipelines are tried where nothing else divides.
+    Where the question names some degrees, those that stacks leave at 1 by default stay at 1 as long as some
+    plan fits. Uneven pipelines are tried where nothing else divides.
     """
     found: Priced | None = None
     for axes in axes_in_turn(request, ranks):
@@ -161,6 +165,7 @@ def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Price
 
 
 def axes_in_turn(request: PlanRequest, ranks: int) -> Iterator[Axes]:
+    """The sets of values to try, from the plainest to the widest."""
     if is_auto(request):
         yield axes_of(request)
         return
@@ -173,7 +178,7 @@ def axes_in_turn(request: PlanRequest, ranks: int) -> Iterator[Axes]:
 
 
 def may_idle(layout: LayoutRequest) -> bool:
-    """Whether machines may be left without work: nothing was asked that settles which ranks can be used."""
+    """Whether machines may be left idle: nothing was asked that settles which ranks can be used."""
     kept = {name: getattr(layout, name) for name in FREE_OF_RANKS}
     return replace(layout, **dict.fromkeys(kept)) == LayoutRequest()
 
@@ -183,7 +188,9 @@ FREE_OF_RANKS = ("sharding", "sequence_parallel", "activation_recompute")
 
 
 def most_usable_ranks(request: PlanRequest, available: int) -> int:
-    """The ranks of the most whole nodes that the batch can use, or of a part of one where it is small."""
+    """Count of ranks on the most whole nodes that the batch can use, or on part of one where the batch is
+    small.
+    """
     per_node = ranks_per_node(request.cluster)
     ranks = np.unique(degrees_of_any_size(few_axes(request), request, available).ranks)
     whole = ranks[ranks % per_node == 0]
@@ -191,13 +198,13 @@ def most_usable_ranks(request: PlanRequest, available: int) -> int:
 
 
 def few_axes(request: PlanRequest, *, plain: bool = False) -> Axes:
-    """Axes that settle which numbers of ranks can be used, without those that make no difference to it."""
+    """Axes that decide which numbers of ranks can be used, without those that make no difference to it."""
     axes = axes_of(request, plain=plain)
     return replace(axes, expert=axes.expert[:1], interleaved=axes.interleaved[:1])
 
 
 def frugal_axes(request: PlanRequest, *, plain: bool = False) -> Axes:
-    """The plans that need least memory: the smallest micro-batch, the most recompute, no interleaving."""
+    """Axes of the plans that need least memory: smallest micro-batch, most recompute, no interleaving."""
     axes = axes_of(request, plain=plain)
     return replace(
         axes, micro=axes.micro[:1], recompute=axes.recompute[-1:], interleaved=axes.interleaved[:1]
@@ -205,19 +212,20 @@ def frugal_axes(request: PlanRequest, *, plain: bool = False) -> Axes:
 
 
 def frugal_candidates(request: PlanRequest) -> Candidates:
-    """The plans that need least memory on all of the request's machines (one instance of a split one)."""
+    """The plans that need least memory on all of the request's machines (on one GPU instance under MIG)."""
     axes = frugal_axes(request)
     ranks = available_ranks(request) if request.cluster.mig_profile is None else 1
     return candidates_on(axes, request, degrees_on(axes, request, ranks))
 
 
 def may_fit(request: PlanRequest, calibration: Calibration) -> bool:
-    """False only where no plan on the request's machines fits, found without looking at all of them."""
+    """False only where no plan on the request's machines fits, decided without looking at all of them."""
     candidates = frugal_candidates(request)
     return not len(candidates) or bool(memory_fits(request, candidates, calibration).any())
 
 
 def no_layout(request: PlanRequest, ranks: int) -> PlanErrors:
+    """The error for a question that no layout answers, at the field that restricts it most."""
     asked, batch = request.layout, request.workload.global_batch_size
     given = {name: value for name in LayoutRequest.__slots__ if (value := getattr(asked, name)) is not None}
     order = (*DEGREES, "micro_batch_size", "gradient_accumulation", "interleaved_stages", *given)
@@ -227,7 +235,7 @@ def no_layout(request: PlanRequest, ranks: int) -> PlanErrors:
             PlanError(
                 f"layout.{named[0]}" if named else "layout",
                 given[named[0]] if named else "auto",
-                f"With this, nothing divides {ranks} ranks, {blocks(request.model)} layers and a batch of "
+                f"With this, no layout divides {ranks} ranks, {blocks(request.model)} layers and a batch of "
                 f"{batch} sequences evenly.",
                 "Leave more of the layout open, or make global_batch_size a multiple of the replicas.",
             )

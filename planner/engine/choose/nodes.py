@@ -1,7 +1,7 @@
 """Choosing the number of nodes: the fewest that fit, or the fewest that meet a deadline.
 
-There is no loop over all node counts: the numbers that a batch can use follow from its divisors, memory is
-priced for many of them in one grid, and a deadline is met by galloping and a short scan.
+There is no loop over all node counts. The counts that a batch can use follow from its divisors, memory is
+computed for many of them in one grid, and the deadline is met by doubling steps followed by a short scan.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from planner.engine.sure.calibration import Calibration
 from planner.engine.time import flops
 
 MOST_NODES = 100_000
-#: Node counts are priced for memory in portions of this many combinations of degrees, smallest first.
+#: Memory is computed for portions of this many combinations of degrees, fewest nodes first.
 PORTION = 256
-#: No run is faster than at this share of the accelerators' peak; below it node counts are not worth timing.
+#: No run exceeds this share of the accelerators' peak; node counts that would need more are not timed.
 BEST_UTILIZATION = 0.9
-#: A smaller count may have at most this many times the throughput per node of a larger one that was found.
+#: A smaller node count has at most this many times the throughput per node of the larger one that was found.
 LEEWAY = 1.25
 #: Node counts looked at in the scan, at most: each is one search of layouts, some milliseconds.
 MOST_TRIES = 32
@@ -57,6 +57,7 @@ def choose_nodes(request: PlanRequest, calibration: Calibration) -> Choice:
 
 
 def on_nodes(request: PlanRequest, nodes: int) -> PlanRequest:
+    """The question on this many nodes."""
     return replace(request, cluster=replace(request.cluster, nodes=nodes))
 
 
@@ -71,7 +72,7 @@ def usable_node_counts(request: PlanRequest) -> Whole:
 def fewest_nodes_that_fit(
     request: PlanRequest, calibration: Calibration, *, least: int, most: int
 ) -> int | None:
-    """Of the node counts from ``least`` to ``most``, the smallest on which some layout fits.
+    """The smallest node count from ``least`` to ``most`` on which some layout fits; None where there is none.
 
     Looks at the plans that need least memory: the smallest micro-batch, the most recompute, no interleaving.
     """
@@ -98,7 +99,8 @@ def fewest_nodes_that_fit(
 def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration) -> Choice:
     """The smallest of ``counts`` (ascending, all may fit) that meets the deadline.
 
-    Gallops to a count that does, then looks at the smaller ones that could, in order.
+    Steps up in doubling strides to a count that meets it, then looks at the smaller ones that could, in
+    order.
     """
     assert request.deadline_days is not None
     deadline_s = request.deadline_days * SECONDS_PER_DAY
@@ -130,13 +132,16 @@ def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration
 
 
 def least_nodes(request: PlanRequest, deadline_s: float) -> float:
-    """Nodes below which the deadline cannot be met even at BEST_UTILIZATION of the peak."""
+    """Count of nodes below which the deadline cannot be met even at BEST_UTILIZATION of the peak.
+
+    deadline_s: seconds of the whole run.
+    """
     if request.workload.ppo:
         return 1.0
     layouts = {name: np.asarray(1.0) for name in ("tensor_parallel", "pipeline_parallel", "data_parallel")}
     grid = grid_over_layouts(request, {**{name: np.asarray(0.0) for name in OTHER_FIELDS}, **layouts})
     work = total_steps(request) * grid.global_batch_size * flops.model_flops_per_sequence(grid)
-    # Masks that kernels skip are counted in these FLOPs but not worked on: half of attention at most.
+    # These FLOPs count masked attention, which kernels skip: at most half of it.
     per_node = grid.peak_flops_per_s * BEST_UTILIZATION * 2.0 * ranks_per_node(request.cluster)
     return float(work / (per_node * deadline_s))
 

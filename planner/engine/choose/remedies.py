@@ -1,4 +1,4 @@
-"""The smallest change that makes a plan fit, found by pricing memory alone.
+"""The smallest change that makes a plan fit, found from memory alone.
 
 Tried in this order, each from the mildest on: recompute more, a smaller micro-batch, more sharding; any
 layout on the same machines; more nodes; another machine.
@@ -29,7 +29,10 @@ MOST_TIMES_THE_NODES = 64
 def nearest_fit(
     choice: Choice, calibration: Calibration, alternatives: Sequence[Cluster]
 ) -> NearestFit | None:
-    """None where nothing that was tried fits. Whatever is returned fits when it is estimated anew."""
+    """The mildest change that makes the plan fit; None where nothing that was tried does.
+
+    Whatever is returned fits when it is estimated again.
+    """
     request = choice.request
     return (
         smaller_change(choice, calibration)
@@ -40,7 +43,7 @@ def nearest_fit(
 
 
 def smaller_change(choice: Choice, calibration: Calibration) -> NearestFit | None:
-    """All changes of one thing in one grid; the first that fits."""
+    """The mildest change of one thing that fits; all of them are computed in one grid."""
     changes = list(small_changes(choice))
     if not changes:
         return None
@@ -58,19 +61,19 @@ def small_changes(choice: Choice) -> Iterator[tuple[str, Layout]]:
     layout = choice.layout
     kinds = RECOMPUTES[RECOMPUTES.index(layout.activation_recompute) :]
     for kind in kinds[1:]:
-        yield f"recompute activations: {kind}", replace(layout, activation_recompute=kind)
+        yield f"use {kind} activation recompute", replace(layout, activation_recompute=kind)
     replica = layout.micro_batch_size * layout.gradient_accumulation
     for size in reversed([size for size in divisors(replica) if size < layout.micro_batch_size]):
         smaller = replace(layout, micro_batch_size=size, gradient_accumulation=replica // size)
         for kind in kinds:
-            also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
+            also = "" if kind == layout.activation_recompute else f", with {kind} activation recompute"
             yield (
-                f"micro-batch of {size} instead of {layout.micro_batch_size}{also}",
+                f"use a micro-batch of {size} instead of {layout.micro_batch_size}{also}",
                 replace(smaller, activation_recompute=kind),
             )
     for sharding in stronger_sharding(choice):
         for kind in kinds:
-            also = "" if kind == layout.activation_recompute else f", recomputing activations: {kind}"
+            also = "" if kind == layout.activation_recompute else f", with {kind} activation recompute"
             yield (
                 f"shard with {sharding.replace('zero', 'ZeRO-')}{also}",
                 replace(layout, sharding=sharding, activation_recompute=kind),
@@ -78,7 +81,10 @@ def small_changes(choice: Choice) -> Iterator[tuple[str, Layout]]:
 
 
 def stronger_sharding(choice: Choice) -> list[Sharding]:
-    """Megatron and Neuron shard optimizer states only; GPU instances share nothing."""
+    """Kinds of sharding stronger than the plan's.
+
+    Megatron and Neuron shard optimizer states only; GPU instances share nothing.
+    """
     request, layout = choice.request, choice.layout
     if layout.data_parallel * layout.context_parallel == 1 or request.cluster.mig_profile is not None:
         return []
@@ -95,13 +101,15 @@ def freed(request: PlanRequest) -> PlanRequest:
 
 
 def other_layout(request: PlanRequest, calibration: Calibration) -> NearestFit | None:
+    """Another layout on the same machines."""
     asked = request.layout.activation_recompute or request.workload.activation_recompute
     if is_auto(request) and asked == "auto":
         return None
-    return chosen(freed(request), calibration, "lay it out as {layout} on the same machines")
+    return chosen(freed(request), calibration, "use another layout on the same machines: {layout}")
 
 
 def more_nodes(request: PlanRequest, calibration: Calibration) -> NearestFit | None:
+    """The fewest more nodes on which some layout fits."""
     nodes = request.cluster.nodes
     if nodes is None or request.cluster.mig_profile is not None:
         return None
@@ -116,6 +124,7 @@ def more_nodes(request: PlanRequest, calibration: Calibration) -> NearestFit | N
 def other_machine(
     request: PlanRequest, calibration: Calibration, alternatives: Sequence[Cluster]
 ) -> NearestFit | None:
+    """The first of the alternatives on which some layout fits."""
     free, own = freed(request), request.cluster
     larger = [
         cluster
@@ -133,7 +142,10 @@ def other_machine(
 def machines_that_hold(
     request: PlanRequest, clusters: Sequence[Cluster], calibration: Calibration
 ) -> list[Cluster]:
-    """Those on which some plan may fit, in the order given: all machines' most frugal plans in one grid."""
+    """The clusters on which some plan may fit, in the order given.
+
+    All machines' most frugal plans are computed in one grid.
+    """
     each: list[Candidates] = []
     cached: dict[tuple[int, int, bool], Candidates] = {}
     for cluster in clusters:
@@ -151,22 +163,26 @@ def machines_that_hold(
     layouts = {name: np.concatenate([candidates.arrays[name] for candidates in each]) for name in names}
     fits = memory_fits(request, Candidates({**layouts, **columns}, ()), calibration)
     holds = {*np.repeat(np.arange(len(clusters)), sizes)[fits].tolist()}
-    # Where no plan uses all ranks, a part of them may do: that is looked at more closely.
+    # Where no plan uses all ranks, one on some of them may fit, so the cluster stays on the list.
     return [cluster for index, cluster in enumerate(clusters) if index in holds or not sizes[index]]
 
 
 def may_hold_more(cluster: Cluster, own: Cluster, precision: str) -> bool:
-    """Fewer ranks with no more memory each cannot hold what the plan's own machines could not."""
+    """False for fewer ranks with no more memory each.
+
+    They cannot hold what the plan's own machines cannot.
+    """
     ranks, own_ranks = ((each.nodes or 1) * ranks_per_node(each) for each in (cluster, own))
     return ranks > own_ranks or usable_bytes(cluster, precision) > usable_bytes(own, precision)
 
 
 def usable_bytes(cluster: Cluster, precision: str) -> float:
+    """Bytes of memory of one rank."""
     return float(cluster_numbers(cluster, precision)["memory_bytes"])
 
 
 def chosen(request: PlanRequest, calibration: Calibration, words: str) -> NearestFit | None:
-    """The best plan for ``request`` if it fits."""
+    """The best plan for ``request`` if it fits. words: the change, with ``{layout}`` to be filled in."""
     if not may_fit(request, calibration):
         return None
     try:
@@ -177,6 +193,7 @@ def chosen(request: PlanRequest, calibration: Calibration, words: str) -> Neares
 
 
 def as_nearest(change: str, choice: Choice, calibration: Calibration) -> NearestFit | None:
+    """The choice as a nearest fit, if it fits. change: in words."""
     result = evaluate_choice(choice, calibration)
     if not np.all(result.fits):
         return None

@@ -1,4 +1,4 @@
-"""From questions and layouts to a grid: words (precision, framework, sharding) become numbers here, once."""
+"""From questions and layouts to a grid: precision, framework and sharding names become numbers here, once."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ MIG_SLICES = {"a30": (4, 4)}
 MIG_SLICES_DEFAULT = (7, 8)
 
 
-#: Peers that must talk through host memory (no link of their own): PCIe 4 x16, one direction.
+#: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
+#: one direction.
 PCIE4_BYTES_PER_S = 32e9
 
 
 @lru_cache(maxsize=256)
 def model_numbers(model: ModelSpec) -> Mapping[str, float]:
+    """PlanGrid fields that depend on the model alone: widths in elements, parameters and layers as counts."""
     count = count_parameters(model)
     mixing = mixing_numbers(model)
     attending = max(model.layers * mixing["attending_share"], 1)
@@ -52,7 +54,8 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
         "experts": model.experts,
         "experts_per_token": model.experts_per_token,
         "expert_ffn_size": model.expert_ffn_size,
-        "shared_expert_ffn_size": model.shared_expert_ffn_size * max(model.shared_experts, 0),
+        "shared_expert_ffn_size": model.shared_expert_ffn_size
+        or model.shared_experts * model.expert_ffn_size,
         "kv_lora_rank": model.kv_lora_rank,
         "dense_blocks": count.dense_blocks,
         "moe_blocks": count.moe_blocks,
@@ -118,6 +121,7 @@ def head_share(model: ModelSpec, workload: Workload) -> float:
 
 
 def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float]:
+    """PlanGrid fields of the workload on this model: lengths in tokens, bytes per parameter, flags."""
     count = count_parameters(model)
     recipe: MemoryRecipe = memory_recipe(workload, (count.embedding + count.head) / count.total)
     frozen = workload.task in ("lora", "qlora")
@@ -147,8 +151,8 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
-        # Unfused attention comes with the recipes of its day, which drop out (Korthikanti et al. 2022,
-        # section 4.1); flash-attention era decoders train without.
+        # Recipes with unfused attention are older ones, which use dropout (Korthikanti et al. 2022, section
+        # 4.1); decoders trained with flash attention do without.
         "dropout": workload.attention == "standard" and model.norm == "layernorm",
         "framework": FRAMEWORKS.index(workload.framework),
         "weight_bytes": recipe.weight_bytes,
@@ -180,12 +184,17 @@ def peak_flops_per_s(accelerator: AcceleratorSpec, precision: str) -> float:
 
 
 def architecture_index(architecture: str) -> int:
+    """Position of the accelerator architecture in ARCHITECTURES; an unknown one counts as "other"."""
     name = "trainium" if architecture.startswith("neuroncore") else architecture
-    return ARCHITECTURES.index(name) if name in ARCHITECTURES else ARCHITECTURES.index("hopper")
+    return ARCHITECTURES.index(name if name in ARCHITECTURES else "other")
 
 
 @lru_cache(maxsize=4096)
 def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
+    """PlanGrid fields of the machines, per rank: FLOP/s, bytes, bytes/s, and dollars per node-hour.
+
+    A MIG instance gets its slices' share of compute and of memory bandwidth.
+    """
     chip = cluster.accelerator
     ranks_per_chip = chip.ranks_per_accelerator
     compute_share = memory_share = 1.0 / ranks_per_chip
@@ -221,6 +230,7 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
 
 
 def layout_numbers(layout: Layout) -> dict[str, float]:
+    """PlanGrid fields of the layout: degrees and counts, sharding and recompute as positions."""
     return {
         "tensor_parallel": layout.tensor_parallel,
         "sequence_parallel": layout.sequence_parallel,
@@ -238,7 +248,7 @@ def layout_numbers(layout: Layout) -> dict[str, float]:
 
 
 def question_numbers(request: PlanRequest) -> dict[str, float]:
-    """Everything but the layout."""
+    """PlanGrid fields of everything except the layout."""
     return {
         **model_numbers(request.model),
         **workload_numbers(request.model, request.workload),
@@ -248,18 +258,18 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
 
 @lru_cache(maxsize=1024)
 def run_scalars(model: ModelSpec, workload: Workload) -> Mapping[str, Any]:
-    """numpy scalars of what does not depend on the machines: kept, as many plans share one run."""
+    """numpy scalars of model and workload, cached because many plans share one run."""
     return constants({**model_numbers(model), **workload_numbers(model, workload)})
 
 
 @lru_cache(maxsize=4096)
 def cluster_scalars(cluster: Cluster, precision: str) -> Mapping[str, Any]:
-    """As ``run_scalars``, of the machines."""
+    """numpy scalars of the machines, cached like ``run_scalars``."""
     return constants(cluster_numbers(cluster, precision))
 
 
 def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
-    """numpy scalars: they broadcast as arrays of shape () do, and compute far quicker."""
+    """The numbers as numpy scalars, which broadcast like arrays of shape () but compute much faster."""
     return {name: np.float64(value) for name, value in numbers.items()}
 
 
@@ -270,8 +280,11 @@ def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
 
 
 def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> PlanGrid:
-    """One question over many layouts: ``layouts`` holds the layout arrays by PlanGrid field name, and those
-    cluster fields that vary with the plan (node counts), shape (plans,)."""
+    """One question over many layouts.
+
+    layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
+    counts), shape (plans,).
+    """
     return PlanGrid(
         **{
             **run_scalars(request.model, request.workload),

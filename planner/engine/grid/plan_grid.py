@@ -9,6 +9,7 @@ the numbers are used for.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
-ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium")
+#: ``other`` is every kind of chip of which no run was measured: it has the mean constants of those that were.
+ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium", "other")
 FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
 GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
@@ -28,131 +30,134 @@ GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
 )
 SHARDINGS: tuple[Sharding, ...] = ("none", "zero1", "zero2", "zero3")
 RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+#: As ``PlanGrid.sharding`` and ``PlanGrid.recompute`` number them: each does all that the ones before it do.
+NO_SHARDING, ZERO_1, ZERO_2, ZERO_3 = map(float, range(len(SHARDINGS)))
+NO_RECOMPUTE, SELECTIVE_RECOMPUTE, FULL_RECOMPUTE = map(float, range(len(RECOMPUTES)))
 
 
 @dataclass(frozen=True, slots=True)
 class PlanGrid:
-    """Arrays of shape (plans,), or a numpy scalar where a quantity is the same for all plans.
+    """Each quantity with its meaning, [unit, shape] beside it.
 
-    Flags are 0.0 or 1.0. Everything per chip (FLOPs, bandwidth, memory) is per *rank* here.
-    ``*_parameters`` are counts; ``*_matmul`` are weights of matrices that each token of a block meets.
-    scoring_share, attending_share: of the blocks whose queries meet keys (1.0 in a plain one), by score
-    width and by number; state_flops, state_elements: of scans and convolutions, per token of the mean block.
+    Shape (plans,): varies with the plan.  (): the same for all layouts of one question, a numpy scalar; in a
+    grid of several questions (calibration) such quantities too are arrays of shape (plans,), and in a single
+    estimate all are scalars.  Flags are 0.0 or 1.0. Everything per chip (FLOPs, bandwidth, memory) is per
+    *rank* here. ``*_matmul`` are weights of matrices that each token of a block meets.
     """
 
     # model
-    layers: Array
-    decoder_layers: Array
-    hidden_size: Array
-    attention_heads: Array
-    kv_heads: Array
-    head_dim: Array
-    value_head_dim: Array
-    ffn_size: Array
-    gated: Array
-    vocab_size: Array
-    experts: Array
-    experts_per_token: Array
-    expert_ffn_size: Array
-    shared_expert_ffn_size: Array
-    kv_lora_rank: Array
-    dense_blocks: Array
-    moe_blocks: Array
-    decoder_blocks: Array
-    causal: Array
-    encoder: Array
-    vision: Array
-    layernorm: Array
-    dropout: Array
-    tied: Array
-    window: Array
-    windowed_share: Array
-    scoring_share: Array
-    attending_share: Array
-    state_flops: Array
-    state_elements: Array
-    embedding_parameters: Array
-    head_parameters: Array
-    tied_head_parameters: Array
-    dense_block_parameters: Array
-    moe_block_parameters: Array
-    routed_expert_parameters: Array
-    decoder_block_parameters: Array
-    total_parameters: Array
-    active_parameters: Array
-    attention_matmul: Array
-    cross_attention_matmul: Array
-    ffn_matmul: Array
-    expert_matmul: Array
-    shared_expert_matmul: Array
-    router_matmul: Array
-    head_matmul: Array
+    layers: Array  #: transformer blocks; the encoder's alone where there is a decoder too [block, ()]
+    decoder_layers: Array  #: blocks with cross-attention, of an encoder-decoder [block, ()]
+    hidden_size: Array  #: width of the residual stream [element, ()]
+    attention_heads: Array  #: query heads of a block [head, ()]
+    kv_heads: Array  #: key and value heads of a block [head, ()]
+    head_dim: Array  #: width of a query and key head [element, ()]
+    value_head_dim: Array  #: width of a value head [element, ()]
+    ffn_size: Array  #: inner width of a dense MLP [element, ()]
+    gated: Array  #: the MLP has a gate [flag, ()]
+    vocab_size: Array  #: rows of the token table [token, ()]
+    experts: Array  #: routed experts of a block, 0 where none are [expert, ()]
+    experts_per_token: Array  #: routed experts that a token visits [expert, ()]
+    expert_ffn_size: Array  #: inner width of one routed expert [element, ()]
+    shared_expert_ffn_size: Array  #: inner width of a block's shared experts [element, ()]
+    kv_lora_rank: Array  #: width of the latent that is cached for keys and values, else 0 [element, ()]
+    dense_blocks: Array  #: blocks with a dense MLP, without cross-attention [block, ()]
+    moe_blocks: Array  #: blocks whose MLP is routed [block, ()]
+    decoder_blocks: Array  #: blocks with cross-attention [block, ()]
+    causal: Array  #: a token attends to earlier ones alone [flag, ()]
+    encoder: Array  #: an encoder of text [flag, ()]
+    vision: Array  #: an encoder of image patches [flag, ()]
+    layernorm: Array  #: LayerNorm rather than RMSNorm [flag, ()]
+    dropout: Array  #: trained with dropout [flag, ()]
+    tied: Array  #: the output projection is the token table [flag, ()]
+    window: Array  #: keys that a windowed block attends to, 0: all [token, ()]
+    windowed_share: Array  #: share of the blocks that are windowed [ratio, ()]
+    scoring_share: Array  #: mean score width of the blocks over a plain block's [ratio, ()]
+    attending_share: Array  #: share of the blocks whose queries meet keys [ratio, ()]
+    state_flops: Array  #: forward FLOPs per token of the mean block's scan or convolution [FLOP, ()]
+    state_elements: Array  #: numbers such a scan keeps per token for the backward pass [count, ()]
+    embedding_parameters: Array  #: input tables and the norm after them [parameter, ()]
+    head_parameters: Array  #: output side, what is not tied [parameter, ()]
+    tied_head_parameters: Array  #: output projection that is the token table, else 0 [parameter, ()]
+    dense_block_parameters: Array  #: one block with a dense MLP [parameter, ()]
+    moe_block_parameters: Array  #: one routed block without its routed experts [parameter, ()]
+    routed_expert_parameters: Array  #: all routed experts of one block [parameter, ()]
+    decoder_block_parameters: Array  #: one block with cross-attention [parameter, ()]
+    total_parameters: Array  #: the whole model [parameter, ()]
+    active_parameters: Array  #: without the routed experts that a token does not visit [parameter, ()]
+    attention_matmul: Array  #: a block's query, key, value and output matrices [weight, ()]
+    cross_attention_matmul: Array  #: the same of a block's cross-attention [weight, ()]
+    ffn_matmul: Array  #: a dense MLP's matrices [weight, ()]
+    expert_matmul: Array  #: one routed expert's matrices [weight, ()]
+    shared_expert_matmul: Array  #: a block's shared experts' matrices [weight, ()]
+    router_matmul: Array  #: a block's router [weight, ()]
+    head_matmul: Array  #: the output projection, 0 where there is none [weight, ()]
     # workload
-    sequence_length: Array
-    decoder_sequence_length: Array
-    global_batch_size: Array
-    head_share: Array
-    element_bytes: Array
-    fp8: Array
-    fp16: Array
-    full_precision: Array
-    tf32: Array
-    flash: Array
-    overlap: Array
-    compiled: Array
-    frozen: Array
-    quantized: Array
-    integer_quantized: Array
-    lora_parameters: Array
-    lora_width: Array
-    offload: Array
-    paged: Array
-    finetuning: Array
-    lamb: Array
-    framework: Array
-    # memory recipe (bytes per parameter and flags; see defaults.MemoryRecipe)
-    weight_bytes: Array
-    master_bytes: Array
-    gradient_bytes: Array
-    state_bytes: Array
-    temporary_bytes: Array
-    frozen_bytes: Array
-    frozen_head_bytes: Array
-    gradient_copy_bytes: Array
-    gradient_partition_bytes: Array
-    unsynced_gradients: Array
-    qkv_input_kept: Array
-    output_input_kept: Array
-    ffn_input_kept: Array
-    down_input_kept: Array
-    loss_whole: Array
-    loss_chunked: Array
+    sequence_length: Array  #: tokens of one sequence; patches of an image and its class token [token, ()]
+    decoder_sequence_length: Array  #: target tokens of one sequence of an encoder-decoder, else 0 [token, ()]
+    global_batch_size: Array  #: sequences of one step, over all replicas [sequence, ()]
+    head_share: Array  #: share of the tokens that meet the output head [ratio, ()]
+    element_bytes: Array  #: one element of an activation [byte, ()]
+    fp8: Array  #: matmuls in fp8 [flag, ()]
+    fp16: Array  #: computed in fp16 [flag, ()]
+    full_precision: Array  #: computed in fp32 or tf32 [flag, ()]
+    tf32: Array  #: matmuls in tf32 [flag, ()]
+    flash: Array  #: flash attention, which keeps no scores [flag, ()]
+    overlap: Array  #: communication runs beside compute [flag, ()]
+    compiled: Array  #: the model is compiled to fused kernels [flag, ()]
+    frozen: Array  #: adapters are trained and the base is frozen [flag, ()]
+    quantized: Array  #: the frozen base is quantised [flag, ()]
+    integer_quantized: Array  #: quantised to int4, not to nf4 [flag, ()]
+    lora_parameters: Array  #: all adapters, 0 without them [parameter, ()]
+    lora_width: Array  #: inputs plus outputs of all adapted layers [element, ()]
+    offload: Array  #: the optimizer's states and step are the host's [flag, ()]
+    paged: Array  #: the optimizer's moments lie in pages that may move to the host [flag, ()]
+    finetuning: Array  #: fine-tuned rather than pretrained [flag, ()]
+    lamb: Array  #: the optimizer is LAMB [flag, ()]
+    framework: Array  #: the stack, by its place in FRAMEWORKS [index, ()]
+    # memory recipe: see MemoryRecipe
+    weight_bytes: Array  #: working copy of a trained weight [byte/parameter, ()]
+    master_bytes: Array  #: fp32 copy beside it, 0 without [byte/parameter, ()]
+    gradient_bytes: Array  #: a gradient [byte/parameter, ()]
+    state_bytes: Array  #: the optimizer's moments [byte/parameter, ()]
+    temporary_bytes: Array  #: copy made for the optimizer's step [byte/parameter, ()]
+    frozen_bytes: Array  #: a frozen weight of the blocks [byte/parameter, ()]
+    frozen_head_bytes: Array  #: a frozen weight of the output head [byte/parameter, ()]
+    gradient_copy_bytes: Array  #: second, flat copy of a gradient [byte/parameter, ()]
+    gradient_partition_bytes: Array  #: fp32 gradient of the partition that a rank steps [byte/parameter, ()]
+    unsynced_gradients: Array  #: gradients are not reduced between accumulation steps [flag, ()]
+    qkv_input_kept: Array  #: the input of query, key and value is kept for backward [flag, ()]
+    output_input_kept: Array  #: the input of attention's output matrix is kept [flag, ()]
+    ffn_input_kept: Array  #: the input of the MLP is kept [flag, ()]
+    down_input_kept: Array  #: the input of the MLP's last matrix is kept [flag, ()]
+    loss_whole: Array  #: the loss is computed on all logits at once [flag, ()]
+    loss_chunked: Array  #: the loss is computed on logits in chunks [flag, ()]
     # cluster
-    peak_flops_per_s: Array
-    bf16_flops_per_s: Array
-    memory_bytes: Array
-    memory_bandwidth_bytes_per_s: Array
-    link_bytes_per_s: Array
-    pcie: Array
-    internode_bytes_per_s: Array
-    ranks_per_node: Array
-    ranks_per_accelerator: Array
-    nodes: Array
-    architecture: Array
-    usd_per_node_hour: Array
+    peak_flops_per_s: Array  #: dense peak of a rank in the plan's precision [FLOP/s, ()]
+    bf16_flops_per_s: Array  #: dense peak of a rank in 16 bits [FLOP/s, ()]
+    memory_bytes: Array  #: memory of a rank as the driver reports it [byte, ()]
+    memory_bandwidth_bytes_per_s: Array  #: peak of a rank's memory [byte/s, ()]
+    link_bytes_per_s: Array  #: a rank's link within the node, one direction [byte/s, ()]
+    pcie: Array  #: that link is PCIe [flag, ()]
+    internode_bytes_per_s: Array  #: a node's network, one direction [byte/s, ()]
+    ranks_per_node: Array  #: ranks of one node [rank, ()]
+    ranks_per_accelerator: Array  #: ranks of one chip [rank, ()]
+    nodes: Array  #: machines [node, (plans,)]
+    architecture: Array  #: the chip's, by its place in ARCHITECTURES [index, ()]
+    usd_per_node_hour: Array  #: price of a node, nan where none is known [USD/h, ()]
     # layout
-    tensor_parallel: Array
-    sequence_parallel: Array
-    pipeline_parallel: Array
-    interleaved_stages: Array
-    context_parallel: Array
-    expert_parallel: Array
-    data_parallel: Array
-    sharding: Array
-    sharding_group: Array
-    micro_batch_size: Array
-    gradient_accumulation: Array
-    recompute: Array
+    tensor_parallel: Array  #: ranks that split each matrix [rank, (plans,)]
+    sequence_parallel: Array  #: they split the tokens between matrices too [flag, (plans,)]
+    pipeline_parallel: Array  #: stages that the blocks are dealt out to [stage, (plans,)]
+    interleaved_stages: Array  #: chunks of blocks on one stage [chunk, (plans,)]
+    context_parallel: Array  #: ranks that split each sequence [rank, (plans,)]
+    expert_parallel: Array  #: ranks that share the routed experts of a block [rank, (plans,)]
+    data_parallel: Array  #: replicas that split the global batch [rank, (plans,)]
+    sharding: Array  #: ZeRO stage, by its place in SHARDINGS: NO_SHARDING to ZERO_3 [index, (plans,)]
+    sharding_group: Array  #: ranks over which it shards [rank, (plans,)]
+    micro_batch_size: Array  #: sequences that a replica computes at once [sequence, (plans,)]
+    gradient_accumulation: Array  #: micro-batches of a replica in one step [micro-batch, (plans,)]
+    recompute: Array  #: by its place in RECOMPUTES: NO_RECOMPUTE to FULL_RECOMPUTE [index, (plans,)]
 
     @property
     def ranks(self) -> Array:
@@ -163,18 +168,18 @@ class PlanGrid:
         """Tokens of one micro-batch on one rank of the context-parallel group."""
         return self.micro_batch_size * self.sequence_length / self.context_parallel
 
+    @property
+    def trainable_parameters(self) -> Array:
+        """Parameters that are trained: the adapters alone where the base is frozen."""
+        return np.where(self.frozen > 0, self.lora_parameters, self.total_parameters)
+
     def with_fields(self, **arrays: Any) -> PlanGrid:
         return replace(self, **{name: np.asarray(value, dtype=float) for name, value in arrays.items()})
 
     def rows(self, index: Any) -> PlanGrid:
         """The plans at ``index`` (mask, slice or positions); scalars stay as they are."""
-        values = (getattr(self, name) for name in FIELD_NAMES)
-        return PlanGrid(*(value[index] if value.ndim else value for value in values))
+        return PlanGrid(*[value[index] if value.ndim else value for value in _all_fields(self)])
 
 
 FIELD_NAMES = tuple(item.name for item in fields(PlanGrid))
-
-
-def task_trainable(row: dict[str, Any]) -> float:
-    """Parameters that are trained: the adapters alone where the base is frozen. row: PlanGrid fields."""
-    return float(row["lora_parameters"] if row["frozen"] else row["total_parameters"])
+_all_fields = attrgetter(*FIELD_NAMES)

@@ -47,10 +47,10 @@ class MemoryRecipe:
     """Bytes per trainable parameter, before sharding, and how the loss is computed.
 
     weight_bytes: working copy.  master_bytes: fp32 copy beside it (0 where there is none).
-    gradient_bytes, state_bytes.  temporary_bytes: copy that the optimizer's step keeps (foreach kernels).
-    gradient_copy_bytes: second, flat copy of the gradients, sharded as they are.  gradient_partition_bytes:
-    fp32 gradient of the optimizer's partition, sharded as its states.  unsynced_gradients: gradient sync is
-    off between accumulation steps, which leaves gradients whole on every rank.
+    gradient_bytes: gradients.  state_bytes: optimizer moments.  temporary_bytes: copy that the optimizer's
+    step makes (foreach kernels).  gradient_copy_bytes: second, flat copy of the gradients, sharded like them.
+    gradient_partition_bytes: fp32 gradient of the optimizer's partition, sharded like its states.
+    unsynced_gradients: gradient sync is off between accumulation steps, so every rank holds whole gradients.
     frozen_bytes, frozen_head_bytes: per frozen weight of the blocks and of the output head.
     """
 
@@ -70,12 +70,13 @@ class MemoryRecipe:
 
 
 def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
-    """The recipe asked for, filled up with the framework's and the task's usual one.
+    """The recipe asked for, completed with the framework's and the task's usual one.
 
-    Pretraining: Megatron and DeepSpeed keep a working copy beside the fp32 master; FSDP and torchtitan the
-    fp32 master alone. Fine-tuning in plain low precision keeps no master (PyTorch recipes of torchtune).
-    Adapters are trained in fp32 throughout, as PEFT makes them (autocast_adapter_dtype).
-    adam_share: of the parameters that Muon leaves to Adam.
+    Pretraining: Megatron and DeepSpeed keep a working copy beside the fp32 master weights; FSDP and
+    torchtitan keep the fp32 master weights alone. Fine-tuning in plain low precision keeps no master weights
+    (PyTorch recipes of torchtune). Adapters are trained in fp32 throughout, as PEFT makes them
+    (autocast_adapter_dtype).
+    adam_share: share of the parameters that Muon leaves to Adam.
     """
     full = workload.precision in ("fp32", "tf32")
     adapters = workload.task in ("lora", "qlora")
@@ -105,6 +106,10 @@ def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
 
 
 def default_master_weights(workload: Workload) -> MasterWeights:
+    """Where the fp32 weights are kept when the question does not say, by framework and task.
+
+    fp32 training and adapters have fp32 weights only. For the sources of the stacks see ``memory_recipe``.
+    """
     if workload.precision in ("fp32", "tf32") or workload.task in ("lora", "qlora"):
         return "only"
     if workload.framework in ("megatron", "deepspeed", "neuron"):
@@ -115,15 +120,16 @@ def default_master_weights(workload: Workload) -> MasterWeights:
 
 
 def default_gradient(workload: Workload, master: MasterWeights) -> Literal["fp32", "bf16"]:
-    """Megatron accumulates gradients in fp32, in 16 bits in NVIDIA's fp8 recipes (NeMo performance recipes,
-    grad_reduce_in_fp32 false); DeepSpeed and plain recipes in the working precision."""
+    """Megatron accumulates gradients in fp32, but in 16 bits in NVIDIA's fp8 recipes (NeMo performance
+    recipes, grad_reduce_in_fp32 false). DeepSpeed and plain recipes accumulate in the working precision.
+    """
     if workload.precision == "fp8" and workload.framework == "megatron":
         return "bf16"
     return "fp32" if master == "separate" and workload.framework in ("megatron", "neuron") else "bf16"
 
 
 def default_state_precision(workload: Workload, master: MasterWeights) -> StatePrecision:
-    """Moments have the precision of the weights that the optimizer steps; 8-bit Adam's are 8-bit by name."""
+    """Optimizer moments are as precise as the weights that are updated; those of 8-bit Adam have 8 bits."""
     if workload.optimizer == "adamw_8bit":
         return "int8"
     if workload.optimizer_state_precision is not None:
@@ -132,10 +138,10 @@ def default_state_precision(workload: Workload, master: MasterWeights) -> StateP
 
 
 def state_elements(optimizer: str, adam_share: float) -> float:
-    """Moments per parameter. Muon steps matrices and leaves tables, head and norms to Adam.
+    """Moments per parameter, a count. Muon updates matrices and leaves token tables, head and norms to Adam.
 
-    adam_share: of the parameters, outside the blocks' matrices.  Source: Jordan et al. 2024 (Muon); Liu et
-    al. 2025 (Moonlight), section 2.2.
+    adam_share: share of the parameters outside the blocks' matrices.  Source: Jordan et al. 2024 (Muon); Liu
+    et al. 2025 (Moonlight), section 2.2.
     """
     if optimizer == "muon":
         return STATE_ELEMENTS["muon"] + adam_share * (STATE_ELEMENTS["adamw"] - STATE_ELEMENTS["muon"])
@@ -151,21 +157,31 @@ def default_kernel(workload: Workload) -> OptimizerKernel:
 
 
 def step_temporary_bytes(workload: Workload, weight_bytes: float) -> float:
-    """Copy that a foreach step makes: Adam's denominator, as wide as the weights; no moments, no copy."""
+    """Bytes per parameter of the copy that a foreach step makes: Adam's denominator, as wide as the weights.
+
+    weight_bytes: per parameter. Optimizers without full moments make no copy. Source: PyTorch optimizers,
+    foreach implementation.
+    """
     return weight_bytes if STATE_ELEMENTS[workload.optimizer] >= 1.0 else 0.0
 
 
 def gradient_copy_bytes(workload: Workload) -> float:
-    """bf16 training of DeepSpeed's pipelines accumulates a second, flat set of gradients in fp32, beside the
-    16-bit gradients and their flat copy (DeepSpeed runtime/bf16_optimizer.py)."""
+    """Bytes per parameter of DeepSpeed's second set of gradients, beside the 16-bit ones.
+
+    bf16 training with DeepSpeed's pipelines accumulates a flat fp32 set (4 bytes) and keeps a flat copy of
+    the 16-bit gradients (2 bytes). Source: DeepSpeed runtime/bf16_optimizer.py.
+    """
     accumulated = workload.framework == "deepspeed" and workload.task == "pretraining"
     return 6.0 if accumulated and workload.precision == "bf16" else 0.0
 
 
 def gradient_partition_bytes(workload: Workload) -> float:
-    """fp32 gradient of the partition that a DeepSpeed rank steps, and in fp16 its flat 16-bit form as well
-    (DeepSpeed runtime/zero/stage_1_and_2.py). Where whole gradients are accumulated in fp32, the partition
-    is a view of them and costs nothing (runtime/bf16_optimizer.py, fp32_groups_gradient_flat_partition)."""
+    """Bytes per parameter of the fp32 gradient of the partition that a DeepSpeed rank updates.
+
+    In fp16 its flat 16-bit form as well (DeepSpeed runtime/zero/stage_1_and_2.py). Where whole gradients are
+    accumulated in fp32, the partition is a view of them and costs nothing (runtime/bf16_optimizer.py,
+    fp32_groups_gradient_flat_partition).
+    """
     narrow = workload.framework == "deepspeed" and workload.precision not in ("fp32", "tf32")
     if not narrow or gradient_copy_bytes(workload):
         return 0.0
@@ -173,11 +189,15 @@ def gradient_partition_bytes(workload: Workload) -> float:
 
 
 def frozen_bytes(workload: Workload) -> float:
+    """Bytes per frozen weight of the blocks. Source: FROZEN_BYTES."""
     return FROZEN_BYTES[frozen_precision(workload)]
 
 
 def frozen_head_bytes(workload: Workload) -> float:
-    """The output head stays in 16 bits (or 32) unless it was asked to be quantised like the blocks."""
+    """Bytes per weight of a frozen output head.
+
+    It stays in 16 bits (or 32) unless it was asked to be quantised like the blocks.
+    """
     precision = frozen_precision(workload)
     if workload.quantized_head or precision in ("fp32", "bf16", "fp16"):
         return FROZEN_BYTES[precision]
@@ -185,6 +205,7 @@ def frozen_head_bytes(workload: Workload) -> float:
 
 
 def frozen_precision(workload: Workload) -> FrozenPrecision:
+    """Precision of the frozen base: the one asked for, nf4 for QLoRA, else the working precision."""
     if workload.frozen_precision is not None:
         return workload.frozen_precision
     if workload.task == "qlora":

@@ -1,4 +1,4 @@
-"""Grids of many plans and of one by the same formulas: scalars where all plans agree."""
+"""One set of formulas for a grid of many plans and for a single plan: scalars where all plans agree."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from planner.engine.grid.plan_grid import Array, PlanGrid
 def where(condition: Any, chosen: Array | float, otherwise: Array | float) -> Array:
     """``numpy.where``, but a condition that is the same for all plans picks one side as it is.
 
-    So a scalar stays a scalar, with which numpy computes ten times quicker than with an array of shape ();
-    and a side that all plans share is not copied. Arrays broadcast later as they would have here.
+    A scalar thus stays a scalar, with which numpy computes about ten times faster than with an array of shape
+    (), and a side that all plans share is not copied. Arrays broadcast later just as they would have here.
     """
     if isinstance(condition, np.bool_):
         picked: Any = chosen if condition else otherwise
@@ -24,5 +24,5 @@ def where(condition: Any, chosen: Array | float, otherwise: Array | float) -> Ar
 
 
 def on_scalars(grid: PlanGrid) -> PlanGrid:
-    """A grid of one as scalars: numpy's are several times quicker than arrays of one, digit for digit."""
+    """A grid of one plan as numpy scalars: several times faster than arrays of one, with the same digits."""
     return grid.rows(0) if grid.tensor_parallel.shape == (1,) else grid

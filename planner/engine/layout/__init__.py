@@ -1,1 +1,1 @@
-"""Which layouts there are: enumeration, and refusals of those that make no sense."""
+"""Which layouts exist: enumerating them, and refusing those that make no sense."""

@@ -1,8 +1,8 @@
-"""Enumerating layouts: every combination of what a question leaves open that divides evenly, as arrays.
+"""Enumerating layouts: every combination of the open fields of a question that divides evenly, as arrays.
 
-Degrees multiply to ranks: tensor x pipeline x context x data parallel. What an expert would not try (stages
-so uneven that one in seven idles, a pipeline with too few micro-batches to fill it) is left out where the
-choice is ours, and kept where it was asked for. Nothing here knows memory or time.
+Degrees multiply to ranks: tensor x pipeline x context x data parallel. Layouts that an expert would not try
+(stages so uneven that one in seven idles, a pipeline with too few micro-batches to fill it) are left out
+where the choice is ours, and kept where they were asked for. Nothing here depends on memory or time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.engine.grid.plan_grid import RECOMPUTES, SHARDINGS, Array
-from planner.engine.question.request import Cluster, Layout, PlanRequest, Recompute
+from planner.engine.grid.plan_grid import NO_SHARDING, RECOMPUTES, SHARDINGS, Array
+from planner.engine.question.request import Cluster, Layout, PlanRequest, Recompute, Sharding
 from planner.engine.question.specs import ModelSpec
 
 Whole = NDArray[np.int64]
@@ -24,14 +24,14 @@ Mask = NDArray[np.bool_]
 #: Tokens of the largest micro-batch that is tried: beyond it every matmul runs at its full rate.
 LARGEST_MICRO_BATCH_TOKENS = 65_536
 LARGEST_MICRO_BATCH = 1024
-#: A batch that divides by this has powers of two enough for micro-batches on any number of replicas.
+#: A batch that divides by this has enough powers of two for micro-batches on any number of replicas.
 MANY_TWOS = 64
 #: Context parallel is tried where a rank keeps at least this many tokens of a sequence.
 CONTEXT_PARALLEL_TOKENS = 8_192
 LARGEST_CONTEXT_PARALLEL = 32
 #: Experts are spread over at most this many ranks (DeepSeek-AI 2024, section 3.1: 64).
 LARGEST_EXPERT_PARALLEL = 64
-#: Stages may idle for this share of the blocks because these do not divide evenly (126 layers on 16: 1.6 %).
+#: Stages may have places for at most 15 % more blocks than there are (126 layers on 16 stages: 1.6 %).
 UNEVEN_SHARE = 1.15
 #: Likewise for the chunks of an interleaved schedule, which are many and small.
 UNEVEN_CHUNKS = 1.05
@@ -39,7 +39,7 @@ UNEVEN_CHUNKS = 1.05
 INTERLEAVINGS = (1, 2, 4)
 
 #: The fields of a layout in which candidates may differ, in the order in which their arrays are laid out:
-#: recompute varies fastest, so that plans alike but for it stand side by side.
+#: recompute varies fastest, so that plans that differ in recompute alone stand side by side.
 FIELDS = (
     "tensor_parallel",
     "pipeline_parallel",
@@ -54,9 +54,11 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axes:
-    """Values to try for each field of a layout. data_parallel, gradient_accumulation: None where they follow.
+    """Values to try for each field of a layout.
 
-    sharding, recompute: as indices into SHARDINGS and RECOMPUTES.  sound: leave out what no expert would try.
+    data, accumulation: None where they follow from the others.
+    sharding, recompute: as indices into SHARDINGS and RECOMPUTES.
+    pipeline_asked: the question names the pipeline degree, so uneven stages are kept.
     """
 
     tensor: Sequence[int]
@@ -75,6 +77,7 @@ class Axes:
 
     @property
     def open_fields(self) -> tuple[str, ...]:
+        """Names of the fields with more than one value to try."""
         values = (
             self.tensor,
             self.pipeline,
@@ -92,8 +95,9 @@ class Axes:
 class Candidates:
     """Layouts to choose from: arrays by PlanGrid field name, shape (plans,), and which fields were open.
 
-    kinds: how many recompute kinds stand side by side, plans alike but for it; a divisor of the plans.
-    looked_at: combinations including those that do not divide.
+    kinds: how many recompute kinds were tried. Plans that differ in recompute alone stand side by side in
+    runs of this length, so it divides the number of plans.
+    looked_at: count of combinations, including those that do not divide.
     """
 
     arrays: dict[str, Array]
@@ -105,6 +109,7 @@ class Candidates:
         return len(self.arrays["tensor_parallel"])
 
     def layout(self, index: int) -> Layout:
+        """The layout at position ``index``."""
         whole = {name: int(values[index]) for name, values in self.arrays.items()}
         return Layout(
             tensor_parallel=whole["tensor_parallel"],
@@ -123,6 +128,7 @@ class Candidates:
 
 
 def blocks(model: ModelSpec) -> int:
+    """Count of the model's blocks, the decoder's included."""
     return model.layers + model.decoder_layers
 
 
@@ -135,18 +141,22 @@ def ranks_per_node(cluster: Cluster) -> int:
 
 
 def divisors(number: int) -> list[int]:
+    """All divisors of ``number``, ascending."""
     small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
     return sorted({*small, *(number // d for d in small)})
 
 
 def default_sequence_parallel(request: PlanRequest) -> bool:
-    """Contract: true with Megatron when tensor parallel is used; the other stacks that shard the sequence
-    do so by default as well (torchtitan, NeuronX Distributed), FSDP-style tensor parallel does not."""
+    """Whether the stack shards the sequence when tensor parallelism is used.
+
+    By the contract Megatron does. torchtitan and NeuronX Distributed do so by default as well; FSDP-style
+    tensor parallelism does not.
+    """
     return request.workload.framework in ("megatron", "torchtitan", "neuron", "generic")
 
 
 def is_auto(request: PlanRequest) -> bool:
-    """True where no degree of the layout was asked for."""
+    """True where the question names no field of the layout, except perhaps recompute."""
     layout = request.layout
     return all(
         value is None
@@ -180,7 +190,7 @@ def axes_of(request: PlanRequest, *, plain: bool = False) -> Axes:
         expert=one_or(asked.expert_parallel, [1] if plain or alone else expert_choices(model)),
         interleaved=one_or(asked.interleaved_stages, [1] if plain or alone else interleaved_choices(request)),
         micro=one_or(asked.micro_batch_size, micro_batch_choices(request)),
-        sharding=sharding_choices(request),
+        sharding=[SHARDINGS.index(kind) for kind in sharding_choices(request)],
         recompute=[RECOMPUTES.index(kind) for kind in recompute_choices(request)],
         data=asked.data_parallel,
         accumulation=asked.gradient_accumulation,
@@ -193,11 +203,12 @@ def axes_of(request: PlanRequest, *, plain: bool = False) -> Axes:
 
 
 def one_or(asked: int | None, options: Sequence[int]) -> Sequence[int]:
+    """The value asked for as the only option, else ``options``."""
     return options if asked is None else [asked]
 
 
 def tensor_choices(request: PlanRequest) -> list[int]:
-    """Within a node only, where heads, key-value heads and MLP all divide or repeat evenly."""
+    """Degrees within a node for which heads, key-value heads and MLP all divide or repeat evenly."""
     model, per_node = request.model, ranks_per_node(request.cluster)
     kv = max(model.kv_heads, 1)
     return [
@@ -208,6 +219,7 @@ def tensor_choices(request: PlanRequest) -> list[int]:
 
 
 def pipeline_choices(model: ModelSpec) -> list[int]:
+    """Stage counts that leave the stages nearly even (UNEVEN_SHARE)."""
     layers = blocks(model)
     return [
         degree for degree in range(1, layers + 1) if -(-layers // degree) * degree <= UNEVEN_SHARE * layers
@@ -215,6 +227,7 @@ def pipeline_choices(model: ModelSpec) -> list[int]:
 
 
 def context_choices(request: PlanRequest) -> list[int]:
+    """Powers of two that leave a rank at least CONTEXT_PARALLEL_TOKENS tokens of a sequence."""
     sequence = request.workload.sequence_length
     if request.model.architecture == "vision_encoder":
         return [1]
@@ -229,7 +242,7 @@ def context_choices(request: PlanRequest) -> list[int]:
 
 
 def expert_choices(model: ModelSpec) -> list[int]:
-    """1, and about one degree in each quadrupling up to LARGEST_EXPERT_PARALLEL."""
+    """1, then about one degree in each factor of four up to LARGEST_EXPERT_PARALLEL."""
     if not model.experts:
         return [1]
     chosen = [1]
@@ -241,13 +254,14 @@ def expert_choices(model: ModelSpec) -> list[int]:
 
 
 def interleaved_choices(request: PlanRequest) -> list[int]:
+    """Chunks per stage, for the stacks that have an interleaved schedule."""
     return list(INTERLEAVINGS) if request.workload.framework in ("megatron", "generic") else [1]
 
 
 def micro_batch_choices(request: PlanRequest) -> list[int]:
-    """Powers of two that divide the batch and, where these run out early, odd divisors as well.
+    """Powers of two that divide the batch, up to LARGEST_MICRO_BATCH_TOKENS tokens.
 
-    Up to LARGEST_MICRO_BATCH_TOKENS; odd ones about one in each doubling.
+    A batch with few factors of two gets odd divisors as well, about one in each doubling.
     """
     workload = request.workload
     batch, longest = (
@@ -266,29 +280,30 @@ def micro_batch_choices(request: PlanRequest) -> list[int]:
 
 
 def recompute_choices(request: PlanRequest) -> list[Recompute]:
+    """The kind of recompute asked for, or all kinds."""
     asked = request.layout.activation_recompute or request.workload.activation_recompute
     return list(RECOMPUTES) if asked == "auto" else [asked]
 
 
-def sharding_choices(request: PlanRequest) -> list[int]:
-    """What the named stack does; ZeRO-2 is left to those who ask for it (it lies between its neighbours)."""
+def sharding_choices(request: PlanRequest) -> list[Sharding]:
+    """What the named stack does. ZeRO-2, which lies between its neighbours, is tried only when asked for."""
     framework, asked = request.workload.framework, request.layout.sharding
     if asked is not None:
-        return [SHARDINGS.index(asked)]
+        return [asked]
     if request.cluster.mig_profile is not None:
-        return [0]
+        return ["none"]
     if framework in ("fsdp", "torchtitan"):
-        return [3]
+        return ["zero3"]
     if framework in ("megatron", "neuron"):
-        return [1]
-    return [0, 1, 3]
+        return ["zero1"]
+    return ["none", "zero1", "zero3"]
 
 
 @dataclass(frozen=True, slots=True)
 class Degrees:
     """Sound combinations of the degrees, shape (combinations,); the ranks are their product.
 
-    tried: how many combinations were looked at to find them.
+    tried: count of the combinations that were looked at to find them.
     """
 
     tensor: Whole
@@ -301,9 +316,11 @@ class Degrees:
 
     @property
     def ranks(self) -> Whole:
+        """Count of ranks of each combination."""
         return self.tensor * self.pipeline * self.context * self.data
 
     def at(self, index: Whole) -> Degrees:
+        """The combinations at these positions."""
         return Degrees(
             self.tensor[index],
             self.pipeline[index],
@@ -316,6 +333,7 @@ class Degrees:
 
 
 def mesh(*axes: Sequence[int] | Whole) -> tuple[Whole, ...]:
+    """All combinations of the axes' values, one flat array per axis; the last axis varies fastest."""
     grids = np.meshgrid(*(np.asarray(axis, dtype=np.int64) for axis in axes), indexing="ij")
     return tuple(grid.ravel() for grid in grids)
 
@@ -344,13 +362,15 @@ def degrees_of_any_size(axes: Axes, request: PlanRequest, most_ranks: int) -> De
 
 
 def sound_degrees(axes: Axes, request: PlanRequest, found: Degrees) -> Mask:
+    """Flags, shape (combinations,): combinations that divide evenly and that an expert would try."""
     batch, layers = request.workload.global_batch_size, blocks(request.model)
     data = np.maximum(found.data, 1)
     pipeline, chunks = found.pipeline, found.interleaved
     sound: Mask = (found.data > 0) & (batch % data == 0) & (pipeline <= layers)
     sound &= (chunks == 1) | (pipeline > 1)
     if len(axes.interleaved) > 1:
-        # Nearly equal chunks are the choice (Llama 3 spread 126 layers over 128 places); others can be asked.
+        # Only nearly equal chunks are tried (Llama 3 spread 126 layers over 128 places). A question may name
+        # others.
         places = pipeline * chunks
         sound &= (chunks == 1) | (-(-layers // places) * places <= UNEVEN_CHUNKS * layers)
     # Experts lie on the data- and context-parallel ranks, or on the tensor-parallel ones as well.
@@ -373,7 +393,7 @@ def candidates_on(axes: Axes, request: PlanRequest, degrees: Degrees) -> Candida
     pipeline, chunks = degrees.pipeline[row], degrees.interleaved[row]
     replica = batch // np.maximum(data, 1)
     if axes.accumulation is not None and len(axes.micro) > 1:
-        # The micro-batch follows from the accumulation: one value of the axis stands for it.
+        # The micro-batch follows from the accumulation: only the first value of the axis is used, to hold it.
         first = micro == axes.micro[0]
         micro = np.where(
             first & (replica % axes.accumulation == 0), replica // axes.accumulation, replica + 1
@@ -388,9 +408,9 @@ def candidates_on(axes: Axes, request: PlanRequest, degrees: Degrees) -> Candida
         keep &= (chunks == 1) | (steps % np.maximum(pipeline, 1) == 0)
     shared = data * context
     if request.layout.sharding is None:
-        # One rank alone has nobody to share with: one value of the axis stands for "none".
+        # A single rank has no other to share with, so only the first value of the axis is used, for "none".
         keep &= (shared > 1) | (sharding == axes.sharding[0])
-        sharding = np.where(shared > 1, sharding, 0)
+        sharding = np.where(shared > 1, sharding, NO_SHARDING)
     if axes.sharding_group is not None:
         keep &= shared % axes.sharding_group == 0
     index = np.flatnonzero(keep)

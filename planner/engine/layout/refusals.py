@@ -1,8 +1,8 @@
-"""Questions about layouts that make no sense: degrees that do not divide what they must.
+"""Refusing layouts that make no sense: degrees that do not divide what they must.
 
-Each is refused with the field, its value, what is wrong and what to do. A layout that merely does not fit
-is not its concern. Degrees multiply to ranks: tensor x pipeline x context x data parallel; expert parallel
-divides the ranks of one pipeline stage.
+Each refusal names the field, its value, what is wrong and what to do. A layout that merely does not fit is
+not refused. Degrees multiply to ranks: tensor x pipeline x context x data parallel; expert parallel divides
+the ranks of one pipeline stage.
 """
 
 from __future__ import annotations
@@ -27,22 +27,24 @@ def total_ranks(cluster: Cluster, nodes: int) -> int:
 
 @dataclass(slots=True)
 class Refusals:
-    """Collects what is wrong with one layout, one problem a field."""
+    """Collects what is wrong with one layout, at most one problem per field."""
 
     layout: LayoutRequest
     errors: list[PlanError] = field(default_factory=list)
 
     def add(self, name: str, message: str, remedy: str) -> None:
+        """Note a problem with a layout field, unless one was noted already."""
         path = f"layout.{name}"
         if all(error.field != path for error in self.errors):
             self.errors.append(PlanError(path, getattr(self.layout, name), message, remedy))
 
     def add_elsewhere(self, path: str, value: Any, message: str, remedy: str) -> None:
+        """Note a problem with a field outside the layout."""
         self.errors.append(PlanError(path, value, message, remedy))
 
 
 def check_layout(request: PlanRequest, ranks: int | None) -> None:
-    """Raise PlanErrors for a layout that cannot exist, whatever the open degrees become.
+    """Raise PlanErrors for a layout that cannot exist, whatever values the open degrees take.
 
     ranks: of the cluster; None where the number of nodes is open.
     """
@@ -59,6 +61,7 @@ def check_layout(request: PlanRequest, ranks: int | None) -> None:
 
 
 def check_against_model(request: PlanRequest, refusals: Refusals) -> None:
+    """Degrees must divide the model's heads, layers, experts and sequence length."""
     asked, model, workload = request.layout, request.model, request.workload
     heads, layers = model.attention_heads, blocks(model)
     tensor, pipeline, chunks = asked.tensor_parallel, asked.pipeline_parallel, asked.interleaved_stages
@@ -96,6 +99,7 @@ def check_against_model(request: PlanRequest, refusals: Refusals) -> None:
 
 
 def check_interleaving(refusals: Refusals, *, pipeline: int | None, chunks: int, layers: int) -> None:
+    """Interleaved chunks need more than one stage and enough layers."""
     if pipeline == 1:
         refusals.add(
             "interleaved_stages",
@@ -112,7 +116,10 @@ def check_interleaving(refusals: Refusals, *, pipeline: int | None, chunks: int,
 
 
 def check_gpu_instances(request: PlanRequest, refusals: Refusals, ranks: int | None) -> None:
-    """Replicas at most: GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide)."""
+    """GPU instances allow replicas only.
+
+    They have neither NVLink nor peer-to-peer access (NVIDIA MIG User Guide).
+    """
     asked = request.layout
     for name in ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"):
         if (getattr(asked, name) or 1) > 1:
@@ -164,6 +171,7 @@ def check_product(request: PlanRequest, refusals: Refusals, ranks: int) -> None:
 
 
 def product_message(given: dict[str, int], ranks: int, *, settled: bool) -> str:
+    """What is wrong with degrees that do not multiply to the ranks, or do not divide them."""
     if len(given) == 1:
         return f"It does not divide the {counted(ranks, 'rank')} of the cluster."
     product = f"{' x '.join(str(value) for value in given.values())} = {math.prod(given.values())}"
@@ -209,6 +217,7 @@ def check_batch(request: PlanRequest, refusals: Refusals, ranks: int | None) -> 
 
 
 def known_replicas(request: PlanRequest, ranks: int | None) -> int | None:
+    """Count of data-parallel replicas where the question settles it, else None."""
     asked = request.layout
     if asked.data_parallel is not None:
         return asked.data_parallel
@@ -220,6 +229,7 @@ def known_replicas(request: PlanRequest, ranks: int | None) -> int | None:
 
 
 def check_expert_ranks(request: PlanRequest, refusals: Refusals, data: int) -> None:
+    """Experts and sharding groups must divide the ranks of a pipeline stage."""
     asked = request.layout
     shared = data * (asked.context_parallel or 1)
     expert, group = asked.expert_parallel, asked.sharding_group
@@ -238,6 +248,7 @@ def check_expert_ranks(request: PlanRequest, refusals: Refusals, data: int) -> N
 
 
 def refuse_replicas(request: PlanRequest, refusals: Refusals, data: int) -> None:
+    """Refuse replicas that do not divide the batch, at the field that the question can change."""
     batch = request.workload.global_batch_size
     near = max(1, round(batch / data)) * data
     message = (
@@ -257,6 +268,7 @@ def refuse_replicas(request: PlanRequest, refusals: Refusals, data: int) -> None
 
 
 def refuse_micro_batch(refusals: Refusals, micro: int, replica: int, *, of: str) -> None:
+    """Refuse a micro-batch that does not divide ``replica`` sequences. of: what these are, in words."""
     message = (
         f"It is larger than the {of}, {counted(replica, 'sequence')}."
         if micro > replica
@@ -266,11 +278,12 @@ def refuse_micro_batch(refusals: Refusals, micro: int, replica: int, *, of: str)
 
 
 def counted(number: int, noun: str) -> str:
+    """A count with its noun: ``1 rank``, ``2 ranks``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def one_of(values: list[int]) -> str:
-    """Values for a remedy: all of a few, the first of many."""
+    """Values for a remedy: all of them when few, else the first ones."""
     if len(values) == 1:
         return str(values[0])
     shown = ", ".join(str(value) for value in values[:SHOWN])

@@ -1,1 +1,1 @@
-"""Bytes of one rank at its peak: states, activations, buffers, the allocator."""
+"""Bytes of one rank at its peak: states, activations, buffers and the caching allocator's reserve."""

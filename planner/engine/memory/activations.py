@@ -1,8 +1,8 @@
 """Activations that the forward pass keeps for the backward pass, on one rank.
 
 Counted tensor by tensor as in Korthikanti et al. 2022, section 4, with what later kernels changed: flash
-attention keeps no scores, RMSNorm has no bias, gated MLPs have a third matrix, experts a dispatch. Bytes
-are of one micro-batch; how many micro-batches are alive at once is the pipeline's affair (below).
+attention keeps no scores, RMSNorm has no bias, gated MLPs have a third matrix, experts a dispatch. Bytes are
+of one micro-batch; ``in_flight`` says how many micro-batches a pipeline stage holds at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import FULL_RECOMPUTE, NO_RECOMPUTE, SELECTIVE_RECOMPUTE, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import Stages
@@ -21,7 +21,7 @@ from planner.engine.memory.traits import Traits
 LOG_SUM_EXP_BYTES = 4.0
 #: Plain RMSNorm keeps its input as an fp32 copy (transformers' LlamaRMSNorm, torchtune's, litgpt's).
 WIDE_NORM_BYTES = 4.0
-#: One byte an element (Korthikanti et al. 2022, section 4.1).
+#: One byte per element (Korthikanti et al. 2022, section 4.1).
 DROPOUT_MASK_BYTES = 1.0
 #: fp32 logits and probabilities of the router, per token and expert.
 ROUTER_BYTES = 8.0
@@ -31,13 +31,14 @@ SELECTIVE_BLOCK_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TokenBytes:
-    """Bytes kept per token of one block on one rank, shape (plans,); scores per query, key and pair of them.
+    """Bytes kept per token of one block on one rank, shape (plans,).
 
-    block_input: the residual stream.  norms: both norms.  query_side: query, attention output and what the
-    projections read, per query token.  key_side: key and value, per token attended to.  score: per query and
-    key, all heads.  ffn, experts: the MLP of a dense and of a routed block without its norm.  masks: dropout.
-    states: of scans and convolutions.
-    widened_inputs: copies of what quantised matrices read, kept where nothing is recomputed.
+    block_input: the residual stream.  norms: both norms.  matmul_inputs: inputs of the projections and of the
+    MLP.
+    query_side: query and attention output, per query token.  key_side: key and value, per token attended to.
+    score: per pair of query and key, all heads.  ffn, experts: the MLP of a dense and of a routed block,
+    without its norm.  masks: dropout.  widened_inputs: copies of the inputs of quantised matrices, kept where
+    nothing is recomputed.  states: of scans and convolutions.
     """
 
     block_input: Array
@@ -54,18 +55,20 @@ class TokenBytes:
 
 
 def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> TokenBytes:
-    """Per-token coefficients; equations 1 to 4 of Korthikanti et al. 2022 are their sums.
+    """Bytes that one token leaves in one block; equations 1 to 4 of Korthikanti et al. 2022 are their sums.
 
-    Without recompute, with dropout and unfused attention, a GPT block sums to s b h (34 + 5 a s / h) bytes at
-    tensor parallel 1 and two bytes an element; (10 + 24/t + 5 a s / (h t)) with tensor parallelism alone and
-    (34/t + 5 a s / (h t)) with sequence parallelism.
+    With s the sequence length, b the micro-batch, h the hidden size, a the heads and t the tensor-parallel
+    degree, a GPT block without recompute, with dropout and unfused attention sums to s b h (34 + 5 a s / h)
+    bytes at t = 1 and two bytes an element; to s b h (10 + 24/t + 5 a s / (h t)) with tensor parallelism
+    alone; and to s b h (34/t + 5 a s / (h t)) with sequence parallelism.
+    Source: Korthikanti et al. 2022, section 4; Dao et al. 2022, algorithm 2 (flash attention).
     """
     tensor, element = grid.tensor_parallel, grid.element_bytes
     token_share = where(grid.sequence_parallel > 0, 1.0 / tensor, 1.0)
     hidden = grid.hidden_size * token_share
     # Megatron keeps its own part of a matmul's input and gathers it again; plain modules keep it gathered.
     gathered = grid.hidden_size * where(traits.plain > 0, 1.0, token_share)
-    # Adapters drop out their input: a copy of it and a mask for each of them.
+    # LoRA applies dropout to each adapter's input, which keeps a copy of the input and a mask.
     matmul = element - grid.fp8 * traits["fp8_copies"] + grid.frozen * DROPOUT_MASK_BYTES
     ffn_inputs = 1.0 + grid.frozen * grid.gated
     wide_norm = traits.eager * (1.0 - grid.layernorm)
@@ -101,15 +104,20 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
 
 
 def inner_width(grid: PlanGrid) -> Array:
-    """Input width of a block's last MLP matrices on one rank, of all experts that a token visits."""
+    """Input width of a block's last MLP matrices on one rank, elements, shape (plans,).
+
+    Summed over all experts that a token visits where the block is routed. Source: our own count.
+    """
     routed = grid.experts_per_token * grid.expert_ffn_size + grid.shared_expert_ffn_size
     return where(grid.moe_blocks > 0, routed, grid.ffn_size) / grid.tensor_parallel
 
 
 def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array) -> Array:
-    """Inner tensors of an MLP per token: before the non-linearity (gate and up), and the last matrix's input.
+    """Bytes per token of an MLP's inner tensors, shape (plans,): those before the non-linearity (gate and up)
+    and the input of the last matrix. A gated MLP of plain PyTorch modules also keeps the activated gate.
 
-    A gated MLP of plain modules also keeps the activated gate. width: inner width on this rank.
+    width: inner width on this rank, elements.  matmul_bytes: bytes per element of a kept matmul input.
+    Source: Korthikanti et al. 2022, section 4.1, for a plain MLP; the gated one is our own count.
     """
     element = grid.element_bytes
     inner = element * (1.0 + grid.gated * (1.0 + traits.plain))
@@ -117,11 +125,14 @@ def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array)
 
 
 def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
-    """A routed MLP per token: dispatched inputs, inner tensors and outputs of the experts it visits, the
-    shared experts, and the router's fp32 logits and probabilities.
+    """Bytes per token of a routed MLP, shape (plans,): dispatched inputs, inner tensors and outputs of the
+    experts it visits, the shared experts, and the router's fp32 logits and probabilities.
 
-    With expert parallelism an expert is whole on its rank and meets the tokens of this rank's sequence shard
-    on average; load imbalance is not counted. Source: Megatron-Core's MoE dispatcher.
+    matmul_bytes: bytes per element of a kept matmul input.
+
+    With expert parallelism each expert is whole on its rank, and a rank's experts receive as many tokens as
+    one sequence shard sends out on average; load imbalance is not counted. Source: Megatron-Core's MoE
+    dispatcher.
     """
     tensor, visits = grid.tensor_parallel, grid.experts_per_token
     tokens_split = where(grid.expert_parallel > 1, tensor, 1.0)
@@ -139,9 +150,10 @@ def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
 class Activations:
     """Bytes of one micro-batch on one rank, shape (plans,).
 
-    model_*: summed over all blocks of the model, by what they are; kept: their sum after recompute.
-    block_kept: the largest block's own part of it.  recomputed: what that block brings back to life in its
-    backward pass.  gradients: of its tensors, alive at once.
+    model_*: summed over all blocks of the model, by kind of tensor.  kept: their sum after recompute.
+    block_kept: the largest block's own part of ``kept``.  recomputed: tensors of the largest block that its
+    backward pass computes again and holds at once.  gradients: gradients of that block's tensors, alive at
+    once.
     """
 
     model_inputs: Array
@@ -155,8 +167,12 @@ class Activations:
 
 
 def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Activations:
-    """Sum the blocks of each kind and apply recompute: nothing kept but the block input (full), all but the
-    attention scores (selective; see TRAITS for the stacks that mean otherwise), or everything (none)."""
+    """Sum the blocks of each kind, in bytes, and apply recompute.
+
+    Full recompute keeps nothing but the block inputs; selective keeps all but the attention scores (see
+    TRAITS for the stacks where it means something else); none keeps everything.
+    Source: Korthikanti et al. 2022, section 5; Chen et al. 2016 (checkpointing).
+    """
     per = token_bytes(grid, traits, constants)
     tokens = grid.tokens_per_rank
     targets = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
@@ -179,7 +195,7 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         + grid.hidden_size * grid.element_bytes
     )
     blocks = dense + moe
-    widened = (grid.recompute == 0) * (tokens * per.widened_inputs)
+    widened = (grid.recompute == NO_RECOMPUTE) * (tokens * per.widened_inputs)
     model_inputs = routes.inputs * (blocks * input_bytes + cross * target_input) + routes.operators * (
         blocks * operator_bytes
     )
@@ -197,7 +213,7 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         + routes.inner * largest
         + routes.scores * largest_scores
     )
-    # A block recomputed whole brings everything back, whatever its neighbours keep.
+    # A block that is recomputed whole holds all its tensors again, whatever its neighbours keep.
     kept_by_recomputed = where(routes.blockwise > 0, one_input, block_kept)
     return Activations(
         model_inputs=model_inputs,
@@ -213,9 +229,10 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
 
 @dataclass(frozen=True, slots=True)
 class RecomputeShares:
-    """Share of the blocks' tensors that is kept: block inputs, scores, all else inside, single operators.
+    """Share of the blocks' tensors that is kept, by kind, shape (plans,).
 
-    blockwise: 1.0 where selective means whole blocks.
+    inputs: block inputs.  scores: attention scores.  inner: everything else inside a block.  operators:
+    outputs of single operators.  blockwise: 1.0 where selective recompute means whole blocks.
     """
 
     inputs: Array
@@ -226,7 +243,11 @@ class RecomputeShares:
 
 
 def recompute_shares(grid: PlanGrid, traits: Traits) -> RecomputeShares:
-    full, selective = 1.0 * (grid.recompute == 2), 1.0 * (grid.recompute == 1)
+    """Share of each kind of tensor that full, selective or no recompute keeps.
+
+    Source: what each stack documents (``TRAITS``); SELECTIVE_BLOCK_SHARE where whole blocks are recomputed.
+    """
+    full, selective = 1.0 * (grid.recompute == FULL_RECOMPUTE), 1.0 * (grid.recompute == SELECTIVE_RECOMPUTE)
     operators, blockwise = selective * traits["selective_operators"], selective * traits["selective_blocks"]
     inner = 1.0 - full - operators - SELECTIVE_BLOCK_SHARE * blockwise
     core_only = selective - operators - blockwise
@@ -240,15 +261,24 @@ def recompute_shares(grid: PlanGrid, traits: Traits) -> RecomputeShares:
 
 
 def operator_ffn(grid: PlanGrid) -> Array:
-    """First matmul's output of the MLP (the gate's), on the experts a token visits where it is routed."""
+    """Bytes per token of the MLP's first matmul output (the gate's), shape (plans,).
+
+    Where the block is routed: of all experts that a token visits. Source: our own count of the tensors that
+    torchtitan's per-operator checkpointing keeps.
+    """
     routed = grid.experts_per_token * (grid.expert_ffn_size + grid.hidden_size) + grid.shared_expert_ffn_size
     width = where(grid.moe_blocks > 0, routed, grid.ffn_size)
     return width * (grid.element_bytes / grid.tensor_parallel)
 
 
 def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array, expert_ffn: Array) -> Array:
-    """Gradients alive at once in one block's backward pass: the residual stream's, the branch's, and the
-    inner ones of the MLP (or of the scores, where these are kept and larger)."""
+    """Bytes of the gradients alive at once in one block's backward pass, shape (plans,).
+
+    The residual stream's, the branch's, and the inner ones of the MLP (or of the scores, where these are kept
+    and larger).  tokens, targets: per micro-batch and rank, of the encoder (or only) stack and of the
+    decoder.
+    scores, expert_ffn: bytes of one block.  Source: our own count.
+    """
     per_width = np.maximum(tokens, targets) * grid.element_bytes
     inner = per_width * grid.ffn_size * ((1.0 + grid.gated) / grid.tensor_parallel)
     inner = where(grid.moe_blocks > 0, 0.5 * expert_ffn, inner)
@@ -256,10 +286,11 @@ def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array,
 
 
 def in_flight(grid: PlanGrid, stage: Stages) -> Array:
-    """Micro-batches whose activations a stage holds at once, in units of whole stages, shape (3, plans).
+    """Micro-batches whose activations a stage holds at once, a count of whole stages' worth, shape (3,
+    plans).
 
-    1F1B: min(stages - stage, micro-batches). Interleaved with v chunks: the warm-up holds
-    2 (p - stage - 1) + (v - 1) p + 1 chunks of 1/v of the stage; on the first that is p (1 + (p - 1)/(p v)).
+    1F1B: min(stages - stage, micro-batches). Interleaved with v chunks on each of p stages: the warm-up holds
+    2 (p - stage - 1) + (v - 1) p + 1 chunks of 1/v of the stage, which is p (1 + (p - 1)/(p v)) on the first.
     Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, appendix B.
     """
     pipeline, chunks = grid.pipeline_parallel, grid.interleaved_stages
@@ -270,8 +301,9 @@ def in_flight(grid: PlanGrid, stage: Stages) -> Array:
 
 
 def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:
-    """DeepSpeed's pipeline keeps the output of a stage until its backward pass; Megatron frees its data.
+    """Bytes per micro-batch of a stage's output that is kept until its backward pass, shape (plans,).
 
+    DeepSpeed's pipeline keeps it; Megatron frees its data once it is sent.
     Source: DeepSpeed runtime/pipe/engine.py (pipe_buffers); Megatron-LM deallocate_output_tensor.
     """
     kept = traits["buckets"] * (grid.pipeline_parallel > 1)
@@ -279,5 +311,10 @@ def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:
 
 
 def retained_inputs(grid: PlanGrid, traits: Traits, model_inputs: Array) -> Array:
-    """Second copies of recomputed blocks' inputs that some stacks hold at the end of the backward pass."""
+    """Bytes of second copies of recomputed blocks' inputs that some stacks hold at the end of backward,
+    (plans,).
+
+    model_inputs: bytes of all block inputs of the model.  Source: measured; see ``retained_inputs`` in
+    ``TRAITS``.
+    """
     return grid.frozen * traits["retained_inputs"] * (1.0 - grid.compiled) * model_inputs

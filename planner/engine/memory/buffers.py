@@ -1,6 +1,7 @@
-"""Passing memory: logits and their loss, gathered and dequantised weights, communicators.
+"""Short-lived memory: logits and their loss, gathered and dequantised weights, communicators.
 
-What is here is alive at some moment of a step only, or is held by the driver and the caching allocator.
+These bytes are alive at some moments of a step only, or are held by the driver and NCCL rather than by
+tensors.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import ParametersHere, Stages
@@ -30,10 +31,10 @@ BUCKET_ELEMENTS = 5e8
 
 
 def logits_on_rank(grid: PlanGrid, traits: Traits) -> Array:
-    """How many output logits one micro-batch has on a rank of the last stage, shape (plans,).
+    """How many output logits one micro-batch has on a rank of the last stage, a count, shape (plans,).
 
-    tokens x vocabulary; the vocabulary is split over tensor-parallel ranks where the loss
-    is vocabulary-parallel; masked-language models compute the masked positions only. Shape (plans,).
+    tokens x vocabulary. The vocabulary is split over tensor-parallel ranks where the loss is
+    vocabulary-parallel; masked-language models compute the masked positions only. Source: our own count.
     """
     tokens = where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length) * (
         grid.micro_batch_size / grid.context_parallel
@@ -44,26 +45,36 @@ def logits_on_rank(grid: PlanGrid, traits: Traits) -> Array:
 
 
 def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
-    """Bytes per output logit at the peak of the loss: the logits, fp32 copies, softmax, gradient."""
+    """Bytes per output logit at the peak of the loss, shape (plans,): the logits, fp32 copies, softmax,
+    gradient.
+
+    Source: PyTorch cross_entropy; Megatron-LM core/tensor_parallel/cross_entropy.py; the bytes of unfused and
+    chunked losses are fitted (``MemoryConstants``).
+    """
     element = grid.element_bytes
     unfused = where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
-    # Fine-tuning's causal models shift the fp32 logits by a token first: two fp32 copies.
+    # Causal models of the fine-tuning stacks first shift the fp32 logits by one token: two fp32 copies.
     in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.plain
     whole = where(
         traits.compiled_loss > 0,
         element + COMPILED_EXTRA_BYTES,
         where(traits.in_place_loss > 0, in_place, unfused),
     )
-    # Chunks save passing copies only: each keeps its log-probabilities, unless compilation fuses them away.
+    # Chunks save short-lived copies only: each keeps its log-probabilities, unless compilation fuses them.
     chunks = where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)
-    # A loss in chunks never holds more than the whole one does.
+    # A chunked loss never holds more than a loss on whole logits.
     chunked = where(grid.loss_chunked > 0, np.minimum(chunks, whole), constants.fused_logit_bytes)
     return where(grid.loss_whole > 0, whole, chunked)
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Sharded weights made whole for a while, shape (3, plans): root unit, blocks, a block's gradients."""
+    """Bytes of sharded weights that are made whole for a while, shape (3, plans).
+
+    root: the root unit (token table and head).  blocks: whole blocks.  gradients: one block's whole
+    gradients.
+    dequantized: the largest quantised matrix in full width.  tied: a tied table's second gradient.
+    """
 
     root: Array
     blocks: Array
@@ -73,14 +84,17 @@ class Gathered:
 
 
 def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: Stages) -> Gathered:
-    """Under ZeRO-3 one block computes while the next is gathered, and a block's whole gradient waits to be
-    reduced; DeepSpeed instead keeps up to a number of live parameters and fixed buckets (from ZeRO-2 on).
+    """Bytes of weights and gradients that ZeRO-3 makes whole for a while, and DeepSpeed's buckets.
+
+    Under ZeRO-3 one block computes while the next is gathered, and a block's whole gradient waits to be
+    reduced. DeepSpeed instead keeps up to a fixed number of live parameters and, from ZeRO-2 on, fixed
+    buckets.
 
     Source: PyTorch FSDP (Zhao et al. 2023, section 3.3: rate limiter of two all-gathers); DeepSpeed
     configuration reference, "ZeRO optimizations".
     """
     tensor, element, buckets = grid.tensor_parallel, grid.element_bytes, traits["buckets"]
-    whole = (grid.sharding >= 3) & (grid.sharding_group > 1)
+    whole = (grid.sharding >= ZERO_3) & (grid.sharding_group > 1)
     by_unit = whole * (1.0 - buckets)
     split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
     dense = where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
@@ -90,18 +104,18 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     block = np.maximum(dense / tensor, routed)
     gathered = where(grid.quantized > 0, grid.frozen_bytes, element)
     trained = here.trained_dense + here.trained_experts
-    # The limit holds prefetching back; the module that computes is fetched on top: a table at most.
+    # The limit only bounds prefetching; the module that computes comes on top, a token table at most.
     limit = LIVE_PARAMETERS + np.maximum(here.embedding, here.head)
     live = np.minimum(limit, here.blocks + here.experts + here.embedding + here.head)
-    bucket = where(grid.sharding >= 1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
+    bucket = where(grid.sharding >= ZERO_1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
     # A tied table is the head, so it stays whole with it.
     table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
     root = by_unit * element * (table_kept * here.embedding + here.head)
     matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
-    # A quantised head is widened too, while its logits are there.
+    # A quantised head is dequantised too while its logits are computed.
     matrix = np.maximum(matrix, (grid.frozen_head_bytes < element) * here.head)
     trained_whole = 1.0 - grid.frozen
-    # A tied table's second gradient, of the look-up, exists beside the head's before they are added.
+    # A tied table has two gradients, of the look-up and of the head, which both exist until they are added.
     both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
     at_once: Array = where(buckets > 0, live * element, 2.0 * block * gathered)
     return Gathered(
@@ -114,7 +128,11 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
 
 
 def communicator_count(grid: PlanGrid) -> Array:
-    """Communicators with buffers of their own: one for each kind of parallelism above degree one."""
+    """Count of communicators with buffers of their own, shape (plans,): one per kind of parallelism above
+    degree 1.
+
+    Source: our own count; Megatron-LM and PyTorch's device meshes make one process group per dimension.
+    """
     count: Array = (
         where(grid.data_parallel > 1, 1.0, 0.0)
         + (grid.tensor_parallel > 1)

@@ -1,7 +1,7 @@
 """The few fitted numbers of the memory model, and how the named stacks differ where their code says so.
 
-A trait is read off a framework's own code or documentation and is not fitted; a constant is fitted to
-measured runs (``planner/accuracy/fit/memory.py``) and comes in as data. This room knows no plan.
+A trait is read from a framework's own code or documentation and is not fitted; a constant is fitted to
+measured runs (``planner/accuracy/fit/memory.py``) and comes in as data. Nothing here depends on a plan.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Order of the accelerator architectures and frameworks, as ``planner.engine.grid.plan_grid`` numbers them.
-ARCHITECTURE_COUNT = 7
+ARCHITECTURE_COUNT = 8
 
 
 def _each(value: float) -> NDArray[np.float64]:
@@ -23,21 +23,24 @@ def _each(value: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryConstants:
-    """Fitted constants. Bytes unless a share (of the bytes it multiplies) is meant.
+    """Fitted constants: ``*_bytes`` in bytes, ``*_share`` a share of the bytes that it multiplies.
 
     context_bytes: driver context, kernels and libraries of one process, by architecture, shape
-    (architectures,).  communicator_bytes: NCCL buffers of one communicator, likewise; a rank has one for each
+    (architectures,).
+    communicator_bytes: NCCL buffers of one communicator, shape (architectures,); a rank has one for each
     degree above 1.
-    reserve_share: of the activations and buffers at a moment, held by the caching allocator over what is
-    handed out (fragmentation).  state_reserve_share: of all that is allocated, which it cannot give back.
-    idle_reserve_share: of gradients and step copies that are not there at the fullest moment, whose blocks
-    activations cannot use.  backward_reserve_share: of the backward pass's passing tensors, whose blocks the
-    logits cannot use.  gather_reserve_share: of gathered weights, held by the stream that gathers them.
-    crossing_reserve_share: of activations that come while others go: of a pipeline's micro-batches out of
-    step, and second copies of block inputs.
+    The reserve shares say what the caching allocator holds beyond the bytes it has handed out.
+    reserve_share: of the activations and buffers alive at a moment (fragmentation).
+    state_reserve_share: of everything allocated; the part that it can never give back.
+    idle_reserve_share: of gradients and step copies not alive at the fullest moment: activations cannot reuse
+    their blocks.
+    backward_reserve_share: of short-lived tensors of the backward pass: the logits cannot reuse their blocks.
+    gather_reserve_share: of gathered weights: only the stream that gathers them can reuse their blocks.
+    crossing_reserve_share: of activations allocated while others are freed: micro-batches of a pipeline, and
+    second copies of block inputs.
     whole_logit_bytes, compiled_chunk_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy
-    on whole logits (or chunks of them, of which nothing is freed), on compiled chunks, fused with the head.
-    working_share: of the recompute working set and its gradients that is alive at once.
+    on whole logits (or on eager chunks, of which nothing is freed), on compiled chunks, fused with the head.
+    working_share: share of the recompute working set and its gradients that is alive at once.
     adapter_working_share: the same where adapters are trained (wider copies of their inputs).
     quantized_input_bytes: kept per input element of a quantised matrix without recompute.
     interval: {"allocated" | "reserved" | "nvidia-smi": (low, high)} factors of an 80 % interval.
@@ -79,8 +82,8 @@ class MemoryConstants:
 #: (generic, megatron, fsdp, deepspeed, torchtitan, neuron).
 TRAITS = {
     # Plain PyTorch modules: each elementwise step keeps its own tensors for backward. Megatron and Neuron
-    # bring fused kernels, and DeepSpeed is pretrained with Megatron's (Megatron-DeepSpeed) but fine-tunes
-    # plain ones.
+    # bring fused kernels. DeepSpeed pretrains with Megatron's (Megatron-DeepSpeed) but fine-tunes plain
+    # modules.
     "plain": (1.0, 0.0, 1.0, 0.0, 1.0, 0.0),
     "plain_finetuning": (1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
     # Attention through scaled_dot_product_attention: grouped keys and values are repeated to all heads, which
@@ -91,7 +94,7 @@ TRAITS = {
     "gradient_buffer": (0.0, 1.0, 0.0, 1.0, 0.0, 1.0),
     # DistributedDataParallel reduces in buckets beside the gradients (gradient_as_bucket_view is off).
     "bucket_copies": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    # FSDP's flat shards keep theirs between steps.
+    # FSDP's flat shards keep their gradients between steps.
     "gradients_between_steps": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # Output head and loss are split over the vocabulary under tensor parallelism; with FSDP2 and DTensor only
     # torchtitan does so (loss parallel), elsewhere each rank holds the whole head and its logits.
@@ -102,7 +105,7 @@ TRAITS = {
     "in_place_loss_finetuning": (0.0, 1.0, 1.0, 0.0, 0.0, 1.0),
     # DeepSpeed trains without autocast, so the loss of a plain model stays in 16 bits.
     "narrow_loss": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
-    # torch.compile takes in the loss as well, except in torchtitan of 2024.
+    # torch.compile compiles the loss as well, except in torchtitan of 2024.
     "compiled_loss": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # What "selective" means: the attention core (Megatron); every second matmul kept, the rest recomputed
     # (torchtitan's per-operator checkpointing); whole blocks for half of the layers (IBM's FSDP trainer).

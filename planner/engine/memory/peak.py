@@ -1,8 +1,8 @@
 """Memory of one accelerator rank at its peak: on the fullest pipeline stage, at the fullest moment of a step.
 
-The conductor of the memory rooms: states, activations and buffers are counted there; here they are put
-together at four moments (loss, start and end of the backward pass, optimizer step) on three stages (first,
-middle, last), and the largest sum wins. Everything is an array over plans; no value of a plan is branched on.
+States, activations and buffers are counted in the modules beside this one; here they are put together at four
+moments (loss, start and end of the backward pass, optimizer step) on three stages (first, middle, last), and
+the largest sum wins. Everything is an array over plans; no value of a plan is branched on.
 """
 
 from __future__ import annotations
@@ -133,7 +133,10 @@ class MemoryTerms:
 
 
 def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
-    """Peak memory of each plan. A plan that does not fit is answered like any other."""
+    """Peak memory of each plan in bytes, shape (plans,). A plan that does not fit is answered like any other.
+
+    Source: our own count of a step's four moments; the parts name theirs.
+    """
     grid = on_scalars(grid)
     counted = _counted(grid, constants)
     table = np.empty((len(_ROW), *np.broadcast(*counted.values.values()).shape))
@@ -155,7 +158,10 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
 
 
 def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
-    """``memory_per_rank(...).total`` alone, to the last digit, for searches that need nothing else."""
+    """``memory_per_rank(...).total`` alone, bytes, shape (plans,), equal to the last digit and cheaper.
+
+    Searches use it, since they need nothing else to decide what fits. Source: as ``memory_per_rank``.
+    """
     grid = on_scalars(grid)
     heights = _heights(_counted(grid, constants), constants)
     allocated = heights.highest.max(axis=0)
@@ -168,9 +174,10 @@ def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
 class _Counted:
     """What is counted on each stage before the fullest is found.
 
-    values: sub-terms and details by name, broadcasting to (3, plans).  early: share of the gradients that is
-    there when the loss is computed; late: of the activations at the end of the backward pass.  reuse: of
-    blocks that the allocator keeps.  number: of the stage.
+    values: sub-terms and details by name, broadcasting to (3, plans).  early: share of the gradients that
+    already exists when the loss is computed.  late: share of the activations left at the end of the backward
+    pass.  reuse: how freed blocks serve again.  gradients_between: 1.0 where gradients stay between steps.
+    number: index of the stage.
     """
 
     values: dict[str, Array]
@@ -224,8 +231,8 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
         "gradient_shards": state.gradient_shards,
         "state_shards": state.state_shards,
     }
-    # Gradients of an earlier micro-batch, or a buffer made at the start, are there when the first loss is
-    # computed; otherwise they come into being as the backward pass goes, while the activations leave.
+    # Gradients of an earlier micro-batch, or a buffer allocated at the start, exist at the loss.
+    # Otherwise the backward pass allocates them one by one while it frees the activations.
     early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
     reuse = reuse_of(grid, traits, stage.last * logits, each_logit)
@@ -235,9 +242,12 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
 
 @dataclass(frozen=True, slots=True)
 class _Heights:
-    """sums: allocated bytes at each moment, shape (moments, 3, plans).  highest: of a stage's moments, shape
-    (3, plans).  seen: with the reserve that the allocator wishes for, on the stage where that is most, shape
-    (plans,)."""
+    """Bytes at the moments of a step.
+
+    sums: allocated at each moment, shape (moments, 3, plans).  highest: the largest of a stage's moments,
+    shape (3, plans).  seen: with the reserve of unlimited memory, on the stage where that is most, shape
+    (plans,).
+    """
 
     sums: Array
     highest: Array
@@ -275,9 +285,9 @@ def _heights(counted: _Counted, constants: MemoryConstants) -> _Heights:
 class _Peak:
     """The fullest stage (place) and its fullest moment, shape (plans,).
 
-    wished_reserve: what the allocator would hold beside the allocated bytes, given room; of whichever stage
-    an outside observer would see fullest.  chosen: that stage's sub-terms, each in full.  at_peak: what of
-    them is alive, shape (sub-terms, plans).
+    wished_reserve: bytes that the allocator would hold beyond the allocated ones if memory were unlimited, on
+    the stage that nvidia-smi would show fullest.  chosen: that stage's sub-terms, each in full.  at_peak: the
+    part of them that is alive, shape (sub-terms, plans).
     """
 
     place: NDArray[np.intp]
@@ -290,7 +300,7 @@ class _Peak:
 
 
 def _peak(table: Array, counted: _Counted, constants: MemoryConstants) -> _Peak:
-    """Sum the moments of each stage and find the stage that an outside observer would see fullest."""
+    """Sum the moments of each stage and find the stage that nvidia-smi would show fullest."""
     stages_count, count = table.shape[1:]
     heights = _heights(counted, constants)
     sums, highest = (
@@ -339,7 +349,7 @@ def _with_framework(
     worst_stage: Array,
     moment: NDArray[np.intp],
 ) -> MemoryTerms:
-    """Add what the allocator does not hand out."""
+    """Add the bytes that the allocator does not hand out: context, communication buffers, its reserve."""
     parts = {part: sum_of(terms, names) for part, names in PARTS.items() if part != "framework"}
     context, communication, reserve = _beside(grid, constants, allocated, wished_reserve)
     terms["context"] = context + 0.0 * allocated
@@ -364,20 +374,24 @@ def _beside(
 ) -> tuple[Array, Array, Array]:
     """Context, communication buffers and the caching allocator's own reserve, bytes.
 
-    The allocator gives its idle blocks back before it fails, so the reserve shrinks where memory is short,
-    down to what the states and live tensors cannot share.
+    Before an allocation fails the allocator returns its idle blocks to the driver, so the reserve shrinks
+    where memory is short, down to a fixed share of the allocated bytes.
     Source: PyTorch notes, "CUDA semantics: memory management".
     """
     architecture = grid.architecture.astype(int)
     context = constants.context_bytes[architecture]
     communication = constants.communicator_bytes[architecture] * communicator_count(grid)
     least = constants.state_reserve_share * allocated
-    # A hair less than all, so that rounding never makes a squeezed plan a misfit.
+    # Slightly less than all, so that rounding never makes a plan that just fits look too large.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
     return context, communication, np.maximum(np.minimum(wished_reserve, room), least)
 
 
 def sum_of(terms: dict[str, Array], names: tuple[str, ...]) -> Array:
+    """Sum of the named terms, in their unit (bytes), added in the order of ``names``.
+
+    terms: arrays by name.  Source: a sum.
+    """
     first, *rest = names
     total = terms[first]
     for name in rest:

@@ -1,8 +1,9 @@
 """What the caching allocator holds beside the bytes it has handed out.
 
-Freed blocks stay in the allocator's cache. Those of one moment of a step serve another as far as their sizes
-and streams allow: activations and logits do, so the reserve follows the fullest moment; gradients and the
-optimizer's copies are many small blocks, which large activations cannot use, and come on top.
+Freed blocks stay in the allocator's cache and can be reused at another moment of the step as far as their
+sizes and streams allow. Activations and logits reuse each other's blocks, so the reserve follows the fullest
+moment. Gradients and the optimizer's copies are many small blocks, which large activations cannot reuse; they
+come on top.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from planner.engine.memory.traits import Traits
 
 #: Bytes per logit that pass through the loss of a plain causal model and its backward pass: fp32 logits,
 #: their gradient, that gradient padded by the token that labels are shifted by, and its 16-bit cast. Their
-#: sizes differ, so that the cache ends up with room for all of them, whatever kernel computes the loss.
+#: sizes differ, so the cache ends up holding a block for each of them, whatever kernel computes the loss.
 #: Source: PyTorch autograd of transformers' causal models (float(), shift, cross_entropy).
 SHIFTED_LOSS_BYTES = 4.0 + 4.0 + 4.0 + 2.0
 
@@ -27,7 +28,8 @@ SHIFTED_LOSS_BYTES = 4.0 + 4.0 + 4.0 + 2.0
 class Reuse:
     """How a plan's freed blocks serve again. Shapes broadcast to (3, plans).
 
-    loss_room: bytes beside the logits that are alive at the loss.  pipelined: 1.0 where micro-batches are.
+    loss_room: bytes of cached blocks beside the logits that are alive at the loss.  pipelined: 1.0 with more
+    than one pipeline stage.
     """
 
     loss_room: Array
@@ -35,7 +37,12 @@ class Reuse:
 
 
 def reuse_of(grid: PlanGrid, traits: Traits, logits: Array, each_logit: Array) -> Reuse:
-    """logits: on the rank, of each stage; each_logit: bytes of one that are alive at the loss."""
+    """Bytes that the loss leaves cached, and whether micro-batches overlap in a pipeline.
+
+    logits: count on the rank, of each stage, shape (3, plans).  each_logit: bytes per logit alive at the
+    loss.
+    Source: SHIFTED_LOSS_BYTES.
+    """
     widened = (grid.loss_whole > 0) & (traits.plain > 0) & (traits.narrow_loss == 0)
     widened = widened & (traits.compiled_loss == 0)
     return Reuse(
@@ -54,14 +61,16 @@ def seen_bytes(
     reuse: Reuse,
     constants: MemoryConstants,
 ) -> Array:
-    """Bytes in the allocator's hands at the fullest, before it gives any back for want of room.
+    """Bytes that the allocator has taken from the driver at the fullest moment, if memory were unlimited, (3,
+    plans).
 
     at: allocated at the loss, the backward pass's start and end, and the step, each of shape (3, plans).
-    of: bytes by how long they live.  early: share of the gradients there at the loss.  gathered: weights made
-    whole, on a stream of their own, whose freed blocks the compute stream cannot reuse.  retained: second
-    copies of block inputs, which come as the first ones go.
-
-    Shape of the result: (3, plans).
+    of: bytes by how long they live.  early: share of the gradients that exists at the loss.
+    gathered: bytes of gathered weights, on a stream of their own, whose freed blocks the compute stream
+    cannot reuse.
+    retained: bytes of second copies of block inputs, which are allocated while the first ones are freed.
+    reuse: how freed blocks serve again.
+    Source: PyTorch notes, "CUDA semantics: memory management"; the shares are fitted (``MemoryConstants``).
     """
     loss, backward, backward_end, step = at
     share, idle = constants.reserve_share, constants.idle_reserve_share

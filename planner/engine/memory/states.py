@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, ZERO_2, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.traits import Traits
 
@@ -18,7 +18,7 @@ from planner.engine.memory.traits import Traits
 SUB_GROUP_PARAMETERS = 1e9
 
 #: ZeRO stages that shard optimizer states, gradients and weights, in this order.
-LEVELS = np.array([[1.0], [2.0], [3.0]])
+LEVELS = np.array([[ZERO_1], [ZERO_2], [ZERO_3]])
 FIRST = np.array([[1.0], [0.0], [0.0]])
 MIDDLE = np.array([[0.0], [1.0], [0.0]])
 LAST = np.array([[0.0], [0.0], [1.0]])
@@ -28,7 +28,8 @@ LAST = np.array([[0.0], [0.0], [1.0]])
 class Stages:
     """The three candidate stages of each plan, shape (3, plans).
 
-    first, last: 1.0 where the stage is so.  number: its index.  blocks_share: of the model's blocks.
+    first, last: 1.0 where the stage is the first, the last.  number: its index.  blocks_share: its share of
+    the model's blocks.
     """
 
     first: Array
@@ -38,7 +39,7 @@ class Stages:
 
 
 def stages(grid: PlanGrid) -> Stages:
-    """Blocks are dealt out evenly; what does not divide lies on the middle stages.
+    """The three stages that are counted. Blocks are dealt out evenly; extra ones lie on the middle stages.
 
     That is how Megatron and BLOOM's DeepSpeed balance the embedding and the head, counting each as a layer
     (BigScience chronicles, 2022: 70 layers on 12 stages as 5, 6 x 10, 5).
@@ -47,7 +48,7 @@ def stages(grid: PlanGrid) -> Stages:
     short = pipeline <= 2
     middle = MIDDLE * (pipeline > 2)
     per_stage = blocks / pipeline
-    # Where only first and last stages exist, one of them takes the odd block.
+    # Without middle stages, the first or the last one takes the extra block.
     share = where((middle > 0) | short, np.ceil(per_stage), np.floor(per_stage))
     single = 1.0 * (pipeline == 1)
     return Stages(
@@ -60,11 +61,12 @@ def stages(grid: PlanGrid) -> Stages:
 
 @dataclass(frozen=True, slots=True)
 class ParametersHere:
-    """Parameters on one rank of a stage before data-parallel sharding, shape (3, plans).
+    """Parameters (a count) on one rank of a stage before data-parallel sharding, shape (3, plans).
 
-    blocks: all of the stage's blocks but routed experts.  experts: routed ones.  head: the output
-    projection's where it is not the token table of the same stage.  trained_dense, trained_experts: those
-    with gradients and states.
+    blocks: all of the stage's blocks without routed experts.  experts: routed experts.  embedding: token
+    table.
+    head: the output projection, where it is not the token table of the same stage.  trained_dense,
+    trained_experts: those with gradients and optimizer states.
     """
 
     blocks: Array
@@ -76,10 +78,11 @@ class ParametersHere:
 
 
 def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> ParametersHere:
-    """Tensor parallelism splits every matrix; experts are split over expert parallelism first.
+    """Count the parameters of each stage. Tensor parallelism splits every matrix.
 
-    With expert parallelism an expert is whole on its rank (expert tensor parallel 1, Megatron-Core's
-    recommended layout), else it is split like any other matrix.
+    With expert parallelism each expert is whole on its rank (expert tensor parallel 1, Megatron-Core's
+    recommended layout); without it an expert is split like any other matrix.
+    Source: Shoeybi et al. 2019, section 3; Megatron-Core, MoE documentation.
     """
     tensor = grid.tensor_parallel
     dense_blocks = (
@@ -108,10 +111,10 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
 
 @dataclass(frozen=True, slots=True)
 class StateBytes:
-    """What lies in memory per parameter on one rank, shape (3, plans).
+    """Bytes of weights, gradients and optimizer states on one rank, shape (3, plans).
 
-    moments_held: 1.0 where they are on the accelerator.  weight_shards, gradient_shards, state_shards: ranks
-    that share them (experts apart). Shape (plans,).
+    moments_held: 1.0 where they are on the accelerator.  weight_shards, gradient_shards, state_shards: how
+    many ranks share them (experts not included), shape (plans,).
     """
 
     frozen_weights: Array
@@ -129,10 +132,11 @@ class StateBytes:
 
 
 def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBytes:
-    """ZeRO shards optimizer states (1), then gradients (2), then weights (3) over the sharding group.
+    """Bytes of weights, gradients and optimizer states on one rank.
 
+    ZeRO shards optimizer states (1), then gradients (2), then weights (3) over the sharding group.
     Context-parallel ranks hold the same weights as the data-parallel ones and count in the group; experts are
-    replicated, hence sharded, over fewer ranks. Source: Rajbhandari et al. 2020, section 5.
+    replicated, and hence sharded, over fewer ranks. Source: Rajbhandari et al. 2020, section 5.
     """
     group = grid.sharding_group
     expert_group = where(
@@ -151,7 +155,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     in_pipeline = (traits["whole_in_pipeline"] > 0) & (grid.pipeline_parallel > 1)
     # Gradient sync switched off between accumulation steps leaves them whole on every rank.
     unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
-    replicated = (level < 1) & (grid.data_parallel > 1)
+    replicated = (level < ZERO_1) & (grid.data_parallel > 1)
     copy_bytes = grid.gradient_copy_bytes + grid.gradient_bytes * traits["bucket_copies"] * replicated
     # Paged moments lie in unified memory, which moves to the host when the accelerator is short, and which
     # torch's allocator does not count (Dettmers et al. 2023, section 3: paged optimizers).
@@ -163,10 +167,12 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     frozen_tables = (here.embedding * grid.element_bytes + here.head * grid.frozen_head_bytes) / dense_split[
         2
     ]
-    wider = (grid.weight_bytes > grid.element_bytes) & (level < 3)
-    copied = grid.element_bytes * (wider | in_pipeline & (level >= 3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
+    wider = (grid.weight_bytes > grid.element_bytes) & (level < ZERO_3)
+    copied = (
+        grid.element_bytes * (wider | in_pipeline & (level >= ZERO_3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
+    )
     # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
-    sub_group = where((traits["buckets"] > 0) & (level >= 3), SUB_GROUP_PARAMETERS, np.inf)
+    sub_group = where((traits["buckets"] > 0) & (level >= ZERO_3), SUB_GROUP_PARAMETERS, np.inf)
     at_once = np.minimum(states_kept, sub_group)
     return StateBytes(
         frozen_weights=grid.frozen * (frozen_blocks + frozen_tables),

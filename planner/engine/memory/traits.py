@@ -1,7 +1,7 @@
 """The traits of each plan's framework, looked up once for a whole grid.
 
-``memory_constants.TRAITS`` says what they are and where they are from; this room turns the framework's
-number into arrays and settles the two traits that a plan's own switches change.
+``constants.TRAITS`` says what they are and gives their sources. Here the framework's number is turned into
+arrays, and the traits that also depend on task, compilation or precision are settled.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _ROW = {name: index for index, name in enumerate(TRAIT_NAMES)}
 class Traits:
     """Flags, 0.0 or 1.0, shape (plans,).
 
-    plain: the model is written in plain PyTorch modules.  eager: so, and not compiled.
+    plain: the model is written in plain PyTorch modules.  eager: plain and not compiled.
     repeated_heads: eager attention through scaled_dot_product_attention.  in_place_loss: cross-entropy that
-    reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.  narrow_loss: in 16 bits
-    throughout, as fp16 fine-tuning without autocast computes it.
+    reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.  narrow_loss: loss in 16 bits
+    throughout, as in fp16 fine-tuning without autocast.
     """
 
     table: Array
@@ -40,6 +40,7 @@ class Traits:
 
 
 def traits_of(grid: PlanGrid) -> Traits:
+    """The traits of each plan's framework and task. Source: ``TRAITS``, which names one for each."""
     table = TRAIT_TABLE[:, grid.framework.astype(int)]
 
     def of_task(name: str) -> Array:

@@ -1,1 +1,1 @@
-"""What is asked and what is answered, as frozen records, and the errors between."""
+"""Question, answer and errors as frozen records."""

@@ -1,7 +1,7 @@
-"""The engine's exceptions: questions that make no sense.
+"""The engine's exceptions, raised for questions that make no sense.
 
-A plan that does not fit is a result, never an exception. What is raised here always names the field,
-the value that was given, what is wrong with it and what to do next.
+A plan that does not fit is a result, never an exception. An error raised here always names the field, the
+value that was given, what is wrong with it and what to do next.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class PlanError(HeadroomError):
         self.remedy = remedy
 
     def as_dict(self) -> dict[str, Any]:
+        """The error as the JSON contract shows it."""
         return {"field": self.field, "value": self.value, "message": self.message, "remedy": self.remedy}
 
 

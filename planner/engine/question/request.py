@@ -32,9 +32,10 @@ Purchase = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PpoWorkload:
-    """The four models of PPO. critic and reward may be None, as in GRPO.
+    """The four models of PPO. critic and reward are None where the method has none, as in GRPO.
 
     rollout_tokens: tokens generated per sequence (``sequence_length`` is prompt + response).
+    ppo_epochs: passes of training over each rollout.
     """
 
     actor: ModelSpec
@@ -47,7 +48,12 @@ class PpoWorkload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What is to be trained on. tokens is the whole run's; samples is set only where it was asked so."""
+    """What is to be trained, and how. None stands for "not asked".
+
+    tokens: of the whole run.  samples: sequences of the whole run, set only where the question gave these.
+    sequence_length, decoder_sequence_length: tokens per sequence.  global_batch_size: sequences per optimizer
+    step.
+    """
 
     task: Task
     tokens: float
@@ -80,7 +86,8 @@ class Cluster:
     """The machines. nodes is None for ``"auto"``.
 
     internode_bytes_per_s: per node and direction.  usd_per_node_hour: None where no price is known.
-    price_source, price_as_of: of that price.  instance_type, region, purchase: None for a free cluster.
+    price_source, price_as_of: source and date of that price.
+    instance_type, region, purchase: None for a cluster described by its accelerators.
     price_asked_as_of: the day whose prices were asked for, None for the latest known.
     """
 
@@ -101,7 +108,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutRequest:
-    """The part of a layout that was asked for; None where the engine is to derive or choose."""
+    """The part of a layout that was asked for; None where the engine derives or chooses."""
 
     tensor_parallel: int | None = None
     sequence_parallel: bool | None = None
@@ -119,10 +126,10 @@ class LayoutRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
-    """One question to ``estimate``. An all-None layout is ``"auto"``.
+    """One question to ``estimate``. A layout of which every field is None is ``"auto"``.
 
-    deadline_days: with ``nodes: "auto"``, the fewest nodes that meet it.  notes: warnings that reading the
-    question gave (code, message), carried into the result.
+    deadline_days: with ``nodes: "auto"``, the fewest nodes that finish within it.
+    notes: warnings raised while the question was read (code, message), carried into the result.
     """
 
     model: ModelSpec

@@ -15,6 +15,8 @@ from planner.engine.question.request import Cluster, Layout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
+    """Parameters of the model: all, those that one token meets, and those that are trained (counts)."""
+
     total: int
     active: int
     trainable: int
@@ -36,7 +38,12 @@ class MemoryParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """resident: between steps; allocated, reserved: as torch.cuda's counters; usable: what the rank has."""
+    """Memory of the fullest accelerator rank, in bytes.
+
+    resident: between steps.  allocated, reserved: as torch.cuda's counters.  usable: memory that the rank
+    has.
+    worst_stage: index of the pipeline stage that needs most.
+    """
 
     per_accelerator_bytes: MemoryParts
     resident_bytes: float
@@ -49,7 +56,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBreakdown:
-    """Seconds of one optimizer step; the parts add up to the step. Communication is what is exposed.
+    """Seconds of one optimizer step; the parts add up to the step. Only exposed communication counts.
 
     generation and scoring are None except for PPO.
     """
@@ -71,6 +78,11 @@ class StepBreakdown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Time:
+    """Seconds of a step and of the run, and the throughput and utilization that follow from them.
+
+    Utilizations are shares of the dense peak; intervals are 80 % prediction intervals (low, high).
+    """
+
     step_s: float
     step_breakdown_s: StepBreakdown
     step_interval_s: tuple[float, float]
@@ -87,6 +99,8 @@ class Time:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
+    """Dollars of the run at a dated price. purchase: way to pay, None where the price was given."""
+
     usd: float
     usd_interval: tuple[float, float]
     price_usd_per_node_hour: float
@@ -115,15 +129,17 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warning:
+    """Something the reader should know about the answer. code: stable name for programs."""
+
     code: str
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearestFit:
-    """The smallest change that makes a plan fit. change: in words; the others only where they change.
+    """The smallest change that makes a plan fit. change: in words.
 
-    ``request`` fields that differ: layout (complete), nodes, instance_type.
+    layout (complete), nodes, instance_type and accelerator are those of the changed plan.
     """
 
     change: str
@@ -137,6 +153,8 @@ class NearestFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
+    """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose."""
+
     id: Any
     fits: bool
     reason: str | None

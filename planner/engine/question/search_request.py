@@ -1,4 +1,4 @@
-"""What ``search`` is asked and answers: one run, many machines, and what counts as better.
+"""What ``search`` is asked and answers: one run, many machines, and an objective.
 
 A question is frozen and validated once by ``planner.contract.search``; inside the engine it is trusted.
 """
@@ -28,12 +28,14 @@ Variable = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRequest:
-    """clusters: at least one, each with its number of nodes, none alike, in the order asked for.
+    """One question to ``search``.
 
+    clusters: at least one, each with its number of nodes, no two equal, in the order asked for.
     deadline_days, budget_usd: plans beyond them are rejected (None: no such limit).
-    vary: the parts of a layout that may be chosen freely; what is left out keeps its default (degree 1,
-    micro-batch 1, no sharding, the workload's recompute).  limit: how many plans ``top`` holds.
-    notes: warnings that reading the question gave (code, message).
+    vary: the parts of a layout that may be chosen freely; the others keep their default (degree 1,
+    micro-batch 1, no sharding, the workload's recompute).
+    limit: how many plans ``top`` holds.
+    notes: warnings raised while the question was read (code, message).
     """
 
     model: ModelSpec
@@ -50,7 +52,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejections:
-    """How many layouts fell to what: memory, degrees that do not divide, the deadline, the budget."""
+    """Counts of rejected layouts by reason: memory, degrees that do not divide, the deadline, the budget."""
 
     memory: int = 0
     divisibility: int = 0
@@ -62,8 +64,9 @@ class Rejections:
 class SearchResult:
     """evaluated: layouts looked at; fitting: those within memory and limits.
 
-    best: the first of ``top``, None where nothing fits.  pareto: no other plan is both cheaper and faster, by
-    total time.  top: the best by the objective, at most ``limit``.  Each is what ``estimate`` says of it.
+    best: the first of ``top``, None where nothing fits.
+    pareto: the plans for which no other plan is both cheaper and faster (in total time).
+    top: the best by the objective, at most ``limit``. Each plan is exactly what ``estimate`` says of it.
     """
 
     evaluated: int

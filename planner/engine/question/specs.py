@@ -1,7 +1,7 @@
 """What a plan is made of: accelerators, the machines that hold them, MIG profiles and models.
 
-Frozen records in SI units with the unit in the name. They know nothing of where they were read from;
-``planner.catalog`` wraps them with their source and date.
+Frozen records in SI units with the unit in the name. They do not know where they were read from;
+``planner.catalog`` adds source and date.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class AcceleratorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSpec:
-    """A kind of machine that one can buy (not a machine that one has).
+    """A kind of machine that one can buy (not a machine that one owns).
 
     internode_bytes_per_s: network of the whole node, one direction.  host_memory_bytes: CPU memory.
     """
@@ -88,12 +88,12 @@ class ModelSpec:
     shared_expert_ffn_size: of all shared experts of a block together (0: shared_experts x expert_ffn_size).
     dense_layers: leading blocks with a dense MLP in a mixture-of-experts model (the other blocks route).
     q_lora_rank, kv_lora_rank, rope_head_dim: multi-head latent attention (DeepSeek-V2, section 2.1), else 0.
-    sliding_window: tokens a windowed block attends to (0: none); windowed_layers: how many blocks are so.
+    sliding_window: tokens a windowed block attends to (0: none); windowed_layers: count of such blocks.
     vocab_size: 0 for vision.  patch_size, image_size: pixels, 0 for text.
-    The family's oddities that only parameter counts need stand in ``extras`` as (name, value) pairs, whose
-    names and meanings ``planner.engine.shape.parameters.EXTRAS`` lists.
+    extras: peculiarities of the family that only parameter counts need, as (name, value) pairs;
+    ``planner.engine.shape.parameters.EXTRAS`` lists their names and meanings.
     parts: the model part by part, for families described so; parameter counts then follow from the parts,
-    and the fields above say what its usual block is like.
+    and the fields above describe its usual block.
     towers: further parts of a model of several, such as an image encoder and what joins it to the text.
     """
 
@@ -141,9 +141,9 @@ class ParameterCount:
     """Exact parameter counts by the part of the model that holds them (all are counts, not bytes).
 
     embedding: input side, on the first pipeline stage: token, position and type tables, patch projection,
-    norms before the first block.  head: output side, on the last stage, what is not tied: language-model
+    norms before the first block.  head: output side, on the last stage, without tied weights: language-model
     head, its bias, final norm, pooler.  tied_head: weights of the output projection that are the token
-    table itself (0 when untied); a last stage apart from the first holds a copy of them.
+    table itself (0 when untied); where first and last stage differ, the last one holds a copy of them.
     dense_block, moe_block, decoder_block: one block (moe_block without its routed experts);
     routed_experts: all routed experts of one block.  *_blocks: how many of each.
     The matmul weights feed FLOPs: per token and block.  attention_matmul: query, key, value, output;

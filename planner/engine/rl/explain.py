@@ -7,6 +7,7 @@ from planner.engine.trace import TermTemplate
 PPO_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="ppo_weights",
+        value="memory.terms[ppo_weights]",
         unit="byte",
         parent="weights",
         part=True,
@@ -16,6 +17,7 @@ PPO_TEMPLATES: tuple[TermTemplate, ...] = (
     ),
     TermTemplate(
         name="ppo_gradients",
+        value="memory.terms[ppo_gradients]",
         unit="byte",
         parent="gradients",
         part=True,
@@ -25,6 +27,7 @@ PPO_TEMPLATES: tuple[TermTemplate, ...] = (
     ),
     TermTemplate(
         name="ppo_optimizer_states",
+        value="memory.terms[ppo_optimizer_states]",
         unit="byte",
         parent="optimizer_states",
         part=True,
@@ -34,12 +37,12 @@ PPO_TEMPLATES: tuple[TermTemplate, ...] = (
     ),
     TermTemplate(
         name="ppo_activations",
+        value="memory.terms[ppo_activations]",
         unit="byte",
         parent="activations",
         part=True,
-        formula="what the critic's training or the key-value cache of {generation_sequences:.0f}"
-        " sequences takes"
-        " beyond the actor's activations",
+        formula="what the critic's training or the key-value cache of {step.terms[generation_sequences]:.0f}"
+        " sequences needs beyond the actor's activations",
         source="one model trains at a time; the others keep their states or weights (Ouyang et al. 2022)",
         optional=True,
     ),

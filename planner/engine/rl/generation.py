@@ -30,7 +30,11 @@ LEAST_AT_ONCE = 16.0
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """seconds of the phase; sequences decoded at a time per replica; cache bytes per rank."""
+    """The generation phase, shape (plans,).
+
+    seconds: of the phase.  sequences: count decoded at a time per replica.  cache_bytes: keys and values per
+    rank.
+    """
 
     seconds: Array
     sequences: Array
@@ -38,10 +42,13 @@ class Generation:
 
 
 def inference_ranks(grid: PlanGrid) -> Array:
-    """Ranks that decode together, tensor parallel: the plan's own degree or, where one rank's share of the
-    weights would take more than SERVED_SHARE of its memory, the next power of two that holds them, within a
-    node. Pipeline stages and ZeRO-3 shards are put together for it (Shen et al. 2024, NeMo-Aligner, section
-    4; DeepSpeed-Chat's hybrid engine)."""
+    """Count of ranks that decode together in tensor parallel, shape (plans,).
+
+    The plan's own degree or, where one rank's share of the weights would take more than SERVED_SHARE of its
+    memory, the next power of two that holds them, within a node. Pipeline stages and ZeRO-3 shards are
+    gathered for it.
+    Source: Shen et al. 2024 (NeMo-Aligner), section 4; DeepSpeed-Chat's hybrid engine.
+    """
     weights = grid.total_parameters * grid.element_bytes
     needed = np.ceil(np.log2(np.maximum(weights / (SERVED_SHARE * grid.memory_bytes), 1.0)))
     within = np.minimum(2.0**needed, np.minimum(grid.ranks_per_node, grid.ranks))
@@ -49,10 +56,12 @@ def inference_ranks(grid: PlanGrid) -> Array:
 
 
 def sequences_at_once(grid: PlanGrid, waiting: Array, room: Array) -> Array:
-    """Sequences that one replica decodes together. room: for how many keys and values have room.
+    """Count of sequences that one replica decodes together, shape (plans,).
 
-    NeMo-Aligner generates in small batches whatever the room; the others take all that are waiting. Fewer
-    than a small batch are never taken: where there is no room, stacks make it by moving states out.
+    waiting: sequences to generate per replica.  room: sequences whose keys and values fit into memory.
+    NeMo-Aligner generates in small batches however much memory is free; the others take all that are waiting.
+    No stack takes fewer than a small batch: where memory is short, it moves training states out.
+    Source: the stacks' configuration files (ALIGNER_AT_ONCE, LEAST_AT_ONCE).
     """
     some = np.minimum(waiting, LEAST_AT_ONCE)
     fitting = np.clip(np.floor(room), some, waiting)
@@ -60,10 +69,10 @@ def sequences_at_once(grid: PlanGrid, waiting: Array, room: Array) -> Array:
 
 
 def cache_bytes_per_token(grid: PlanGrid) -> Array:
-    """Keys and values that one token of the context leaves in all blocks, bytes over all ranks, (plans,).
+    """Bytes of keys and values that one token of the context leaves in all blocks, over all ranks, (plans,).
 
-    2 x layers x kv_heads x head_dim elements (Kwon et al. 2023, section 1); latent attention keeps the
-    compressed vector instead (DeepSeek-V2, section 2.1).
+    2 x layers x kv_heads x head_dim elements; latent attention keeps the compressed vector instead.
+    Source: Kwon et al. 2023, section 1; DeepSeek-V2, section 2.1.
     """
     whole = grid.kv_heads * (grid.head_dim + grid.value_head_dim)
     kept = where(grid.kv_lora_rank > 0, grid.kv_lora_rank, whole)
@@ -73,10 +82,12 @@ def cache_bytes_per_token(grid: PlanGrid) -> Array:
 def generation_phase(
     grid: PlanGrid, constants: TimingConstants, *, rollout_tokens: float, states_bytes: Array, share: Array
 ) -> Generation:
-    """Prompts in one pass, then token by token: every weight and the cache are read once a token.
+    """Seconds and cache of generation: prompts in one pass, then token by token.
 
-    The slower of memory and arithmetic, plus the launch of each block's kernels (Pope et al. 2022, section
-    2.1).  share: of the ranks that generate.
+    rollout_tokens: generated per sequence.  states_bytes: training states per rank, shape (plans,).
+    share: share of the ranks that generate, shape (plans,). For each token every weight and the cache are
+    read once. The slower of memory and arithmetic counts, plus the launch of each block's kernels. Source:
+    Pope et al. 2022, section 2.1.
     """
     together = inference_ranks(grid)
     replicas = np.maximum(share * grid.ranks / together, 1.0)
@@ -97,6 +108,9 @@ def generation_phase(
 
 
 def generating_share(grid: PlanGrid, *, critic: bool) -> Array:
-    """NeMo-Aligner gives actor and critic servers of their own, so that with a critic half of the ranks
-    generate (Shen et al. 2024, section 4.1); elsewhere all do."""
+    """Share of the ranks that generate, shape (plans,).
+
+    NeMo-Aligner runs actor and critic on servers of their own, so that with a critic half of the ranks
+    generate; elsewhere all do. Source: Shen et al. 2024 (NeMo-Aligner), section 4.1.
+    """
     return where(critic & (grid.framework == MEGATRON), 0.5, 1.0)

@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.engine.evaluate import Evaluation, evaluate
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.peak import MemoryTerms
 from planner.engine.question.request import PlanRequest
@@ -24,12 +24,16 @@ from planner.engine.sure.calibration import Calibration
 from planner.engine.time import flops
 from planner.engine.time.step import StepTime
 
-#: The parts of a training step, which the phases of generation and scoring come beside.
+#: The parts of a training step; generation and scoring are added to them.
 PARTS = tuple(item.name for item in fields(StepTime) if item.name not in ("step", "terms"))
 
 
 def evaluate_ppo(request: PlanRequest, layouts: dict[str, Array], calibration: Calibration) -> Evaluation:
-    """Memory and time of PPO plans; the grid is the actor's. layouts: PlanGrid layout arrays."""
+    """Memory in bytes and seconds of PPO plans; the grid is the actor's.
+
+    layouts: PlanGrid layout arrays, shape (plans,). | A step is generation, scoring and ``ppo_epochs`` of
+    training actor and critic. Source: Ouyang et al. 2022; the phases name theirs.
+    """
     ppo = request.workload.ppo
     assert ppo is not None
     actor_grid = model_grid(request, ppo.actor, layouts)
@@ -67,41 +71,49 @@ def evaluate_ppo(request: PlanRequest, layouts: dict[str, Array], calibration: C
         ),
         np.asarray(0.0),
     )
-    terms = {
+    terms = dict(
         **actor.step.terms,
-        "generation": generation.seconds,
-        "scoring": scoring,
-        "generation_sequences": generation.sequences,
-        "rollout_tokens": np.asarray(float(ppo.rollout_tokens)),
-        "ppo_model_flops": epochs * training_flops + scoring_flops,
-    }
+        generation=generation.seconds,
+        scoring=scoring,
+        generation_sequences=generation.sequences,
+        rollout_tokens=np.asarray(float(ppo.rollout_tokens)),
+        ppo_model_flops=epochs * training_flops + scoring_flops,
+    )
     return Evaluation(
-        actor_grid, ppo_memory(trained, frozen_bytes, generation), StepTime(**parts, step=step, terms=terms)
+        actor.grid, ppo_memory(trained, frozen_bytes, generation), StepTime(**parts, step=step, terms=terms)
     )
 
 
 def model_grid(request: PlanRequest, model: ModelSpec, layouts: dict[str, Array]) -> PlanGrid:
+    """The grid of one of PPO's models, as if it were fully fine-tuned.
+
+    layouts: PlanGrid layout arrays, shape (plans,).
+    """
     workload = replace(request.workload, task="full_finetuning", ppo=None)
     return grid_over_layouts(replace(request, model=model, workload=workload), layouts)
 
 
 def scalar_head(grid: PlanGrid) -> PlanGrid:
-    """Critic and reward models end in one number per token instead of the vocabulary (Ouyang et al. 2022)."""
+    """The grid with a head of one output per token, as critic and reward models have (Ouyang et al. 2022)."""
     return grid.with_fields(head_matmul=0.0, head_parameters=grid.hidden_size)
 
 
 def weights_only_bytes(grid: PlanGrid) -> Array:
-    """A frozen model's weights on one rank, sharded with the others under ZeRO-3."""
+    """Bytes of a frozen model's weights on one rank, shape (plans,), sharded like the others under ZeRO-3.
+
+    Source: Rajbhandari et al. 2020, section 5.
+    """
     split = grid.tensor_parallel * grid.pipeline_parallel
-    sharded = where(grid.sharding == 3.0, np.maximum(grid.sharding_group, 1.0), 1.0)
+    sharded = where(grid.sharding == ZERO_3, np.maximum(grid.sharding_group, 1.0), 1.0)
     return grid.total_parameters * grid.element_bytes / (split * sharded)
 
 
 def ppo_memory(trained: list[Evaluation], frozen_bytes: Array, generation: Generation) -> MemoryTerms:
-    """The actor's peak, beside the other models' resident states and weights.
+    """The actor's peak in bytes, plus the other models' resident states and weights.
 
-    Only one model trains at a time, so its activations count once: the larger of the two; the cache of the
-    generation phase takes the same place.
+    trained: actor, then critic.  frozen_bytes: weights of reference and reward per rank, shape (plans,).
+    generation: its cache. Only one model trains at a time, so activations count once: the larger of the two.
+    The cache of the generation phase takes the same place.
     """
     actor = trained[0].memory
     others = trained[1:]

@@ -10,7 +10,11 @@ from planner.engine.time.constants import TimingConstants
 
 
 def scoring_s(grids: list[PlanGrid], constants: TimingConstants) -> Array:
-    """One forward pass of each model over the finished sequences, pipelined like a training step is."""
+    """Seconds of one forward pass of each model over the finished sequences, pipelined like a training step.
+
+    grids: one per model, each of shape (plans,). (micro-batches + stages - 1) x the seconds of one stage.
+    Source: Narayanan et al. 2021, section 2.2.
+    """
     seconds: Array = np.asarray(0.0)
     for grid in grids:
         compute = blocks_compute(grid, constants)

@@ -7,123 +7,145 @@ from planner.engine.trace import FIT, TermTemplate
 RUN_TEMPLATES: tuple[TermTemplate, ...] = (
     TermTemplate(
         name="steps",
+        value="time.steps",
         unit="step",
-        formula="{tokens:.6g} tokens / ({global_batch_size:.0f} sequences x {sequence_length:.0f}"
-        " tokens), rounded up",
+        formula="{workload.tokens:.6g} tokens / ({grid.global_batch_size:.0f} sequences x"
+        " {grid.sequence_length:.0f} tokens), rounded up",
         source="definition",
     ),
     TermTemplate(
         name="total_s",
+        value="time.total_s",
         unit="s",
-        formula="{steps:.0f} steps x {step_s:.5g} s; four times in five between {total_low_s:.5g} and"
-        " {total_high_s:.5g} s",
+        formula="{time.steps:.0f} steps x {time.step_s:.5g} s; 80 % interval"
+        " {time.total_interval_s[0]:.5g} to {time.total_interval_s[1]:.5g} s",
         source="step and its 80 % interval: " + FIT,
     ),
     TermTemplate(
         name="tokens_per_s",
+        value="time.tokens_per_s",
         unit="token/s",
-        formula="{global_batch_size:.0f} sequences x {sequence_length:.0f} tokens / {step_s:.5g} s",
+        formula="{grid.global_batch_size:.0f} sequences x {grid.sequence_length:.0f} tokens /"
+        " {time.step_s:.5g} s",
         source="definition",
     ),
     TermTemplate(
         name="tokens_per_s_per_accelerator",
+        value="time.tokens_per_s_per_accelerator",
         unit="token/s",
         parent="tokens_per_s",
-        formula="{tokens_per_s:.5g} tokens/s / ({ranks:.0f} ranks / {ranks_per_accelerator:.0f} a chip)",
+        formula="{time.tokens_per_s:.5g} tokens/s / ({work.ranks:.0f} ranks /"
+        " {grid.ranks_per_accelerator:.0f} per chip)",
         source="definition",
     ),
     TermTemplate(
         name="samples_per_s",
+        value="time.samples_per_s",
         unit="sequence/s",
         parent="tokens_per_s",
-        formula="{global_batch_size:.0f} sequences / {step_s:.5g} s",
+        formula="{grid.global_batch_size:.0f} sequences / {time.step_s:.5g} s",
         source="definition",
     ),
     TermTemplate(
         name="model_flops_utilization",
+        value="time.model_flops_utilization",
         unit="ratio",
-        formula="{model_flops:.4g} model FLOPs a step / ({step_s:.5g} s x {ranks:.0f} ranks x"
-        " {peak_tflops:.1f} TFLOP/s dense peak)",
+        formula="{work.model_flops:.4g} model FLOPs per step / ({time.step_s:.5g} s x {work.ranks:.0f}"
+        " ranks x"
+        " {shown.peak_tflops:.1f} TFLOP/s dense peak)",
         source="Chowdhery et al. 2022, appendix B",
     ),
     TermTemplate(
         name="hardware_flops_utilization",
+        value="time.hardware_flops_utilization",
         unit="ratio",
-        formula="({model_flops:.4g} model + {recomputed_flops:.4g} recomputed FLOPs) / ({step_s:.5g} s x"
-        " {ranks:.0f} ranks x {peak_tflops:.1f} TFLOP/s)",
+        formula="({work.model_flops:.4g} model + {work.recomputed_flops:.4g} recomputed FLOPs) /"
+        " ({time.step_s:.5g} s x {work.ranks:.0f} ranks x {shown.peak_tflops:.1f} TFLOP/s)",
         source="Korthikanti et al. 2022, section 6.3",
     ),
     TermTemplate(
         name="usd",
+        value="cost.usd",
         unit="USD",
-        formula="{nodes:.0f} nodes x {hours:.5g} h x {usd_per_node_hour:.6g} USD per node-hour; four"
-        " times in five between {usd_low:.4g} and {usd_high:.4g} USD",
+        formula="{grid.nodes:.0f} nodes x {shown.hours:.5g} h x {cost.price_usd_per_node_hour:.6g} USD"
+        " per node-hour; 80 %"
+        " interval {cost.usd_interval[0]:.4g} to {cost.usd_interval[1]:.4g} USD",
         source="catalog price",
         optional=True,
     ),
     TermTemplate(
         name="usd_per_million_tokens",
+        value="cost.usd_per_million_tokens",
         unit="USD",
         parent="usd",
-        formula="1e6 tokens / {tokens_per_s:.5g} tokens/s / 3600 x {nodes:.0f} nodes x"
-        " {usd_per_node_hour:.6g} USD per node-hour",
+        formula="1e6 tokens / {time.tokens_per_s:.5g} tokens/s / 3600 x {grid.nodes:.0f} nodes x"
+        " {cost.price_usd_per_node_hour:.6g} USD per node-hour",
         source="catalog price",
         optional=True,
     ),
     TermTemplate(
         name="memory_bytes",
+        value="grid.memory_bytes",
         unit="byte",
-        formula="memory of one rank as the driver reports it; the need of {total:.5g} is four times in"
-        " five between {memory_low:.5g} and {memory_high:.5g}",
+        formula="memory of one rank as the driver reports it; the estimated need of {memory.total:.5g}"
+        " has the 80 %"
+        " interval {usage.interval_bytes[0]:.5g} to {usage.interval_bytes[1]:.5g}",
         source="catalog; interval: " + FIT,
     ),
     TermTemplate(
         name="resident",
+        value="memory.resident",
         unit="byte",
-        formula="weights, optimizer states, and gradients where the stack keeps them, between steps",
+        formula="between steps: weights, optimizer states, and gradients where the stack keeps them",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
     TermTemplate(
         name="allocated",
+        value="memory.allocated",
         unit="byte",
-        formula="{total:.5g} in all - {framework:.4g} that the allocator does not hand out:"
+        formula="{memory.total:.5g} in total - {memory.framework:.4g} that the allocator does not hand out:"
         " torch.cuda.max_memory_allocated",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
     TermTemplate(
         name="reserved",
+        value="memory.reserved",
         unit="byte",
-        formula="{allocated:.5g} handed out + the caching allocator's reserve:"
+        formula="{memory.allocated:.5g} handed out + the caching allocator's reserve:"
         " torch.cuda.max_memory_reserved",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
     TermTemplate(
         name="parameters_total",
+        value="parameters.total",
         unit="parameter",
-        formula="{parameters_total:,.0f} in all, {parameters_active:,.0f} met by a token,"
-        " {parameters_trainable:,.0f} trained",
+        formula="{parameters.total:,.0f} in total, {parameters.active:,.0f} used by each token,"
+        " {parameters.trainable:,.0f} trained",
         source="counted layer by layer, as Hugging Face transformers builds the model",
     ),
     TermTemplate(
         name="parameters_active",
+        value="parameters.active",
         unit="parameter",
         parent="parameters_total",
-        formula="all but the routed experts that a token does not visit ({experts_per_token:.0f} of"
-        " {experts:.0f} are)",
+        formula="all except the routed experts that a token does not visit (it visits"
+        " {grid.experts_per_token:.0f} of {grid.experts:.0f})",
         source="counted layer by layer, as Hugging Face transformers builds the model",
     ),
     TermTemplate(
         name="parameters_trainable",
+        value="parameters.trainable",
         unit="parameter",
         parent="parameters_total",
-        formula="all, or the {lora_parameters:,.0f} of the adapters where the base is frozen",
+        formula="all, or the {grid.lora_parameters:,.0f} of the adapters where the base is frozen",
         source="Hu et al. 2021 (LoRA)",
     ),
     TermTemplate(
         name="framework_factor",
+        value="step.terms[framework_factor]",
         unit="ratio",
         parent="step_s",
-        formula="compute time of the named stack against the generic one, compiled graphs included",
+        formula="compute time of the named stack relative to the generic one, compiled graphs included",
         source=FIT,
     ),
 )

@@ -1,1 +1,1 @@
-"""How sure: what was fitted, and intervals from errors on runs left out."""
+"""How sure an estimate is: fitted constants, and intervals from errors on runs that the fit did not see."""

@@ -13,7 +13,7 @@ from planner.engine.time.constants import TimingConstants
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Everything fitted, with where it is from. provenance: fitted_on (date), command, rows, errors."""
+    """Everything fitted, and how. provenance: fitted_on (date), command, rows, errors."""
 
     timing: TimingConstants
     memory: MemoryConstants

@@ -35,11 +35,14 @@ def attention_core_s(
     keys: Array,
     keys_met: Array,
 ) -> AttentionTime:
-    """Seconds of scores, softmax and weighted values of one block on one rank.
+    """Seconds of scores, softmax and weighted values of one block on one rank, shape (plans,).
 
-    queries: per sequence on this rank; keys: per sequence; keys_met: the average that a query meets.
-    Flash: at a rate of its own that grows with sequence and head width. Unfused: two batched matmuls plus
-    ``score_passes`` memory passes over the T x T scores.
+    sequences: count per micro-batch.  queries: tokens per sequence on this rank.  keys: tokens per sequence.
+    keys_met: tokens that one query attends to on average.
+
+    Flash attention runs at a rate of its own, which grows with sequence and head width. Unfused attention is
+    two batched matmuls plus ``score_passes`` memory passes over the queries x keys scores.
+    Source: Dao et al. 2022, algorithms 1 and 4; Dao 2023; rates and passes are fitted (``TimingConstants``).
     """
     operations = flops.attention_core_flops(grid, sequences * queries, keys_met)
     peak = where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)

@@ -1,4 +1,4 @@
-"""Seconds of one block for one micro-batch on one rank, by kind of kernel: dense, or with cross-attention."""
+"""Seconds of one block for one micro-batch on one rank, by kind of kernel: dense and decoder blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from planner.engine.time.constants import TimingConstants
 
 @dataclass(frozen=True, slots=True)
 class BlockTime:
-    """Forward seconds of one block and micro-batch on one rank, by kind of kernel.
+    """Seconds of one block and micro-batch on one rank, shape (plans,): forward, attention backward as well.
 
     adapters, dequantisation: of frozen, quantised bases; 0 elsewhere.
     """
@@ -29,7 +29,10 @@ class BlockTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mlp:
-    """One MLP as matmuls: weights of all its matrices, its inner width, and the rows that go through it."""
+    """One MLP as matmuls, shape (plans,).
+
+    weights: count over all its matrices.  width: its inner width, elements.  rows: tokens that go through it.
+    """
 
     weights: Array
     width: Array
@@ -37,7 +40,10 @@ class Mlp:
 
 
 def mlp_s(grid: PlanGrid, constants: TimingConstants, mlp: Mlp) -> Array:
-    """Up (with its gate) and down projection."""
+    """Forward seconds of the up projection (with its gate) and the down projection, shape (plans,).
+
+    mlp: weights, width and rows.  Source: our own count of its matmuls, each timed by ``kernels.matmul_s``.
+    """
     rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
     down = mlp.width / split
     up = np.maximum(mlp.weights / hidden / split - down, 0.0)
@@ -47,7 +53,11 @@ def mlp_s(grid: PlanGrid, constants: TimingConstants, mlp: Mlp) -> Array:
 
 
 def projections_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
-    """Attention's projections as two matmuls of their true weight count: into the heads and out of them."""
+    """Forward seconds of attention's projections, shape (plans,).
+
+    Timed as two matmuls that have the true weight count: into the heads and out of them.  tokens: rows of
+    both, per micro-batch and rank.  Source: our own count, each matmul timed by ``kernels.matmul_s``.
+    """
     rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
     out = grid.attention_heads * grid.value_head_dim / split
     into = np.maximum(grid.attention_matmul / hidden / split - out, 0.0)
@@ -57,7 +67,10 @@ def projections_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> 
 
 
 def self_attention_s(grid: PlanGrid, constants: TimingConstants, sequence: Array) -> AttentionTime:
-    """Scores of the blocks that have them, and scans of the others, for the mean block."""
+    """Seconds of the mean block's self-attention core and scan on one rank, shape (plans,).
+
+    sequence: tokens of one sequence, before context parallelism splits it.
+    """
     core = attention_core_s(
         grid,
         constants,
@@ -86,6 +99,10 @@ def scan_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
 
 
 def dense_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, sequence: Array) -> BlockTime:
+    """Seconds of a block with a dense MLP, forward, by kind of kernel.
+
+    tokens: per micro-batch and rank.  sequence: tokens of one sequence.
+    """
     mlp = Mlp(weights=grid.ffn_matmul, width=grid.ffn_size, rows=tokens)
     out = grid.attention_heads * grid.value_head_dim / grid.tensor_parallel
     inner = grid.ffn_size / grid.tensor_parallel
@@ -102,9 +119,10 @@ def dense_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, seque
 
 
 def decoder_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, targets: Array) -> BlockTime:
-    """A block of an encoder-decoder's decoder: a dense block on the targets and cross-attention beside it.
+    """Seconds of a block of an encoder-decoder's decoder: a dense block on the targets, and cross-attention.
 
-    Cross-attention projects queries and outputs from the targets, keys and values from the source.
+    tokens, targets: source and target tokens per micro-batch and rank. Cross-attention projects queries and
+    outputs from the targets, keys and values from the source.
     """
     sequence = np.maximum(grid.decoder_sequence_length, 1.0)
     own = dense_block(grid, constants, targets, sequence)
@@ -134,4 +152,5 @@ def decoder_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, tar
 
 
 def all_blocks(grid: PlanGrid) -> Array:
+    """Count of the model's blocks of all kinds, shape (plans,). Source: definition."""
     return grid.dense_blocks + grid.moe_blocks + grid.decoder_blocks

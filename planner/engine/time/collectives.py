@@ -1,4 +1,5 @@
-"""How long collectives take: bytes, latency and which link they cross. No overlap here: that is timing's.
+"""How long collectives take: bytes, latency and which link they cross. What overlaps is counted in
+``overlap``.
 
 A collective's time is latency x rounds + bytes / bandwidth, the bandwidth being that of the narrowest link on
 its ring (Thakur et al. 2005; NCCL's ring and tree algorithms). Ranks are placed as Megatron-LM and PyTorch's
@@ -18,10 +19,12 @@ from planner.engine.time.constants import TimingConstants
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A communicator as it lies on the machines: size ranks, ``inside`` of them in each node it touches.
+    """A communicator and its place on the machines, shape (plans,).
 
-    bytes_per_s: achievable bandwidth of one rank's ring inside a node; internode_bytes_per_s: of this group's
-    share of the node's network.
+    size: count of ranks.  inside: count of its ranks in each node that it touches.
+    bytes_per_s: achievable bandwidth of one rank's ring inside a node.
+    internode_bytes_per_s: achievable bandwidth of this group's share of the node's network.
+    latency_s, internode_latency_s: seconds per round on each kind of link.
     """
 
     size: Array
@@ -33,11 +36,15 @@ class Group:
 
     @property
     def machines(self) -> Array:
+        """Count of nodes that the group touches. Source: definition."""
         return np.maximum(self.size / self.inside, 1.0)
 
 
 def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array) -> Group:
-    """The communicator of ``size`` ranks that stand ``stride`` apart in rank order."""
+    """The communicator of ``size`` ranks that stand ``stride`` apart in rank order.
+
+    size, stride: counts of ranks, shape (plans,).
+    """
     per_node = grid.ranks_per_node
     inside = np.clip(np.floor(per_node / stride), 1.0, size)
     links = where(grid.pcie > 0, constants.pcie_efficiency, constants.link_efficiency)
@@ -54,12 +61,15 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
 
 
 def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0) -> Array:
-    """Seconds to reduce-scatter (or all-gather) ``nbytes`` in all; an all-reduce is two of these.
+    """Seconds to reduce-scatter (or all-gather) ``nbytes`` bytes in all; an all-reduce is two of these.
 
-    messages: how many collectives the bytes are split over; each pays a ring's latency, which grows with the
-    number of machines on it.
-    A ring moves (size - 1)/size of the buffer over each of its links; NCCL lays one ring per network card, so
+    group: the ranks that take part.  nbytes: whole buffer, bytes, shape (plans,).
+    messages: count of collectives that the bytes are split over; each pays the latency of all rounds of the
+    ring.
+
+    A ring moves (size - 1)/size of the buffer over each of its links. NCCL lays one ring per network card, so
     that a node's rings share its network. The slowest link sets the pace; latency counts per round.
+    Source: Thakur et al. 2005; NCCL's ring algorithm.
     """
     inside, machines = group.inside, group.machines
     moved = (group.size - 1.0) / group.size * nbytes
@@ -70,7 +80,11 @@ def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0)
 
 
 def all_to_all_s(group: Group, nbytes: Array) -> Array:
-    """Seconds for each rank to send ``nbytes`` in all, evenly, to the ranks of the group."""
+    """Seconds for each rank to send ``nbytes`` bytes in all, in equal parts, to the ranks of the group.
+
+    group: the ranks that take part.  nbytes: per rank, bytes, shape (plans,).
+    Source: Thakur et al. 2005.
+    """
     inside, machines, size = group.inside, group.machines, group.size
     local = (inside - 1.0) / size * nbytes / group.bytes_per_s
     # Each rank has its own share of the node's network, whatever the other ranks of its group do.
@@ -80,29 +94,39 @@ def all_to_all_s(group: Group, nbytes: Array) -> Array:
 
 
 def point_to_point_s(group: Group, nbytes: Array) -> Array:
-    """Seconds to hand ``nbytes`` from one stage to the next."""
+    """Seconds to send ``nbytes`` bytes from one pipeline stage to the next, shape (plans,).
+
+    group: the pipeline's ranks.  Source: latency + bytes / bandwidth of the link.
+    """
     crosses = group.machines > 1.0
     bandwidth = where(crosses, group.internode_bytes_per_s / group.inside, group.bytes_per_s)
     return nbytes / bandwidth + where(crosses, group.internode_latency_s, group.latency_s)
 
 
 def tensor_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    """The tensor-parallel communicator: neighbouring ranks."""
     return group(grid, constants, grid.tensor_parallel, np.asarray(1.0))
 
 
 def context_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    """The context-parallel communicator: ranks one tensor-parallel group apart."""
     return group(grid, constants, grid.context_parallel, grid.tensor_parallel)
 
 
 def data_group(grid: PlanGrid, constants: TimingConstants, size: Array) -> Group:
-    """Gradients are reduced over data- and context-parallel ranks together."""
+    """The data-parallel communicator of ``size`` ranks (a count, shape (plans,)).
+
+    Gradients are reduced over data- and context-parallel ranks together.
+    """
     return group(grid, constants, size, grid.tensor_parallel)
 
 
 def expert_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    """The expert-parallel communicator: ranks one tensor-parallel group apart."""
     return group(grid, constants, grid.expert_parallel, grid.tensor_parallel)
 
 
 def pipeline_group(grid: PlanGrid, constants: TimingConstants) -> Group:
+    """The pipeline's communicator: ranks one whole stage apart."""
     stride = grid.tensor_parallel * grid.context_parallel * grid.data_parallel
     return group(grid, constants, grid.pipeline_parallel, stride)

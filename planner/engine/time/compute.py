@@ -1,7 +1,7 @@
 """Seconds that the blocks of a model compute for one micro-batch, forward and backward, on one rank.
 
 Dense, mixture-of-experts and decoder (cross-attention) blocks, and the output head. Communication, pipeline
-and optimizer are not its concern.
+and optimizer are counted elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import TORCHTITAN, Array, PlanGrid
+from planner.engine.grid.plan_grid import FULL_RECOMPUTE, SELECTIVE_RECOMPUTE, TORCHTITAN, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import flops, kernels
 from planner.engine.time.block import BlockTime, all_blocks, decoder_block, dense_block
@@ -20,9 +20,10 @@ from planner.engine.time.experts import moe_block
 
 @dataclass(frozen=True, slots=True)
 class StageCompute:
-    """Seconds of one micro-batch over all blocks of the model on one rank, and of the output head forward.
+    """Seconds of one micro-batch over all blocks of the model on one rank, shape (plans,).
 
-    blocks: their number.  terms: per-block seconds for the explanation.
+    head: forward seconds of the output head.  blocks: count of blocks.  terms: seconds of one block by kind
+    of kernel, for the explanation.
     """
 
     forward: Array
@@ -34,13 +35,17 @@ class StageCompute:
 
 
 def target_tokens(grid: PlanGrid) -> Array:
-    """Tokens of one micro-batch on one rank that the output head and the decoder see."""
+    """Tokens of one micro-batch on one rank that the output head and the decoder see, a count, shape
+    (plans,).
+
+    Source: definition.
+    """
     own = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
     return where(grid.decoder_blocks > 0, own, grid.tokens_per_rank)
 
 
 def kinds_of_blocks(grid: PlanGrid, constants: TimingConstants) -> list[tuple[Array, BlockTime]]:
-    """(how many, seconds of one) for each kind that any plan of the grid has."""
+    """(count of blocks, seconds of one block) for each kind of block that any plan of the grid has."""
     tokens = grid.tokens_per_rank
     kinds = []
     if np.any(grid.moe_blocks > 0):
@@ -54,10 +59,12 @@ def kinds_of_blocks(grid: PlanGrid, constants: TimingConstants) -> list[tuple[Ar
 
 
 def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
-    """All blocks of the model for one micro-batch on one tensor- and context-parallel rank.
+    """Seconds of all blocks of the model for one micro-batch on one tensor- and context-parallel rank.
 
     Backward: two matmuls for each of the forward (one where the weight is frozen), five for two in flash
-    attention, twice the memory passes. Device work or kernel launches, whichever is slower, block by block.
+    attention, and ELEMENTWISE_BACKWARD times the memory passes. Per block, device work and kernel launches
+    run side by side, so that mostly the slower one counts.
+    Source: Dao et al. 2022, algorithms 1 and 4; our own count of the passes.
     """
     kinds = kinds_of_blocks(grid, constants)
     compiled = where(grid.compiled > 0, constants.compiled_gain, 1.0)
@@ -107,21 +114,29 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
 
 
 def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array) -> Array:
-    """Full: the blocks' forward again. Selective means what the named stack does.
+    """Seconds of recomputation in the backward pass of all blocks, shape (plans,).
 
-    torchtitan's operator-level policy keeps every second matmul and the attention output; Megatron's repeats
-    the attention core (Korthikanti et al. 2022, section 5), which a flash kernel does by itself anyway.
+    forward, core, matmul: forward seconds of all blocks, and of their attention cores and matmuls among them.
+    Full recompute repeats the blocks' forward. Selective means what the named stack does: torchtitan's
+    per-operator policy keeps every second matmul and the attention output; Megatron repeats the attention
+    core, which a flash kernel recomputes anyway.
+    Source: Korthikanti et al. 2022, section 5; torchtitan's activation checkpointing.
     """
     selective = where(
         grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, where(grid.flash > 0, 0.0, core)
     )
-    return where(grid.recompute == 2.0, forward, where(grid.recompute == 1.0, selective, 0.0))
+    return where(
+        grid.recompute == FULL_RECOMPUTE,
+        forward,
+        where(grid.recompute == SELECTIVE_RECOMPUTE, selective, 0.0),
+    )
 
 
 def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
-    """Output projection and cross-entropy of one micro-batch, forward, on the last stage.
+    """Forward seconds of output projection and cross-entropy of one micro-batch, on the last stage, (plans,).
 
     The loss reads the logits, writes their fp32 copy and reads it twice (maximum and sum of exponentials).
+    Source: our own count of the memory passes; PyTorch cross_entropy.
     """
     rows = np.maximum(target_tokens(grid) * grid.head_share, 1.0)
     columns = np.maximum(grid.head_matmul / grid.hidden_size / grid.tensor_parallel, 1.0)

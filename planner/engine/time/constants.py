@@ -1,8 +1,8 @@
 """The fitted constants of the timing model: one set for all sources.
 
-Accelerators share theirs by architecture, and a named framework has at most one multiplicative factor. What
-each constant means, what was known of it beforehand and its bounds stand in the catalog's
-``timing_priors.csv``; ``make calibrate`` fits them to measured runs. This room reads no file.
+Accelerators of one architecture share their constants, and a named framework has at most one multiplicative
+factor. ``planner/accuracy/data/timing_priors.csv`` says what each constant means and gives its prior and its
+bounds; ``make calibrate`` fits them to measured runs. Nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingConstants:
-    """Per architecture: shape (architectures,); ``framework_factor``: (frameworks,); the rest scalars."""
+    """The fitted constants. Those per architecture have shape (architectures,); ``framework_factor`` has
+    (frameworks,); the rest are scalars.
+
+    ``*_s`` are seconds, ``*_efficiency`` shares of a peak rate, ``*_exposed`` and ``*_contention`` shares of
+    communication seconds, ``*_traffic`` and ``*_passes`` multiples of counted bytes.
+    """
 
     matmul_efficiency: Array
     attention_efficiency: Array
@@ -75,12 +80,20 @@ class TimingConstants:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TimingConstants:
-        """values: by field name; arrays as mappings by architecture or framework name."""
+        """From values by field name; arrays come as mappings by architecture or framework name."""
         filled: dict[str, Any] = {}
         for item in fields(cls):
             value = values[item.name]
             if isinstance(value, Mapping):
                 names = FRAMEWORKS if item.name == "framework_factor" else ARCHITECTURES
-                value = np.array([float(value[name]) for name in names])
+                value = np.array([float(value[name]) if name in value else mean_of(value) for name in names])
             filled[item.name] = value
         return cls(**filled)
+
+
+def mean_of(values: Mapping[str, float]) -> float:
+    """Geometric mean of a constant over the known architectures, in its unit (shares of peak).
+
+    values: by architecture.  An architecture without a constant of its own gets it. Source: our own choice.
+    """
+    return float(np.exp(np.mean([np.log(value) for value in values.values()])))

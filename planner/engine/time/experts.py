@@ -11,10 +11,12 @@ from planner.engine.time.constants import TimingConstants
 
 
 def moe_block(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> BlockTime:
-    """Routed copies spread over the experts that live on this rank; each expert's matmul has fewer rows.
+    """Seconds of a mixture-of-experts block, forward, by kind of kernel.
 
-    The fullest expert rank sets the pace (``expert_imbalance``); shared experts and router are dense matmuls.
-    Permuting tokens to experts and back reads and writes each copy twice.
+    tokens: per micro-batch and rank. Each token is copied to every expert that it visits. The copies spread
+    over the experts of this rank, so each expert's matmul has fewer rows than a dense one. The fullest expert
+    rank sets the pace (``expert_imbalance``, fitted); shared experts and router are dense matmuls. Permuting
+    tokens to experts and back reads and writes each copy twice.
     """
     experts, copies = np.maximum(grid.experts, 1.0), np.maximum(grid.experts_per_token, 1.0)
     rows = tokens * copies * grid.expert_parallel / experts

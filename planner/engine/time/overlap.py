@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import MEGATRON, Array, Flags, PlanGrid
+from planner.engine.grid.plan_grid import FULL_RECOMPUTE, MEGATRON, ZERO_3, Array, Flags, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import collectives, kernels
 from planner.engine.time.block import all_blocks
@@ -16,16 +16,23 @@ from planner.engine.time.constants import TimingConstants
 
 @dataclass(frozen=True, slots=True)
 class DataExposure:
-    """per_micro_batch: ZeRO-3's gathers, scatters.  per_step: the gradient reduction of the other kinds."""
+    """Exposed seconds of data-parallel communication, shape (plans,).
+
+    per_micro_batch: ZeRO-3's gathers and scatters.  per_step: the gradient reduction of the other kinds.
+    """
 
     per_micro_batch: Array
     per_step: Array
 
 
 def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
-    """All blocks, one micro-batch. Two all-reduces a block and direction (Shoeybi et al. 2019, section 3), or
-    the all-gather and reduce-scatter pairs of sequence parallelism that move as many bytes; full
-    recomputation repeats the forward ones."""
+    """Exposed seconds of tensor parallelism over all blocks, for one micro-batch, shape (plans,).
+
+    compute: gives the count of blocks. Two all-reduces per block and direction, or the all-gather and
+    reduce-scatter pairs of sequence parallelism, which move as many bytes; full recomputation repeats the
+    forward ones.
+    Source: Shoeybi et al. 2019, section 3; the exposed shares are fitted.
+    """
     # fp8 operands travel in one byte when gathered; sums are scattered in two (Transformer Engine).
     wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
     nbytes = grid.tokens_per_rank * grid.hidden_size * wire
@@ -33,15 +40,19 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, constants.tensor_exposed)
     # Megatron reduces the input gradient while the weight gradient is computed.
     behind = where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
-    exposed = forward * (2.0 + 2.0 * (grid.recompute == 2.0) + 2.0 * behind)
+    exposed = forward * (2.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE) + 2.0 * behind)
     # Experts are split by tensor parallel too: each routed copy of a token is gathered and summed.
     blocks = compute.blocks + 0.5 * grid.moe_blocks * np.maximum(grid.experts_per_token - 1.0, 0.0)
     return where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
 
 
 def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
-    """Keys and values pass round the ring once forward and, with their gradients, twice backward, mostly
-    hidden behind the attention of the blocks (Liu et al. 2023, ring attention)."""
+    """Exposed seconds of ring attention over all blocks, for one micro-batch, shape (plans,).
+
+    compute: gives the count of blocks. Keys and values go round the ring once forward and, with their
+    gradients, twice backward, mostly hidden behind attention. Source: Liu et al. 2023 (ring attention); the
+    exposed share is fitted.
+    """
     if not np.any(grid.context_parallel > 1):
         return np.asarray(0.0)
     widths = grid.kv_heads * (grid.head_dim + grid.value_head_dim) / grid.tensor_parallel
@@ -52,12 +63,16 @@ def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute:
 
 
 def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
-    """Dispatch and combine, forward and backward: four all-to-alls of the routed copies a block."""
+    """Exposed seconds of expert parallelism over all blocks, for one micro-batch, shape (plans,).
+
+    Dispatch and combine, forward and backward: four all-to-alls per block of the routed copies of the tokens.
+    Source: our own count; Thakur et al. 2005 (all-to-all); the exposed share is fitted.
+    """
     if not np.any(grid.expert_parallel > 1):
         return np.asarray(0.0)
     split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
     nbytes = grid.tokens_per_rank * grid.experts_per_token * grid.hidden_size * grid.element_bytes / split
-    passes = 4.0 + 2.0 * (grid.recompute == 2.0)
+    passes = 4.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE)
     total = (
         passes * grid.moe_blocks * collectives.all_to_all_s(collectives.expert_group(grid, constants), nbytes)
     )
@@ -67,11 +82,12 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
 def exposed_s(
     grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array, crosses: Flags
 ) -> Array:
-    """What is left of ``communication`` beside ``cover`` seconds of compute to hide behind.
+    """Seconds of ``communication`` that compute does not hide, shape (plans,).
 
-    The excess over the reachable cover, smoothly, and a share of what is hidden, since it takes streaming
-    multiprocessors and memory bandwidth from the compute; all of it when overlap is off.
-    crosses: whether it leaves the node.
+    communication: seconds.  cover: seconds of compute that it can hide behind.  crosses: whether it leaves
+    the node. The excess over the reachable share of the cover is exposed, with a smooth transition. So is a
+    share of what is hidden, because it takes streaming multiprocessors and memory bandwidth from the compute.
+    Without overlap all of it is exposed. Source: our own choice of the smooth maximum; the shares are fitted.
     """
     reach = constants.overlap_reach * cover
     excess = np.minimum(kernels.root_of_squares(communication, reach) - reach, communication)
@@ -81,7 +97,11 @@ def exposed_s(
 
 
 def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
-    """Parameters of one rank before data-parallel sharding, the mean stage: dense ones, routed experts."""
+    """Counts of parameters on one rank before data-parallel sharding, on the mean stage: (dense, routed
+    experts).
+
+    Source: our own count.
+    """
     dense = (
         grid.dense_blocks * grid.dense_block_parameters
         + grid.moe_blocks * grid.moe_block_parameters
@@ -95,7 +115,10 @@ def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
 
 
 def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
-    """As ``local_parameters``, of what is trained: the adapters alone where the base is frozen."""
+    """Like ``local_parameters``, for trained ones: only the adapters where the base is frozen. Counts.
+
+    Source: our own count.
+    """
     dense, experts = local_parameters(grid)
     adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
     return where(grid.frozen > 0, adapters, dense), experts * (1.0 - grid.frozen)
@@ -104,12 +127,14 @@ def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
 def data_communication_s(
     grid: PlanGrid, constants: TimingConstants, forward: Array, backward: Array
 ) -> DataExposure:
-    """Exposed seconds of sharding and gradient reduction beside one micro-batch's forward and backward.
+    """Exposed seconds of sharding and gradient reduction, shape (plans,).
 
-    ZeRO-3 gathers every block's weights forward and backward and scatters its gradients in each micro-batch
-    (Rajbhandari et al. 2020, section 7.2). ZeRO-0 to 2 reduce once a step, behind the last backward, and
-    gather the new weights (or finish the all-reduce) behind the next forward. Experts are replicated over
-    fewer ranks; frozen weights have no gradients.
+    forward, backward: seconds of compute of one micro-batch that the communication can hide behind. ZeRO-3
+    gathers every block's weights forward and backward and scatters its gradients in each micro-batch. ZeRO-0
+    to 2 reduce once a step, behind the last backward pass, and gather the new weights (or finish the
+    all-reduce) behind the next forward pass. Experts are replicated over fewer ranks; frozen weights have no
+    gradients.
+    Source: Rajbhandari et al. 2020, section 7.2.
     """
     dense, experts = local_parameters(grid)
     trained, trained_experts = trained_parameters(grid)
@@ -123,7 +148,7 @@ def data_communication_s(
     # Megatron reduces in the precision it accumulates in; the others in the working precision.
     gradient_wire = where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
 
-    # One collective a block: FSDP's units and the bucketed reducers of the others are of about that size.
+    # One collective per block: FSDP's units and the reduction buckets of the others are of about that size.
     messages = np.maximum(all_blocks(grid) / grid.pipeline_parallel, 1.0)
 
     def over(group: collectives.Group, own: Array, routed: Array, wire: Array) -> Array:
@@ -134,7 +159,7 @@ def data_communication_s(
 
     gather = over(sharded, dense, experts, weight_wire)
     scatter = over(sharded, trained, trained_experts, gradient_wire)
-    zero3 = (grid.sharding == 3.0) & (grid.sharding_group > 1)
+    zero3 = (grid.sharding == ZERO_3) & (grid.sharding_group > 1)
     leaves_node: Flags = sharded.machines > 1.0
     per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
         grid, constants, gather + scatter, backward, leaves_node

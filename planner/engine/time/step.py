@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import collectives, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
 from planner.engine.time.constants import TimingConstants
 
-#: LAMB reads weights and updates once more for its layer norms (You et al. 2020, algorithm 2).
+#: LAMB reads weights and updates once more for its layer-wise norms (You et al. 2020, algorithm 2).
 LAMB_EXTRA_PASSES = 2.0
-#: Parameters that one node's CPUs update a second, gradients down and weights up included. Our judgement: the
-#: geometric mean of two figures ten times apart, some 4e9 of the bare update (ZeRO-Offload's CPU-Adam on a
-#: DGX-2's CPUs, Ren et al. 2021; not read again) and 3.6e8 of whole runs (Llama 7B on 8 x A800 with 2 x Xeon
-#: 8358, DeepSpeed 0.14.2: 64 sequences take 17 to 20 s longer with offload; gist.github.com/chenyaofo, read
-#: November 2026).
+#: Parameters per second that one node's CPUs update, including copying gradients down and weights up. Our own
+#: judgement: the geometric mean of two figures ten times apart, some 4e9 for the update alone (ZeRO-Offload's
+#: CPU-Adam on a DGX-2's CPUs, Ren et al. 2021; not read again) and 3.6e8 in whole runs (Llama 7B on 8 x A800
+#: with 2 x Xeon 8358, DeepSpeed 0.14.2: 64 sequences take 17 to 20 s longer with offload;
+#: gist.github.com/chenyaofo, read November 2026).
 HOST_UPDATES_PER_S = 1.2e9
 
 
@@ -46,10 +46,25 @@ class StepTime:
     step: Array
     terms: dict[str, Array]
 
+    @property
+    def communication(self) -> Array:
+        """Exposed seconds of all kinds of parallelism together, shape (plans,).  Source: definition."""
+        return (
+            self.tensor_communication
+            + self.context_communication
+            + self.expert_communication
+            + self.pipeline_communication
+            + self.data_communication
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """One micro-batch on the fullest stage: compute, the last stage's head, exposed communication."""
+    """Seconds of one micro-batch on the fullest stage, shape (plans,).
+
+    forward, backward, recompute: blocks.  head_forward, head_backward: output head of the last stage.
+    tensor, context, expert: exposed communication.
+    """
 
     forward: Array
     backward: Array
@@ -62,15 +77,19 @@ class StageTime:
 
     @property
     def blocks(self) -> Array:
-        """Without the head, which only the last stage has: what a pipeline bubble waits for."""
+        """Seconds without the head, which only the last stage has: what a pipeline bubble waits for.
+
+        Source: sum of the parts.
+        """
         return self.forward + self.backward + self.recompute + self.tensor + self.context + self.expert
 
 
 def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> StageTime:
-    """The fullest stage sets the pace: of blocks, or of blocks and the output head.
+    """Seconds of the fullest stage, which sets the pace.
 
-    Blocks that do not divide evenly over the chunks leave some with one fewer; stacks give that relief to the
-    stage with the head (Megatron's and DeepSpeed's counts of embedding and head as a layer).
+    compute: seconds of the whole model. Where the blocks do not divide evenly, some stages have one block
+    fewer. Stacks give the shorter stage to the one with the head, because Megatron and DeepSpeed count
+    embedding and head as a layer each.
     """
     chunks = grid.pipeline_parallel * grid.interleaved_stages
     blocks = np.maximum(compute.blocks, 1.0)
@@ -94,7 +113,10 @@ def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute
 
 
 def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tuple[Array, Array]:
-    """(exposed seconds per step, seconds of one hand-over) of activations and their gradients."""
+    """(exposed seconds per step, seconds of one hand-over) of activations and their gradients between stages.
+
+    Source: latency + bytes / bandwidth; Narayanan et al. 2021, section 4.1 (scatter/gather).
+    """
     # Tensor-parallel ranks hold the same activations, so each sends its share and the receivers gather them
     # (scatter/gather, Narayanan et al. 2021, section 4.1); plain PyTorch stacks send them whole.
     scattered = (grid.sequence_parallel > 0) | np.isin(grid.framework, kernels.SCATTERING_FRAMEWORKS)
@@ -106,9 +128,14 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
 
 
 def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
-    """Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update)."""
+    """Seconds of the optimizer step, shape (plans,).
+
+    Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update).
+    Source: our own count of the bytes; ``optimizer_traffic`` is fitted; Ren et al. 2021 where it is
+    offloaded.
+    """
     trained, experts = overlap.trained_parameters(grid)
-    ranks = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    ranks = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
     nbytes = (trained + experts) / ranks * passes
@@ -117,18 +144,36 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
 
 
 def host_updates(grid: PlanGrid) -> Array:
-    """Parameters that one node's CPUs update a step where the optimizer is offloaded, else 0, shape (plans,).
+    """Count of parameters that one node's CPUs update per step where the optimizer is offloaded, else 0,
+    (plans,).
 
-    Each rank on the node has its own share updated, or all that it holds where states are not sharded.
+    Each rank of the node has its shard updated, or all its parameters where states are not sharded.
+    Source: Ren et al. 2021 (ZeRO-Offload).
     """
     trained, experts = overlap.trained_parameters(grid)
-    shards = where(grid.sharding > 0, grid.sharding_group, 1.0)
+    shards = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     ranks = grid.tensor_parallel * grid.pipeline_parallel * grid.context_parallel * grid.data_parallel
     on_node = np.minimum(grid.ranks_per_node, ranks)
     return where(grid.offload > 0, (trained + experts) / shards * on_node, 0.0)
 
 
+def bubble_each_s(grid: PlanGrid, step: StepTime) -> Array:
+    """Seconds of one micro-batch on one stage, shape (plans,): the bubble of p stages in v chunks is
+    (p - 1) / v of them. 0 without a pipeline. Source: Narayanan et al. 2021, section 2.2.
+    """
+    waiting = grid.pipeline_parallel - 1.0
+    each = step.pipeline_bubble * grid.interleaved_stages / np.maximum(waiting, 1.0)
+    return where(waiting > 0, each, 0.0)
+
+
 def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
+    """Seconds of one optimizer step and its parts, shape (plans,).
+
+    Micro-batches x the fullest stage, plus (p - 1)/v stage times of pipeline bubble (p stages of v chunks
+    each), exposed communication, optimizer, fixed slack, and jitter that grows with the logarithm of the node
+    count.
+    Source: Narayanan et al. 2021, section 2.2 (bubble); slack and jitter are fitted.
+    """
     compute = blocks_compute(grid, constants)
     stage = stage_time(grid, constants, compute)
     micro_batches = grid.gradient_accumulation
@@ -156,22 +201,23 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     busy = sum(parts.values(), np.asarray(0.0))
     jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
     slack_s = constants.step_slack_s + micro_batches * slack
-    terms = {
+    # As keywords, so that a name given twice is an error.
+    terms = dict(
         **compute.terms,
-        "blocks": compute.blocks,
-        "stage_forward_s": stage.forward,
-        "stage_backward_s": stage.backward,
-        "stage_recompute_s": stage.recompute,
-        "head_forward_s": stage.head_forward,
-        "head_backward_s": stage.head_backward,
-        "tensor_exposed_s": stage.tensor,
-        "context_exposed_s": stage.context,
-        "expert_exposed_s": stage.expert,
-        "gather_exposed_s": data.per_micro_batch,
-        "reduction_exposed_s": data.per_step,
-        "hand_over_s": hand_over,
-        "host_updates": host_updates(grid),
-        "slack_s": slack_s,
-        "jitter_s": jitter,
-    }
+        blocks=compute.blocks,
+        stage_forward_s=stage.forward,
+        stage_backward_s=stage.backward,
+        stage_recompute_s=stage.recompute,
+        head_forward_s=stage.head_forward,
+        head_backward_s=stage.head_backward,
+        tensor_exposed_s=stage.tensor,
+        context_exposed_s=stage.context,
+        expert_exposed_s=stage.expert,
+        gather_exposed_s=data.per_micro_batch,
+        reduction_exposed_s=data.per_step,
+        hand_over_s=hand_over,
+        host_updates=host_updates(grid),
+        slack_s=slack_s,
+        jitter_s=jitter,
+    )
     return StepTime(**parts, other=slack_s + jitter, step=busy + slack_s + jitter, terms=terms)

@@ -14,7 +14,7 @@ from planner.web.figure import MINE, Cell, Chart, Table, dollar_tick, log_axis, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Curve:
-    """One quantity against nodes: how it is read from a result, and how it is written."""
+    """One quantity against nodes: how it is read from a result, and how it is formatted."""
 
     slug: str
     title: str
@@ -148,10 +148,11 @@ def _node_finding(
     points: Sequence[NodePoint],
 ) -> str:
     if not line:
-        return f"It fits on none of {points[0].nodes} to {points[-1].nodes} nodes with this layout."
+        tried = f"{points[0].nodes} to {points[-1].nodes}"
+        return f"With this layout it fits on none of the node counts tried ({tried})."
     first, last = line[0], line[-1]
     if first[0] == last[0]:
-        return f"It fits on {nodes_in_words(first[0])} alone: {curve.text(first[2][0])}."
+        return f"It fits only on {nodes_in_words(first[0])}: {curve.text(first[2][0])}."
     return (
         f"From {curve.text(first[2][0])} on {nodes_in_words(first[0])} "
         f"to {curve.text(last[2][0])} on {nodes_in_words(last[0])}; "

@@ -34,7 +34,7 @@ STEP_PARTS = (
     ("optimizer", "Optimizer step", "token:c-green"),
     ("other", "Other", "token:c-grey"),
 )
-#: Ends a hover text without the box that would repeat the trace's name.
+#: Ends a hover text; without it Plotly adds a box with the trace's name.
 NO_BOX = "<extra></extra>"
 LABEL_SHARE = 0.11
 NEGLIGIBLE_SHARE = 5e-4
@@ -176,7 +176,7 @@ def step_chart(result: PlanResult) -> Chart:
         "showlegend": False,
         "bargap": 0.35,
         "xaxis": {
-            "title": {"text": f"{'seconds' if unit == 's' else unit} a step"},
+            "title": {"text": f"{'seconds' if unit == 's' else unit} per step"},
             "range": [0, 1.2 * parts[0][2] / size],
         },
         "yaxis": {"autorange": "reversed", "ticks": "", "showgrid": False},

@@ -91,7 +91,7 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
                 for row, result, cost in found
             ],
         ),
-        legend=(("nothing is both cheaper and quicker", "c-blue"), ("beaten in both", "c-grey")),
+        legend=(("no other machine is both cheaper and faster", "c-blue"), ("another one is", "c-grey")),
     )
 
 
@@ -104,12 +104,12 @@ def _machines_finding(found: Sequence[tuple[MachineRow, PlanResult, Cost]]) -> s
         return f"{row.record.slug}, {formats.dollars(cost.usd)} in {formats.duration(result.time.total_s)}"
 
     if cheapest is quickest:
-        return f"Cheapest and quickest: {told(cheapest)}."
-    return f"Cheapest: {told(cheapest)}. Quickest: {told(quickest)}."
+        return f"Cheapest and fastest: {told(cheapest)}."
+    return f"Cheapest: {told(cheapest)}. Fastest: {told(quickest)}."
 
 
 def _beaten(total_s: float, usd: float, found: Sequence[tuple[MachineRow, PlanResult, Cost]]) -> bool:
-    """Another machine is both no slower and no dearer, and better in one."""
+    """Another machine is neither slower nor more expensive, and better in one of the two."""
     return any(
         other.time.total_s <= total_s and cost.usd <= usd and (other.time.total_s < total_s or cost.usd < usd)
         for _, other, cost in found

@@ -48,7 +48,7 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def compare_csv(request: HttpRequest) -> HttpResponse:
-    """The comparison's table, exact."""
+    """The comparison's table with exact values."""
     try:
         table = comparison_of(request, read_form(request))
     except PlanErrors as wrong:
@@ -57,6 +57,7 @@ def compare_csv(request: HttpRequest) -> HttpResponse:
 
 
 def comparison_of(request: HttpRequest, form: ScenarioForm) -> Comparison:
+    """The comparison that the address asks for. Raises PlanErrors."""
     question, result = answer(form)
     spread = spread_named(request.GET.get("spread", ""))
     rows = variations.answer_machines(question, result, form.catalog, spread=spread)

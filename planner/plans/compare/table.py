@@ -1,6 +1,6 @@
 """The comparison page's table: one run on every instance type, in the order that the address asks for.
 
-Takes answered questions and makes rows of them; asks nothing itself and formats at the edge.
+Turns answered questions into rows; asks the engine nothing itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ SPREADS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column's heading. sorted: "ascending", "descending" or "" as aria-sort says; sort: of its link."""
+    """A column's heading. sorted: "ascending", "descending" or "", as in aria-sort.  sort: the order that its
+    link asks for.
+    """
 
     key: str
     label: str
@@ -42,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One machine. cells: in the order of the columns after the name; why: what keeps it from fitting."""
+    """One machine. cells: in the order of the columns after the name.  why: what keeps it from fitting."""
 
     slug: str
     fits: bool
@@ -55,6 +57,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
+    """The table, its chart and its CSV rows."""
+
     subject: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -84,7 +88,7 @@ _KEYS: dict[str, tuple[str, bool, _Key]] = {
 
 
 def spread_named(name: str) -> Spread:
-    """The spread that an address names, or the usual one."""
+    """The spread that an address names, or the default one."""
     return cast(Spread, name) if name in get_args(Spread) else "accelerators"
 
 
@@ -98,9 +102,10 @@ def compare_machines(
     today: date,
     link: Callable[[MachineRow], str],
 ) -> Comparison:
-    """The table in the order asked for: a column's key, with "-" before it from the far end.
+    """The table in the order asked for.
 
-    link: the query of the plan page that shows a row's plan.
+    sort: a column's key, with "-" before it for descending.  link: the query of the plan page that shows a
+    row's plan.
     """
     key = sort.removeprefix("-")
     if key not in _KEYS:
@@ -130,7 +135,7 @@ def compare_machines(
 
 
 def _ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[MachineRow]:
-    """What fits comes first in any order, then what does not, then what could not be asked."""
+    """Rows that fit come first in any order, then those that do not, then those that cannot be computed."""
     value = _KEYS[key][2]
     answered = [(row, row.answer) for row in rows if isinstance(row.answer, PlanResult)]
     answered.sort(key=lambda pair: value(*pair), reverse=descending)
@@ -218,7 +223,7 @@ def _csv_rows(rows: Sequence[MachineRow]) -> list[tuple[str, ...]]:
 
 
 def _exact(row: MachineRow) -> dict[str, str]:
-    """A row's numbers as they are, by column."""
+    """A row's numbers without formatting, by column."""
     result = row.answer
     found = {
         "instance_type": row.record.slug,

@@ -216,6 +216,7 @@ def test_nearest_reads_people_s_spellings() -> None:
     known = ["llama-3.1-8b", "llama-3.1-70b", "mistral-7b"]
     assert nearest("Llama 3.1 8B", known) == ["llama-3.1-8b"]
     assert nearest("mistralai/Mistral-7B", known) == ["mistral-7b"]
+    assert nearest("standard-nd96isr-h100-v5", ["Standard_ND96isr_H100_v5"]) == ["Standard_ND96isr_H100_v5"]
 
 
 def test_duplicate_slugs_are_refused() -> None:
@@ -283,3 +284,16 @@ def test_a_name_without_its_hyphens_finds_the_model_that_begins_so() -> None:
     known = ["gpt2", "gpt-3-175b", "llama-30b", "llama-3-8b"]
     assert nearest("gpt3", known)[0] == "gpt-3-175b"
     assert nearest("llama3", known)[0] == "llama-3-8b"
+
+
+@pytest.mark.parametrize(
+    ("written", "slug"),
+    [("rtx-a6000", "a6000"), ("RTX A6000", "a6000"), ("nvidia-h20", "h20"), ("RTX 4090", "rtx-4090")],
+)
+def test_a_card_is_found_as_people_write_it(written: str, slug: str) -> None:
+    assert CATALOG.accelerator(written).slug == slug
+
+
+def test_a_name_that_could_mean_two_cards_is_not_guessed() -> None:
+    with pytest.raises(UnknownSlugError):
+        CATALOG.accelerator("RTX PRO")

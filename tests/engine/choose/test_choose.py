@@ -271,7 +271,7 @@ def test_the_nearest_fit_is_the_mildest_change(calibration: Calibration) -> None
     result = estimate(request, calibration)
     assert not result.fits
     assert result.nearest_fit is not None
-    assert result.nearest_fit.change.startswith("recompute activations")
+    assert result.nearest_fit.change.endswith("activation recompute")
     assert result.nearest_fit.nodes == request.cluster.nodes
 
 

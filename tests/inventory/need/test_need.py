@@ -35,7 +35,7 @@ class TestNeed:
 
     def test_busy_hosts_must_come_free(self, client: Client) -> None:
         add("busy-1", *self.h100s("b", busy=90))
-        assert "1 host must come free first" in page(client, f"/fleet/run?{self.PLAN}")
+        assert "1 host must become free first" in page(client, f"/fleet/run?{self.PLAN}")
 
     def test_two_halves_are_not_a_whole(self, client: Client) -> None:
         for name in ("half-1", "half-2"):
@@ -72,4 +72,4 @@ class TestNeed:
 
     def test_a_plan_that_makes_no_sense(self, client: Client) -> None:
         text = page(client, "/fleet/run?model=nothing-7b", status=422)
-        assert "Mend it on the plan page" in text
+        assert "Correct it on the plan page" in text

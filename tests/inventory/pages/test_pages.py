@@ -40,7 +40,7 @@ class TestFleet:
         add("faulty", gpu(0, "GPU-d", remapped_rows=RemappedRows(0, 1, False, True)))
         text = page(client, "/fleet/")
         assert "4 GPUs in 4 hosts: 2 busy, 1 idle" in text
-        assert "1 host cannot be probed; 2 hosts not heard of lately; 1 GPU with faults" in text
+        assert "1 host cannot be probed; 2 hosts without recent probes; 1 GPU with faults" in text
         order = [text.index(f">{name}</a>") for name in ("broken", "old", "faulty", "well")]
         assert order == sorted(order)
         assert "driver mismatch" in text
@@ -160,11 +160,11 @@ class TestHost:
         add("node-1", gpu(0, processes=Missing("no_permission")))
         text = page(client, "/fleet/hosts/node-1")
         assert "Not readable: GPU 0: no permission." in text
-        assert "No process holds a GPU" not in text
+        assert "No process uses a GPU" not in text
 
     def test_a_host_never_heard_of(self, client: Client) -> None:
         Host.objects.create(name="new")
-        assert "Nothing has been heard of this host yet" in page(client, "/fleet/hosts/new")
+        assert "No probe of this host has arrived yet" in page(client, "/fleet/hosts/new")
         page(client, "/fleet/hosts/new/snapshot.json", status=404)
 
     def test_snapshot_is_the_probe_contract(self, client: Client, fake_driver: SetState) -> None:
@@ -183,7 +183,7 @@ class TestHost:
         text = page(client, "/fleet/hosts/gpu-host-1/trainable")
         assert "llama-3.1-405b" in text
         assert "✓" in text
-        assert "of what there is" in text
+        assert "of usable memory" in text
 
     def test_query_count(self, client: Client, django_assert_max_num_queries: Any) -> None:
         add("node-1", *(gpu(k, f"GPU-{k}") for k in range(16)))
@@ -277,6 +277,6 @@ class TestThen:
     def test_page(self, client: Client) -> None:
         add("node-1", gpu(0))
         assert "1 GPU in 1 host" in page(client, "/fleet/then")
-        assert "Nothing was known" in page(client, "/fleet/then?at=2020-01-01T00:00")
+        assert "Nothing is known" in page(client, "/fleet/then?at=2020-01-01T00:00")
         for odd in ("x", "2026-99-99T00:00", "%00", ""):
             page(client, f"/fleet/then?at={odd}")

@@ -1,0 +1,174 @@
+"""The records of an answer, from those of the plan: memory, time and cost with their ranges.
+
+Every number here is a field of a record or the result of a named function; nothing is looked up by a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from planner.engine.choose.plan import Choice
+from planner.engine.evaluate import Evaluation
+from planner.engine.grid.plan_grid import PlanGrid
+from planner.engine.grid.scalars import on_scalars
+from planner.engine.memory.peak import MemoryTerms
+from planner.engine.question.request import Cluster, PlanRequest
+from planner.engine.question.result import Cost, Memory, MemoryParts, Parameters, StepBreakdown, Time
+from planner.engine.run import throughput
+from planner.engine.run.length import total_steps
+from planner.engine.run.money import run_usd, usd_per_million_tokens
+from planner.engine.sure.calibration import Calibration
+from planner.engine.sure.intervals import bounds, model_kind
+from planner.engine.time import flops
+from planner.engine.time.step import StepTime
+
+Record = TypeVar("Record", MemoryTerms, StepTime)
+
+MEMORY_PARTS = tuple(item.name for item in fields(MemoryParts))
+STEP_PARTS = tuple(item.name for item in fields(StepTime) if item.name not in ("step", "terms"))
+FIELDS_OF = {kind: tuple(item.name for item in fields(kind)) for kind in (MemoryTerms, StepTime)}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """FLOPs of one step over all ranks, and the number of ranks whose peak they are held against."""
+
+    model_flops: float
+    recomputed_flops: float
+    ranks: float
+
+
+def plain(values: Any) -> float:
+    """The one number of a scalar or an array of one."""
+    return float(values.item() if isinstance(values, np.ndarray) else values)
+
+
+def in_plain_numbers(record: Record) -> Record:
+    """A record of one plan with each number a plain float, its terms too."""
+    kind = type(record)
+    numbers: dict[str, Any] = {
+        name: plain(getattr(record, name)) for name in FIELDS_OF[kind] if name != "terms"
+    }
+    return kind(**numbers, terms={name: plain(value) for name, value in record.terms.items()})  # type: ignore[misc]
+
+
+def one_plan(result: Evaluation) -> Evaluation:
+    """The evaluation of a grid of one: its records in plain numbers, its grid in scalars."""
+    memory, step = in_plain_numbers(result.memory), in_plain_numbers(result.step)
+    return Evaluation(on_scalars(result.grid), memory, step)
+
+
+def billed_nodes(cluster: Cluster) -> int:
+    """Nodes that are paid for: all of the cluster, one where their number is open."""
+    return cluster.nodes or 1
+
+
+def work_of(choice: Choice, plan: Evaluation) -> Work:
+    """GPU instances beside the plan's own are other jobs'; idle machines of the plan's are billed to it."""
+    grid, cluster = plan.grid, choice.request.cluster
+    available = billed_nodes(cluster) * float(grid.ranks_per_node)
+    model_flops: Any = plan.step.terms.get("ppo_model_flops")
+    if model_flops is None:
+        model_flops = grid.global_batch_size * flops.model_flops_per_sequence(grid)
+    return Work(
+        model_flops=float(model_flops),
+        recomputed_flops=float(grid.global_batch_size * flops.recomputed_flops_per_sequence(grid)),
+        ranks=available if cluster.mig_profile is None else available - choice.idle_ranks,
+    )
+
+
+def parameters_of(grid: PlanGrid) -> Parameters:
+    """Parameters of the grid of one: in total, met by a token, trained."""
+    return Parameters(
+        total=int(grid.total_parameters),
+        active=int(grid.active_parameters),
+        trainable=int(grid.trainable_parameters),
+    )
+
+
+def memory_of(
+    plan: Evaluation, request: PlanRequest, *, far: tuple[str, ...], calibration: Calibration
+) -> Memory:
+    """far: in words, what of the plan lies outside everything that was measured."""
+    memory: Any = plan.memory
+    return Memory(
+        per_accelerator_bytes=MemoryParts(**{name: getattr(memory, name) for name in MEMORY_PARTS}),
+        resident_bytes=memory.resident,
+        allocated_bytes=memory.allocated,
+        reserved_bytes=memory.reserved,
+        usable_bytes=float(plan.grid.memory_bytes),
+        interval_bytes=bounds(memory.total, "memory", calibration.intervals, far, request.workload.task),
+        worst_stage=int(memory.worst_stage),
+    )
+
+
+def time_of(
+    plan: Evaluation, request: PlanRequest, *, work: Work, far: tuple[str, ...], calibration: Calibration
+) -> Time:
+    """far: as in ``memory_of``. The ranges are those of the class of plans where it has enough runs."""
+    grid, step_s = plan.grid, float(plan.step.step)
+    key = "ppo" if request.workload.ppo else model_kind(grid)
+    low, high = bounds(step_s, "time", calibration.intervals, far, key)
+    steps = total_steps(request)
+    tokens_per_s = throughput.tokens_per_s(tokens_per_step(grid), step_s)
+    peak = {"ranks": work.ranks, "peak_flops_per_s": float(grid.peak_flops_per_s)}
+    utilization = throughput.model_flops_utilization(work.model_flops, step_s, **peak)
+    return Time(
+        step_s=step_s,
+        step_breakdown_s=breakdown_of(plan.step),
+        step_interval_s=(low, high),
+        tokens_per_s=tokens_per_s,
+        tokens_per_s_per_accelerator=throughput.tokens_per_s_per_accelerator(
+            tokens_per_s, work.ranks, float(grid.ranks_per_accelerator)
+        ),
+        model_flops_utilization=utilization,
+        hardware_flops_utilization=throughput.hardware_flops_utilization(
+            work.model_flops, work.recomputed_flops, step_s, **peak
+        ),
+        model_flops_utilization_interval=(utilization * step_s / high, utilization * step_s / low),
+        steps=steps,
+        total_s=steps * step_s,
+        total_interval_s=(steps * low, steps * high),
+        samples_per_s=throughput.samples_per_s(float(grid.global_batch_size), step_s),
+    )
+
+
+def tokens_per_step(grid: PlanGrid) -> float:
+    """Tokens of one optimizer step over all replicas."""
+    return float(grid.global_batch_size * grid.sequence_length)
+
+
+def breakdown_of(step: StepTime) -> StepBreakdown:
+    """Seconds of one step by part, exposed communication only; generation and scoring where there are any."""
+    terms: dict[str, Any] = step.terms
+    return StepBreakdown(
+        **{name: getattr(step, name) for name in STEP_PARTS},
+        generation=terms.get("generation"),
+        scoring=terms.get("scoring"),
+    )
+
+
+def cost_of(plan: Evaluation, request: PlanRequest, time: Time) -> Cost | None:
+    """None where no price is known."""
+    cluster = request.cluster
+    price = cluster.usd_per_node_hour
+    if price is None:
+        return None
+    nodes = billed_nodes(cluster)
+    usd, low, high = (
+        float(run_usd(nodes, seconds, price)) for seconds in (time.total_s, *time.total_interval_s)
+    )
+    return Cost(
+        usd=usd,
+        usd_interval=(low, high),
+        price_usd_per_node_hour=price,
+        price_as_of=cluster.price_as_of,
+        price_source=cluster.price_source,
+        purchase=cluster.purchase,
+        usd_per_million_tokens=usd_per_million_tokens(
+            nodes, time.step_s, tokens_per_step=tokens_per_step(plan.grid), usd_per_node_hour=price
+        ),
+    )

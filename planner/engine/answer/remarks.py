@@ -1,0 +1,83 @@
+"""What an answer says in words beside its numbers: why a plan does not fit, and what to be warned of."""
+
+from __future__ import annotations
+
+from planner.engine.choose.plan import Choice
+from planner.engine.grid.plan_grid import PlanGrid
+from planner.engine.question.request import Layout
+from planner.engine.question.result import Memory, Warning
+from planner.engine.run.length import SECONDS_PER_DAY
+
+#: Parts of the memory that a change of the plan changes; what the driver and the allocator take does not.
+PARTS_OF_THE_PLAN = ("weights", "gradients", "optimizer_states", "activations", "logits", "temporary")
+
+
+def reason(memory: Memory, layout: Layout) -> str:
+    """Why the plan does not fit: what is lacking where, and the largest part of the need."""
+    parts, usable = memory.per_accelerator_bytes, memory.usable_bytes
+    lacking = parts.total - usable
+    stages = layout.pipeline_parallel
+    of = f"pipeline stage {memory.worst_stage + 1} of {stages}" if stages > 1 else "each accelerator"
+    largest = max(PARTS_OF_THE_PLAN, key=lambda name: getattr(parts, name))
+    return (
+        f"{of} lacks {lacking:,.0f} bytes ({lacking / 2**30:.1f} GiB): it needs {parts.total / 2**30:.1f} GiB"
+        f" and has {usable / 2**30:.1f} GiB; the largest part is {largest.replace('_', ' ')}"
+        f" with {getattr(parts, largest) / 2**30:.1f} GiB."
+    )
+
+
+def warnings_of(
+    choice: Choice, grid: PlanGrid, *, total_s: float, far: tuple[str, ...]
+) -> tuple[Warning, ...]:
+    """total_s: seconds of the run; far: what of the plan lies outside everything that was measured."""
+    request = choice.request
+    found = [Warning(code=code, message=message) for code, message in request.notes]
+    if request.cluster.usd_per_node_hour is None and not any(warning.code == "no_price" for warning in found):
+        found.append(
+            Warning(code="no_price", message="No price is known for these machines, so there is no cost.")
+        )
+    if choice.idle_ranks:
+        found.append(idle_warning(choice, grid))
+    deadline = request.deadline_days
+    if deadline is not None and total_s > deadline * SECONDS_PER_DAY:
+        found.append(deadline_warning(choice, deadline, total_s))
+    if far:
+        found.append(
+            Warning(
+                code="extrapolating",
+                message="Outside what was measured, so the ranges are wider: " + "; ".join(far) + ".",
+            )
+        )
+    return tuple(found)
+
+
+def idle_warning(choice: Choice, grid: PlanGrid) -> Warning:
+    """Ranks without work that are billed all the same, or GPU instances left to other jobs."""
+    request = choice.request
+    available = int(request.cluster.nodes or 1) * int(grid.ranks_per_node)
+    profile = request.cluster.mig_profile
+    if profile is not None:
+        message = (
+            f"The run takes {available - choice.idle_ranks} of the {available} GPU instances of"
+            f" {profile.profile} "
+            "that these machines hold; the cost is that of the whole machines. Ask for more with"
+            " data_parallel."
+        )
+    else:
+        message = (
+            f"{choice.idle_ranks} of {available} ranks have no work: a batch of"
+            f" {request.workload.global_batch_size} "
+            "sequences cannot use them, but they are billed. Use fewer nodes or a larger global batch."
+        )
+    return Warning(code="idle_accelerators", message=message)
+
+
+def deadline_warning(choice: Choice, deadline_days: float, total_s: float) -> Warning:
+    """The run takes longer than was asked for, and whether more nodes would help."""
+    days = total_s / SECONDS_PER_DAY
+    message = f"The run takes {days:.4g} days, more than the deadline of {deadline_days:g} days."
+    if choice.late:
+        message += (
+            " No number of nodes that this batch can use meets it; a larger global batch could use more."
+        )
+    return Warning(code="deadline_missed", message=message)
