@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
+.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -28,6 +28,9 @@ test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
 test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its driver
 	$(BIN)/pytest -m gpu
 
+mutants: .venv/.requirements-dev ## break formulas one by one; fails if the nearest tests miss over a tenth
+	$(BIN)/python -m scripts.mutants
+
 agent: .venv/.requirements ## the host agent in one file, build/headroom-agent.pyz
 	@$(BIN)/python -m scripts.build_agent
 
@@ -51,8 +54,9 @@ calibrate: .venv/.requirements-dev ## fit all constants to the measured runs, th
 validate: .venv/.requirements-dev ## predict every measured run; fails if a recorded error worsened (ACCEPT=1 records it)
 	$(BIN)/python -m planner.accuracy.validate.write $(if $(ACCEPT),--accept)
 
-docs: .venv/.requirements-dev ## write docs/formulas.md from the docstrings and the constants
+docs: .venv/.requirements-dev ## write docs/formulas.md and docs/contract.md from the code
 	$(BIN)/python -m scripts.formulas
+	$(BIN)/python -m scripts.contract
 
 # --- Style -----------------------------------------------------------------------------------------------------------
 lint: .venv/.requirements-dev ## style and import rules

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from inventory.need import page as need
+from inventory.need import page
 from inventory.pages import deliveries, events, fleet, machine
 
 app_name = "inventory"
@@ -12,10 +12,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fleet.json", fleet.fleet_json, name="fleet_json"),
     path("then", fleet.then, name="then"),
     path("events", events.events, name="events"),
-    path("run", need.run, name="run"),
+    path("run", page.need, name="need"),
     path("hosts/<str:name>", machine.host, name="host"),
     path("hosts/<str:name>/snapshot.json", machine.host_json, name="host_json"),
-    path("hosts/<str:name>/trainable", need.host_trainable, name="host_trainable"),
+    path("hosts/<str:name>/trainable", page.host_trainable, name="host_trainable"),
     path("gpus/<str:uuid>", machine.gpu, name="gpu"),
     path("gpus/<str:uuid>/samples.csv", machine.gpu_csv, name="gpu_csv"),
     path("api/v1/snapshots", deliveries.snapshots, name="snapshots"),

@@ -6,15 +6,15 @@ Uses the planner's public functions with clusters made of hosts that exist.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from inventory.need.pools import Pool
-from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
-from planner.engine.answer.estimate import estimate_many
 from planner.engine.question.errors import PlanErrors
-from planner.engine.question.request import LayoutRequest, PlanRequest
+from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.plans.answers import answer_each
+from planner.plans.variations import on_machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,10 @@ def _match(request: PlanRequest, pool: Pool, catalog: Catalog) -> Match:
     """All hosts first: where those do not fit, fewer do not either. Then bisection to the fewest that do."""
 
     def ask(nodes: int) -> PlanResult | PlanErrors:
-        cluster = pool.cluster(catalog, nodes)
-        question = replace(request, cluster=cluster, layout=LayoutRequest(), deadline_days=None, notes=())
-        return estimate_many([question], shipped_calibration())[0]
+        try:
+            return answer_each([on_machines(request, pool.cluster(catalog, nodes))])[0]
+        except PlanErrors as wrong:
+            return wrong
 
     most = len(pool.hosts)
     answer = ask(most)

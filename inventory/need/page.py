@@ -17,23 +17,21 @@ from inventory.pages.address import named_host
 from inventory.pages.prices import Pricing
 from inventory.store import selectors
 from planner.catalog.selectors import current_catalog
-from planner.contract.parse import parse_plan_request
-from planner.engine.question.errors import PlanError, PlanErrors
-from planner.plans.form import ScenarioForm
+from planner.engine.question.errors import PlanErrors
+from planner.plans.scenario import question_of, read_form
 
 
 @require_safe
-def run(request: HttpRequest) -> HttpResponse:
+def need(request: HttpRequest) -> HttpResponse:
     """A plan matched against owned hosts: which fit, what is free now, what is missing."""
     now = timezone.now()
-    catalog = current_catalog()
-    form = ScenarioForm.of_query(request.GET, catalog)
+    form = read_form(request)
+    catalog = form.catalog
     context: dict[str, Any] = {"query": form.query()}
     try:
-        question = parse_plan_request(form.request(), catalog, today=timezone.localdate())
-    except (PlanErrors, PlanError) as wrong:
-        errors = wrong.errors if isinstance(wrong, PlanErrors) else [wrong]
-        return render(request, "inventory/need/run.html", context | {"errors": errors}, status=422)
+        question = question_of(form)
+    except PlanErrors as wrong:
+        return render(request, "inventory/need/need.html", context | {"errors": wrong.errors}, status=422)
     hosts = list(selectors.hosts(selectors.Filters(), now=now))
     owned = pools(hosts, Pricing(catalog), now=now)
     matches = have_against_need(question, owned, catalog)
@@ -43,7 +41,7 @@ def run(request: HttpRequest) -> HttpResponse:
         "rows": [match_row(match) for match in matches],
         "left_out": len(hosts) - sum(len(pool.hosts) for pool in owned),
     }
-    return render(request, "inventory/need/run.html", context)
+    return render(request, "inventory/need/need.html", context)
 
 
 @require_safe

@@ -12,7 +12,8 @@ from inventory.pages.badges import Badge
 from inventory.pages.words import UNKNOWN, hosts_words
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.plans.choices import CHOICES
+from planner.engine.question.words import TASKS
+from planner.plans.presenters import in_ten
 from planner.web import formats
 
 
@@ -30,14 +31,13 @@ class MatchRow:
     layout: str
     hosts: str
     note: str
-
-
-TASKS = dict(CHOICES["task"])
+    remedy: str
+    warnings: tuple[str, ...]
 
 
 def subject(request: PlanRequest) -> str:
     """What is to be run, in words."""
-    return f"{request.model.name}, {TASKS.get(request.workload.task, request.workload.task)}"
+    return f"{request.model.name}, {TASKS[request.workload.task].label}"
 
 
 def match_verdict(matches: Sequence[Match], hosts: int) -> str:
@@ -59,7 +59,11 @@ def match_verdict(matches: Sequence[Match], hosts: int) -> str:
 def match_row(match: Match) -> MatchRow:
     """One pool in the list."""
     pool, result = match.pool, match.result
-    if match.fits_now:
+    tight = match.result is not None and match.result.verdict == "tight"
+    if match.fits_owned and tight and match.result is not None:
+        when = "now" if match.fits_now else "when free"
+        badge = Badge("warn", f"tight {when}: about {in_ten(match.result.memory.fit_probability)} of 10")
+    elif match.fits_now:
         badge = Badge("good", "fits now")
     elif match.fits_owned:
         badge = Badge("warn", "fits when free")
@@ -83,11 +87,18 @@ def match_row(match: Match) -> MatchRow:
         layout=_layout_words(shown_result) if shown_result else UNKNOWN,
         hosts=names,
         note=match.problem or assumed,
+        remedy=_remedy(result),
+        warnings=() if result is None else tuple(warning.message for warning in result.warnings),
     )
 
 
 def _pool(pool: Pool) -> str:
     return f"{pool.gpus_per_host} × {pool.accelerator}"
+
+
+def _remedy(result: PlanResult | None) -> str:
+    nearest = None if result is None or result.fits else result.nearest_fit
+    return "" if nearest is None else f"Would fit with: {nearest.change}."
 
 
 def _room(result: PlanResult) -> str:
@@ -129,6 +140,12 @@ def _trainable_cell(result: PlanResult | None) -> tuple[str, str, str]:
         return "", UNKNOWN, "not possible on this chip"
     share = result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
     title = f"{_room(result)} on the fullest GPU"
+    if result.verdict == "tight":
+        return (
+            "tight",
+            f"! {formats.percent(share)} full, {in_ten(result.memory.fit_probability)} of 10",
+            title,
+        )
     if result.fits:
         return "yes", f"✓ {formats.percent(share)} full", title
     return "no", f"✗ {formats.percent(share)} of usable memory", title

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from inventory.need.pools import Pool
-from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
-from planner.engine.answer.estimate import estimate_many
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.result import PlanResult
+from planner.plans.answers import answer_each
+from planner.plans.variations import on_machines
 
 # Public models from small to large, of the kinds people ask about; those the catalog lacks are left out.
 MODELS_TO_TRY = (
@@ -59,8 +59,6 @@ def trainable(pool: Pool, catalog: Catalog) -> list[Trainable]:
 
 
 def _try(model: str, task: str, pool: Pool, catalog: Catalog) -> PlanResult | None:
-    """bf16 where the chip has it, else fp16."""
-    chip = catalog.accelerator(pool.accelerator).spec
     encoder = model.startswith("bert")
     question = {
         "model": model,
@@ -69,18 +67,16 @@ def _try(model: str, task: str, pool: Pool, catalog: Catalog) -> PlanResult | No
             "tokens": 1e9,
             "sequence_length": ENCODER_LENGTH_TO_TRY if encoder else SEQUENCE_LENGTH_TO_TRY,
             "global_batch_size": 64,
-            "precision": "bf16" if chip.bf16_flops_per_s > 0 else "fp16",
         },
         "cluster": {
             "accelerator": pool.accelerator,
             "accelerators_per_node": pool.gpus_per_host,
             "nodes": 1,
-            "internode_gbps_per_node": 100,
         },
     }
     try:
         request = parse_plan_request(question, catalog)
+        answer = answer_each([on_machines(request, pool.cluster(catalog, 1))])[0]
     except PlanErrors:
         return None
-    answer = estimate_many([replace(request, cluster=pool.cluster(catalog, 1))], shipped_calibration())[0]
     return answer if isinstance(answer, PlanResult) else None

@@ -8,20 +8,33 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from inventory.store import services
 from inventory.wire import policy, signing
+from planner.engine.question.errors import PlanError, error_answer
+
+CHECK_THE_AGENT = "Check that agent and server are of the same version."
+REMEDIES = {
+    "method": "Send POST.",
+    "signature": "Check that agent and server are of the same version and that no proxy changes requests.",
+    "token": "Make a new token on the server with manage.py add_host and give it to the agent.",
+    "clock": "Set the host's clock; server_time_s says what the server has.",
+    "replayed": "Sign the request anew.",
+    "too_large": "Send fewer snapshots a request.",
+}
 
 
 @login_not_required
 @csrf_exempt
-@require_POST
 def snapshots(request: HttpRequest) -> JsonResponse:
     """Accept a signed delivery. 200 with the outcome of each snapshot, or the refusal with its reason.
 
     The signature is the authentication, so neither login nor CSRF token applies.
     """
+    if request.method != "POST":
+        refused = _refusal("method", "This address answers POST alone.", 405)
+        refused["Allow"] = "POST"
+        return refused
     now = timezone.now()
     try:
         headers = signing.parse(request.headers.get("Authorization", ""))
@@ -56,5 +69,7 @@ def _body(request: HttpRequest) -> bytes:
 
 
 def _refusal(kind: str, reason: str, status: int) -> JsonResponse:
-    error = {"kind": kind, "message": reason}
-    return JsonResponse({"error": error, "server_time_s": timezone.now().timestamp()}, status=status)
+    """The refusal in the shape of all our errors; kind: what agents tell refusals apart by."""
+    problem = {"kind": kind, **PlanError("", None, reason, REMEDIES.get(kind, CHECK_THE_AGENT)).as_dict()}
+    answer = error_answer([problem]) | {"server_time_s": timezone.now().timestamp()}
+    return JsonResponse(answer, status=status)

@@ -13,7 +13,7 @@ from inventory.pages.prices import IdleCost
 from inventory.pages.words import UNKNOWN, ago, gpus_words, hosts_words, memory
 from inventory.store.models import Event, Host
 from inventory.store.selectors import FleetThen, Summary
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import is_stale
 from planner.web import formats
 
 GOOD_EVENTS = frozenset(
@@ -111,7 +111,7 @@ def _a_day(cost: IdleCost) -> formats.Quantity | str:
 
 def _old(cost: IdleCost, now: datetime) -> bool:
     seen = [price.record.provenance.as_of for price in cost.prices]
-    return any((now.date() - day).days > STALE_PRICE_DAYS for day in seen)
+    return any(is_stale(day, now.date()) for day in seen)
 
 
 def cost_note(cost: IdleCost) -> str:

@@ -11,5 +11,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models", v1.models, name="models"),
     path("instances", v1.instances, name="instances"),
     path("accelerators", v1.accelerators, name="accelerators"),
+    path("schema", v1.schema, name="schema"),
     path("<path:rest>", v1.unknown, name="unknown"),
 ]

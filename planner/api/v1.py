@@ -20,6 +20,7 @@ from planner.catalog.facts.catalog import Catalog
 from planner.contract.jsontext import MAX_JSON_BYTES, excerpt, read_json, too_long, write_json
 from planner.contract.lists import render_accelerators, render_instances, render_models
 from planner.contract.render import render_error
+from planner.contract.schema import json_schema
 from planner.engine.question.errors import PlanError
 from planner.plans import answers
 
@@ -87,6 +88,12 @@ def accelerators(request: HttpRequest) -> HttpResponse:
     return answered({"accelerators": render_accelerators(selectors.current_catalog())})
 
 
+@endpoint("GET")
+def schema(request: HttpRequest) -> HttpResponse:
+    """The requests of ``estimate`` and ``search`` as JSON Schema."""
+    return answered(json_schema())
+
+
 @csrf_exempt
 @login_not_required
 def unknown(request: HttpRequest, rest: str) -> HttpResponse:
@@ -95,7 +102,7 @@ def unknown(request: HttpRequest, rest: str) -> HttpResponse:
         "",
         excerpt(request.path),
         "The API has no such address.",
-        "POST to estimate or search, or GET models, instances or accelerators, each under /api/v1/.",
+        "POST to estimate or search, or GET models, instances, accelerators or schema, each under /api/v1/.",
     )
     return answered(render_error(refused), NOT_FOUND)
 

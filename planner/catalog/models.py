@@ -18,7 +18,8 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
-from planner.catalog.facts.records import DEFAULT_REGIONS, PURCHASES
+from planner.catalog.facts.records import DEFAULT_REGIONS, PROVIDER_NAMES
+from planner.engine.question.words import PURCHASES
 
 SLUG = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]*$", "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge."
@@ -29,16 +30,6 @@ API_NAME = RegexValidator(
 )
 NUMBERS = RegexValidator(r"^\d+( \d+)*$", "Write whole numbers with single spaces between, as 0 2 4.")
 POSITIVE = MinValueValidator(1)
-PROVIDER_NAMES = {"aws": "Amazon Web Services", "gcp": "Google Cloud", "azure": "Microsoft Azure"}
-PURCHASE_NAMES = {
-    "on_demand": "on demand",
-    "spot": "spot",
-    "reserved_1y": "reserved, 1 year",
-    "reserved_3y": "reserved, 3 years",
-    "savings_1y": "savings plan, 1 year",
-    "savings_3y": "savings plan, 3 years",
-    "capacity_block": "capacity block",
-}
 
 
 class CatalogStamp(models.Model):
@@ -282,7 +273,9 @@ class Price(CatalogRow):
         InstanceType, on_delete=models.PROTECT, related_name="prices", to_field="slug"
     )
     region = models.CharField(max_length=40, validators=[SLUG])
-    purchase = models.CharField(max_length=20, choices=[(slug, PURCHASE_NAMES[slug]) for slug in PURCHASES])
+    purchase = models.CharField(
+        max_length=20, choices=[(slug, word.label.lower()) for slug, word in PURCHASES.items()]
+    )
     usd_per_hour = models.DecimalField(
         "USD per hour", max_digits=12, decimal_places=6, help_text="For one instance, Linux, without tax."
     )

@@ -7,49 +7,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.contract.fields import CLUSTER, MAX_NODES, OTHER_DESCRIPTION, TWO_FORMS
 from planner.contract.render import BYTES_PER_S_IN_GBPS
 from planner.contract.section import Problems, Section, near, suggestion
 from planner.engine.question.request import Cluster, Purchase
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec
 
-MAX_NODES = 100_000
 MAX_SLUG = 100
-MAX_ACCELERATORS_PER_NODE = 1024
-MAX_GBPS = 1e7
-MAX_USD_PER_NODE_HOUR = 1e7
-PURCHASES: tuple[str, ...] = get_args(Purchase)
-DEFAULT_PURCHASE: Purchase = "on_demand"
-INSTANCE_FORM = ("instance_type", "region", "purchase", "nodes", "mig_profile", "price_as_of")
-ACCELERATOR_FORM = (
-    "accelerator",
-    "accelerators_per_node",
-    "nodes",
-    "internode_gbps_per_node",
-    "usd_per_node_hour",
-    "mig_profile",
-    "price_as_of",
-)
-HINTS = {
-    "gpus": "Use accelerators_per_node and nodes.",
-    "accelerators": "Use accelerators_per_node and nodes.",
-    "instance": "Use instance_type.",
-    "count": "Use nodes.",
-}
-INSTANCE_HINTS = HINTS | dict.fromkeys(
-    ("accelerators_per_node", "internode_gbps_per_node", "usd_per_node_hour"),
-    "The instance type says it; to describe a node freely, use accelerator in place of instance_type.",
-)
-ACCELERATOR_HINTS = HINTS | dict.fromkeys(
-    ("region", "purchase"),
-    "It only goes with instance_type; a free description has its price in usd_per_node_hour.",
-)
-TWO_FORMS = (
-    'Give instance_type, for example {"instance_type": "p5.48xlarge", "nodes": 16}, or accelerator, '
-    "accelerators_per_node, nodes, internode_gbps_per_node and usd_per_node_hour."
-)
+REGION_UNAVAILABLE = "region_unavailable"
 
 
 def read_cluster(
@@ -68,14 +36,22 @@ def read_cluster(
         )
         return None
     if section.has("accelerator"):
-        section.only((*ACCELERATOR_FORM, *beside), ACCELERATOR_HINTS)
+        _only(section, "accelerator", beside)
         return _free_cluster(section, catalog)
     if section.has("instance_type"):
-        section.only((*INSTANCE_FORM, *beside), INSTANCE_HINTS)
+        _only(section, "instance_type", beside)
         return _bought_cluster(section, catalog)
-    section.only(dict.fromkeys((*INSTANCE_FORM, *ACCELERATOR_FORM, *beside)), HINTS)
+    section.only((*CLUSTER.names, *beside), CLUSTER.hints)
     section.missing("instance_type", TWO_FORMS)
     return None
+
+
+def _only(section: Section, described_by: str, beside: tuple[str, ...]) -> None:
+    """The fields of one description; to those of the other, why they have no place here."""
+    names = [field.name for field in CLUSTER.fields if field.beside in ("", described_by)]
+    others = [name for name in CLUSTER.names if name not in names]
+    told = dict.fromkeys(others, OTHER_DESCRIPTION[described_by])
+    section.only((*names, *beside), {**CLUSTER.hints, **told})
 
 
 def read_nodes(section: Section) -> int | None:
@@ -86,9 +62,9 @@ def read_nodes(section: Section) -> int | None:
         section.fail("nodes", 'A whole number or "auto" is wanted here.', "Write the number without quotes.")
         return 1
     if not section.has("nodes"):
-        section.missing("nodes", 'Give a whole number of nodes, or "auto" for the fewest that fit.')
+        section.missing("nodes", CLUSTER["nodes"].remedy)
         return 1
-    return section.whole("nodes", maximum=MAX_NODES)
+    return section.optional_whole("nodes", maximum=MAX_NODES) or 1
 
 
 def instance_named(section: Section, name: str, catalog: Catalog) -> InstanceSpec | None:
@@ -165,9 +141,9 @@ def provider_regions(catalog: Catalog, provider: str) -> list[str]:
 def _bought_cluster(section: Section, catalog: Catalog) -> Cluster | None:
     instance = instance_named(section, "instance_type", catalog)
     nodes = read_nodes(section)
-    purchase = section.choice("purchase", PURCHASES) or DEFAULT_PURCHASE
-    as_of = section.day("price_as_of")
-    region = section.text("region")
+    purchase = section.read(CLUSTER["purchase"])
+    as_of = section.read(CLUSTER["price_as_of"])
+    region = section.read(CLUSTER["region"])
     if instance is None:
         return None
     if region is not None:
@@ -186,14 +162,12 @@ def _bought_cluster(section: Section, catalog: Catalog) -> Cluster | None:
 def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
     accelerator = accelerator_named(section, "accelerator", catalog)
     nodes = read_nodes(section)
-    per_node = section.whole("accelerators_per_node", maximum=MAX_ACCELERATORS_PER_NODE)
-    network = section.positive("internode_gbps_per_node", maximum=MAX_GBPS)
-    usd = section.positive("usd_per_node_hour", maximum=MAX_USD_PER_NODE_HOUR)
-    as_of = section.day("price_as_of")
+    per_node = section.read(CLUSTER["accelerators_per_node"])
+    network = section.read(CLUSTER["internode_gbps_per_node"])
+    usd = section.read(CLUSTER["usd_per_node_hour"])
+    as_of = section.read(CLUSTER["price_as_of"])
     if not section.has("internode_gbps_per_node") and nodes != 1:
-        section.missing(
-            "internode_gbps_per_node", "Give the network of one node, one direction, in gigabits a second."
-        )
+        section.missing("internode_gbps_per_node", CLUSTER["internode_gbps_per_node"].remedy)
     if accelerator is None:
         return None
     cluster = Cluster(
@@ -223,9 +197,7 @@ def _check_region(section: Section, instance: InstanceSpec, region: str, catalog
             suggestion(near(region, known), f"Use for example {known[0]}."),
         )
     else:
-        section.problems.note(
-            "region_unavailable", f"{instance.slug} is not known to be offered in {region}."
-        )
+        section.problems.note(REGION_UNAVAILABLE, f"{instance.slug} is not known to be offered in {region}.")
 
 
 def _with_mig(section: Section, cluster: Cluster, catalog: Catalog) -> Cluster:

@@ -5,25 +5,11 @@ Kinds and signs are checked here; whether degrees divide what they must is the e
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from typing import Any
 
+from planner.contract.fields import LAYOUT
 from planner.contract.section import Problems, Section, described
-from planner.engine.question.request import LayoutRequest, Recompute, Sharding
-
-MAX_DEGREE = 1_000_000_000
-"""More than the ranks of 100,000 nodes with 1,024 accelerators each."""
-DEGREES = (
-    "tensor_parallel",
-    "pipeline_parallel",
-    "interleaved_stages",
-    "context_parallel",
-    "expert_parallel",
-    "data_parallel",
-    "sharding_group",
-    "micro_batch_size",
-    "gradient_accumulation",
-)
-FIELDS = (*DEGREES, "sequence_parallel", "sharding", "activation_recompute")
+from planner.engine.question.request import LayoutRequest
 
 
 def read_layout(data: Any, problems: Problems) -> LayoutRequest:
@@ -39,13 +25,5 @@ def read_layout(data: Any, problems: Problems) -> LayoutRequest:
         )
         return LayoutRequest()
     section = Section(data, "layout", problems)
-    section.only(FIELDS)
-    degrees = {name: section.optional_whole(name, maximum=MAX_DEGREE) for name in DEGREES}
-    return LayoutRequest(
-        **degrees,
-        sequence_parallel=section.flag("sequence_parallel"),
-        sharding=cast(Sharding | None, section.choice("sharding", get_args(Sharding))),
-        activation_recompute=cast(
-            Recompute | None, section.choice("activation_recompute", get_args(Recompute))
-        ),
-    )
+    section.only(LAYOUT.names)
+    return LayoutRequest(**section.read_all(LAYOUT.fields))

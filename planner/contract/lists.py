@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from planner.catalog.facts.catalog import Catalog
-from planner.catalog.facts.records import (
-    PURCHASES,
-    AcceleratorRecord,
-    InstanceRecord,
-    ModelRecord,
-    PriceRecord,
-)
+from planner.catalog.facts.records import AcceleratorRecord, InstanceRecord, ModelRecord, PriceRecord
 from planner.catalog.facts.shapes import model_of_record
+from planner.contract.precision import unit_flops_per_s
 from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.specs import ComputePrecision
+from planner.engine.question.words import PURCHASES
 from planner.engine.shape.parameters import count_parameters
 
 
@@ -57,7 +54,7 @@ def _instance(record: InstanceRecord, catalog: Catalog) -> dict[str, Any]:
     prices = [
         price
         for region in regions[:1]
-        for purchase in sorted(catalog.purchases(record.slug, region), key=PURCHASES.index)
+        for purchase in sorted(catalog.purchases(record.slug, region), key=list(PURCHASES).index)
         if (price := catalog.price(record.slug, region, purchase)) is not None
     ]
     return {
@@ -90,13 +87,6 @@ def _price(price: PriceRecord) -> dict[str, Any]:
 
 def _accelerator(record: AcceleratorRecord) -> dict[str, Any]:
     spec = record.spec
-    peaks = {
-        "fp32": spec.fp32_flops_per_s,
-        "tf32": spec.tf32_flops_per_s,
-        "bf16": spec.bf16_flops_per_s,
-        "fp16": spec.fp16_flops_per_s,
-        "fp8": spec.fp8_flops_per_s,
-    }
     return {
         "slug": spec.slug,
         "name": spec.name,
@@ -104,7 +94,9 @@ def _accelerator(record: AcceleratorRecord) -> dict[str, Any]:
         "architecture": spec.architecture,
         "memory_bytes": spec.memory_bytes,
         "memory_bandwidth_bytes_per_s": spec.memory_bandwidth_bytes_per_s,
-        "dense_flops_per_s": {precision: peak or None for precision, peak in peaks.items()},
+        "dense_flops_per_s": {
+            precision: unit_flops_per_s(spec, precision) or None for precision in get_args(ComputePrecision)
+        },
         "link": spec.link,
         "link_bytes_per_s": spec.link_bytes_per_s,
         "power_watts": spec.power_watts,

@@ -5,30 +5,24 @@ Every problem found is named, with its dotted path, value, message and remedy; t
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from planner.catalog.facts.catalog import Catalog
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import is_stale
 from planner.contract.cluster import read_cluster
+from planner.contract.fields import DEADLINE, REQUEST
 from planner.contract.jsontext import not_finite
 from planner.contract.layout import read_layout
 from planner.contract.model import read_model, with_named_layers
+from planner.contract.precision import check_precision, with_usual_precision
 from planner.contract.section import Problems, Section
-from planner.contract.workload import MAX_LORA_TARGETS, read_ppo, read_workload
+from planner.contract.workload import read_ppo, read_workload
+from planner.contract.workload_fields import MAX_LORA_TARGETS
 from planner.engine.question.request import Cluster, PlanRequest, Workload
-from planner.engine.question.specs import AcceleratorSpec, ComputePrecision, ModelSpec
+from planner.engine.question.specs import ModelSpec
 
-FIELDS = ("id", "model", "workload", "cluster", "layout", "deadline_days")
-HINTS = {
-    "objective": "It belongs to search; estimate answers about one plan.",
-    "budget_usd": "It belongs to search; estimate answers about one plan.",
-    "nodes": "It belongs to the cluster: cluster.nodes.",
-    "instance_type": "It belongs to the cluster: cluster.instance_type.",
-}
-MAX_DAYS = 1e6
-ASSUMED_PRECISION = "assumed_precision"
+PRICE_STALE = "price_stale"
 
 
 def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None) -> PlanRequest:
@@ -39,13 +33,13 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
     """
     problems = Problems()
     section = open_request(data, problems)
-    section.only(FIELDS, HINTS)
+    section.only(REQUEST.names, REQUEST.hints)
     model, workload = read_model_and_workload(section, catalog)
     cluster = None
     if section.has("cluster"):
         cluster = read_cluster(section.data["cluster"], catalog, problems, beside=("deadline_days",))
     else:
-        section.missing("cluster", 'Give for example {"instance_type": "p5.48xlarge", "nodes": 16}.')
+        section.missing("cluster", REQUEST["cluster"].remedy)
     layout = read_layout(section.data.get("layout"), problems)
     deadline_days = _deadline_days(section)
     if workload is not None and cluster is not None:
@@ -74,8 +68,8 @@ def _deadline_days(section: Section) -> float | None:
     inner = Section(cluster if isinstance(cluster, dict) else {}, "cluster", section.problems)
     if section.has("deadline_days") and inner.has("deadline_days"):
         inner.fail("deadline_days", "The deadline is given twice.", "Keep the one in the request itself.")
-    own = section.positive("deadline_days", maximum=MAX_DAYS)
-    return own if own is not None else inner.positive("deadline_days", maximum=MAX_DAYS)
+    own: float | None = section.read(DEADLINE)
+    return own if own is not None else inner.read(DEADLINE)
 
 
 def open_request(data: Any, problems: Problems) -> Section:
@@ -104,10 +98,7 @@ def read_model_and_workload(section: Section, catalog: Catalog) -> tuple[ModelSp
     if not section.has("workload"):
         if not section.has("model"):
             _model_missing(section)
-        section.missing(
-            "workload",
-            "Give at least task, tokens, sequence_length and global_batch_size.",
-        )
+        section.missing("workload", REQUEST["workload"].remedy)
         return model, None
     inner = Section(section.data["workload"], "workload", problems)
     targets = inner.data.get("lora_targets")
@@ -128,67 +119,19 @@ def precision_asked(section: Section) -> bool:
     return isinstance(inner, dict) and inner.get("precision") is not None
 
 
-def with_usual_precision(workload: Workload, accelerator: AcceleratorSpec, problems: Problems) -> Workload:
-    """The workload as it is trained where no precision was named: bf16, or fp16 on chips that lack it."""
-    usual = usual_precision(accelerator)
-    if usual == workload.precision:
-        return workload
-    problems.note(
-        ASSUMED_PRECISION,
-        f"No precision was named, and {accelerator.name} has no {workload.precision}: {usual} is planned.",
-    )
-    return replace(workload, precision=usual)
-
-
-def usual_precision(accelerator: AcceleratorSpec) -> ComputePrecision:
-    """bf16, or fp16 on chips that lack it."""
-    lacks = unit_flops_per_s(accelerator, "bf16") <= 0 < unit_flops_per_s(accelerator, "fp16")
-    return "fp16" if lacks else "bf16"
-
-
-def check_precision(
-    workload: Workload, accelerator: AcceleratorSpec, problems: Problems, *, field: str = "workload.precision"
-) -> None:
-    """Note it where the chip has no unit for the precision."""
-    if unit_flops_per_s(accelerator, workload.precision) > 0:
-        return
-    others: list[ComputePrecision] = ["bf16", "fp16", "tf32", "fp32"]
-    usable = [precision for precision in others if unit_flops_per_s(accelerator, precision) > 0]
-    problems.add(
-        field,
-        workload.precision,
-        f"{accelerator.name} has no {workload.precision} unit.",
-        f"Use {' or '.join(usable)}, or another accelerator.",
-    )
-
-
-def unit_flops_per_s(accelerator: AcceleratorSpec, precision: ComputePrecision) -> float:
-    """Dense peak of one chip at a precision, FLOP/s; 0.0 where it has no such unit."""
-    peaks: dict[ComputePrecision, float] = {
-        "fp32": accelerator.fp32_flops_per_s,
-        "tf32": accelerator.tf32_flops_per_s,
-        "bf16": accelerator.bf16_flops_per_s,
-        "fp16": accelerator.fp16_flops_per_s,
-        "fp8": accelerator.fp8_flops_per_s,
-    }
-    return peaks[precision]
-
-
 def note_stale_price(cluster: Cluster, today: date | None, problems: Problems) -> None:
-    """Note a price that was last seen more than ``STALE_PRICE_DAYS`` before the day it is used for."""
+    """Note a price that was last seen too long before the day it is used for."""
     used_for = cluster.price_asked_as_of or today
     if cluster.price_as_of is None or used_for is None or cluster.instance_type is None:
         return
     age = used_for - cluster.price_as_of
-    if age > timedelta(days=STALE_PRICE_DAYS):
+    if is_stale(cluster.price_as_of, used_for):
         problems.note(
-            "price_stale",
+            PRICE_STALE,
             f"The {cluster.purchase} price of {cluster.instance_type} in {cluster.region} was last seen on "
             f"{cluster.price_as_of.isoformat()}, {age.days} days before.",
         )
 
 
 def _model_missing(section: Section) -> None:
-    section.missing(
-        "model", 'Give a catalog name such as "llama-3.1-8b", {"hf_config": {…}} or an architecture.'
-    )
+    section.missing("model", REQUEST["model"].remedy)

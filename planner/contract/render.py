@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from planner.contract.fields import LAYOUT
 from planner.contract.jsontext import not_finite, plain_value
-from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors
+from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors, error_answer
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import Cost, Memory, NearestFit, Parameters, PlanResult, Term, Time
 
@@ -38,20 +39,6 @@ STEP_PARTS = (
     "other",
 )
 PPO_STEP_PARTS = ("generation", "scoring")
-LAYOUT_FIELDS = (
-    "tensor_parallel",
-    "sequence_parallel",
-    "pipeline_parallel",
-    "interleaved_stages",
-    "context_parallel",
-    "expert_parallel",
-    "data_parallel",
-    "sharding",
-    "sharding_group",
-    "micro_batch_size",
-    "gradient_accumulation",
-    "activation_recompute",
-)
 
 
 def render_result(result: PlanResult) -> dict[str, Any]:
@@ -59,6 +46,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
     return {
         "id": result.id,
         "fits": bool(result.fits),
+        "verdict": result.verdict,
         "reason": result.reason,
         "nearest_fit": None if result.nearest_fit is None else render_nearest_fit(result.nearest_fit),
         "layout": render_layout(result.layout),
@@ -75,20 +63,18 @@ def render_result(result: PlanResult) -> dict[str, Any]:
 
 
 def render_error(error: HeadroomError, *, request_id: Any = None) -> dict[str, Any]:
-    """``{"error": …}``: the first problem, and all of them as ``errors`` where there are several.
+    """``{"error": …, "errors": […]}``: the first problem, and all of them.
 
     request_id: echoed as ``id`` where it could be read.
     """
     problems = error.errors if isinstance(error, PlanErrors) else [error]
-    described = [_problem(problem) for problem in problems]
     echoed = {} if request_id is None or not_finite(request_id) else {"id": request_id}
-    several = {"errors": described} if len(described) > 1 else {}
-    return {**echoed, "error": described[0], **several}
+    return {**echoed, **error_answer([_problem(problem) for problem in problems])}
 
 
 def render_layout(layout: Layout) -> dict[str, Any]:
     """A complete layout. Sent back as a request's ``layout``, it asks for the same layout."""
-    return {name: _plain(getattr(layout, name)) for name in LAYOUT_FIELDS}
+    return {name: _plain(getattr(layout, name)) for name in LAYOUT.names}
 
 
 def render_cluster(cluster: Cluster) -> dict[str, Any]:
@@ -167,6 +153,7 @@ def _memory(memory: Memory) -> dict[str, Any]:
         "reserved_bytes": _number(memory.reserved_bytes),
         "usable_bytes": _number(memory.usable_bytes),
         "interval_bytes": _interval(memory.interval_bytes),
+        "fit_probability": _number(memory.fit_probability),
         "worst_stage": int(memory.worst_stage),
     }
 

@@ -9,25 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import product
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
-from planner.contract.cluster import (
-    DEFAULT_PURCHASE,
-    MAX_NODES,
-    PURCHASES,
-    priced_cluster,
-    provider_regions,
-    read_cluster,
-)
-from planner.contract.parse import (
-    MAX_DAYS,
+from planner.contract.cluster import priced_cluster, provider_regions, read_cluster
+from planner.contract.fields import ANY, CLUSTER, MAX_LISTED, MAX_NODES, SEARCH
+from planner.contract.parse import note_stale_price, open_request, precision_asked, read_model_and_workload
+from planner.contract.precision import (
     check_precision,
-    note_stale_price,
-    open_request,
-    precision_asked,
-    read_model_and_workload,
     unit_flops_per_s,
     usual_precision,
     with_usual_precision,
@@ -36,29 +26,11 @@ from planner.contract.render import render_cluster, render_layout, render_result
 from planner.contract.section import Problems, Section, described, near, suggestion
 from planner.engine.question.request import Cluster, Workload
 from planner.engine.question.result import PlanResult
-from planner.engine.question.search_request import Objective, SearchRequest, SearchResult, Variable
+from planner.engine.question.search_request import SearchRequest, SearchResult, Variable
 
-FIELDS = (
-    "id",
-    "model",
-    "workload",
-    "cluster",
-    "objective",
-    "deadline_days",
-    "budget_usd",
-    "max_nodes",
-    "limit",
-    "vary",
-)
-HINTS = {"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."}
-ANY_FIELDS = ("providers", "regions", "accelerators", "purchases", "nodes", "price_as_of")
-DEFAULT_NODES = (1, 2, 4, 8, 16, 32, 64)
+DEFAULT_NODES: tuple[int, ...] = ANY["nodes"].default
 MAX_CLUSTERS = 20_000
-MAX_LISTED = 500
-MAX_LIMIT = 1000
 REJECTIONS = ("memory", "divisibility", "deadline", "budget")
-VARIABLES: tuple[Variable, ...] = get_args(Variable)
-CLUSTER_REMEDY = 'Give a list of clusters, or {"any": {"providers": ["aws"], "nodes": [1, 2, 4, 8]}}.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +49,15 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
     """The question that one JSON value asks; ``today`` as for ``parse_plan_request``.  Raises PlanErrors."""
     problems = Problems()
     section = open_request(data, problems)
-    section.only(FIELDS, HINTS)
+    section.only(SEARCH.names, SEARCH.hints)
     model, workload = read_model_and_workload(section, catalog)
     if workload is not None and not precision_asked(section):
         workload = _in_usual_precision(section, catalog, workload)
-    max_nodes = section.whole("max_nodes", maximum=MAX_NODES, default=MAX_NODES)
-    objective = section.choice("objective", get_args(Objective)) or "cost"
-    deadline_days = section.positive("deadline_days", maximum=MAX_DAYS)
-    budget_usd = section.positive("budget_usd", maximum=1e15)
-    limit = section.whole("limit", maximum=MAX_LIMIT, default=20)
-    vary = _names(section, "vary", VARIABLES)
+    max_nodes, objective, deadline_days, budget_usd, limit = (
+        section.read(SEARCH[name])
+        for name in ("max_nodes", "objective", "deadline_days", "budget_usd", "limit")
+    )
+    vary = _names(section, "vary", SEARCH["vary"].values)
     clusters = _clusters(section, catalog, workload, max_nodes)
     for cluster in clusters:
         note_stale_price(cluster, today, problems)
@@ -97,8 +68,8 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         model=model,
         workload=workload,
         clusters=clusters,
-        objective=cast(Objective, objective),
-        vary=VARIABLES if vary is None else cast(tuple[Variable, ...], tuple(vary)),
+        objective=objective,
+        vary=cast(tuple[Variable, ...], SEARCH["vary"].values if vary is None else tuple(vary)),
         deadline_days=deadline_days,
         budget_usd=budget_usd,
         limit=limit,
@@ -141,13 +112,14 @@ def _clusters(
     """The clusters to look at, none alike; ``nodes: "auto"`` stands for the usual sizes."""
     given = section.data.get("cluster")
     if given is None:
-        section.missing("cluster", CLUSTER_REMEDY)
+        section.missing("cluster", SEARCH["cluster"].remedy)
         return ()
     if isinstance(given, dict) and "any" in given:
         return _any_clusters(section, given, catalog, workload, max_nodes)
     listed = [given] if isinstance(given, dict) else given
     if not isinstance(listed, list) or not listed:
-        section.fail("cluster", f"Clusters are wanted here, not {described(given)}.", CLUSTER_REMEDY)
+        remedy = SEARCH["cluster"].remedy
+        section.fail("cluster", f"Clusters are wanted here, not {described(given)}.", remedy)
         return ()
     if len(listed) > MAX_LISTED:
         section.fail("cluster", f"{len(listed):,} clusters are too many.", f"List at most {MAX_LISTED}.")
@@ -241,7 +213,7 @@ def _offers(
         wanted = filters.purchases
         if wanted is None:
             block_only = catalog.purchases(record.slug, region) == ("capacity_block",)
-            wanted = ["capacity_block"] if block_only else [DEFAULT_PURCHASE]
+            wanted = ["capacity_block"] if block_only else [CLUSTER["purchase"].default]
         offers += [
             (record, region, purchase)
             for purchase in wanted
@@ -251,7 +223,7 @@ def _offers(
 
 
 def _read_filters(section: Section, catalog: Catalog) -> _Filters:
-    section.only(ANY_FIELDS)
+    section.only(ANY.names)
     providers = sorted({record.spec.provider for record in catalog.instances()})
     regions = [region for provider in providers for region in provider_regions(catalog, provider)]
     nodes = _node_counts(section)
@@ -259,9 +231,9 @@ def _read_filters(section: Section, catalog: Catalog) -> _Filters:
         providers=_names(section, "providers", providers),
         regions=_names(section, "regions", regions),
         accelerators=_names(section, "accelerators", [record.slug for record in catalog.accelerators()]),
-        purchases=_names(section, "purchases", PURCHASES),
+        purchases=_names(section, "purchases", ANY["purchases"].values),
         nodes=nodes,
-        as_of=section.day("price_as_of"),
+        as_of=section.read(ANY["price_as_of"]),
     )
 
 
@@ -277,7 +249,7 @@ def _node_counts(section: Section) -> tuple[int, ...]:
     counts = Section(
         {str(index): value for index, value in enumerate(given)}, section.at("nodes"), section.problems
     )
-    return tuple(dict.fromkeys(counts.whole(name, maximum=MAX_NODES) for name in counts.data))
+    return tuple(dict.fromkeys(counts.optional_whole(name, maximum=MAX_NODES) or 1 for name in counts.data))
 
 
 def _names(section: Section, name: str, known: tuple[str, ...] | list[str]) -> list[str] | None:

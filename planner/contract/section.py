@@ -7,11 +7,12 @@ placeholders is ever returned, because ``Problems.raise_if_any`` is called befor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from planner.contract.field import Field
 from planner.contract.jsontext import excerpt, plain_value
 from planner.engine.question.errors import PlanError, PlanErrors
 
@@ -122,7 +123,42 @@ class Section:
         if self.sound:
             self.fail(name, "This field is missing.", remedy)
 
-    def only(self, known: Iterable[str], hints: dict[str, str] | None = None) -> None:
+    def read(self, field: Field) -> Any:
+        """The value of a plain field as its declaration has it: its default where it is left out.
+
+        A required field that is missing, or a wrong value, is noted, and a value that can stand is returned.
+        """
+        found = self._plain(field)
+        if found is not None:
+            return found
+        if not field.required:
+            return field.default
+        if not self.has(field.name):
+            self.missing(field.name, field.remedy or _usual_remedy(field))
+        return field.values[0] if field.kind == "choice" else field.minimum
+
+    def read_all(self, fields: Iterable[Field]) -> dict[str, Any]:
+        """Plain fields by name."""
+        return {field.name: self.read(field) for field in fields}
+
+    def _plain(self, field: Field) -> Any:
+        match field.kind:
+            case "whole":
+                return self.optional_whole(field.name, maximum=int(field.limit), minimum=field.minimum)
+            case "number":
+                return self.positive(field.name, maximum=field.limit)
+            case "choice":
+                return self.choice(field.name, field.values)
+            case "flag":
+                return self.flag(field.name)
+            case "date":
+                return self.day(field.name)
+            case "text":
+                return self.text(field.name)
+            case _:
+                raise TypeError(f"{field.path} is no plain field")
+
+    def only(self, known: Iterable[str], hints: Mapping[str, str] | None = None) -> None:
         """Note every field that is not known. hints: better remedies for foreseeable mistakes, by name."""
         names = list(known)
         for name in self.data:
@@ -134,22 +170,11 @@ class Section:
                 self._failed.add(name)
                 self.problems.add(self.at(shown), self.data[name], "This field is unknown.", remedy)
 
-    def whole(self, name: str, *, maximum: int, minimum: int = 1, default: int | None = None) -> int:
-        """A whole number from ``minimum`` to ``maximum``; required where there is no ``default``.
+    def optional_whole(self, name: str, *, maximum: int, minimum: int = 1) -> int | None:
+        """A whole number from ``minimum`` to ``maximum``, or None where absent or wrong.
 
         16.0 and 1e3 are whole: JSON has one kind of number.
         """
-        optional = self.optional_whole(name, maximum=maximum, minimum=minimum)
-        if optional is not None:
-            return optional
-        if default is not None:
-            return default
-        if not self.has(name):
-            self.missing(name, f"Give a whole number, at least {minimum}.")
-        return minimum
-
-    def optional_whole(self, name: str, *, maximum: int, minimum: int = 1) -> int | None:
-        """A whole number from ``minimum`` to ``maximum``, or None where absent or wrong."""
         number = self._number(name, "a whole number")
         if number is None:
             return None
@@ -243,6 +268,12 @@ class Section:
             self.fail(name, f"{value} is not a finite number.", f"Give {wanted}.")
             return None
         return value
+
+
+def _usual_remedy(field: Field) -> str:
+    if field.kind == "choice":
+        return f"Choose one of {', '.join(field.values)}."
+    return f"Give a whole number, at least {field.minimum}."
 
 
 def _said(value: Any) -> str:

@@ -6,67 +6,26 @@ Knows the model (vision models count patches, adapters name its layers) but not 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast, get_args
+from typing import Any
 
+from planner.contract.precision import USUAL
 from planner.contract.section import Section, described, near
+from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, PPO, WORKLOAD
 from planner.engine.question.errors import PlanError
-from planner.engine.question.request import (
-    Attention,
-    Framework,
-    FrozenPrecision,
-    Loss,
-    MasterWeights,
-    Offload,
-    Optimizer,
-    OptimizerKernel,
-    PpoWorkload,
-    RecomputeChoice,
-    StatePrecision,
-    Task,
-    Workload,
-)
-from planner.engine.question.specs import ComputePrecision, ModelSpec
+from planner.engine.question.request import PpoWorkload, Workload
+from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.parameters import linear_modules, targeted_modules
 
-MAX_TOKENS = 1e18
-MAX_SEQUENCE_LENGTH = 100_000_000
-MAX_BATCH_SEQUENCES = 100_000_000
-MAX_LORA_RANK = 65_536
-MAX_LORA_TARGETS = 100
-ADAPTER_TASKS = ("lora", "qlora")
 LENGTHS = ("tokens", "epochs", "dataset_tokens", "samples")
-ADAPTER_FIELDS = ("lora_rank", "lora_targets", "frozen_precision", "quantized_head")
-FIELDS = (
+#: Fields that are read with others in view; the rest stand for themselves.
+READ_APART = (
     "task",
     *LENGTHS,
     "sequence_length",
     "decoder_sequence_length",
     "global_batch_size",
-    "precision",
-    "optimizer",
-    "attention",
-    "activation_recompute",
-    "offload",
-    "compile",
-    "overlap_communication",
-    "framework",
-    "master_weights",
-    "gradient_precision",
-    "optimizer_state_precision",
-    "optimizer_kernel",
-    "loss",
-    *ADAPTER_FIELDS,
+    "lora_targets",
     "ppo",
-)
-HINTS = {
-    "batch_size": "Use global_batch_size, counted in sequences.",
-    "micro_batch_size": "It belongs to the layout: layout.micro_batch_size.",
-    "gradient_accumulation": "It belongs to the layout: layout.gradient_accumulation.",
-    "sharding": "It belongs to the layout: layout.sharding.",
-    "dtype": "Use precision.",
-}
-LENGTH_REMEDY = (
-    "Give exactly one of: tokens; epochs with dataset_tokens; samples (one sample is one sequence)."
 )
 
 ReadModel = Callable[[Any, str], ModelSpec | None]
@@ -75,59 +34,41 @@ ReadModel = Callable[[Any, str], ModelSpec | None]
 
 def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload | None) -> Workload:
     """The workload; ``ppo`` was read before it, as it may name the model."""
-    section.only(FIELDS, HINTS)
-    task = _required_choice(section, "task", get_args(Task))
+    section.only(WORKLOAD.names, WORKLOAD.hints)
+    task = section.read(WORKLOAD["task"])
     sequence_length = _sequence_length(section, model)
-    batch = section.whole("global_batch_size", maximum=MAX_BATCH_SEQUENCES)
+    batch = section.read(WORKLOAD["global_batch_size"])
     tokens, samples = _length_of_run(section, sequence_length)
     _check_ppo(section, task, ppo, sequence_length)
     _check_adapters(section, task)
     _check_positions(section, model, sequence_length)
+    decoder_length = _decoder_length(section, model, sequence_length)
+    plain = section.read_all(field for field in WORKLOAD.fields if field.name not in READ_APART)
     return Workload(
-        task=cast(Task, task),
+        task=task,
         tokens=tokens,
         samples=samples,
         sequence_length=sequence_length,
-        decoder_sequence_length=_decoder_length(section, model, sequence_length),
+        decoder_sequence_length=decoder_length,
         global_batch_size=batch,
-        precision=cast(ComputePrecision, section.choice("precision", get_args(ComputePrecision)) or "bf16"),
-        optimizer=cast(Optimizer, section.choice("optimizer", get_args(Optimizer)) or "adamw"),
-        attention=cast(Attention, section.choice("attention", get_args(Attention)) or "flash"),
-        activation_recompute=cast(
-            RecomputeChoice, section.choice("activation_recompute", get_args(RecomputeChoice)) or "auto"
-        ),
-        offload=cast(Offload, section.choice("offload", get_args(Offload)) or "none"),
-        compile=section.flag("compile") or False,
-        overlap_communication=section.flag("overlap_communication") is not False,
-        framework=cast(Framework, section.choice("framework", get_args(Framework)) or "generic"),
-        master_weights=cast(MasterWeights | None, section.choice("master_weights", get_args(MasterWeights))),
-        gradient_precision=_state_precision(section, "gradient_precision"),
-        optimizer_state_precision=_state_precision(section, "optimizer_state_precision"),
-        optimizer_kernel=cast(
-            OptimizerKernel | None, section.choice("optimizer_kernel", get_args(OptimizerKernel))
-        ),
-        loss=cast(Loss | None, section.choice("loss", get_args(Loss))),
-        frozen_precision=cast(
-            FrozenPrecision | None, section.choice("frozen_precision", get_args(FrozenPrecision))
-        ),
-        quantized_head=section.flag("quantized_head"),
-        lora_rank=section.whole("lora_rank", maximum=MAX_LORA_RANK, default=16),
         lora_targets=_lora_targets(section, task, model),
         ppo=ppo if task == "ppo" else None,
+        **plain | {"precision": plain["precision"] or USUAL},
     )
 
 
 def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -> PpoWorkload | None:
     """The models of PPO. The actor is the request's model unless named; the reference, unless named or null,
     is a frozen copy of the actor. Returns None after a problem with the actor, or where there is no block."""
-    other_task = section.data.get("task") in get_args(Task) and section.data.get("task") != "ppo"
+    other_task = section.data.get("task") in WORKLOAD["task"].values and section.data.get("task") != "ppo"
     if not section.has("ppo") or other_task:
         return None
     block = Section(section.data["ppo"], section.at("ppo"), section.problems)
-    block.only(("actor", "critic", "reference", "reward", "rollout_tokens", "ppo_epochs"))
+    block.only(PPO.names)
     named = {
-        role: read_model(block.data[role], block.at(role)) if block.has(role) else None
-        for role in ("actor", "critic", "reference", "reward")
+        role.name: read_model(block.data[role.name], block.at(role.name)) if block.has(role.name) else None
+        for role in PPO.fields
+        if role.kind == "model"
     }
     actor = named["actor"] or model
     if actor is not None and actor.architecture not in ("decoder", "encoder_decoder"):
@@ -143,8 +84,8 @@ def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -
         section.problems.note(
             "assumed_reference", "No reference model was named: a frozen copy of the actor is counted as one."
         )
-    rollout_tokens = block.whole("rollout_tokens", maximum=MAX_SEQUENCE_LENGTH)
-    ppo_epochs = block.whole("ppo_epochs", maximum=1000, default=1)
+    rollout_tokens = block.read(PPO["rollout_tokens"])
+    ppo_epochs = block.read(PPO["ppo_epochs"])
     if actor is None:
         if not block.has("actor"):
             block.missing("actor", 'Name the model that is trained, for example "llama-3.1-8b".')
@@ -159,17 +100,6 @@ def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -
     )
 
 
-def _required_choice(section: Section, name: str, options: tuple[str, ...]) -> str:
-    chosen = section.choice(name, options)
-    if chosen is None and not section.has(name):
-        section.missing(name, f"Choose one of {', '.join(options)}.")
-    return chosen or options[0]
-
-
-def _state_precision(section: Section, name: str) -> StatePrecision | None:
-    return cast(StatePrecision | None, section.choice(name, get_args(StatePrecision)))
-
-
 def patches(model: ModelSpec) -> int:
     """Tokens of one image: its patches and the class token (Dosovitskiy et al. 2021, section 3.1)."""
     return (model.image_size // max(model.patch_size, 1)) ** 2 + 1
@@ -179,12 +109,13 @@ def _sequence_length(section: Section, model: ModelSpec | None) -> int:
     vision = model is not None and model.architecture == "vision_encoder"
     if model is not None and vision and not section.has("sequence_length"):
         return patches(model)
-    return section.whole("sequence_length", maximum=MAX_SEQUENCE_LENGTH)
+    length: int = section.read(WORKLOAD["sequence_length"])
+    return length
 
 
 def _decoder_length(section: Section, model: ModelSpec | None, sequence_length: int) -> int:
     name = "decoder_sequence_length"
-    given = section.optional_whole(name, maximum=MAX_SEQUENCE_LENGTH)
+    given: int | None = section.read(WORKLOAD[name])
     if model is None or model.architecture == "encoder_decoder":
         return given or sequence_length
     if given is not None:
@@ -198,10 +129,7 @@ def _decoder_length(section: Section, model: ModelSpec | None, sequence_length: 
 
 def _length_of_run(section: Section, sequence_length: int) -> tuple[float, float | None]:
     """(tokens of the whole run, samples where it was asked in samples)."""
-    tokens = section.positive("tokens", maximum=MAX_TOKENS)
-    epochs = section.positive("epochs", maximum=1e9)
-    dataset_tokens = section.positive("dataset_tokens", maximum=MAX_TOKENS)
-    samples = section.positive("samples", maximum=MAX_TOKENS)
+    tokens, epochs, dataset_tokens, samples = (section.read(WORKLOAD[name]) for name in LENGTHS)
     by_epochs = section.has("epochs") or section.has("dataset_tokens")
     ways = [section.has("tokens"), by_epochs, section.has("samples")]
     if sum(ways) == 0:
@@ -228,10 +156,7 @@ def _check_ppo(section: Section, task: str, ppo: PpoWorkload | None, sequence_le
             "ppo", f'The task is "{task}", which has no use for it.', 'Remove it, or set task to "ppo".'
         )
     elif task == "ppo" and not section.has("ppo"):
-        section.missing(
-            "ppo",
-            "Give actor, critic, reference, reward (null where there is none) and rollout_tokens.",
-        )
+        section.missing("ppo", WORKLOAD["ppo"].remedy)
     elif ppo is not None and section.ok("sequence_length") and ppo.rollout_tokens > sequence_length:
         section.problems.add(
             section.at("ppo.rollout_tokens"),
@@ -242,8 +167,8 @@ def _check_ppo(section: Section, task: str, ppo: PpoWorkload | None, sequence_le
 
 
 def _check_adapters(section: Section, task: str) -> None:
-    unused = [name for name in ADAPTER_FIELDS if section.has(name)]
-    if unused and section.ok("task") and task not in ADAPTER_TASKS:
+    unused = [field.name for field in WORKLOAD.fields if field.tasks == ADAPTERS and section.has(field.name)]
+    if unused and section.ok("task") and task not in ADAPTERS:
         section.problems.note(
             "unused_field", f"{', '.join(unused)} only matter for lora and qlora; the task is {task}."
         )
@@ -272,7 +197,7 @@ def _lora_targets(section: Section, task: str, model: ModelSpec | None) -> tuple
             'Write for example ["q_proj", "v_proj"], or leave it out for all linear layers of the blocks.',
         )
         return None
-    if model is not None and task in ADAPTER_TASKS:
+    if model is not None and task in ADAPTERS:
         for index, name in enumerate(given):
             _check_target(section, f"lora_targets.{index}", name, model)
     return tuple(dict.fromkeys(given))

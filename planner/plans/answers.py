@@ -1,4 +1,4 @@
-"""Questions in, answers out: the one way from a JSON value to an answer that command, API and page share.
+"""Questions in, answers out: the one way to an answer that command, API, page and fleet share.
 
 Reads the clock and the catalog, so that the engine need not. Changes nothing.
 """
@@ -6,7 +6,7 @@ Reads the clock and the catalog, so that the engine need not. Changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -17,15 +17,11 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.cluster import priced_cluster
 from planner.contract.jsontext import read_json
-from planner.contract.parse import (
-    ASSUMED_PRECISION,
-    parse_plan_request,
-    unit_flops_per_s,
-    usual_precision,
-)
+from planner.contract.parse import parse_plan_request
+from planner.contract.precision import ASSUMED_PRECISION, unit_flops_per_s, usual_precision
 from planner.contract.render import render_error, render_result
 from planner.contract.search import parse_search_request, render_search
-from planner.engine.answer.estimate import estimate
+from planner.engine.answer.estimate import estimate, estimate_many
 from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
@@ -54,6 +50,11 @@ def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
         return estimate(request, shipped_calibration(), alternatives(request, catalog))
     except PlanError as one:
         raise PlanErrors([one]) from one
+
+
+def answer_each(requests: Iterable[PlanRequest]) -> list[PlanResult | PlanErrors]:
+    """The answer to each of many questions, or what is wrong with it; other machines are not looked at."""
+    return estimate_many(requests, shipped_calibration())
 
 
 def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:

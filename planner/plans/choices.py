@@ -1,135 +1,117 @@
-"""What the planning form offers: the choices of each field, the example it opens with, and the presets.
+"""What the planning form offers: its fields with their help, made from the contract's; example; presets.
 
-The words beside a choice are for people; the values are the JSON contract's.
+A field's name is its query parameter. What it means, what it may be and what is said of it is declared in
+``planner.contract.fields``; here stands only what a form has and a contract has not.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-AUTO = ("", "Automatic")
+from django import forms
 
-CHOICES: dict[str, list[tuple[str, str]]] = {
-    "task": [
-        ("pretraining", "Pretrain"),
-        ("full_finetuning", "Fine-tune"),
-        ("lora", "LoRA"),
-        ("qlora", "QLoRA"),
-        ("ppo", "PPO"),
-    ],
-    "unit": [("tokens", "tokens"), ("samples", "samples")],
-    "buy": [
-        ("on_demand", "On demand"),
-        ("spot", "Spot"),
-        ("reserved_1y", "Reserved, 1 year"),
-        ("reserved_3y", "Reserved, 3 years"),
-        ("savings_1y", "Savings plan, 1 year"),
-        ("savings_3y", "Savings plan, 3 years"),
-        ("capacity_block", "Capacity block"),
-    ],
-    "precision": [
-        ("", "bf16, or fp16 on old chips"),
-        *((name, name) for name in ("bf16", "fp16", "fp8", "tf32", "fp32")),
-    ],
-    "optimizer": [
-        ("adamw", "AdamW"),
-        ("adamw_8bit", "AdamW, 8 bit"),
-        ("adafactor", "Adafactor"),
-        ("sgd", "SGD"),
-        ("lion", "Lion"),
-        ("muon", "Muon"),
-        ("lamb", "LAMB"),
-    ],
-    "attention": [("flash", "Flash"), ("standard", "Standard")],
-    "recompute": [("auto", "Automatic"), ("none", "None"), ("selective", "Selective"), ("full", "Full")],
-    "framework": [
-        ("generic", "Generic"),
-        ("megatron", "Megatron-LM"),
-        ("fsdp", "PyTorch FSDP"),
-        ("deepspeed", "DeepSpeed"),
-        ("torchtitan", "torchtitan"),
-        ("neuron", "AWS Neuron"),
-    ],
-    "offload": [("none", "None"), ("optimizer", "Optimizer to host")],
-    "compile": [("off", "Off"), ("on", "On")],
-    "overlap": [("on", "On"), ("off", "Off")],
-    "sharding": [
-        AUTO,
-        ("none", "None"),
-        ("zero1", "ZeRO-1: optimizer states"),
-        ("zero2", "ZeRO-2: and gradients"),
-        ("zero3", "ZeRO-3 / FSDP: and weights"),
-    ],
-    "sp": [("", "Auto"), ("on", "On"), ("off", "Off")],
-    "master": [
-        ("", "By framework"),
-        ("separate", "fp32 beside a working copy"),
-        ("only", "fp32 alone"),
-        ("none", "None"),
-    ],
-    "gradients": [("", "By framework"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16")],
-    "states": [("", "By optimizer"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("int8", "int8")],
-    "kernel": [("", "By framework"), ("fused", "Fused"), ("foreach", "Foreach"), ("paged", "Paged")],
-    "loss": [("", "By framework"), ("whole", "Whole logits"), ("chunked", "In chunks"), ("fused", "Fused")],
-    "frozen": [("", "By task"), *((name, name) for name in ("bf16", "fp16", "fp32", "int8", "int4", "nf4"))],
-    "qhead": [("", "By task"), ("on", "Yes"), ("off", "No")],
+from planner.contract.field import Field
+from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.workload_fields import ADAPTERS, PPO, WORKLOAD
+
+Choices = list[tuple[str, str]]
+UNIT = "unit"
+UNIT_HELP = "Whether training data is counted in tokens or in samples, such as images."
+FLAG = {True: ("on", "On"), False: ("off", "Off")}
+#: The unit counts the training data, so it stands after it.
+NAMES: tuple[str, ...] = tuple(
+    name for query in BY_QUERY for name in ((query, UNIT) if query == "tokens" else (query,))
+)
+WIDGETS: dict[str, Any] = {
+    "model": lambda: forms.TextInput(attrs={"list": "models", "data-slash": True}),
+    "config": lambda: forms.Textarea(attrs={"rows": 7}),
+    "task": forms.HiddenInput,
+    "critic": lambda: forms.TextInput(attrs={"list": "models"}),
+    "reward": lambda: forms.TextInput(attrs={"list": "models"}),
+    "region": forms.Select,
+    "chip": forms.Select,
 }
 
+
+def offered(field: Field) -> Choices:
+    """The choices of a field, as (value, label): first the one that stands where nothing is said."""
+    left_out = [("", field.otherwise)] if field.default is None and not field.required else []
+    if field.kind == "flag":
+        flags = [FLAG[field.default is not False], FLAG[field.default is False]]
+        return [*left_out, *flags]
+    return [*left_out, *((value, word.label) for value, word in (field.choices or {}).items())]
+
+
+CHOICES: dict[str, Choices] = {
+    UNIT: [("tokens", "tokens"), ("samples", "samples")],
+    **{name: offered(field) for name, field in BY_QUERY.items() if field.kind in ("choice", "flag")},
+}
+
+#: The form's folds, each with its fields; what is in none stands in the open.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
+    "ppo": tuple(field.query for field in PPO.fields if field.query),
+    "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
+}
+OPEN = (
+    *("model", "config", "task", "tokens", UNIT, "epochs", "seq", "batch"),
+    *("instance", "region", "buy", "nodes"),
+)
+GROUPS["advanced"] = tuple(
+    name for name in NAMES if name not in OPEN and not any(name in group for group in GROUPS.values())
+)
+
 #: The empty page: a real plan, Llama 3.1 8B on 1T tokens with 16 x p5.48xlarge.
-DEFAULTS: dict[str, str] = {
+EXAMPLE = {
     "model": "llama-3.1-8b",
-    "config": "",
     "task": "pretraining",
     "tokens": "1T",
-    "unit": "tokens",
+    UNIT: "tokens",
     "epochs": "1",
-    "seq": "",
-    "target": "",
     "batch": "1024",
-    "rank": "16",
-    "targets": "",
-    "frozen": "",
-    "qhead": "",
     "rollout": "512",
-    "ppo_epochs": "1",
     "critic": "same",
     "reward": "same",
     "instance": "p5.48xlarge",
-    "region": "",
-    "buy": "on_demand",
     "nodes": "16",
-    "deadline": "",
-    "price_on": "",
-    "mig": "",
-    "chip": "",
     "per_node": "8",
-    "gbps": "",
-    "usd": "",
-    "tp": "",
-    "pp": "",
-    "vp": "",
-    "cp": "",
-    "ep": "",
-    "dp": "",
-    "sp": "",
-    "sharding": "",
-    "group": "",
-    "mbs": "",
-    "ga": "",
-    "precision": "",
-    "optimizer": "adamw",
-    "attention": "flash",
-    "recompute": "auto",
-    "framework": "generic",
-    "offload": "none",
-    "compile": "off",
-    "overlap": "on",
-    "master": "",
-    "gradients": "",
-    "states": "",
-    "kernel": "",
-    "loss": "",
 }
+
+
+def _default(name: str) -> str:
+    value = BY_QUERY[name].default if name in BY_QUERY else None
+    if isinstance(value, bool):
+        return FLAG[value][0]
+    return "" if value is None else str(value)
+
+
+#: What a field holds where an address says nothing of it. An empty sequence length is filled in by the model.
+DEFAULTS: dict[str, str] = {name: EXAMPLE.get(name, _default(name)) for name in NAMES}
+
+
+class TextField(forms.CharField):
+    """Text, or a number as people write it. unit: what it counts, shown beneath it."""
+
+    def __init__(self, *, unit: str, **said: Any) -> None:
+        super().__init__(**said)
+        self.unit = unit
+
+
+def form_field(name: str) -> forms.Field:
+    """One field of the form. Numbers are text on purpose: "1T" is a number here, and what is none stays."""
+    if name == UNIT:
+        return forms.ChoiceField(label="Unit", help_text=UNIT_HELP, choices=CHOICES[UNIT], required=False)
+    field = BY_QUERY[name]
+    said: dict[str, Any] = {"label": field.label, "help_text": field.help, "required": False}
+    if name in WIDGETS:
+        said["widget"] = WIDGETS[name]()
+    elif name in CHOICES:
+        return forms.ChoiceField(choices=CHOICES[name], **said)
+    elif field.otherwise and field.section != LAYOUT.section:
+        said["widget"] = forms.TextInput(attrs={"placeholder": field.otherwise})
+    # Training data has its unit in a field of its own.
+    return TextField(unit="" if name == "tokens" else field.unit, **said)
 
 
 class Preset(NamedTuple):
@@ -150,22 +132,7 @@ PRESET_BUTTONS = (
     Preset("ppo", "PPO", "Reinforcement learning with a critic and a reward model of the same size"),
 )
 
-_WORKLOAD = (
-    "tokens",
-    "unit",
-    "epochs",
-    "seq",
-    "target",
-    "batch",
-    "rank",
-    "targets",
-    "frozen",
-    "qhead",
-    "rollout",
-    "ppo_epochs",
-    "critic",
-    "reward",
-)
+_WORKLOAD = ("tokens", UNIT, "epochs", "seq", "target", "batch", *GROUPS["adapters"], *GROUPS["ppo"])
 _USUAL = {name: DEFAULTS[name] for name in _WORKLOAD}
 _TUNING = {"tokens": "100M", "epochs": "3", "seq": "", "batch": "64"}
 

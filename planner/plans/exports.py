@@ -20,6 +20,8 @@ def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
         ("plan", "machines", machines(result.cluster), "", "", ""),
         ("plan", "accelerators", result.accelerators, "", "", ""),
         ("plan", "fits", "yes" if result.fits else "no", "", "", ""),
+        ("plan", "verdict", result.verdict, "", "", ""),
+        ("plan", "chance that it fits", memory.fit_probability, "", "", ""),
         ("time", "total", time.total_s, "s", *time.total_interval_s),
         ("time", "step", time.step_s, "s", *time.step_interval_s),
         ("time", "steps", time.steps, "", "", ""),

@@ -30,9 +30,11 @@ from planner.plans.scenario import (
 )
 from planner.web.responses import csv_response, swaps
 
-#: Fields that change other parts of the form: the picked machine and its regions, and all prices.
+#: Fields that change other parts of the form: the picked machine and its regions, all prices, and the
+#: sequence length.
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
+MODEL_FIELDS = ("model", "config")
 #: Longest address that web servers read; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
 
@@ -126,6 +128,7 @@ def _render_plan(
         "refresh": {
             "machines": not changed.isdisjoint(MACHINE_FIELDS),
             "prices": not changed.isdisjoint(PRICE_FIELDS),
+            "length": not changed.isdisjoint(MODEL_FIELDS),
         },
     }
     template = "plans/results.html" if status == 200 else "plans/problems_swap.html"

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
-from planner.catalog.facts.records import InstanceRecord
+from planner.catalog.facts.records import PROVIDER_NAMES, InstanceRecord
 from planner.web import formats
-
-PROVIDERS = {"aws": "Amazon Web Services", "gcp": "Google Cloud", "azure": "Microsoft Azure"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ def machine_groups(catalog: Catalog, sale: Sale) -> tuple[MachineGroup, ...]:
         option = machine_option(record, catalog, sale)
         groups.setdefault(record.spec.provider, []).append(option)
     return tuple(
-        MachineGroup(name=PROVIDERS.get(provider, provider), options=tuple(options))
+        MachineGroup(name=PROVIDER_NAMES.get(provider, provider), options=tuple(options))
         for provider, options in groups.items()
     )
 

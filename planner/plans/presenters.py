@@ -7,36 +7,20 @@ records unchanged.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import is_stale
+from planner.contract.fields import CLUSTER, LAYOUT
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import NearestFit, PlanResult
+from planner.engine.question.result import Verdict as VerdictKind
+from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
 from planner.launch import LaunchTable, launch_tables
 from planner.plans.traces import Trace, traces
+from planner.plans.variations import FOLLOWING
 from planner.web import formats
 from planner.web.formats import Quantity
-
-PURCHASES = {
-    "on_demand": "on demand",
-    "spot": "spot",
-    "reserved_1y": "reserved for 1 year",
-    "reserved_3y": "reserved for 3 years",
-    "savings_1y": "savings plan of 1 year",
-    "savings_3y": "savings plan of 3 years",
-    "capacity_block": "capacity block",
-}
-SHARDING = {
-    "none": "no sharding of states",
-    "zero1": "ZeRO-1 (optimizer states sharded)",
-    "zero2": "ZeRO-2 (optimizer states and gradients sharded)",
-    "zero3": "ZeRO-3 (weights, gradients and optimizer states sharded)",
-}
-RECOMPUTE = {
-    "none": "no activation recompute",
-    "selective": "selective activation recompute",
-    "full": "full activation recompute",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +29,7 @@ class Verdict:
     form.
     """
 
-    fits: bool
+    kind: VerdictKind
     subject: str
     sentence: str
     detail: str
@@ -129,8 +113,11 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k (...)."""
     memory = result.memory
     spare = memory.usable_bytes - memory.per_accelerator_bytes.total
-    if result.fits:
+    chance = in_ten(memory.fit_probability)
+    if result.verdict == "fits":
         fit = f"fits with {formats.gib(spare)} to spare"
+    elif result.verdict == "tight":
+        fit = f"tight, fits in about {chance} of 10 cases"
     else:
         fit = f"does not fit, {formats.gib(-spare)} too much"
     total = formats.duration(result.time.total_s)
@@ -140,18 +127,29 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
         gist_cost = f", {formats.dollars(result.cost.usd)}"
         cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
     narrow = ""
-    if result.fits and memory.interval_bytes[1] > memory.usable_bytes:
+    if result.verdict == "tight":
+        high, usable = formats.gib(memory.interval_bytes[1]), formats.gib(memory.usable_bytes)
         narrow = (
-            f"Narrowly: the 80 % range of its memory reaches {formats.gib(memory.interval_bytes[1])}, "
-            f"more than the {formats.gib(memory.usable_bytes)} that are usable."
+            "It may run out of memory: the 80 % range of its need reaches "
+            f"{high}, more than the {usable} that are usable."
         )
     return Verdict(
-        fits=result.fits,
+        kind=result.verdict,
         subject=f"{request.model.name} on {machines(result.cluster)}",
         sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
         detail=_sentence(result.reason or narrow),
-        gist=f"Fits: {total}{gist_cost}" if result.fits else f"Does not fit: {formats.gib(-spare)} too much",
+        gist=f"{GISTS[result.verdict]}: {total}{gist_cost}"
+        if result.fits
+        else f"Does not fit: {formats.gib(-spare)} too much",
     )
+
+
+GISTS: dict[VerdictKind, str] = {"fits": "Fits", "tight": "Tight", "does_not_fit": "Does not fit"}
+
+
+def in_ten(chance: float) -> int:
+    """A chance in whole tenths, from 1 to 9: neither never nor always is claimed."""
+    return min(9, max(1, round(10 * chance)))
 
 
 def unit_of(cluster: Cluster) -> str:
@@ -217,19 +215,14 @@ def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:
     """The change in words and as form fields; replicas and accumulation follow from the others."""
     layout = nearest.layout
     changes = {
-        "tp": layout.tensor_parallel,
-        "pp": layout.pipeline_parallel,
-        "vp": layout.interleaved_stages,
-        "cp": layout.context_parallel,
-        "ep": layout.expert_parallel,
-        "mbs": layout.micro_batch_size,
-        "sharding": layout.sharding,
-        "recompute": layout.activation_recompute,
-        "nodes": nearest.nodes,
-        "dp": "",
-        "ga": "",
-        "group": "",
-        "sp": "on" if layout.sequence_parallel else "",
+        field.query: "" if field.name in FOLLOWING else getattr(layout, field.name)
+        for field in LAYOUT.fields
+        if field.query
+    }
+    changes |= {
+        LAYOUT["sequence_parallel"].query: "on" if layout.sequence_parallel else "",
+        WORKLOAD["activation_recompute"].query: layout.activation_recompute,
+        CLUSTER["nodes"].query: nearest.nodes,
     }
     written = {name: str(value) for name, value in changes.items()}
     if nearest.instance_type is not None and nearest.instance_type != cluster.instance_type:
@@ -246,7 +239,7 @@ def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
     if cost is None:
         if cluster.instance_type is None:
             return None
-        bought = PURCHASES.get(cluster.purchase or "", cluster.purchase or "")
+        bought = _paid(cluster.purchase)
         return PriceNote(
             text=f"No {bought} price of {cluster.instance_type} is known in {cluster.region}. "
             "Choose another region or purchase, or add the price in the catalog.",
@@ -254,20 +247,25 @@ def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
             stale=True,
         )
     where = f" in {cluster.region}" if cluster.region else ""
-    bought = PURCHASES.get(cost.purchase or "", "as given")
+    bought = _paid(cost.purchase) or "as given"
     hourly = formats.dollars_per_hour(cost.price_usd_per_node_hour)
     if cost.price_as_of is None:
         return PriceNote(
             text=f"{hourly} per node, {bought}{where}.", source=cost.price_source or "", stale=False
         )
     age = today - cost.price_as_of
-    stale = age > timedelta(days=STALE_PRICE_DAYS)
+    stale = is_stale(cost.price_as_of, today)
     old = f", {age.days:,} days ago: check it before you rely on it" if stale else ""
     return PriceNote(
         text=f"{hourly} per node, {bought}{where}: list price of {formats.day(cost.price_as_of)}{old}.",
         source=cost.price_source or "",
         stale=stale,
     )
+
+
+def _paid(purchase: str | None) -> str:
+    word = PURCHASES.get(purchase or "")
+    return (purchase or "") if word is None else word.in_sentence()
 
 
 def layout_in_words(layout: Layout, cluster: Cluster) -> str:
@@ -291,29 +289,19 @@ def layout_in_words(layout: Layout, cluster: Cluster) -> str:
         parts.append(f"{layout.expert_parallel}-way expert parallel")
     replicas = layout.data_parallel
     parts.append("one replica" if replicas == 1 else f"{replicas:,} replicas (data parallel)")
-    parts.append(SHARDING[layout.sharding])
+    parts.append(SHARDINGS[layout.sharding].in_sentence())
     batch = f"micro-batches of {layout.micro_batch_size}"
     if layout.gradient_accumulation > 1:
         batch += f", {layout.gradient_accumulation:,} accumulated per step"
     parts.append(batch)
-    parts.append(RECOMPUTE[layout.activation_recompute])
+    parts.append(RECOMPUTES[layout.activation_recompute].in_sentence())
     return _sentence("; ".join(parts)) + "."
 
 
 def chosen_fields(layout: Layout) -> str:
     """The layout as form fields, "tp=8 pp=1": the values that empty fields stand for, shown in grey."""
-    fields = {
-        "tp": layout.tensor_parallel,
-        "pp": layout.pipeline_parallel,
-        "vp": layout.interleaved_stages,
-        "cp": layout.context_parallel,
-        "ep": layout.expert_parallel,
-        "dp": layout.data_parallel,
-        "mbs": layout.micro_batch_size,
-        "ga": layout.gradient_accumulation,
-        "group": layout.sharding_group,
-    }
-    return " ".join(f"{name}={value}" for name, value in fields.items())
+    degrees = (field for field in LAYOUT.fields if field.kind == "whole")
+    return " ".join(f"{field.query}={getattr(layout, field.name)}" for field in degrees)
 
 
 def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity | str], ...]:

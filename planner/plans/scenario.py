@@ -16,39 +16,14 @@ from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans import answers, picker
-from planner.plans.choices import PRESET_BUTTONS
+from planner.plans.choices import GROUPS, PRESET_BUTTONS
 from planner.plans.form import ScenarioForm, sentence, valid_day
-
-LAYOUT_FIELDS = ("tp", "pp", "vp", "cp", "ep", "dp", "mbs", "ga", "sp", "group", "sharding", "recompute")
-
-
-ADVANCED_FIELDS = (
-    "precision",
-    "optimizer",
-    "attention",
-    "framework",
-    "offload",
-    "compile",
-    "overlap",
-    "master",
-    "gradients",
-    "states",
-    "kernel",
-    "loss",
-    "target",
-    "deadline",
-    "price_on",
-    "mig",
-)
 
 
 def read_form(request: HttpRequest) -> ScenarioForm:
     """The scenario in the address, or in the posted form."""
     given = request.POST if request.method == "POST" else request.GET
-    form = ScenarioForm.of_query(given, selectors.current_catalog())
-    if "instance" in changed_fields(request):
-        form.forget_foreign_region()
-    return form
+    return ScenarioForm.of_query(given, selectors.current_catalog(), changed_fields(request))
 
 
 def changed_fields(request: HttpRequest) -> set[str]:
@@ -60,24 +35,24 @@ def today() -> date:
     return timezone.localdate()
 
 
-def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
-    """The form's question and its answer.  Raises PlanErrors where it makes no sense."""
+def question_of(form: ScenarioForm) -> PlanRequest:
+    """The form's question.  Raises PlanErrors where it makes no sense."""
     try:
-        question = parse_plan_request(form.request(), form.catalog, today=today())
-        return question, answers.answer_plan(question, form.catalog)
+        return parse_plan_request(form.request(), form.catalog, today=today())
     except PlanError as one:
         raise PlanErrors([one]) from one
+
+
+def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
+    """The form's question and its answer.  Raises PlanErrors where it makes no sense."""
+    question = question_of(form)
+    return question, answers.answer_plan(question, form.catalog)
 
 
 def plan_context(form: ScenarioForm) -> dict[str, Any]:
     """What the form shows, whatever the answer."""
     values, catalog = form.values, form.catalog
     sale = picker.Sale(region=values["region"], purchase=values["buy"], as_of=valid_day(values["price_on"]))
-    changed = form.changed_fields()
-    form.fields["region"].widget.choices = picker.region_choices(
-        catalog, values["instance"], purchase=values["buy"], chosen=values["region"]
-    )
-    form.fields["chip"].widget.choices = picker.chip_choices(catalog)
     return {
         "form": form,
         "models": picker.model_options(catalog),
@@ -87,8 +62,8 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "own": bool(values["chip"]),
         "open": {
             "own": bool(values["chip"]),
-            "layout": not changed.isdisjoint(LAYOUT_FIELDS),
-            "advanced": not changed.isdisjoint(ADVANCED_FIELDS),
+            "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
+            "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
         },
     }
 

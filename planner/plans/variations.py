@@ -12,22 +12,31 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
-from planner.contract.cluster import priced_cluster
-from planner.contract.parse import check_precision
+from planner.contract.cluster import REGION_UNAVAILABLE, priced_cluster
+from planner.contract.fields import MAX_NODES
+from planner.contract.parse import PRICE_STALE
+from planner.contract.precision import (
+    ASSUMED_PRECISION,
+    STAND_IN_PRECISION,
+    check_precision,
+    on_other_chip,
+)
 from planner.contract.section import Problems
-from planner.engine.answer.estimate import estimate_many
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.engine.question.specs import ComputePrecision
+from planner.plans.answers import answer_each
 
 Answer = PlanResult | PlanErrors
 Spread = Literal["accelerators", "nodes", "fewest"]
 NODE_COUNTS = (1, 2, 4, 8, 16, 32, 64)
-MAX_NODES = 100_000
+#: Warnings that are about the machines that were asked for.
+OF_MACHINES = frozenset({PRICE_STALE, REGION_UNAVAILABLE, ASSUMED_PRECISION, STAND_IN_PRECISION})
+#: What of a layout only one number of nodes allows, and follows from the rest on another.
+FOLLOWING = ("data_parallel", "gradient_accumulation", "sharding_group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ def answer_node_counts(request: PlanRequest, plan: PlanResult) -> list[NodePoint
     others = [nodes for nodes in counts if nodes != own]
     layout = free_layout(request.layout)
     asked = [replace(request, cluster=replace(plan.cluster, nodes=nodes), layout=layout) for nodes in others]
-    answers = dict(zip(others, estimate_many(asked, shipped_calibration()), strict=True))
+    answers = dict(zip(others, answer_each(asked), strict=True))
     return [NodePoint(nodes, plan if nodes == own else answers[nodes]) for nodes in counts]
 
 
@@ -69,57 +78,73 @@ def answer_machines(
 
     spread: on as many accelerators as the plan has, on as many nodes, or on the fewest nodes that fit.
 
-    The layout is chosen again for each machine, since one that suits a machine may not suit another. Chips
-    too old for bf16 are asked in fp16, which takes the same bytes; any other precision that a chip lacks is
-    an error of its row.
+    The layout is chosen again for each machine, since one that suits a machine may not suit another. A
+    precision that a chip lacks, and for which none stands in, is an error of its row.
     """
     rows: list[tuple[InstanceRecord, Cluster]] = []
     for record in catalog.instances():
         nodes = _nodes(record, plan, spread)
         rows.append((record, _priced(record, request, catalog, nodes=nodes)))
-    precisions = [_stand_in(request, cluster) for _, cluster in rows]
+    moved = [_moved(request, cluster) for _, cluster in rows]
     asked = {
-        index: replace(
-            request,
-            cluster=cluster,
-            layout=LayoutRequest(),
-            workload=replace(request.workload, precision=precisions[index] or request.workload.precision),
-            deadline_days=None,
-            notes=(),
-            id=None,
-        )
-        for index, (record, cluster) in enumerate(rows)
-        if not (record.slug == plan.cluster.instance_type and cluster.nodes == plan.cluster.nodes)
+        index: question
+        for index, ((record, cluster), question) in enumerate(zip(rows, moved, strict=True))
+        if isinstance(question, PlanRequest)
+        and not (record.slug == plan.cluster.instance_type and cluster.nodes == plan.cluster.nodes)
     }
-    wrong = {
-        index: problem for index, one in asked.items() if (problem := _precision_problem(one)) is not None
-    }
-    sound = [index for index in asked if index not in wrong]
-    answers: dict[int, Answer] = {
-        **wrong,
-        **dict(zip(sound, _estimates(tuple(asked[i] for i in sound)), strict=True)),
-    }
-    return [
-        MachineRow(record, cluster, answers.get(index, plan), precisions[index])
-        for index, (record, cluster) in enumerate(rows)
-    ]
+    answers = dict(zip(asked, _answers(tuple(asked.values())), strict=True))
+    found: list[MachineRow] = []
+    for index, ((record, cluster), question) in enumerate(zip(rows, moved, strict=True)):
+        if isinstance(question, PlanErrors):
+            found.append(MachineRow(record, cluster, question))
+            continue
+        own = question.workload.precision
+        other = None if own == request.workload.precision else own
+        found.append(MachineRow(record, cluster, answers.get(index, plan), other))
+    return found
 
 
-def _stand_in(request: PlanRequest, cluster: Cluster) -> ComputePrecision | None:
-    chip = cluster.accelerator
-    old = chip.bf16_flops_per_s <= 0 < chip.fp16_flops_per_s
-    return "fp16" if request.workload.precision == "bf16" and old else None
+def on_machines(request: PlanRequest, cluster: Cluster) -> PlanRequest:
+    """The same run on other machines, its layout chosen anew and without a deadline.
+
+    Warnings that reading gave stay, but for those about the machines that were asked for. Raises PlanErrors
+    where the chip lacks the precision and none stands in for it.
+    """
+    problems = Problems()
+    for code, message in request.notes:
+        if code not in OF_MACHINES:
+            problems.note(code, message)
+    named = all(code != ASSUMED_PRECISION for code, _ in request.notes)
+    workload = on_other_chip(request.workload, cluster.accelerator, problems, named=named)
+    check_precision(workload, cluster.accelerator, problems)
+    problems.raise_if_any()
+    return replace(
+        request,
+        cluster=cluster,
+        workload=workload,
+        layout=LayoutRequest(),
+        deadline_days=None,
+        notes=tuple(problems.notes),
+        id=None,
+    )
+
+
+def _moved(request: PlanRequest, cluster: Cluster) -> PlanRequest | PlanErrors:
+    try:
+        return on_machines(request, cluster)
+    except PlanErrors as wrong:
+        return wrong
 
 
 @lru_cache(maxsize=8)
-def _estimates(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
+def _answers(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
     """Cached: sorting a table asks the same questions again."""
-    return tuple(estimate_many(asked, shipped_calibration()))
+    return tuple(answer_each(asked))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:
     """The layout without fields that hold for one number of nodes only; they follow from the rest."""
-    return replace(layout, data_parallel=None, gradient_accumulation=None, sharding_group=None)
+    return replace(layout, **dict.fromkeys(FOLLOWING))
 
 
 def _nodes(record: InstanceRecord, plan: PlanResult, spread: Spread) -> int | None:
@@ -144,12 +169,6 @@ def _priced(record: InstanceRecord, request: PlanRequest, catalog: Catalog, *, n
         nodes=nodes,
         as_of=request.cluster.price_asked_as_of,
     )
-
-
-def _precision_problem(request: PlanRequest) -> PlanErrors | None:
-    problems = Problems()
-    check_precision(request.workload, request.cluster.accelerator, problems)
-    return PlanErrors(problems.errors) if problems.errors else None
 
 
 def fitting(rows: Sequence[MachineRow]) -> list[tuple[MachineRow, PlanResult]]:

@@ -126,6 +126,18 @@
       if (errors[name]) for (let part = words.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
     }
   });
+  // F1 in a field unfolds what it means; Escape, or a click elsewhere, folds it again.
+  const foldHints = (but) => {
+    for (const hint of document.querySelectorAll(".hint[open]")) if (hint !== but) hint.open = false;
+  };
+  document.addEventListener("keydown", (event) => {
+    const hint = event.target.closest?.(".field")?.querySelector(".hint");
+    if (event.key === "Escape") foldHints();
+    if (event.key !== "F1" || !hint) return;
+    event.preventDefault();
+    hint.open = !hint.open;
+  });
+  document.addEventListener("pointerdown", (event) => foldHints(event.target.closest(".hint")));
   // Choosing a model by name puts a pasted configuration aside.
   document.addEventListener("change", (event) => {
     const config = document.getElementById("id_config");

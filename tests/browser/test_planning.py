@@ -174,6 +174,26 @@ class TestWithoutMouseOrScript:
             order.append(page.evaluate("document.activeElement.id"))
         assert order == ["id_unit", "id_epochs", "id_seq", "id_batch"]
 
+    def test_a_field_says_what_it_means(self, page: Page) -> None:
+        page.goto("/")
+        page.locator("#id_batch").focus()
+        expect(page.locator("#help-batch")).to_be_hidden()
+        page.keyboard.press("F1")
+        expect(page.locator("#help-batch")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#help-batch")).to_be_hidden()
+        page.locator("#length-field summary").click()
+        expect(page.locator("#help-seq")).to_be_visible()
+        page.locator("#id_epochs").click()
+        expect(page.locator("#help-seq")).to_be_hidden()
+
+    def test_another_model_brings_its_own_length(self, page: Page) -> None:
+        page.goto("/")
+        expect(page.locator("#id_seq")).to_have_value("8192")
+        page.locator("#id_model").fill("gpt2")
+        page.locator("#id_model").press("Tab")
+        expect(page.locator("#id_seq")).to_have_value("1024")
+
     def test_it_works_without_javascript(self, browser: Browser, live_server: Any) -> None:
         context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
         page = context.new_page()

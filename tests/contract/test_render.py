@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from planner.catalog.facts.catalog import Catalog
+from planner.contract import fields as contract
 from planner.contract.parse import parse_plan_request
 from planner.contract.render import (
-    LAYOUT_FIELDS,
     MEMORY_PARTS,
     PPO_STEP_PARTS,
     STEP_PARTS,
@@ -76,6 +76,7 @@ def result(catalog: Catalog) -> PlanResult:
             usable_bytes=4.0,
             interval_bytes=(5.0, 6.0),
             worst_stage=0,
+            fit_probability=0.99,
         ),
         time=Time(
             step_s=7.0,
@@ -133,7 +134,11 @@ def test_names_are_the_contracts(result: PlanResult) -> None:
 
 @pytest.mark.parametrize(
     ("record", "names"),
-    [(MemoryParts, MEMORY_PARTS), (StepBreakdown, STEP_PARTS + PPO_STEP_PARTS), (Layout, LAYOUT_FIELDS)],
+    [
+        (MemoryParts, MEMORY_PARTS),
+        (StepBreakdown, STEP_PARTS + PPO_STEP_PARTS),
+        (Layout, contract.LAYOUT.names),
+    ],
 )
 def test_no_field_of_the_answer_is_left_out(record: Any, names: tuple[str, ...]) -> None:
     assert tuple(field.name for field in fields(record)) == names
@@ -165,7 +170,7 @@ def test_the_nearest_fit_can_be_sent_back(result: PlanResult, catalog: Catalog) 
     )
     rendered = render_result(replace(result, fits=False, reason="too big", nearest_fit=nearest))
     read = parse_plan_request(bent({"layout": rendered["nearest_fit"]["layout"]}), catalog)
-    assert render_layout(LAYOUT) == {name: getattr(read.layout, name) for name in LAYOUT_FIELDS}
+    assert render_layout(LAYOUT) == {name: getattr(read.layout, name) for name in contract.LAYOUT.names}
 
 
 def test_a_summary_says_the_same_as_the_estimate(result: PlanResult) -> None:
@@ -185,8 +190,8 @@ def test_a_nan_in_an_answer_is_our_mistake_and_loud(result: PlanResult) -> None:
 def test_one_problem_stands_alone_and_several_are_listed() -> None:
     first, second = (PlanError(name, 1, "is wrong.", "Mend it.") for name in ("a", "b.c"))
     shown = {"field": "a", "value": 1, "message": "is wrong.", "remedy": "Mend it."}
-    assert render_error(first) == {"error": shown}
-    assert render_error(PlanErrors([first]), request_id=7) == {"id": 7, "error": shown}
+    assert render_error(first) == {"error": shown, "errors": [shown]}
+    assert render_error(PlanErrors([first]), request_id=7) == {"id": 7, "error": shown, "errors": [shown]}
     several = render_error(PlanErrors([first, second]))
     assert several["error"] == shown
     assert [problem["field"] for problem in several["errors"]] == ["a", "b.c"]
@@ -194,7 +199,7 @@ def test_one_problem_stands_alone_and_several_are_listed() -> None:
 
 def test_every_part_of_the_answer_is_rendered(result: PlanResult) -> None:
     rendered = render_result(replace(result, time=replace(result.time, samples_per_s=1.0)))
-    assert set(rendered) == {field.name for field in fields(PlanResult)}
+    assert set(rendered) == {"verdict", *(field.name for field in fields(PlanResult))}
     for part, record in (("parameters", Parameters), ("memory", Memory), ("time", Time), ("cost", Cost)):
         assert set(rendered[part]) == {field.name for field in fields(record)}
     assert set(rendered["explanation"][0]) == {field.name for field in fields(Term)}

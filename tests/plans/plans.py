@@ -122,6 +122,7 @@ def a_result(
             usable_bytes=usable,
             interval_bytes=(47.0 * GIB, 55.0 * GIB),
             worst_stage=0,
+            fit_probability=0.99,
         ),
         time=Time(
             step_s=step,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import pytest
 from django.http import QueryDict
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
+from planner.contract.fields import BY_QUERY, ESTIMATE
 from planner.contract.parse import parse_plan_request
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.plans.choices import CHOICES, DEFAULTS, PRESETS
-from planner.plans.form import ERROR_FIELDS, ScenarioForm, spelled_number
+from planner.plans.choices import CHOICES, DEFAULTS, GROUPS, OPEN, PRESETS
+from planner.plans.form import ERROR_FIELDS, ScenarioForm
 from planner.plans.pasted_config import MAX_CONFIG_BYTES, read_config
+from planner.plans.state import spelled_number
 
 GPT2 = {
     "model_type": "gpt2",
@@ -128,22 +131,75 @@ def test_a_short_model_gets_its_own_length(catalog: Catalog) -> None:
     assert form_of("model=bert-base-uncased", catalog).request()["workload"]["sequence_length"] == 512
 
 
-def test_old_chips_train_in_fp16_unless_told_otherwise(catalog: Catalog) -> None:
-    assert form_of("instance=p3.16xlarge", catalog).request()["workload"]["precision"] == "fp16"
-    assert form_of("chip=t4", catalog).request()["workload"]["precision"] == "fp16"
-    assert form_of("", catalog).request()["workload"]["precision"] == "bf16"
-    assert (
-        form_of("instance=p3.16xlarge&precision=bf16", catalog).request()["workload"]["precision"] == "bf16"
-    )
+def test_the_length_that_is_shown_is_the_one_that_is_planned(catalog: Catalog) -> None:
+    for query in ("", "model=gpt2", "model=vit-base-patch16-224", "config=" + quote(json.dumps(GPT2))):
+        form = form_of(query + "&unit=samples&nodes=1", catalog)
+        shown = str(form["seq"].value())
+        planned = parse_plan_request(form.request(), catalog).workload.sequence_length
+        assert shown == str(planned), query
+        assert "seq=" not in form.query()
+
+
+def test_a_length_that_the_form_filled_in_follows_the_model(catalog: Catalog) -> None:
+    assert form_of("model=gpt2&seq=8192&usual=8192", catalog).values["seq"] == "1024"
+    assert form_of("model=gpt2&seq=4096&usual=8192", catalog).values["seq"] == "4096"
+    assert form_of("model=gpt2&seq=512", catalog).query() == "model=gpt2&seq=512"
+
+
+def test_a_state_says_the_same_in_any_order(catalog: Catalog) -> None:
+    query = "config=" + quote(json.dumps(GPT2 | {"bos_token_id": 1})) + "&nodes=1"
+    first, second = form_of(query, catalog), form_of(query, catalog)
+    asked = (first.request(), first.query(), first["seq"].value())
+    assert (second["seq"].value(), second.query(), second.request()) == asked[::-1]
+
+
+def test_every_field_says_what_it_means() -> None:
+    for name, field in ScenarioForm.base_fields.items():
+        assert field.label, name
+        assert str(field.help_text).endswith("."), name
+
+
+def test_every_choice_of_the_contract_is_offered_with_its_words() -> None:
+    for name, field in BY_QUERY.items():
+        assert name in ScenarioForm.base_fields
+        assert field.help and field.label, field.path
+        if field.kind == "choice":
+            labels = dict(CHOICES[name])
+            assert set(labels) - {""} == set(field.values), field.path
+            assert all(labels.values()), field.path
+
+
+def test_every_field_that_a_question_may_hold_is_in_the_form() -> None:
+    """Those apart: what the form makes of others, and what comes back in answers only."""
+    made = {"id", "workload", "cluster", "layout", "workload.dataset_tokens", "workload.samples"}
+    made |= {"workload.ppo", "workload.ppo.actor", "workload.ppo.reference", "layout.activation_recompute"}
+    lacking = {field.path for table in ESTIMATE for field in table.fields if not field.query}
+    assert lacking == made
+
+
+def test_every_fold_has_fields_of_its_own() -> None:
+    folded = [name for group in GROUPS.values() for name in group]
+    assert len(folded) == len(set(folded))
+    assert set(folded) | set(OPEN) == set(ScenarioForm.base_fields)
+
+
+def test_the_form_names_no_precision_that_the_reader_did_not(catalog: Catalog) -> None:
+    form = form_of("instance=p3.16xlarge&nodes=1", catalog)
+    assert "precision" not in form.request()["workload"]
+    request = parse_plan_request(form.request(), catalog)
+    assert request.workload.precision == "fp16"
+    assert "assumed_precision" in dict(request.notes)
+    asked = form_of("instance=p3.16xlarge&precision=bf16", catalog)
+    assert asked.request()["workload"]["precision"] == "bf16"
 
 
 def test_another_providers_region_is_forgotten(catalog: Catalog) -> None:
-    form = form_of("instance=a2-highgpu-8g&region=us-east-2", catalog)
-    form.forget_foreign_region()
-    assert form["region"].value() == ""
-    kept = form_of("instance=p4d.24xlarge&region=us-east-2", catalog)
-    kept.forget_foreign_region()
-    assert kept["region"].value() == "us-east-2"
+    def region(query: str, *changed: str) -> str:
+        return str(ScenarioForm.of_query(QueryDict(query), catalog, changed)["region"].value())
+
+    assert region("instance=a2-highgpu-8g&region=us-east-2", "instance") == ""
+    assert region("instance=a2-highgpu-8g&region=us-east-2") == "us-east-2"
+    assert region("instance=p4d.24xlarge&region=us-east-2", "instance") == "us-east-2"
 
 
 def test_grpo_is_ppo_without_critic_and_reward(catalog: Catalog) -> None:
@@ -168,9 +224,11 @@ def test_an_address_leaves_out_what_says_nothing_of_shape(catalog: Catalog) -> N
     query = QueryDict(mutable=True)
     query["config"] = json.dumps(noisy)
     form = ScenarioForm.of_query(query, catalog)
+    address = form.query()
+    assert "token_id" not in address
+    assert "n_layer" in address
     form.request()
-    assert "token_id" not in form.query()
-    assert "n_layer" in form.query()
+    assert form.query() == address
 
 
 @pytest.mark.parametrize(
@@ -236,7 +294,7 @@ def test_a_model_may_be_called_by_its_published_name(typed: str, catalog: Catalo
 
 def test_an_unknown_field_of_an_address_is_named() -> None:
     form = form_of("nodez=4", load_shipped_catalog())
-    assert form.ignored == ["nodez"]
+    assert form.ignored == ("nodez",)
 
 
 def test_a_field_of_no_known_path_has_a_place() -> None:

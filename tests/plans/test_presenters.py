@@ -29,16 +29,20 @@ def test_the_verdict_is_one_sentence() -> None:
 
 def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     said = presenters.verdict(a_request(), a_result(fits=False))
-    assert not said.fits
+    assert said.kind == "does_not_fit"
     assert said.sentence == "does not fit, 10.0 GiB too much on each GPU"
     assert said.detail.startswith("Each accelerator lacks 10.0 GiB")
 
 
 def test_a_narrow_fit_is_called_one() -> None:
     result = a_result()
-    tight = replace(result, memory=replace(result.memory, usable_bytes=52.0 * 2**30))
-    assert presenters.verdict(a_request(), tight).detail == (
-        "Narrowly: the 80 % range of its memory reaches 55.0 GiB, more than the 52.0 GiB that are usable."
+    memory = replace(result.memory, usable_bytes=52.0 * 2**30, fit_probability=0.72)
+    said = presenters.verdict(a_request(), replace(result, memory=memory))
+    assert said.kind == "tight"
+    assert "tight, fits in about 7 of 10 cases" in said.sentence
+    assert said.detail == (
+        "It may run out of memory: the 80 % range of its need reaches 55.0 GiB,"
+        " more than the 52.0 GiB that are usable."
     )
     assert presenters.verdict(a_request(), result).detail == ""
 
@@ -203,5 +207,5 @@ def test_a_page_is_made_of_one_result() -> None:
     page = presenters.present_plan(a_request(), result, today=SOON)
     assert page.remedy is None
     assert page.warnings == ("Outside what was measured.",)
-    assert page.chosen == "tp=8 pp=1 vp=1 cp=1 ep=1 dp=16 mbs=1 ga=64 group=16"
+    assert page.chosen == "tp=8 pp=1 vp=1 cp=1 ep=1 dp=16 group=16 mbs=1 ga=64"
     assert page.layout_chosen == "tensor parallel, micro batch size"

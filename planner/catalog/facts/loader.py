@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import (
-    PURCHASES,
     AcceleratorRecord,
     AvailabilityRecord,
     InstanceRecord,
@@ -28,6 +27,7 @@ from planner.catalog.facts.records import (
 )
 from planner.engine.question.errors import HeadroomError
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
+from planner.engine.question.words import PURCHASES
 
 DATA_DIRECTORY = Path(__file__).parent / "data"
 

@@ -12,23 +12,22 @@ from typing import Any
 
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
 
-PURCHASES: tuple[str, ...] = (
-    "on_demand",
-    "spot",
-    "reserved_1y",
-    "reserved_3y",
-    "savings_1y",
-    "savings_3y",
-    "capacity_block",
-)
-"""How an instance can be paid for, in the words of the JSON contract."""
-
+PROVIDER_NAMES: Mapping[str, str] = {
+    "aws": "Amazon Web Services",
+    "gcp": "Google Cloud",
+    "azure": "Microsoft Azure",
+}
 DEFAULT_REGIONS: Mapping[str, str] = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
 """The region meant where none is named, by provider: the JSON contract's choice."""
 
 
 STALE_PRICE_DAYS = 90
 """A price not seen for longer than this is called stale, on every page and in every answer."""
+
+
+def is_stale(seen: date, day: date) -> bool:
+    """Whether a price last seen on one day is too old to be relied on for another."""
+    return (day - seen).days > STALE_PRICE_DAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

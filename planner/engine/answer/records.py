@@ -21,7 +21,7 @@ from planner.engine.run import throughput
 from planner.engine.run.length import total_steps
 from planner.engine.run.money import run_usd, usd_per_million_tokens
 from planner.engine.sure.calibration import Calibration
-from planner.engine.sure.intervals import bounds, model_kind
+from planner.engine.sure.intervals import bounds, chance_within, model_kind, spread
 from planner.engine.time import flops
 from planner.engine.time.step import StepTime
 
@@ -102,6 +102,11 @@ def memory_of(
         usable_bytes=float(plan.grid.memory_bytes),
         interval_bytes=bounds(memory.total, "memory", calibration.intervals, far, request.workload.task),
         worst_stage=int(memory.worst_stage),
+        fit_probability=chance_within(
+            memory.total,
+            float(plan.grid.memory_bytes),
+            spread("memory", calibration.intervals, far, request.workload.task),
+        ),
     )
 
 

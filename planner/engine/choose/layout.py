@@ -149,7 +149,7 @@ def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Price
     """The candidates on exactly ``ranks`` ranks with memory and time; None where there are none.
 
     Where the question names some degrees, those that stacks leave at 1 by default stay at 1 as long as some
-    plan fits. Uneven pipelines are tried where nothing else divides.
+    plan fits with a margin. Uneven pipelines are tried where nothing else divides.
     """
     found: Priced | None = None
     for axes in axes_in_turn(request, ranks):
@@ -157,9 +157,9 @@ def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Price
         if not len(candidates):
             continue
         priced = price(request, candidates, calibration)
-        if found is None or priced.fits.any():
+        if found is None or (priced.fits.any(), priced.roomy) > (found.fits.any(), found.roomy):
             found = priced
-        if found.fits.any():
+        if found.roomy:
             break
     return found
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.engine.question.request import Recompute, Sharding
+from planner.engine.question import words
+from planner.engine.question.request import Framework, Recompute, Sharding
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -23,13 +24,13 @@ Flags = NDArray[np.bool_]
 #: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
 #: ``other`` is every kind of chip of which no run was measured: it has the mean constants of those that were.
 ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium", "other")
-FRAMEWORKS = ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
+FRAMEWORKS: tuple[Framework, ...] = cast(tuple[Framework, ...], tuple(words.FRAMEWORKS))
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
 GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
     float(FRAMEWORKS.index(name)) for name in ("generic", "megatron", "deepspeed", "torchtitan", "neuron")
 )
-SHARDINGS: tuple[Sharding, ...] = ("none", "zero1", "zero2", "zero3")
-RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+SHARDINGS: tuple[Sharding, ...] = cast(tuple[Sharding, ...], tuple(words.SHARDINGS))
+RECOMPUTES: tuple[Recompute, ...] = cast(tuple[Recompute, ...], tuple(words.RECOMPUTES))
 #: As ``PlanGrid.sharding`` and ``PlanGrid.recompute`` number them: each does all that the ones before it do.
 NO_SHARDING, ZERO_1, ZERO_2, ZERO_3 = map(float, range(len(SHARDINGS)))
 NO_RECOMPUTE, SELECTIVE_RECOMPUTE, FULL_RECOMPUTE = map(float, range(len(RECOMPUTES)))

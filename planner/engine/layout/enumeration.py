@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import NO_SHARDING, RECOMPUTES, SHARDINGS, Array
-from planner.engine.question.request import Cluster, Layout, PlanRequest, Recompute, Sharding
+from planner.engine.question.request import (
+    Cluster,
+    Layout,
+    LayoutRequest,
+    PlanRequest,
+    Recompute,
+    Sharding,
+)
 from planner.engine.question.specs import ModelSpec
 
 Whole = NDArray[np.int64]
@@ -157,23 +164,7 @@ def default_sequence_parallel(request: PlanRequest) -> bool:
 
 def is_auto(request: PlanRequest) -> bool:
     """True where the question names no field of the layout, except perhaps recompute."""
-    layout = request.layout
-    return all(
-        value is None
-        for value in (
-            layout.tensor_parallel,
-            layout.pipeline_parallel,
-            layout.context_parallel,
-            layout.data_parallel,
-            layout.expert_parallel,
-            layout.interleaved_stages,
-            layout.sequence_parallel,
-            layout.sharding,
-            layout.sharding_group,
-            layout.micro_batch_size,
-            layout.gradient_accumulation,
-        )
-    )
+    return replace(request.layout, activation_recompute=None) == LayoutRequest()
 
 
 def axes_of(request: PlanRequest, *, plain: bool = False) -> Axes:

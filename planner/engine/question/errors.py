@@ -6,6 +6,7 @@ value that was given, what is wrong with it and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -30,6 +31,11 @@ class PlanError(HeadroomError):
     def as_dict(self) -> dict[str, Any]:
         """The error as the JSON contract shows it."""
         return {"field": self.field, "value": self.value, "message": self.message, "remedy": self.remedy}
+
+
+def error_answer(problems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The one shape in which programs are told what is wrong: the first problem, and all of them."""
+    return {"error": problems[0], "errors": list(problems)}
 
 
 class PlanErrors(HeadroomError):  # noqa: N818 -- it is the plural of PlanError

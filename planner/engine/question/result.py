@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from planner.engine.question.request import Cluster, Layout
+
+Verdict = Literal["fits", "tight", "does_not_fit"]
+#: From this chance on a plan is said to fit; below it, it is tight.
+SURE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,8 @@ class Memory:
 
     resident: between steps.  allocated, reserved: as torch.cuda's counters.  usable: memory that the rank
     has.
-    worst_stage: index of the pipeline stage that needs most.
+    worst_stage: index of the pipeline stage that needs most.  fit_probability: the chance, by the memory
+    interval, that the peak stays within what is usable.
     """
 
     per_accelerator_bytes: MemoryParts
@@ -52,6 +57,7 @@ class Memory:
     usable_bytes: float
     interval_bytes: tuple[float, float]
     worst_stage: int
+    fit_probability: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +175,10 @@ class PlanResult:
     cost: Cost | None
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """``tight``: it fits, and the chance that it does in practice is under nine in ten."""
+        if not self.fits:
+            return "does_not_fit"
+        return "tight" if self.memory.fit_probability < SURE else "fits"

@@ -14,7 +14,7 @@ from planner.engine.question.parts import Composition, Tower
 Architecture = Literal["decoder", "encoder", "encoder_decoder", "vision_encoder"]
 PositionEmbedding = Literal["learned", "rope", "alibi", "relative", "none"]
 Norm = Literal["layernorm", "rmsnorm"]
-ComputePrecision = Literal["fp32", "tf32", "bf16", "fp16", "fp8"]
+ComputePrecision = Literal["bf16", "fp16", "fp8", "tf32", "fp32"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ and one whole source at a time for plans of a kind that no source covers. Split-
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, Plan
 #: Each thing beyond the first that lies outside what was measured multiplies the interval's width (in the
 #: logarithm) by this factor. Our own choice: no measurement tells how wrong an unmeasured combination is.
 WIDENING = 1.4
+#: The 90 % point of the standard normal distribution.
+NINE_TENTHS = 1.2815515655446004
 #: Start of the text that says that no chip of the plan's kind was measured.
 UNKNOWN_CHIP = "unknown chip:"
 #: Half width of its range of time, in the log. Published dense pretraining reaches 30 to 60 % of peak from
@@ -116,14 +119,11 @@ def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool
     return tuple(far)
 
 
-def bounds(
-    point: float, quantity: str, intervals: Intervals, far: tuple[str, ...], key: str = ""
-) -> tuple[float, float]:
-    """(low, high) around ``point``, in its unit (seconds or bytes), that should hold the measured value four
-    times in five.
+def spread(quantity: str, intervals: Intervals, far: tuple[str, ...], key: str = "") -> tuple[float, float]:
+    """(low, high) of log(measured / predicted) that should hold four measured values in five.
 
-    quantity: ``time`` or ``memory``.  far: what lies outside the measured.  key: a narrower class with
-    quantiles of its own (``time/encoder``).
+    quantity: ``time`` or ``memory``; key: a narrower class with quantiles of its own (``time/encoder``).
+    Source: errors on runs left out of the fit, as a ratio in the log, wider for each further far thing.
     """
     table = intervals.far if far else intervals.near
     quantiles = table.get(f"{quantity}/{key}") or table[quantity]
@@ -131,7 +131,33 @@ def bounds(
     low, high = quantiles.low * wider, quantiles.high * wider
     if quantity == "time" and any(words.startswith(UNKNOWN_CHIP) for words in far):
         low, high = min(low, -UNKNOWN_CHIP_SPREAD), max(high, UNKNOWN_CHIP_SPREAD)
+    return low, high
+
+
+def bounds(
+    point: float, quantity: str, intervals: Intervals, far: tuple[str, ...], key: str = ""
+) -> tuple[float, float]:
+    """(low, high) around ``point`` (seconds or bytes) that should hold the measured value four times in five.
+
+    quantity, key: as in ``spread``.
+    """
+    low, high = spread(quantity, intervals, far, key)
     return float(point * np.exp(low)), float(point * np.exp(high))
+
+
+def chance_within(point: float, limit: float, ends: tuple[float, float]) -> float:
+    """The chance, a ratio from 0 to 1, that the measured value stays within ``limit``.
+
+    point, limit: in one unit, bytes for instance.  ends: logarithms as ``spread`` gives them, taken as the
+    10 % and 90 % points of a normal distribution whose two halves have widths of their own (Wallis 2014, "The
+    two-piece normal"). So it is 0.9 where the limit is the upper end of the 80 % interval.
+    """
+    if limit <= 0.0:
+        return 0.0
+    distance = math.log(limit / point)
+    low, high = ends
+    width = (high if distance >= 0.0 else -low) / NINE_TENTHS
+    return 0.5 * (1.0 + math.erf(distance / (width * math.sqrt(2.0))))
 
 
 def _at(values: Array, row: int) -> float:

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_safe
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.result import PlanResult
 from planner.plans import variations
+from planner.plans.choices import GROUPS
 from planner.plans.compare.table import SPREADS, Comparison, compare_machines, spread_named
 from planner.plans.form import ScenarioForm
 from planner.plans.scenario import (
-    LAYOUT_FIELDS,
     answer,
     plain_problems,
     plan_context,
@@ -68,18 +68,21 @@ def comparison_of(request: HttpRequest, form: ScenarioForm) -> Comparison:
         sort=request.GET.get("sort", ""),
         spread=spread,
         today=today(),
-        link=lambda row: form.query(**machine_fields(row)),
+        link=lambda row: form.query(**machine_fields(row, form.values["precision"])),
     )
 
 
-def machine_fields(row: variations.MachineRow) -> dict[str, str]:
-    """Form fields that plan a comparison's row: its machine, and a layout chosen anew."""
+def machine_fields(row: variations.MachineRow, precision: str) -> dict[str, str]:
+    """Form fields that plan a comparison's row: its machine, and a layout chosen anew.
+
+    precision: the one that was asked for, "" where it is left to the machine.
+    """
     found = row.answer
     nodes = found.cluster.nodes if isinstance(found, PlanResult) else row.cluster.nodes
-    return {name: "" for name in LAYOUT_FIELDS if name != "recompute"} | {
+    return {name: "" for name in GROUPS["layout"] if name != "recompute"} | {
         "instance": row.record.slug,
         "region": row.cluster.region or "",
         "nodes": "auto" if nodes is None else str(nodes),
         "chip": "",
-        **({} if row.precision is None else {"precision": row.precision}),
+        "precision": (row.precision or precision) if precision else "",
     }

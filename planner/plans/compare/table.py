@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import cast, get_args
 
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import is_stale
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans.compare.chart import machines_chart
+from planner.plans.presenters import in_ten
 from planner.plans.variations import MachineRow, Spread
 from planner.web import formats
 from planner.web.figure import Chart
@@ -162,11 +163,10 @@ def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
             slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, stale_price=False, query=query
         )
     memory, cost = result.memory, result.cost
-    spare = memory.usable_bytes - memory.per_accelerator_bytes.total
     cells = (
         count,
         f"{result.cluster.nodes or 1:,}",
-        f"{formats.gib(spare)} to spare" if result.fits else f"{formats.gib(-spare)} too much",
+        _room(result),
         formats.gib(memory.per_accelerator_bytes.total),
         formats.duration(result.time.total_s),
         "no price" if cost is None else formats.dollars(cost.usd),
@@ -184,6 +184,13 @@ def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
     )
 
 
+def _room(result: PlanResult) -> str:
+    spare = result.memory.usable_bytes - result.memory.per_accelerator_bytes.total
+    if result.verdict == "tight":
+        return f"tight, {in_ten(result.memory.fit_probability)} of 10"
+    return f"{formats.gib(spare)} to spare" if result.fits else f"{formats.gib(-spare)} too much"
+
+
 def _remedy(result: PlanResult) -> str:
     if result.nearest_fit is not None:
         return f"Would fit with: {result.nearest_fit.change}."
@@ -191,7 +198,7 @@ def _remedy(result: PlanResult) -> str:
 
 
 def _stale(seen: date | None, today: date) -> bool:
-    return seen is not None and today - seen > timedelta(days=STALE_PRICE_DAYS)
+    return seen is not None and is_stale(seen, today)
 
 
 def _share(result: PlanResult) -> float:
@@ -205,6 +212,8 @@ CSV_COLUMNS = (
     "accelerators",
     "precision",
     "fits",
+    "verdict",
+    "fit_probability",
     "memory_bytes",
     "usable_bytes",
     "total_s",
@@ -237,6 +246,8 @@ def _exact(row: MachineRow) -> dict[str, str]:
         "nodes": str(result.cluster.nodes or 1),
         "accelerators": str(result.accelerators),
         "fits": "yes" if result.fits else "no",
+        "verdict": result.verdict,
+        "fit_probability": repr(result.memory.fit_probability),
         "memory_bytes": repr(memory.per_accelerator_bytes.total),
         "usable_bytes": repr(memory.usable_bytes),
         "total_s": repr(time.total_s),

@@ -10,7 +10,8 @@ from itertools import pairwise
 import pytest
 
 from planner.catalog.facts.loader import DATA_DIRECTORY, GIB, MIB, load_shipped_catalog
-from planner.catalog.facts.records import DEFAULT_REGIONS, PURCHASES, PriceRecord
+from planner.catalog.facts.records import DEFAULT_REGIONS, PriceRecord
+from planner.engine.question.words import PURCHASES
 
 CATALOG = load_shipped_catalog()
 

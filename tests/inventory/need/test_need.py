@@ -56,6 +56,14 @@ class TestNeed:
         add("node-1", *gpus, minutes_ago=60 if kind == "stale" else 0.5)
         assert "0 of 1" in page(client, f"/fleet/run?{self.PLAN}")
 
+    def test_old_chips_are_planned_as_everywhere_else(self, client: Client) -> None:
+        """Without a precision named, chips that lack bf16 are planned in fp16, and the page says so."""
+        add("volta-1", *(gpu(i, f"v-{i}", busy=0, name="Tesla V100-SXM2-32GB") for i in range(8)))
+        plan = "model=gpt2&tokens=1B&seq=1024&batch=64&instance=p5.48xlarge&nodes=1"
+        text = page(client, f"/fleet/run?{plan}")
+        assert "fp16 is planned in its place" in text
+        assert "has no fp8 unit" in page(client, f"/fleet/run?{plan}&precision=fp8")
+
     def test_a_run_too_large_for_all_of_them(self, client: Client) -> None:
         add("small", gpu(0, busy=0, name="Tesla T4"))
         text = page(client, f"/fleet/run?{self.PLAN.replace('8b', '405b')}")

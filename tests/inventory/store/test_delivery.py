@@ -158,6 +158,11 @@ class TestRefusedWhole:
         assert (answer.status_code, answer.json()["error"]["kind"]) == (400, "malformed")
         assert refusals() == [("node-1", "malformed")]
 
+    def test_only_posts_are_taken(self, client: Client) -> None:
+        answer = client.get("/fleet/api/v1/snapshots")
+        assert (answer.status_code, answer["Allow"]) == (405, "POST")
+        assert answer.json()["error"]["remedy"] == "Send POST."
+
     def test_too_large(self, sender: Sender) -> None:
         answer = sender.post(body=b" " * (policy.MAX_BODY_BYTES + 1))
         assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")

@@ -1,0 +1,83 @@
+"""The words of every choice, once: what a request may say, in the order in which people are offered it.
+
+Each table goes from a value of the JSON contract to its ``Word``. The records' ``Literal`` types name the
+same values for the type checker; a test ties the two. Contract, forms, documents, catalog and pages read
+these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Word(NamedTuple):
+    """label: beside the choice in a form or table.  phrase: within a sentence; "" where the label will do."""
+
+    label: str
+    phrase: str = ""
+
+    def in_sentence(self) -> str:
+        """The phrase, or the label where there is none."""
+        return self.phrase or self.label
+
+
+Words = Mapping[str, Word]
+
+
+def _words(**words: str | tuple[str, str]) -> Words:
+    return MappingProxyType(
+        {value: Word(word) if isinstance(word, str) else Word(*word) for value, word in words.items()}
+    )
+
+
+TASKS = _words(pretraining="Pretrain", full_finetuning="Fine-tune", lora="LoRA", qlora="QLoRA", ppo="PPO")
+PRECISIONS = _words(bf16="bf16", fp16="fp16", fp8="fp8", tf32="tf32", fp32="fp32")
+OPTIMIZERS = _words(
+    adamw="AdamW",
+    adamw_8bit="AdamW, 8 bit",
+    adafactor="Adafactor",
+    sgd="SGD",
+    lion="Lion",
+    muon="Muon",
+    lamb="LAMB",
+)
+ATTENTIONS = _words(flash="Flash", standard="Standard")
+RECOMPUTES = _words(
+    none=("None", "no activation recompute"),
+    selective=("Selective", "selective activation recompute"),
+    full=("Full", "full activation recompute"),
+)
+AUTO = "auto"
+RECOMPUTE_CHOICES: Words = MappingProxyType({AUTO: Word("Automatic"), **RECOMPUTES})
+OFFLOADS = _words(none="None", optimizer="Optimizer to host")
+FRAMEWORKS = _words(
+    generic="Generic",
+    megatron="Megatron-LM",
+    fsdp="PyTorch FSDP",
+    deepspeed="DeepSpeed",
+    torchtitan="torchtitan",
+    neuron="AWS Neuron",
+)
+MASTER_WEIGHTS = _words(separate="fp32 beside a working copy", only="fp32 alone", none="None")
+STATE_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16", int8="int8")
+OPTIMIZER_KERNELS = _words(fused="Fused", foreach="Foreach", paged="Paged")
+LOSSES = _words(whole="Whole logits", chunked="In chunks", fused="Fused")
+FROZEN_PRECISIONS = _words(bf16="bf16", fp16="fp16", fp32="fp32", int8="int8", int4="int4", nf4="nf4")
+SHARDINGS = _words(
+    none=("None", "no sharding of states"),
+    zero1=("ZeRO-1: optimizer states", "ZeRO-1 (optimizer states sharded)"),
+    zero2=("ZeRO-2: and gradients", "ZeRO-2 (optimizer states and gradients sharded)"),
+    zero3=("ZeRO-3 / FSDP: and weights", "ZeRO-3 (weights, gradients and optimizer states sharded)"),
+)
+PURCHASES = _words(
+    on_demand=("On demand", "on demand"),
+    spot=("Spot", "spot"),
+    reserved_1y=("Reserved, 1 year", "reserved for 1 year"),
+    reserved_3y=("Reserved, 3 years", "reserved for 3 years"),
+    savings_1y=("Savings plan, 1 year", "savings plan of 1 year"),
+    savings_3y=("Savings plan, 3 years", "savings plan of 3 years"),
+    capacity_block=("Capacity block", "capacity block"),
+)
+OBJECTIVES = _words(cost="Cost", time="Time", balanced="Balanced")

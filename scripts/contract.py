@@ -1,0 +1,131 @@
+"""Writes docs/contract.md from the declared fields of the JSON contract: ``make docs``.
+
+Nothing in its tables is written by hand, so they cannot drift from what is read; a test fails when it is
+stale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from planner.contract.field import Field, Table
+from planner.contract.fields import ANY, CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.engine.shape.explicit import EXPLICIT_FIELDS
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
+INTRODUCTION = """# The JSON contract
+
+*Written by `make docs` from the fields that `planner/contract` declares. The planning form, its help and the
+schema at `GET /api/v1/schema` are made from the same declarations.*
+
+One schema serves `manage.py estimate` and `manage.py search` (JSON Lines: a request a line in, an answer a
+line out) and `POST /api/v1/estimate` and `POST /api/v1/search`. A field that is not known is an error. `null`
+counts as left out. Everything is SI or says its unit in its name.
+
+What makes no sense is answered with status 422 (a line of its own in JSON Lines):
+`{"error": {"field", "value", "message", "remedy"}, "errors": […]}`, the first problem and all of them. A plan
+that does not fit is an answer, not an error.
+
+The last column is the field's name in the addresses of pages, such as `/?model=gpt2&nodes=1`.
+"""
+SECTIONS: tuple[tuple[str, str, Table], ...] = (
+    ("Request of estimate", "", REQUEST),
+    (
+        "Model",
+        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape: "
+        f"an object of {', '.join(f'`{name}`' for name in EXPLICIT_FIELDS)}. Of these `architecture`, "
+        "`layers`, `hidden_size` and `attention_heads` are required, and `vocab_size` or, for images, "
+        "`image_size` and `patch_size`.",
+        PASTED_MODEL,
+    ),
+    (
+        "Workload",
+        "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
+        WORKLOAD,
+    ),
+    ("PPO", "", PPO),
+    (
+        "Cluster",
+        "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",
+        CLUSTER,
+    ),
+    ("Layout", "", LAYOUT),
+    ("Request of search", "As `estimate` without `layout`, over many clusters.", SEARCH),
+    ("Filters of search", "What `cluster.any` may hold.", ANY),
+)
+
+
+def document() -> str:
+    parts = [INTRODUCTION]
+    for title, words, table in SECTIONS:
+        parts.append(f"## {title}\n")
+        if words:
+            parts.append(f"{words}\n")
+        parts.append("\n".join(rows(table)) + "\n")
+    return "\n".join(parts)
+
+
+def rows(table: Table) -> list[str]:
+    head = ["| field | is | left out | means | in addresses |", "|---|---|---|---|---|"]
+    return head + [row(field) for field in table.fields]
+
+
+def row(field: Field) -> str:
+    name = f"`{field.name}`"
+    query = f"`{field.query}`" if field.query else ""
+    goes_with = f" Goes with `{field.beside}`." if field.beside and field.beside != field.name else ""
+    tasks = f" Only for {', '.join(field.tasks)}." if field.tasks else ""
+    return f"| {name} | {kind(field)} | {left_out(field)} | {field.help}{goes_with}{tasks} | {query} |"
+
+
+def kind(field: Field) -> str:
+    """What a value may be, with its bounds and unit."""
+    unit = f", {field.unit}" if field.unit and field.kind != "nodes" else ""
+    if field.choices is not None:
+        values = ", ".join(f"`{value}`" for value in field.choices)
+        return f"a list of {values}" if field.kind == "names" else values
+    match field.kind:
+        case "whole":
+            return f"a whole number, {field.minimum:,} to {field.limit:,.0f}{unit}"
+        case "number":
+            return f"a number above 0, at most {field.limit:,.15g}{unit}"
+        case "nodes":
+            return f'a whole number, 1 to {field.limit:,.0f}, or `"auto"`'
+        case "flag":
+            return "`true` or `false`"
+        case "date":
+            return "a date"
+        case "text":
+            return "a name"
+        case "names":
+            return "a list of names"
+        case "wholes":
+            return f"a list of whole numbers, 1 to {field.limit:,.0f}"
+        case "model":
+            return "a model, or `null`" if not field.required else "a model"
+        case "object":
+            return "an object"
+        case _:
+            return "anything"
+
+
+def left_out(field: Field) -> str:
+    if field.required:
+        return "required"
+    if isinstance(field.default, tuple):
+        return ", ".join(str(value) for value in field.default)
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
+    if field.default is not None:
+        return f"`{field.default}`"
+    return field.otherwise[:1].lower() + field.otherwise[1:]
+
+
+def main() -> None:
+    DOCUMENT.write_text(document(), encoding="utf-8")
+    print(f"wrote {DOCUMENT.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""Hand-made mistakes, one to a line: what a formula would look like with a factor dropped or a side mixed up.
+
+Each has a text that stands exactly once in its file (``tests/test_mutants.py``), what to put there instead,
+and the test files beside it, which are to notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """path, tests: from the root of the repository.  says: the mistake in words."""
+
+    path: str
+    says: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def mistakes(path: str, test: str, *each: tuple[str, str, str]) -> list[Mutation]:
+    """each: (in words, old, new)."""
+    return [Mutation(path, says, old, new, (test,)) for says, old, new in each]
+
+
+TIME, MEMORY = "planner/engine/time", "planner/engine/memory"
+TESTS = "tests/engine"
+
+MUTATIONS: list[Mutation] = [
+    *mistakes(
+        f"{TIME}/flops.py", f"{TESTS}/time/test_flops.py",
+        ("no mask skipped", "(1.0 - 0.5 * skipped)", "(1.0 - 0.25 * skipped)"),
+        ("the wider of window and mask", "np.minimum(full, window)", "np.maximum(full, window)"),
+        ("one FLOP a multiply-add", "return 2.0 * tokens * weights / tensor_parallel", "return tokens * weights / tensor_parallel"),
+        ("attention not split", "* grid.attention_heads * widths / grid.tensor_parallel", "* grid.attention_heads * widths"),
+        ("no shared expert", "+ grid.shared_expert_matmul + grid.router_matmul", "+ grid.router_matmul"),
+        ("frozen as trained", "where(grid.frozen > 0, 4.0, 6.0)", "where(grid.frozen > 0, 6.0, 6.0)"),
+    ),
+    *mistakes(
+        f"{TIME}/kernels.py", f"{TESTS}/time/test_kernels.py",
+        ("a sum for a root of squares", "np.sqrt(first * first + second * second)", "first + second"),
+        ("inner sides alone saturate", "(1.0 / m + 1.0 / k + 1.0 / n)", "(1.0 / m + 1.0 / k)"),
+        ("aligned where either side is", "(np.mod(inner, 64.0) == 0.0) & (np", "(np.mod(inner, 64.0) == 0.0) | (np"),
+        ("output not written", "inner * columns + rows * columns) * grid.element_bytes", "inner * columns) * grid.element_bytes"),
+        ("inner width not split", "inner = (2.0 + grid.gated) * inner_width / grid.tensor_parallel", "inner = (2.0 + grid.gated) * inner_width"),
+        ("a cast that writes nothing", "nbytes = 3.0 * operand_elements", "nbytes = 2.0 * operand_elements"),
+        ("unpacked weights not written", "weights * (grid.frozen_bytes + 2.0)", "weights * (grid.frozen_bytes)"),
+    ),
+    *mistakes(
+        f"{TIME}/attention.py", f"{TESTS}/time/test_attention.py",
+        ("narrow heads faster", "* narrow / gain * short", "/ narrow / gain * short"),
+        ("scores of all ranks", "* keys * grid.attention_heads / grid.tensor_parallel", "* keys * grid.attention_heads"),
+        ("flash backward as unfused", "flops.FLASH_BACKWARD * constants", "flops.BACKWARD_MATMULS * constants"),
+    ),
+    *mistakes(
+        f"{TIME}/block.py", f"{TESTS}/time/test_block.py",
+        ("all queries on each rank", "        queries=sequence / grid.context_parallel,\n        keys=sequence,", "        queries=sequence,\n        keys=sequence,"),
+        ("cross-attention on targets alone", "0.5 * (targets + tokens), grid.cross", "targets, grid.cross"),
+        ("a source masked by targets", "keys_met=grid.sequence_length,", "keys_met=sequence,"),
+        ("up projection one too wide", "mlp.weights / hidden / split - down, 0.0", "mlp.weights / hidden / split, 0.0"),
+    ),
+    *mistakes(
+        f"{TIME}/experts.py", f"{TESTS}/time/test_experts.py",
+        ("groups of all experts", "tokens * copies * grid.expert_parallel / experts", "tokens * copies / experts"),
+        ("experts not split", "local = experts / grid.expert_parallel", "local = experts"),
+        ("copies permuted one way", "permuted = 4.0 * copies", "permuted = 2.0 * copies"),
+        ("no imbalance", "constants.expert_imbalance * local * routed", "local * routed"),
+    ),
+    *mistakes(
+        f"{TIME}/compute.py", f"{TESTS}/time/test_compute.py",
+        ("frozen weights have gradients", "flops.BACKWARD_MATMULS - grid.frozen", "flops.BACKWARD_MATMULS"),
+        ("one launch backward", "device_backward, 2.0 * launch", "device_backward, launch"),
+        ("logits' fp32 copy read once", "grid.element_bytes + 12.0", "grid.element_bytes + 8.0"),
+        ("head not split", "grid.head_matmul / grid.hidden_size / grid.tensor_parallel", "grid.head_matmul / grid.hidden_size"),
+    ),
+    *mistakes(
+        f"{TIME}/collectives.py", f"{TESTS}/time/test_collectives.py",
+        ("a ring of n steps", "moved = (group.size - 1.0) / group.size * nbytes", "moved = nbytes"),
+        ("the faster of the links", "np.maximum(local, remote) + messages", "np.minimum(local, remote) + messages"),
+        ("latency once", "+ messages * rounds", "+ rounds"),
+        ("latency for each rank", "rounds = (inside - 1.0)", "rounds = inside"),
+        ("the network to one group", "share = np.minimum(inside / per_node, 1.0)", "share = np.minimum(inside / inside, 1.0)"),
+        ("stride forgotten", "np.floor(per_node / stride)", "np.floor(per_node / 1.0)"),
+        ("all of an all-to-all leaves", "(size - inside) / size * nbytes", "(size - 1.0) / size * nbytes"),
+        ("pipeline inside data parallel", "grid.context_parallel * grid.data_parallel", "grid.context_parallel"),
+        ("a hand-over over the whole network", "group.internode_bytes_per_s / group.inside, group", "group.internode_bytes_per_s, group"),
+    ),
+    *mistakes(
+        f"{TIME}/overlap.py", f"{TESTS}/time/test_overlap.py",
+        ("half an all-reduce", "each = 2.0 * collectives.reduce_scatter_s(collectives.tensor_group", "each = collectives.reduce_scatter_s(collectives.tensor_group"),
+        ("one ring backward", "total = 3.0 * compute.blocks", "total = 2.0 * compute.blocks"),
+        ("one key's ring not split", "nbytes = grid.context_parallel * grid.tokens_per_rank * widths", "nbytes = grid.tokens_per_rank * widths"),
+        ("dispatch without combining", "passes = 4.0 +", "passes = 2.0 +"),
+        ("hidden work costs nothing", "excess + contention * (communication - excess)", "excess"),
+        ("gradients not scattered", "constants, gather + scatter, backward", "constants, gather, backward"),
+        ("experts over all replicas", "np.maximum(ranks / grid.expert_parallel, 1.0)", "np.maximum(ranks, 1.0)"),
+        ("context ranks reduce nothing", "ranks = grid.data_parallel * grid.context_parallel", "ranks = grid.data_parallel"),
+    ),
+    *mistakes(
+        f"{TIME}/step.py", f"{TESTS}/time/test_step.py",
+        ("a bubble of all stages", "waiting = (grid.pipeline_parallel - 1.0)", "waiting = grid.pipeline_parallel"),
+        ("interleaving without gain", "- 1.0) / grid.interleaved_stages", "- 1.0)"),
+        ("the emptiest stage", "np.ceil(blocks / chunks) * chunks", "np.floor(blocks / chunks) * chunks"),
+        ("hand-overs forward only", "count = 2.0 * grid.interleaved_stages", "count = grid.interleaved_stages"),
+        ("states read only", "states = 2.0 * (grid.weight_bytes", "states = 1.0 * (grid.weight_bytes"),
+        ("gradients read once", "states + 2.0 * grid.gradient_bytes", "states + grid.gradient_bytes"),
+        ("reduction in each micro-batch", "* data.per_micro_batch + data.per_step", "* (data.per_micro_batch + data.per_step)"),
+    ),
+    *mistakes(
+        f"{MEMORY}/states.py", f"{TESTS}/memory/test_states.py",
+        ("odd blocks at the ends", "np.ceil(per_stage), np.floor(per_stage)", "np.floor(per_stage), np.ceil(per_stage)"),
+        ("ZeRO one stage early", "reached = level >= LEVELS", "reached = level >= LEVELS - 1.0"),
+        ("experts sharded as dense ones", "group * grid.tensor_parallel / grid.expert_parallel, 1.0", "group * grid.tensor_parallel, 1.0"),
+        ("master kept though offloaded", "states_kept * (grid.master_bytes * on_gpu)", "states_kept * grid.master_bytes"),
+        ("tied table twice on one stage", "apart = 1.0 - stage.first", "apart = 1.0"),
+    ),
+    *mistakes(
+        f"{MEMORY}/activations.py", f"{TESTS}/memory/test_activations.py",
+        ("one norm", "norms=hidden * (2.0 * norm)", "norms=hidden * norm"),
+        ("scores not squared", "scores = per.score * tokens * grid.sequence_length", "scores = per.score * tokens"),
+        ("no gate kept", "element * (1.0 + grid.gated * (1.0 + traits.plain))", "element * (1.0 + grid.gated * traits.plain)"),
+        ("in flight one fewer", "np.minimum(pipeline - stage.number,", "np.minimum(pipeline - stage.number - 1.0,"),
+        ("more in flight than there are", "interleaved = np.minimum(warm_up", "interleaved = np.maximum(warm_up"),
+        ("interleaved warm-up without its own chunk", "(chunks - 1.0) * pipeline + 1.0", "(chunks - 1.0) * pipeline"),
+        ("source keys forgotten", "* targets + per.key_side * tokens", "* targets"),
+        ("router in two bytes", "ROUTER_BYTES = 8.0", "ROUTER_BYTES = 2.0"),
+    ),
+    *mistakes(
+        f"{MEMORY}/buffers.py", f"{TESTS}/memory/test_buffers.py",
+        ("vocabulary not split", "* (grid.vocab_size / split)", "* grid.vocab_size"),
+        ("chunks larger than the whole", "np.minimum(chunks, whole)", "np.maximum(chunks, whole)"),
+        ("one gathered block", "2.0 * block * gathered)", "block * gathered)"),
+        ("live parameters without limit", "live = np.minimum(limit,", "live = np.maximum(limit,"),
+    ),
+    *mistakes(
+        f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_seen_bytes.py",
+        ("a loss that leaves no room", "loss + share * moving + (reuse.loss_room + passing", "loss + share * moving + (passing"),
+        ("gradient copy forgotten", "SHIFTED_LOSS_BYTES = 4.0 + 4.0 + 4.0 + 2.0", "SHIFTED_LOSS_BYTES = 4.0 + 4.0 + 4.0"),
+        ("the lower of step and end", "later, step),", "later, 0.0 * step),"),
+    ),
+    *mistakes(
+        f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_reserve.py",
+        ("room below what is alive", "np.maximum(SHIFTED_LOSS_BYTES - each_logit, 0.0)", "np.minimum(SHIFTED_LOSS_BYTES - each_logit, 0.0)"),
+    ),
+    *mistakes(
+        f"{MEMORY}/traits.py", f"{TESTS}/memory/test_traits.py",
+        ("compiled modules eager", "eager = plain * (1.0 - grid.compiled)", "eager = plain"),
+        ("pretraining in narrow losses", "np.maximum(table[_ROW[\"narrow_loss\"]], grid.fp16) * grid.finetuning", "np.maximum(table[_ROW[\"narrow_loss\"]], grid.fp16)"),
+    ),
+    *mistakes(
+        f"{MEMORY}/peak.py", f"{TESTS}/memory/test_peak.py",
+        ("the emptiest stage", "place = highest.argmax(axis=0)", "place = highest.argmin(axis=0)"),
+        ("no logits at the loss", "at[LOSS] = before + of[\"logits\"]", "at[LOSS] = before"),
+        ("no room kept", "np.maximum(np.minimum(wished_reserve, room), least)", "np.maximum(wished_reserve, least)"),
+    ),
+    *mistakes(
+        "planner/engine/rl/generation.py", f"{TESTS}/rl/test_generation.py",
+        ("the faster of memory and arithmetic", "np.maximum((weights + cache) / bandwidth, arithmetic)", "np.minimum((weights + cache) / bandwidth, arithmetic)"),
+        ("the whole answer in each token's cache", "(prompt + 0.5 * rollout_tokens)", "(prompt + rollout_tokens)"),
+        ("values not cached", "grid.kv_heads * (grid.head_dim + grid.value_head_dim)", "grid.kv_heads * grid.head_dim"),
+        ("rounds rounded down", "rounds = np.ceil(waiting / sequences)", "rounds = np.floor(waiting / sequences)"),
+    ),
+    *mistakes(
+        "planner/engine/rl/scoring.py", f"{TESTS}/rl/test_scoring.py",
+        ("a pipeline that fills at once", "+ grid.pipeline_parallel - 1.0) * stage", ") * stage"),
+    ),
+    *mistakes(
+        "planner/engine/rl/ppo.py", f"{TESTS}/rl/test_models.py",
+        ("weights not split", "grid.element_bytes / (split * sharded)", "grid.element_bytes / sharded"),
+        ("the smaller activations", "np.maximum(moving[\"activations\"], each", "np.minimum(moving[\"activations\"], each"),
+    ),
+    *mistakes(
+        "planner/engine/sure/intervals.py", f"{TESTS}/sure/test_intervals.py",
+        ("the high side twice", "quantiles.low * wider, quantiles", "quantiles.high * wider, quantiles"),
+        ("near quantiles for far plans", "intervals.far if far else intervals.near", "intervals.near if far else intervals.far"),
+        ("the first far thing widens too", "max(len(far) - 1, 0)", "max(len(far), 0)"),
+        ("far beyond the largest run", "ranks > 2.0 * largest", "ranks > 4.0 * largest"),
+    ),
+    *mistakes(
+        "planner/engine/run/length.py", f"{TESTS}/run/test_length.py",
+        ("a part of a batch dropped", "math.ceil(tokens", "math.floor(tokens"),
+    ),
+    *mistakes(
+        "planner/engine/run/money.py", f"{TESTS}/run/test_money.py",
+        ("minutes for hours", "SECONDS_PER_HOUR = 3600.0", "SECONDS_PER_HOUR = 60.0"),
+    ),
+    *mistakes(
+        "planner/engine/layout/enumeration.py", f"{TESTS}/layout/test_enumeration.py",
+        ("fewer micro-batches than stages", "(steps >= pipeline)", "(steps > pipeline)"),
+        ("stages that idle", "UNEVEN_SHARE = 1.15", "UNEVEN_SHARE = 1.4"),
+        ("replicas that do not divide", "(found.data > 0) & (batch % data == 0)", "(found.data > 0)"),
+        ("context ranks share nothing", "shared = data * context\n    if request", "shared = data\n    if request"),
+    ),
+    *mistakes(
+        "planner/engine/layout/refusals.py", f"{TESTS}/layout/test_refusals.py",
+        ("a stage a layer too many", "if pipeline is not None and pipeline > layers", "if pipeline is not None and pipeline > layers + 1000"),
+        ("any product", "if ranks % known == 0 and (not settled or known == ranks)", "if ranks % known == 0"),
+    ),
+    *mistakes(
+        "planner/engine/choose/candidates.py", f"{TESTS}/choose/test_candidates.py",
+        ("the slowest", "np.argmin(self.step_s * (1.0", "np.argmax(self.step_s * (1.0"),
+        ("no reluctance", "(1.0 + reluctance(self))", "(1.0)"),
+        ("the most recompute", "np.cumsum(side_by_side, axis=1) == 1", "np.cumsum(side_by_side, axis=1) >= 1"),
+        ("the largest where nothing fits", "np.argmin(self.memory_total_bytes)", "np.argmax(self.memory_total_bytes)"),
+    ),
+    *mistakes(
+        "planner/engine/choose/layout.py", f"{TESTS}/choose/test_layout.py",
+        ("accumulation of the whole batch", "global_batch_size // (data * micro)", "global_batch_size // micro"),
+        ("the least recompute as most frugal", "recompute=axes.recompute[-1:]", "recompute=axes.recompute[:1]"),
+        ("the fewest usable ranks", ".max(initial=1))", ".min(initial=1))"),
+    ),
+    *mistakes(
+        "planner/engine/choose/nodes.py", f"{TESTS}/choose/test_nodes.py",
+        ("parts of nodes", "ranks[ranks % per_node == 0] // per_node\n    return nodes", "ranks // per_node\n    return nodes"),
+        ("slower than can be", "BEST_UTILIZATION * 2.0 * ranks", "BEST_UTILIZATION * ranks"),
+    ),
+    *mistakes(
+        "planner/engine/choose/remedies.py", f"{TESTS}/choose/test_remedies.py",
+        ("the smallest micro-batch first", "for size in reversed([size for size", "for size in iter([size for size"),
+        ("weaker sharding", "SHARDINGS[SHARDINGS.index(layout.sharding) + 1 :]", "SHARDINGS[SHARDINGS.index(layout.sharding) :]"),
+        ("fewer ranks hold more", "return ranks > own_ranks or", "return ranks >= own_ranks or"),
+    ),
+    *mistakes(
+        "planner/engine/answer/search.py", f"{TESTS}/answer/test_front.py",
+        ("ties stay on the front", "usd[order] < cheapest_before", "usd[order] <= cheapest_before"),
+        ("ties by place", "np.lexsort((dollars, total_s))", "np.argsort(total_s, kind=\"stable\")"),
+        ("the unpriced first", "np.where(np.isnan(usd), np.inf, usd)", "np.where(np.isnan(usd), -np.inf, usd)"),
+    ),
+    *mistakes(
+        "planner/engine/grid/build.py", f"{TESTS}/grid/test_build.py",
+        ("eighths of compute", "MIG_SLICES_DEFAULT = (7, 8)", "MIG_SLICES_DEFAULT = (8, 8)"),
+        ("all of the chip's bandwidth", "chip.memory_bandwidth_bytes_per_s * memory_share", "chip.memory_bandwidth_bytes_per_s"),
+        ("tf32 in two bytes", "4.0 if workload.precision in (\"fp32\", \"tf32\") else 2.0", "4.0 if workload.precision in (\"fp32\",) else 2.0"),
+    ),
+    *mistakes(
+        "planner/engine/grid/recipe.py", f"{TESTS}/grid/test_recipe.py",
+        ("one moment", "\"adamw\": 2.0", "\"adamw\": 1.0"),
+        ("no block constants", "\"nf4\": 0.5 + 0.127 / 8", "\"nf4\": 0.5"),
+        ("Muon for all", "adam_share * (STATE", "0.0 * (STATE"),
+    ),
+    *mistakes(
+        "planner/engine/grid/scalars.py", f"{TESTS}/grid/test_scalars.py",
+        ("the other side", "chosen if condition else otherwise", "otherwise if condition else chosen"),
+    ),
+    *mistakes(
+        "planner/catalog/facts/records.py", "tests/catalog/test_staleness.py",
+        ("stale on the day", "(day - seen).days > STALE_PRICE_DAYS", "(day - seen).days >= STALE_PRICE_DAYS"),
+    ),
+    *mistakes(
+        "inventory/pages/product_names.py", "tests/inventory/pages/test_product_names.py",
+        ("a word inside another", r"\bl4\b", "l4"),
+        ("any H200", '(r"h200 nvl", "h200-nvl")', '(r"h200 nvl", "h200-sxm")'),
+    ),
+    *mistakes(
+        "planner/plans/state.py", "tests/plans/test_spellings.py",
+        ("a billion of 2 to the 30", "\"g\": 10**9", "\"g\": 2**30"),
+        ("large numbers whole", "abs(value) < 2**53", "abs(value) < 2**63"),
+    ),
+    *mistakes(
+        "planner/plans/variations.py", "tests/plans/compare/test_node_counts.py",
+        ("a part of a machine dropped", "math.ceil(plan.accelerators", "math.floor(plan.accelerators"),
+        ("replicas kept", "replace(layout, **dict.fromkeys(FOLLOWING))", "layout"),
+    ),
+]  # fmt: skip

@@ -1,0 +1,153 @@
+"""A plan and a machine of small round numbers, so that closed forms can be worked out by hand.
+
+The machine is ideal unless a test spoils it: every rate is its peak, nothing has a latency, memory is
+infinitely fast. The model has 2 blocks of width 8, 2 heads of 4, an MLP of 16 and 32 words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from planner.engine.grid.plan_grid import ARCHITECTURES, FIELD_NAMES, FRAMEWORKS, PlanGrid
+from planner.engine.time.constants import TimingConstants
+
+AMPERE, HOPPER = (float(ARCHITECTURES.index(name)) for name in ("ampere", "hopper"))
+#: FLOP/s and bytes/s of the ideal machine's arithmetic and links.
+RATE = 1000.0
+LINK, NETWORK = 100.0, 40.0
+
+MODEL: dict[str, float] = {
+    "layers": 2,
+    "dense_blocks": 2,
+    "hidden_size": 8,
+    "attention_heads": 2,
+    "kv_heads": 2,
+    "head_dim": 4,
+    "value_head_dim": 4,
+    "ffn_size": 16,
+    "vocab_size": 32,
+    "causal": 1,
+    "attention_matmul": 256,  # four of 8 x 8
+    "ffn_matmul": 256,  # two of 8 x 16
+    "head_matmul": 256,  # 8 x 32
+    "dense_block_parameters": 512,
+    "embedding_parameters": 256,
+    "head_parameters": 256,
+    "total_parameters": 1536,
+    "active_parameters": 1536,
+}
+WORKLOAD: dict[str, float] = {
+    "sequence_length": 8,
+    "global_batch_size": 4,
+    "head_share": 1,
+    "element_bytes": 2,
+    "flash": 1,
+    "overlap": 1,
+    "weight_bytes": 2,
+    "master_bytes": 4,
+    "gradient_bytes": 4,
+    "state_bytes": 8,
+    "qkv_input_kept": 1,
+    "output_input_kept": 1,
+    "ffn_input_kept": 1,
+    "down_input_kept": 1,
+    "loss_whole": 1,
+}
+CLUSTER: dict[str, float] = {
+    "peak_flops_per_s": RATE,
+    "bf16_flops_per_s": RATE,
+    "memory_bytes": 1e15,
+    "memory_bandwidth_bytes_per_s": 1e18,
+    "link_bytes_per_s": LINK,
+    "internode_bytes_per_s": NETWORK,
+    "ranks_per_node": 4,
+    "ranks_per_accelerator": 1,
+    "nodes": 1,
+    "architecture": AMPERE,
+}
+LAYOUT = dict.fromkeys(
+    (
+        "tensor_parallel",
+        "pipeline_parallel",
+        "interleaved_stages",
+        "context_parallel",
+        "expert_parallel",
+        "data_parallel",
+        "sharding_group",
+        "micro_batch_size",
+        "gradient_accumulation",
+    ),
+    1.0,
+)
+
+#: Constants that leave a closed form as it is; all others are 0.
+NEUTRAL = (
+    "fp8_efficiency",
+    "tf32_efficiency",
+    "fp32_efficiency",
+    "misaligned",
+    "compiled_gain",
+    "megatron_traffic",
+    "loss_traffic",
+    "attention_backward",
+    "elementwise_traffic",
+    "compiled_traffic",
+    "bandwidth_efficiency",
+    "fp8_cast_traffic",
+    "link_efficiency",
+    "pcie_efficiency",
+    "network_efficiency",
+    "tensor_exposed",
+    "engine_tensor_exposed",
+    "tensor_backward_exposed",
+    "unfused_traffic",
+    "expert_exposed",
+    "context_exposed",
+    "pipeline_exposed",
+    "engine_matmul_gain",
+    "engine_attention_gain",
+    "adapter_traffic",
+    "dequantisation_traffic",
+    "unpacking_traffic",
+    "overlap_reach",
+    "expert_imbalance",
+    "optimizer_traffic",
+    "decode_bandwidth",
+    "shard_copy_passes",
+    "score_passes",
+    "fused_score_passes",
+)
+
+
+def framework(name: str) -> float:
+    return float(FRAMEWORKS.index(name))
+
+
+def bare_grid(**changes: float) -> PlanGrid:
+    """One plan as scalars; what is not named is 0, or 1 for a degree."""
+    values = {**dict.fromkeys(FIELD_NAMES, 0.0), **MODEL, **WORKLOAD, **CLUSTER, **LAYOUT, **changes}
+    unknown = set(values) - set(FIELD_NAMES)
+    assert not unknown, unknown
+    return PlanGrid(**{name: np.float64(value) for name, value in values.items()})
+
+
+def bare_constants(**changes: float) -> TimingConstants:
+    """The ideal machine's constants, but for those named."""
+    values: dict[str, Any] = {
+        item.name: 1.0 if item.name in NEUTRAL else 0.0 for item in fields(TimingConstants)
+    }
+    for name, count in (
+        ("matmul_efficiency", len(ARCHITECTURES)),
+        ("attention_efficiency", len(ARCHITECTURES)),
+        ("framework_factor", len(FRAMEWORKS)),
+    ):
+        values[name] = np.full(count, changes.pop(name, 1.0))
+    return TimingConstants(**{**values, **changes})
+
+
+def number(value: Any) -> float:
+    """The only value of a scalar or of an array of one."""
+    return float(np.asarray(value).reshape(-1)[0])

@@ -1,0 +1,47 @@
+"""Traits of the stacks: looked up by framework, and changed by a plan's own switches."""
+
+import pytest
+
+from planner.engine.memory.traits import traits_of
+from tests.engine.bare import bare_grid, framework, number
+
+
+@pytest.mark.parametrize(
+    ("stack", "finetuning", "plain"),
+    [
+        ("generic", 0, 1),
+        ("megatron", 0, 0),
+        ("fsdp", 1, 1),
+        ("deepspeed", 0, 0),
+        ("deepspeed", 1, 1),
+        ("neuron", 1, 0),
+    ],
+)
+def test_deepspeed_is_plain_when_it_fine_tunes(stack: str, finetuning: int, plain: int) -> None:
+    assert number(traits_of(bare_grid(framework=framework(stack), finetuning=finetuning)).plain) == plain
+
+
+def test_compilation_ends_eager_copies_and_fuses_the_loss() -> None:
+    eager, compiled = traits_of(bare_grid()), traits_of(bare_grid(compiled=1))
+    assert (number(eager.eager), number(eager.repeated_heads), number(eager.compiled_loss)) == (1, 1, 0)
+    assert (number(compiled.eager), number(compiled.repeated_heads), number(compiled.compiled_loss)) == (
+        0,
+        0,
+        1,
+    )
+    titan = traits_of(bare_grid(compiled=1, framework=framework("torchtitan")))
+    assert number(titan.compiled_loss) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "narrow"),
+    [({"fp16": 1}, 0), ({"fp16": 1, "finetuning": 1}, 1), ({"finetuning": 1}, 0)],
+)
+def test_fp16_fine_tuning_computes_its_loss_in_sixteen_bits(changes: dict[str, float], narrow: int) -> None:
+    assert number(traits_of(bare_grid(**changes)).narrow_loss) == narrow
+    assert number(traits_of(bare_grid(finetuning=1, framework=framework("deepspeed"))).narrow_loss) == 1
+
+
+def test_a_trait_is_found_by_name() -> None:
+    assert number(traits_of(bare_grid(framework=framework("deepspeed")))["buckets"]) == 1
+    assert number(traits_of(bare_grid(framework=framework("fsdp")))["buckets"]) == 0

@@ -1,0 +1,125 @@
+"""Collectives from their closed forms: Thakur et al. 2005 for rings and pairwise exchange.
+
+Links move 100 bytes a second inside a node of 4 ranks, the network 40 a node, unless a test says otherwise.
+"""
+
+import numpy as np
+import pytest
+
+from planner.engine.time import collectives
+from planner.engine.time.collectives import Group
+from tests.engine.bare import LINK, NETWORK, bare_constants, bare_grid, number
+
+LATENCIES = bare_constants(link_latency_s=0.5, network_latency_s=3.0)
+
+
+def group(size: int, stride: int = 1, **changes: float) -> Group:
+    whole = np.float64(size), np.float64(stride)
+    return collectives.group(bare_grid(**changes), LATENCIES, *whole)
+
+
+BYTES = np.float64(1200.0)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_a_ring_inside_a_node_moves_n_minus_one_nths_in_n_minus_one_rounds(size: int) -> None:
+    seconds = number(collectives.reduce_scatter_s(group(size), BYTES))
+    assert seconds == pytest.approx((size - 1) / size * 1200 / LINK + (size - 1) * 0.5)
+
+
+def test_one_rank_has_nobody_to_talk_to() -> None:
+    assert number(collectives.reduce_scatter_s(group(1), BYTES)) == 0.0
+    assert number(collectives.all_to_all_s(group(1), BYTES)) == 0.0
+
+
+def test_each_message_pays_the_latency_once_more() -> None:
+    once = number(collectives.reduce_scatter_s(group(4), BYTES))
+    thrice = number(collectives.reduce_scatter_s(group(4), BYTES, 3.0))
+    assert thrice == pytest.approx(once + 2 * 3 * 0.5)
+
+
+def test_across_nodes_the_slower_of_link_and_network_sets_the_pace() -> None:
+    """8 ranks on 2 nodes of 4: the ring's 7/8 of the bytes over a whole node's network."""
+    seconds = number(collectives.reduce_scatter_s(group(8), BYTES))
+    assert seconds == pytest.approx(7 / 8 * 1200 / NETWORK + 3 * 0.5 + 1 * 3.0)
+    wide = group(8, internode_bytes_per_s=1e6)
+    assert number(collectives.reduce_scatter_s(wide, BYTES)) == pytest.approx(
+        7 / 8 * 1200 / LINK + 3 * 0.5 + 1 * 3.0
+    )
+
+
+def test_groups_that_cross_from_one_node_share_its_network() -> None:
+    """Stride 4: one rank of each in a node, so that 4 groups share the node's 40 bytes a second."""
+    found = group(3, stride=4)
+    assert number(found.inside) == 1
+    assert number(found.machines) == 3
+    assert number(found.internode_bytes_per_s) == NETWORK / 4
+    assert number(collectives.reduce_scatter_s(found, BYTES)) == pytest.approx(
+        2 / 3 * 1200 / (NETWORK / 4) + 2 * 3.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "inside"), [(2, 1, 2), (8, 1, 4), (8, 2, 2), (8, 3, 1), (2, 2, 2), (2, 8, 1)]
+)
+def test_a_node_holds_what_the_stride_leaves_room_for(size: int, stride: int, inside: int) -> None:
+    assert number(group(size, stride).inside) == inside
+
+
+def test_links_and_network_reach_their_share_of_peak() -> None:
+    constants = bare_constants(link_efficiency=0.8, pcie_efficiency=0.6, network_efficiency=0.9)
+    ones = np.float64(4.0), np.float64(1.0)
+    nvlink = collectives.group(bare_grid(), constants, *ones)
+    pcie = collectives.group(bare_grid(pcie=1), constants, *ones)
+    assert (number(nvlink.bytes_per_s), number(pcie.bytes_per_s)) == pytest.approx((80.0, 60.0))
+    assert number(nvlink.internode_bytes_per_s) == pytest.approx(36.0)
+
+
+def test_an_all_to_all_sends_each_other_rank_its_nth() -> None:
+    inside = number(collectives.all_to_all_s(group(4), BYTES))
+    assert inside == pytest.approx(3 / 4 * 1200 / LINK + 3 * 0.5)
+    # 8 ranks on 2 nodes: half of the bytes leave the node, at a fourth of its network.
+    across = number(collectives.all_to_all_s(group(8), BYTES))
+    assert across == pytest.approx(4 / 8 * 1200 / (NETWORK / 4) + 3 * 0.5 + 3.0)
+    wide = group(8, internode_bytes_per_s=1e6)
+    assert number(collectives.all_to_all_s(wide, BYTES)) == pytest.approx(3 / 8 * 1200 / LINK + 3 * 0.5 + 3.0)
+
+
+def test_a_hand_over_stays_inside_or_takes_one_rank_s_share_of_the_network() -> None:
+    near = number(collectives.point_to_point_s(group(2), BYTES))
+    far = number(collectives.point_to_point_s(group(2, stride=4), BYTES))
+    assert near == pytest.approx(1200 / LINK + 0.5)
+    assert far == pytest.approx(1200 / (NETWORK / 4) + 3.0)
+    # Two stages a node in four: a hand-over still has one rank's share.
+    half = number(collectives.point_to_point_s(group(4, stride=2), BYTES))
+    assert half == pytest.approx(1200 / (NETWORK / 4) + 3.0)
+
+
+def test_ranks_are_placed_tensor_context_data_pipeline() -> None:
+    """Megatron-LM's order on nodes of 8: TP 2 x CP 2 x DP 2 x PP 2."""
+    grid = bare_grid(
+        ranks_per_node=8,
+        tensor_parallel=2,
+        context_parallel=2,
+        data_parallel=2,
+        pipeline_parallel=2,
+        expert_parallel=4,
+    )
+    groups = {
+        "tensor": collectives.tensor_group(grid, LATENCIES),
+        "context": collectives.context_group(grid, LATENCIES),
+        "data": collectives.data_group(grid, LATENCIES, grid.data_parallel * grid.context_parallel),
+        "expert": collectives.expert_group(grid, LATENCIES),
+        "pipeline": collectives.pipeline_group(grid, LATENCIES),
+    }
+    placed = {name: (number(each.size), number(each.inside)) for name, each in groups.items()}
+    assert placed == {
+        "tensor": (2, 2),
+        "context": (2, 2),
+        "data": (4, 4),
+        "expert": (4, 4),
+        "pipeline": (2, 1),
+    }
+    on_fours = grid.with_fields(ranks_per_node=4)
+    assert number(collectives.context_group(on_fours, LATENCIES).inside) == 2
+    assert number(collectives.data_group(on_fours, LATENCIES, grid.data_parallel * 2).inside) == 2

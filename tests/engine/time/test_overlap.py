@@ -1,0 +1,174 @@
+"""Exposed communication from closed forms; links move 100 bytes a second, the network 40 a node of 4."""
+
+import numpy as np
+import pytest
+
+from planner.engine.time.compute import blocks_compute
+from planner.engine.time.overlap import (
+    context_communication_s,
+    data_communication_s,
+    expert_communication_s,
+    exposed_s,
+    local_parameters,
+    tensor_communication_s,
+    trained_parameters,
+)
+from tests.engine.bare import HOPPER, LINK, NETWORK, bare_constants, bare_grid, framework, number
+
+#: 8 tokens x 8 wide x 2 bytes.
+STREAM = 8 * 8 * 2.0
+
+
+def tensor_s(constants: object = None, **changes: float) -> float:
+    grid = bare_grid(tensor_parallel=4, **changes)
+    used = constants or bare_constants()
+    return number(tensor_communication_s(grid, used, blocks_compute(grid, used)))
+
+
+def test_tensor_parallel_reduces_twice_a_block_and_direction() -> None:
+    """Shoeybi et al. 2019, section 3: four all-reduces a block, each 2 (n - 1)/n of the stream."""
+    all_reduce = 2 * 3 / 4 * STREAM / LINK
+    assert tensor_s() == pytest.approx(2 * 4 * all_reduce)
+    assert tensor_s(recompute=2) == pytest.approx(2 * 6 * all_reduce)
+    assert tensor_s(fp8=1) == pytest.approx(0.75 * 2 * 4 * all_reduce)
+
+
+def test_megatron_hides_the_backward_reductions() -> None:
+    constants = bare_constants(tensor_exposed=0.8, engine_tensor_exposed=0.5, tensor_backward_exposed=0.25)
+    all_reduce = 2 * 3 / 4 * STREAM / LINK
+    megatron = framework("megatron")
+    assert tensor_s(constants) == pytest.approx(2 * 0.8 * 4 * all_reduce)
+    assert tensor_s(constants, framework=megatron) == pytest.approx(2 * 0.8 * 2.5 * all_reduce)
+    assert tensor_s(constants, framework=megatron, architecture=HOPPER) == pytest.approx(
+        2 * 0.5 * 2.5 * all_reduce
+    )
+
+
+def test_each_routed_copy_of_a_token_is_reduced_in_its_mlp() -> None:
+    """Three copies instead of one: half of a block's reductions thrice, so two blocks are worth four."""
+    mixture = {"dense_blocks": 0, "moe_blocks": 2, "experts": 4, "experts_per_token": 3}
+    assert tensor_s(**mixture) == pytest.approx(2 * tensor_s())
+
+
+@pytest.mark.parametrize("ring", [2, 4])
+def test_ring_attention_passes_keys_and_values_round_thrice(ring: int) -> None:
+    """Liu et al. 2023: in n - 1 rounds each rank hands on the keys and values of its own tokens, once forward
+    and, with their gradients, twice backward. 8 / n tokens x 2 heads x (4 + 4) x 2 bytes."""
+    grid = bare_grid(context_parallel=ring)
+    constants = bare_constants(link_latency_s=0.5)
+    own = 8 / ring * 2 * 8 * 2
+    rounds = (ring - 1) * (own / LINK + 0.5)
+    found = context_communication_s(grid, constants, blocks_compute(grid, constants))
+    assert number(found) == pytest.approx(2 * 3 * rounds)
+
+
+def test_grouped_keys_make_the_ring_lighter_and_exposure_scales_it() -> None:
+    constants = bare_constants(context_exposed=0.5)
+    grid = bare_grid(context_parallel=2, kv_heads=1)
+    found = context_communication_s(grid, constants, blocks_compute(grid, constants))
+    assert number(found) == pytest.approx(0.5 * 2 * 3 * 4 * 8 * 2 / LINK)
+    assert number(context_communication_s(bare_grid(), constants, blocks_compute(grid, constants))) == 0.0
+
+
+def test_experts_are_dispatched_and_combined_forward_and_backward() -> None:
+    mixture = {"dense_blocks": 0, "moe_blocks": 2, "experts": 4, "experts_per_token": 2, "expert_parallel": 4}
+    all_to_all = 3 / 4 * 2 * STREAM / LINK
+    plain = expert_communication_s(bare_grid(**mixture), bare_constants())
+    assert number(plain) == pytest.approx(2 * 4 * all_to_all)
+    again = expert_communication_s(bare_grid(**mixture, recompute=2), bare_constants(expert_exposed=0.5))
+    assert number(again) == pytest.approx(0.5 * 2 * 6 * all_to_all)
+    split = bare_grid(**mixture, tensor_parallel=2, sequence_parallel=1, ranks_per_node=8)
+    assert number(expert_communication_s(split, bare_constants())) == pytest.approx(2 * 4 * all_to_all / 2)
+
+
+def exposed(communication: float, cover: float, *, crosses: bool = False, overlap: float = 1.0) -> float:
+    constants = bare_constants(overlap_reach=0.5, link_contention=0.1, network_contention=0.2)
+    seconds = np.float64(communication), np.float64(cover)
+    return number(exposed_s(bare_grid(overlap=overlap), constants, *seconds, np.bool_(crosses)))
+
+
+def test_what_compute_cannot_cover_is_exposed() -> None:
+    # Reach 4 of 8 seconds; sqrt(3 x 3 + 4 x 4) - 4 = 1 stays, and a tenth (a fifth) of two hidden seconds.
+    assert exposed(3.0, 8.0) == pytest.approx(1.0 + 0.1 * 2.0)
+    assert exposed(3.0, 8.0, crosses=True) == pytest.approx(1.0 + 0.2 * 2.0)
+    assert exposed(3.0, 0.0) == pytest.approx(3.0)
+    assert exposed(3.0, 8.0, overlap=0.0) == 3.0
+
+
+def test_parameters_of_a_rank_are_split_over_tensor_pipeline_and_experts() -> None:
+    grid = bare_grid(
+        moe_blocks=1, moe_block_parameters=100, routed_expert_parameters=800,
+        tensor_parallel=2, pipeline_parallel=2, expert_parallel=4,
+    )  # fmt: skip
+    dense, experts = local_parameters(grid)
+    assert (number(dense), number(experts)) == ((2 * 512 + 100 + 256 + 256) / 4, 800 / 4 / 4)
+    trained, trained_experts = trained_parameters(grid.with_fields(frozen=1, lora_parameters=40))
+    assert (number(trained), number(trained_experts)) == (10, 0)
+
+
+#: Of 1536 parameters, in 2 bytes, over a ring of 4 on the links.
+GATHER = 3 / 4 * 1536 * 2 / LINK
+
+
+def data(forward: float = 0.0, backward: float = 0.0, **changes: float) -> tuple[float, float]:
+    grid = bare_grid(**{"data_parallel": 4, "sharding_group": 4, **changes})
+    cover = np.float64(forward), np.float64(backward)
+    found = data_communication_s(grid, bare_constants(), *cover)
+    return number(found.per_micro_batch), number(found.per_step)
+
+
+@pytest.mark.parametrize("sharding", [0, 1, 2])
+def test_an_all_reduce_a_step_is_a_scatter_and_a_gather(sharding: int) -> None:
+    assert data(sharding=sharding) == pytest.approx((0.0, 2 * GATHER))
+
+
+def test_zero3_gathers_twice_and_scatters_in_each_micro_batch() -> None:
+    """Rajbhandari et al. 2020, section 7.2: three times the parameters, 1.5 times an all-reduce."""
+    assert data(sharding=3) == pytest.approx((3 * GATHER, 0.0))
+    assert data(sharding=3, sharding_group=1) == pytest.approx((0.0, 2 * GATHER))
+
+
+def test_forward_hides_gathers_and_backward_hides_scatters_as_well() -> None:
+    per_micro_batch, _ = data(forward=1e9, backward=0.0, sharding=3)
+    assert per_micro_batch == pytest.approx(2 * GATHER, rel=1e-6)
+    _, per_step = data(forward=0.0, backward=1e9)
+    assert per_step == pytest.approx(GATHER, rel=1e-6)
+
+
+def test_megatron_reduces_in_the_precision_it_accumulates_in() -> None:
+    assert data(framework=framework("megatron"))[1] == pytest.approx(2 * GATHER + GATHER)
+
+
+def test_fp8_weights_are_gathered_in_one_byte() -> None:
+    assert data(fp8=1, sharding=3)[0] == pytest.approx(0.5 * 2 * GATHER + GATHER)
+
+
+def test_experts_are_reduced_over_their_own_replicas() -> None:
+    """4 data-parallel ranks, experts over 2 of them: 800 / 2 routed parameters on rings of 2, which stand two
+    ranks apart."""
+    _, plain = data()
+    _, routed = data(moe_blocks=1, routed_expert_parameters=800, expert_parallel=2)
+    assert routed - plain == pytest.approx(2 * (1 / 2 * 400 * 2 / LINK))
+
+
+def test_frozen_weights_are_gathered_but_not_reduced() -> None:
+    adapters = {"frozen": 1, "lora_parameters": 64}
+    assert data(**adapters)[1] == pytest.approx(2 * 3 / 4 * 64 * 2 / LINK)
+    assert data(**adapters, sharding=3)[0] == pytest.approx(2 * GATHER + 3 / 4 * 64 * 2 / LINK)
+
+
+def test_one_rank_reduces_nothing() -> None:
+    assert data(data_parallel=1, sharding_group=1) == (0.0, 0.0)
+
+
+def test_context_parallel_ranks_reduce_gradients_too() -> None:
+    assert data(data_parallel=2, context_parallel=2, sharding_group=4)[1] == pytest.approx(2 * GATHER)
+
+
+def test_reductions_across_nodes_take_the_network() -> None:
+    assert data(data_parallel=8, sharding_group=8)[1] == pytest.approx(2 * 7 / 8 * 1536 * 2 / NETWORK)
+
+
+def test_shards_are_copied_twice_gathered_and_once_scattered() -> None:
+    slow = data(sharding=3, memory_bandwidth_bytes_per_s=10.0)[0]
+    assert slow - 3 * GATHER == pytest.approx(3 * 1536 * 2 / 10)
