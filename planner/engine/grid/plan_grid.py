@@ -76,7 +76,7 @@ class PlanGrid:
     scoring_share: Array  #: mean score width of the blocks over a plain block's [ratio, ()]
     attending_share: Array  #: share of the blocks whose queries meet keys [ratio, ()]
     state_flops: Array  #: forward FLOPs per token of the mean block's scan or convolution [FLOP, ()]
-    state_elements: Array  #: numbers such a scan keeps per token for the backward pass [count, ()]
+    state_elements: Array  #: numbers such a scan keeps per token for the backward pass [element, ()]
     embedding_parameters: Array  #: input tables and the norm after them [parameter, ()]
     head_parameters: Array  #: output side, what is not tied [parameter, ()]
     tied_head_parameters: Array  #: output projection that is the token table, else 0 [parameter, ()]

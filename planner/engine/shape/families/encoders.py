@@ -240,7 +240,7 @@ def read_image_encoder(keys: Keys, family: str, name: str) -> ModelSpec:
     side = size // max(patch, 1)
     embedding = hidden + (keys.whole("num_channels", default=3) * patch**2 + 1) * hidden
     positions, norms, head, extra, key_bias = side**2 + 1, 4 * hidden, 2 * hidden, 0, True
-    if family == "dinov2":
+    if family.startswith("dinov2"):
         inner = keys.whole("mlp_ratio", default=4) * hidden
         embedding += hidden
         norms += 2 * hidden
@@ -249,7 +249,7 @@ def read_image_encoder(keys: Keys, family: str, name: str) -> ModelSpec:
     else:
         inner = keys.whole("intermediate_size", smallest=1)
     if family == "dinov2_with_registers":
-        embedding += keys.whole("num_register_tokens", default=4) * hidden + hidden
+        embedding += keys.whole("num_register_tokens", default=4) * hidden
     if family == "beit":
         key_bias = False
         norms += 2 * hidden if keys.share("layer_scale_init_value", 0.1) > 0 else 0
