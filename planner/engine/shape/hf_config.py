@@ -101,7 +101,7 @@ def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         notes.append(
             (
                 "experts_assumed",
-                f"A mixture whose config says no {taken[0]}: {reader.assumed[taken[0]]} of its class were taken. "
+                f"A mixture whose config says no {taken[0]}: its class's {reader.assumed[taken[0]]} were taken. "
                 f"If the model is none, model_type {_short(config.get('model_type'))} is wrong.",
             )
         )
