@@ -101,8 +101,8 @@ def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         notes.append(
             (
                 "experts_assumed",
-                f"A mixture whose config says no {taken[0]}: its class's {reader.assumed[taken[0]]} were taken. "
-                f"If the model is none, model_type {_short(config.get('model_type'))} is wrong.",
+                f"A mixture whose config says no {taken[0]}: {reader.assumed[taken[0]]} were taken, as its "
+                f"class does. If the model is none, model_type {_short(config.get('model_type'))} is wrong.",
             )
         )
     if str(config.get("model_type")) not in KNOWN:
