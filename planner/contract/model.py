@@ -16,7 +16,7 @@ from planner.contract.section import Problems, Section, described, suggestion
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.explicit import cross_check_parameters, model_from_explicit
-from planner.engine.shape.hf_config import assumed_defaults, model_from_hf_config
+from planner.engine.shape.hf_config import assumed_defaults, model_from_hf_config, reading_notes
 from planner.engine.shape.parameters import targeted_modules
 
 MAX_SLUG = 100
@@ -91,6 +91,8 @@ def _pasted_model(data: dict[str, Any], path: str, problems: Problems) -> ModelS
         problems.note(
             "assumed_defaults", f"Not in the config, so the family's usual values were used: {taken}."
         )
+    for code, message in reading_notes(config) if model is not None else ():
+        problems.note(code, message)
     return model
 
 

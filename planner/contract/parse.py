@@ -75,11 +75,16 @@ def _deadline_days(section: Section) -> float | None:
 def open_request(data: Any, problems: Problems) -> Section:
     """The outermost object, with every NaN and infinity in it noted.
 
+    Those in a pasted config are left to its reader: configs as published hold some in keys that no count
+    depends on, and one in a key that is read is refused there.
+
     Raises PlanErrors where it is no object.
     """
     section = Section(data, "", problems)
     problems.raise_if_any()
     for path, value in not_finite(data):
+        if ".hf_config." in f".{path}":
+            continue
         problems.add(
             path, value, f"{value} is not a finite number.", "Give a finite number, or leave the field out."
         )

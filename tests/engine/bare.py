@@ -127,8 +127,9 @@ def framework(name: str) -> float:
 
 
 def bare_grid(**changes: float) -> PlanGrid:
-    """One plan as scalars; what is not named is 0, or 1 for a degree."""
-    values = {**dict.fromkeys(FIELD_NAMES, 0.0), **MODEL, **WORKLOAD, **CLUSTER, **LAYOUT, **changes}
+    """One plan as scalars; what is not named is 0, or 1 for a degree; every block attends."""
+    plain = {"scoring_share": 1.0, "attending_share": 1.0}
+    values = {**dict.fromkeys(FIELD_NAMES, 0.0), **plain, **MODEL, **WORKLOAD, **CLUSTER, **LAYOUT, **changes}
     unknown = set(values) - set(FIELD_NAMES)
     assert not unknown, unknown
     return PlanGrid(**{name: np.float64(value) for name, value in values.items()})

@@ -13,6 +13,7 @@ from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_re
 from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.adapters import kept_matmul_inputs
+from planner.engine.shape.composed import mean_over_blocks
 from planner.engine.shape.parameters import count_parameters, lora_parameters
 
 #: Share of positions whose label is predicted in masked-language-model pretraining
@@ -37,7 +38,8 @@ PCIE4_BYTES_PER_S = 32e9
 def model_numbers(model: ModelSpec) -> Mapping[str, float]:
     """PlanGrid fields that depend on the model alone: widths in elements, parameters and layers as counts."""
     count = count_parameters(model)
-    blocks = max(model.layers, 1)
+    mixing = mixing_numbers(model)
+    attending = max(model.layers * mixing["attending_share"], 1)
     return {
         "layers": model.layers,
         "decoder_layers": model.decoder_layers,
@@ -64,7 +66,8 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
         "layernorm": model.norm == "layernorm",
         "tied": model.tied_embeddings,
         "window": model.sliding_window,
-        "windowed_share": model.windowed_layers / blocks if model.sliding_window else 0.0,
+        "windowed_share": model.windowed_layers / attending if model.sliding_window else 0.0,
+        **mixing,
         "embedding_parameters": count.embedding,
         "head_parameters": count.head,
         "tied_head_parameters": count.tied_head,
@@ -85,6 +88,24 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
             # An encoder is counted as its base model, but it is pretrained with a masked-token head.
             model.hidden_size * model.vocab_size if model.architecture == "encoder" else 0
         ),
+    }
+
+
+def mixing_numbers(model: ModelSpec) -> dict[str, float]:
+    """What the blocks do beside softmax attention: shares that attend, and the scans' work.
+
+    Source: the parts' docstrings in ``planner.engine.shape.parts.mixers``.
+    """
+    if model.parts is None or not model.layers:
+        return {"scoring_share": 1.0, "attending_share": 1.0, "state_flops": 0.0, "state_elements": 0.0}
+    usual = model.attention_heads * (model.head_dim + model.value_head_dim)
+    main = [group for group in model.parts.groups if group.stack == "main"]
+    attending = sum(group.blocks for group in main if group.mixer.score_width)
+    return {
+        "scoring_share": mean_over_blocks(model.parts, "score_width") / usual,
+        "attending_share": attending / model.layers,
+        "state_flops": mean_over_blocks(model.parts, "state_flops"),
+        "state_elements": mean_over_blocks(model.parts, "state_elements"),
     }
 
 

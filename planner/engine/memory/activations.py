@@ -38,7 +38,7 @@ class TokenBytes:
     query_side: query and attention output, per query token.  key_side: key and value, per token attended to.
     score: per pair of query and key, all heads.  ffn, experts: the MLP of a dense and of a routed block,
     without its norm.  masks: dropout.  widened_inputs: copies of the inputs of quantised matrices, kept where
-    nothing is recomputed.
+    nothing is recomputed.  states: of scans and convolutions.
     """
 
     block_input: Array
@@ -50,6 +50,7 @@ class TokenBytes:
     ffn: Array
     experts: Array
     masks: Array
+    states: Array
     widened_inputs: Array
 
 
@@ -82,9 +83,11 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
         block_input=hidden * element,
         norms=hidden * (2.0 * norm),
         matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept)),
-        query_side=heads
+        query_side=grid.attending_share
+        * heads
         * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES + grid.value_head_dim * output),
-        key_side=kept_heads * ((grid.head_dim + grid.value_head_dim) * element) + latent,
+        key_side=grid.attending_share * kept_heads * ((grid.head_dim + grid.value_head_dim) * element)
+        + latent,
         score=heads
         * (
             (1.0 - grid.flash)
@@ -93,6 +96,7 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
         ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul),
         experts=expert_bytes(grid, traits, matmul),
         masks=hidden * (2.0 * DROPOUT_MASK_BYTES * grid.dropout),
+        states=grid.state_elements * grid.element_bytes / tensor,
         widened_inputs=grid.quantized
         * constants.quantized_input_bytes
         * (2.0 * grid.hidden_size + heads * grid.value_head_dim + inner_width(grid)),
@@ -172,9 +176,9 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     per = token_bytes(grid, traits, constants)
     tokens = grid.tokens_per_rank
     targets = grid.micro_batch_size * grid.decoder_sequence_length / grid.context_parallel
-    scores = per.score * tokens * grid.sequence_length
+    scores = grid.scoring_share * per.score * tokens * grid.sequence_length
     target_scores = per.score * targets * (grid.decoder_sequence_length + grid.sequence_length)
-    around = per.norms + per.matmul_inputs + per.masks
+    around = per.norms + per.matmul_inputs + per.masks + per.states
     attention = tokens * (around + per.query_side + per.key_side)
     crossed = (1.5 * around + 2.0 * per.query_side + per.key_side) * targets + per.key_side * tokens
     dense_ffn, target_ffn, expert_ffn = tokens * per.ffn, targets * per.ffn, tokens * per.experts

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.engine.question.parts import Composition, Tower
+
 Architecture = Literal["decoder", "encoder", "encoder_decoder", "vision_encoder"]
 PositionEmbedding = Literal["learned", "rope", "alibi", "relative", "none"]
 Norm = Literal["layernorm", "rmsnorm"]
@@ -90,6 +92,9 @@ class ModelSpec:
     vocab_size: 0 for vision.  patch_size, image_size: pixels, 0 for text.
     extras: peculiarities of the family that only parameter counts need, as (name, value) pairs;
     ``planner.engine.shape.parameters.EXTRAS`` lists their names and meanings.
+    parts: the model part by part, for families described so; parameter counts then follow from the parts,
+    and the fields above describe its usual block.
+    towers: further parts of a model of several, such as an image encoder and what joins it to the text.
     """
 
     name: str
@@ -127,6 +132,8 @@ class ModelSpec:
     image_size: int = 0
     image_channels: int = 3
     extras: tuple[tuple[str, int], ...] = ()
+    parts: Composition | None = None
+    towers: tuple[Tower, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +179,7 @@ class LinearModule:
 
     name: the last part of its name, e.g. ``q_proj``; path: within its block, e.g. ``self_attn.q_proj``.
     in_blocks: False for the output projection, poolers and the like, which adapters leave out unless named.
+    reads: which kept input it reads, where its model is described by parts.
     """
 
     name: str
@@ -182,3 +190,4 @@ class LinearModule:
     routed_expert: bool = False
     path: str = ""
     in_blocks: bool = True
+    reads: str = ""

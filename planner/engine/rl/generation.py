@@ -76,7 +76,7 @@ def cache_bytes_per_token(grid: PlanGrid) -> Array:
     """
     whole = grid.kv_heads * (grid.head_dim + grid.value_head_dim)
     kept = where(grid.kv_lora_rank > 0, grid.kv_lora_rank, whole)
-    return grid.layers * kept * grid.element_bytes
+    return grid.attending_share * grid.layers * kept * grid.element_bytes
 
 
 def generation_phase(

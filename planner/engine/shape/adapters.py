@@ -28,6 +28,8 @@ def kept_matmul_inputs(model: ModelSpec, workload: Workload) -> dict[str, float]
 
 
 def _input_read(module: LinearModule, names: LinearNames) -> str:
+    if module.reads:
+        return module.reads
     if module.path in (names.output, names.cross_output):
         return "output_input_kept"
     leaf = module.path.rpartition(".")[2]

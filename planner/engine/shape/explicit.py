@@ -181,7 +181,7 @@ def _decoder_layers(reader: SpecReader, architecture: Architecture, layers: int)
     return 0
 
 
-def _read_experts(reader: SpecReader, layers: int, ffn_size: int, gated: bool) -> dict[str, int]:
+def _read_experts(reader: SpecReader, layers: int, ffn_size: int, gated: bool) -> dict[str, Any]:
     experts = reader.size("experts", 0, smallest=0, largest=1_000_000)
     dependants = ("experts_per_token", "shared_experts", "expert_ffn_size", "dense_layers")
     if not experts:
@@ -214,7 +214,7 @@ def _read_experts(reader: SpecReader, layers: int, ffn_size: int, gated: bool) -
     }
 
 
-def _read_image(reader: SpecReader, architecture: Architecture) -> dict[str, int]:
+def _read_image(reader: SpecReader, architecture: Architecture) -> dict[str, Any]:
     if architecture != "vision_encoder":
         for key in ("patch_size", "image_size"):
             if reader.has(key):

@@ -14,9 +14,15 @@ from typing import Any, Final
 from planner.engine.question.errors import PlanError
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.explicit import check_size
+from planner.engine.shape.families.keys import Keys
+from planner.engine.shape.families.registry import PART_FAMILIES
+from planner.engine.shape.families.several import SEVERAL, read_several
+from planner.engine.shape.families.unknown import EXPERT_COUNTS, is_llama_shaped, read_unknown
+from planner.engine.shape.heads import class_named, with_head
 from planner.engine.shape.hf import encoders, gpt_like, mixtures
 from planner.engine.shape.hf.llama_like import LLAMA_VARIANTS, read_llama_like
-from planner.engine.shape.reading import SpecReader, nearest
+from planner.engine.shape.reading import SpecReader
+from planner.engine.shape.unread import note_unread, prediction_keys
 
 FamilyReader = Callable[[SpecReader, str, str], ModelSpec]
 
@@ -56,6 +62,11 @@ FAMILIES: Final[dict[str, FamilyReader]] = {
     "deit": encoders.read_vit,
 }
 
+LONGEST_NAME: Final = 100
+#: Families published with another's class.
+SAME_CLASS: Final = {"kimi_k2": "deepseek_v3", "kimi_k25": "deepseek_v3", "deepseek_ref": "deepseek_v4"}
+KNOWN: Final = frozenset((*FAMILIES, *PART_FAMILIES, *SEVERAL))
+
 
 def model_from_hf_config(
     config: Mapping[str, Any], name: str = "custom", field: str = "model.hf_config"
@@ -64,10 +75,13 @@ def model_from_hf_config(
 
     Raises PlanError or PlanErrors whose fields are ``field`` and the key, e.g.
     ``model.hf_config.num_attention_heads``: an unknown family, a missing size, a size that is not a
-    positive whole number, heads that do not divide the width.
+    positive whole number, heads that do not divide the width, a structural key that the family does not read.
     """
     model, reader = _read(config, name, field)
+    if not reader.errors:
+        _note_unread(reader)
     reader.finish()
+    model, _ = with_head(model, config)
     check_size(model, field)
     return model
 
@@ -76,6 +90,97 @@ def assumed_defaults(config: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     """Sizes that a readable config leaves out, with the default taken for each, in the order read."""
     _, reader = _read(config, "custom", "model.hf_config")
     return tuple(reader.assumed.items())
+
+
+def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(code, message) of each warning that the reading of a readable config deserves."""
+    model, reader = _read(config, "custom", "model.hf_config")
+    notes = []
+    taken = [key for key in EXPERT_COUNTS if key in reader.assumed]
+    if taken:
+        notes.append(
+            (
+                "experts_assumed",
+                f"A mixture whose config says no {taken[0]}: {reader.assumed[taken[0]]} were taken, as its "
+                f"class does. If the model is none, model_type {_short(config.get('model_type'))} is wrong.",
+            )
+        )
+    if str(config.get("model_type")) not in KNOWN:
+        notes.append(
+            (
+                "family_not_known",
+                f"The family {_short(config.get('model_type'))!r} is not known by name: its usual keys were "
+                "read as a decoder of Llama's plan. Check the parameter count against the published one.",
+            )
+        )
+    model, head = with_head(model, config)
+    if head:
+        notes.append(("architectures_head", head))
+    other = _family_by_class(config.get("architectures"))
+    if other is not None and other != model.family and SAME_CLASS.get(model.family) != other:
+        notes.append(
+            (
+                "architectures_differ",
+                f"architectures names {class_named(config)[:100]}, but model_type says {model.family}, which "
+                "was read.",
+            )
+        )
+    return (*notes, *_left_out(model, reader))
+
+
+def _left_out(model: ModelSpec, reader: SpecReader) -> list[tuple[str, str]]:
+    """Warnings of what stands in the config and does not count."""
+    notes = []
+    readers = [reader, *(part for _, part in reader.parts)]
+    predicted = tuple(dict.fromkeys(key for one in readers for key in prediction_keys(one.values)))
+    if predicted:
+        notes.append(
+            (
+                "prediction_blocks_not_counted",
+                f"Multi-token-prediction blocks ({', '.join(predicted)}) are not built by the class in "
+                "transformers and are not counted.",
+            )
+        )
+    unread = note_unread(reader, stop=False) if model.family in SEVERAL else ()
+    if unread:
+        notes.append(
+            (
+                "keys_not_read",
+                f"These keys beside the parts' own objects are not read by the class: {', '.join(unread)}.",
+            )
+        )
+    if model.parts is not None and any(group.mixer.state_flops for group in model.parts.groups):
+        kinds = dict.fromkeys(group.mixer.kind for group in model.parts.groups if group.mixer.state_flops)
+        notes.append(
+            (
+                "scan_not_measured",
+                f"No run of such blocks ({', '.join(kinds)}) was measured: their time and memory follow from "
+                "published FLOP and byte counts alone, and may be off by twice.",
+            )
+        )
+    if model.towers:
+        named = ", ".join(f"{tower.name} {tower.parameters / 1e6:,.0f}M" for tower in model.towers)
+        notes.append(
+            (
+                "towers_not_timed",
+                f"Counted with its other parts ({named}), whose weights and states are in memory; the time "
+                "and activations of images or audio are not modelled, only those of the text.",
+            )
+        )
+    return notes
+
+
+def _note_unread(reader: SpecReader) -> None:
+    """Structural keys that were not read stop the answer; in a model of several parts, its text part's."""
+    if isinstance(reader, Keys) and reader.model_type in SEVERAL:
+        beside = {key for name, part in reader.parts if not name for key in reader.seen}
+        for name, part in reader.parts:
+            if name in ("text_config", ""):
+                part.errors = reader.errors
+                part.seen |= beside
+                note_unread(part)
+        return
+    note_unread(reader)
 
 
 def _read(config: Mapping[str, Any], name: str, field: str) -> tuple[ModelSpec, SpecReader]:
@@ -87,45 +192,62 @@ def _read(config: Mapping[str, Any], name: str, field: str) -> tuple[ModelSpec, 
             "Paste the whole content of config.json, from { to }.",
         )
     family = _family(config, field)
-    reader = SpecReader(config, field)
-    return FAMILIES[family](reader, family, name), reader
+    if family in SEVERAL:
+        return read_several(config, family, name, field, _read_text)
+    return _read_text(config, family, name, field)
+
+
+def _read_text(config: Mapping[str, Any], family: str, name: str, field: str) -> tuple[ModelSpec, SpecReader]:
+    """A model of one part."""
+    if family in FAMILIES:
+        reader = SpecReader(config, field)
+        return FAMILIES[family](reader, family, name), reader
+    keys = Keys(config, field, family)
+    return PART_FAMILIES.get(family, read_unknown)(keys, family, name), keys
 
 
 def _family(config: Mapping[str, Any], field: str) -> str:
     model_type = config.get("model_type")
     if model_type is None:
-        guess = _family_by_class(config.get("architectures")) or "llama"
-        raise PlanError(
-            f"{field}.model_type",
-            None,
-            "This key is missing.",
-            f'Add the family, e.g. "model_type": "{guess}".',
-        )
-    if isinstance(model_type, str) and model_type in FAMILIES:
+        guess = _family_by_class(config.get("architectures"))
+        example = f', e.g. "model_type": "{guess}"' if guess else ", as it stands in the model's config.json"
+        raise PlanError(f"{field}.model_type", None, "This key is missing.", f"Add the family{example}.")
+    if isinstance(model_type, str) and model_type in KNOWN:
         return model_type
-    if isinstance(config.get("text_config"), Mapping):
+    if any(
+        isinstance(config.get(part), Mapping) for part in ("text_config", "vision_config", "audio_config")
+    ):
         raise PlanError(
             f"{field}.model_type",
             _short(model_type),
-            "This is a model of several parts (such as image and text), which are not modelled together.",
+            "This is a model of several parts (such as image and text), of a family that is not known.",
             "Paste the content of its text_config alone, with the model_type that stands in it.",
         )
-    near = nearest(model_type, FAMILIES)
-    suggestion = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(sorted(FAMILIES))}."
+    if isinstance(model_type, str) and 0 < len(model_type) <= LONGEST_NAME and is_llama_shaped(config):
+        return model_type
     raise PlanError(
         f"{field}.model_type",
         _short(model_type),
         "This model family is not known.",
-        f"{suggestion} Or describe the model as an explicit architecture.",
+        f"{_spelled(model_type)}Describe the model as an explicit architecture.",
     )
+
+
+def _spelled(model_type: Any) -> str:
+    """A question where the name is a known family's but for case and hyphens; never for a name alike."""
+    if not isinstance(model_type, str):
+        return ""
+    plain = {family.replace("-", "_"): family for family in KNOWN}
+    known = plain.get(model_type.strip().lower().replace("-", "_"))
+    return f"Is {known} meant? Otherwise: " if known else ""
 
 
 def _family_by_class(architectures: Any) -> str | None:
     """The family whose name a class name such as ``LlamaForCausalLM`` begins with, the longest such."""
     if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
         return None
-    class_name = architectures[0].lower()
-    by_class_name = {family.replace("_", "").replace("-", ""): family for family in FAMILIES}
+    class_name = architectures[0].lower().replace("_", "")
+    by_class_name = {family.replace("_", "").replace("-", ""): family for family in KNOWN}
     fitting = [name for name in by_class_name if class_name.startswith(name)]
     return by_class_name[max(fitting, key=len)] if fitting else None
 

@@ -10,10 +10,12 @@ Knows shapes only: bytes, FLOPs and placement are asked of other rooms.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from planner.engine.question.errors import PlanError
 from planner.engine.question.specs import LinearModule, ModelSpec, ParameterCount
+from planner.engine.shape.composed import composed_modules, count_composition
 from planner.engine.shape.layers import BlockKind, BlockLinear, Part, block_counts, block_linears
 from planner.engine.shape.names import linear_names
 
@@ -39,6 +41,8 @@ EXTRAS: dict[str, str] = {
     "class_tokens": "learned tokens put before the patches [0]",
     "shared_expert_gate": "1 where the shared experts are gated by a linear layer of width 1 [0]",
     "router_bias": "1 where the router has a bias [0]",
+    "headless": "1 where the model is an embedding model, without output projection [0]",
+    "classifier_parameters": "parameters of a classifier in place of the language-model head [0]",
     "expert_bias": "1 where the routed experts' layers have biases [0]",
 }
 
@@ -52,6 +56,10 @@ def count_parameters(model: ModelSpec) -> ParameterCount:
     DeepSeek-V3 is 37.55B of 671.03B). Publications differ there: OpenAI leaves the token table of
     gpt-oss-120b out and says 5.13B where this says 5.71B.
     """
+    if model.towers:
+        return _with_towers(model)
+    if model.parts is not None:
+        return count_composition(model.parts)
     parts = {kind: _matmul_weights(model, kind) for kind in ("dense", "moe", "decoder")}
     blocks = dict(block_counts(model))
     routed = sum(
@@ -96,12 +104,23 @@ def count_parameters(model: ModelSpec) -> ParameterCount:
     )
 
 
+def _with_towers(model: ModelSpec) -> ParameterCount:
+    """A model of several parts: the encoders stand on the first stage, beside the token table."""
+    text = count_parameters(replace(model, towers=()))
+    beside = sum(tower.parameters for tower in model.towers)
+    return replace(
+        text, embedding=text.embedding + beside, total=text.total + beside, active=text.active + beside
+    )
+
+
 def linear_modules(model: ModelSpec) -> tuple[LinearModule, ...]:
     """Every linear layer that an adapter can wrap, by its Hugging Face name; same-shaped ones once, counted.
 
     The blocks' come first; the output projection and poolers follow with ``in_blocks`` False. Experts that
     a family keeps as bare parameters (gpt-oss) are not modules and are left out.
     """
+    if model.parts is not None:
+        return composed_modules(model.parts)
     found: dict[tuple[str, int, int], LinearModule] = {}
     for kind, blocks in block_counts(model):
         for linear in block_linears(model, kind) if blocks else ():
@@ -274,7 +293,8 @@ def _patch_parameters(model: ModelSpec) -> int:
 
 
 def _head_weights(model: ModelSpec) -> int:
-    if model.architecture in ("decoder", "encoder_decoder"):
+    headless = dict(model.extras).get("headless", 0)
+    if model.architecture in ("decoder", "encoder_decoder") and not headless:
         return model.vocab_size * _token_width(model)
     return 0
 
@@ -290,4 +310,6 @@ def _head_parameters(model: ModelSpec) -> int:
         model.hidden_size * _token_width(model) if extras.get("embedding_projections", 0) == 2 else 0
     )
     pooler_size = extras.get("pooler_size", 0)
-    return norms + projection + bias + project_out + pooler_size * (model.hidden_size + 1)
+    bias *= 1 - extras.get("headless", 0)
+    classifier = extras.get("classifier_parameters", 0)
+    return norms + projection + bias + project_out + pooler_size * (model.hidden_size + 1) + classifier

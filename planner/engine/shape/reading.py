@@ -21,7 +21,8 @@ class SpecReader:
     """Reads fields of one mapping and collects what is wrong with them.
 
     A field that cannot be read gives a harmless stand-in, so that reading goes on and finds the other
-    problems; ``finish`` raises them all. ``assumed`` holds the keys that were absent and took a default.
+    problems; ``finish`` raises them all. ``assumed`` holds the keys that were absent and took a default;
+    ``seen`` those that were asked for, and ``parts`` the readers of mappings within this one.
     """
 
     def __init__(self, values: Mapping[str, Any], field: str) -> None:
@@ -29,6 +30,8 @@ class SpecReader:
         self.field = field
         self.errors: list[PlanError] = []
         self.assumed: dict[str, Any] = {}
+        self.seen: set[str] = set()
+        self.parts: list[tuple[str, SpecReader]] = []
 
     def problem(self, key: str, message: str, remedy: str) -> None:
         field = f"{self.field}.{key}" if key else self.field
@@ -43,6 +46,7 @@ class SpecReader:
 
     def has(self, key: str) -> bool:
         """Whether the key is there with something other than null."""
+        self.seen.add(key)
         return self.values.get(key) is not None
 
     def first_present(self, keys: tuple[str, ...]) -> str:

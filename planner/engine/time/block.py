@@ -67,18 +67,35 @@ def projections_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> 
 
 
 def self_attention_s(grid: PlanGrid, constants: TimingConstants, sequence: Array) -> AttentionTime:
-    """Seconds of a block's self-attention core on one rank, shape (plans,).
+    """Seconds of the mean block's self-attention core and scan on one rank, shape (plans,).
 
     sequence: tokens of one sequence, before context parallelism splits it.
     """
-    return attention_core_s(
+    core = attention_core_s(
         grid,
         constants,
         sequences=grid.micro_batch_size,
         queries=sequence / grid.context_parallel,
-        keys=sequence,
-        keys_met=flops.attended_tokens(grid, sequence),
+        keys=sequence * grid.scoring_share,
+        keys_met=flops.attended_tokens(grid, sequence) * grid.scoring_share,
     )
+    scan = scan_s(grid, constants, grid.micro_batch_size * sequence / grid.context_parallel)
+    return AttentionTime(forward=core.forward + scan, backward=core.backward + flops.FLASH_BACKWARD * scan)
+
+
+def scan_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
+    """Seconds of the mean block's state-space scan, linear attention or convolution, forward.
+
+    No such kernel was measured: its FLOPs run at attention's share of peak (both are chunked batched matmuls,
+    Dao and Gu 2024, section 6), its inputs and outputs are read and written once, whichever is slower. The
+    backward recomputes the states, as flash attention does its scores.
+    """
+    efficiency = constants.attention_efficiency[grid.architecture.astype(int)]
+    arithmetic = tokens * grid.state_flops / (grid.bf16_flops_per_s * efficiency)
+    traffic = (
+        tokens * grid.state_elements * grid.element_bytes / kernels.achievable_bandwidth(grid, constants)
+    )
+    return kernels.root_of_squares(arithmetic, traffic) / grid.tensor_parallel
 
 
 def dense_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, sequence: Array) -> BlockTime:

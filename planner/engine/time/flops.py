@@ -74,6 +74,7 @@ def model_flops_per_sequence(grid: PlanGrid) -> Array:
     embedding look-ups, L the layers, H the heads, Q the head width and T the sequence length. A frozen matmul
     has no weight
     gradient: 4 rather than 6 per weight, plus 6 per adapter weight.
+    Scans and convolutions count thrice their forward FLOPs (no T x T term).
     Source: Chowdhery et al. 2022, appendix B.
     """
     tokens, targets = grid.sequence_length, grid.decoder_sequence_length
@@ -88,10 +89,16 @@ def model_flops_per_sequence(grid: PlanGrid) -> Array:
     weights_met = tokens * blocks + decoder + head_tokens * grid.head_matmul
     widths = grid.attention_heads * (grid.head_dim + grid.value_head_dim)
     scores = (
-        6.0 * widths * ((grid.layers * tokens**2) + grid.decoder_blocks * (targets**2 + targets * tokens))
+        6.0
+        * widths
+        * (
+            (grid.scoring_share * grid.layers * tokens**2)
+            + grid.decoder_blocks * (targets**2 + targets * tokens)
+        )
     )
+    states = 3.0 * grid.layers * tokens * grid.state_flops
     per_weight = where(grid.frozen > 0, 4.0, 6.0)
-    return per_weight * weights_met + 6.0 * tokens * grid.lora_parameters * grid.frozen + scores
+    return per_weight * weights_met + 6.0 * tokens * grid.lora_parameters * grid.frozen + scores + states
 
 
 def recomputed_flops_per_sequence(grid: PlanGrid) -> Array:
@@ -105,7 +112,7 @@ def recomputed_flops_per_sequence(grid: PlanGrid) -> Array:
     targets = where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length)
     head = 2.0 * targets * grid.head_share * grid.head_matmul
     widths = grid.attention_heads * (grid.head_dim + grid.value_head_dim)
-    scores = 2.0 * widths * grid.layers * grid.sequence_length**2
+    scores = 2.0 * widths * grid.scoring_share * grid.layers * grid.sequence_length**2
     selective = where(grid.flash > 0, 0.0, scores)
     return where(
         grid.recompute == FULL_RECOMPUTE,

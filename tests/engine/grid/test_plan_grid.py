@@ -7,8 +7,9 @@ from planner.engine.grid.plan_grid import FIELD_NAMES, RECOMPUTES, SHARDINGS
 from scripts.formulas import GridField, grid_fields
 
 UNITS = {
-    "FLOP/s", "USD/h", "block", "byte", "byte/parameter", "byte/s", "chunk", "element", "expert", "flag",
-    "head", "index", "micro-batch", "node", "parameter", "rank", "ratio", "sequence", "stage", "token",
+    "FLOP", "FLOP/s", "USD/h", "block", "byte", "byte/parameter", "byte/s", "chunk", "element", "expert",
+    "flag", "head", "index",
+    "micro-batch", "node", "parameter", "rank", "ratio", "sequence", "stage", "token",
     "weight",
 }  # fmt: skip
 

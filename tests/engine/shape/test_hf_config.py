@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.explicit import gated_ffn_size, model_from_explicit
-from planner.engine.shape.hf_config import FAMILIES, assumed_defaults, model_from_hf_config
+from planner.engine.shape.hf_config import (
+    FAMILIES,
+    assumed_defaults,
+    model_from_hf_config,
+    reading_notes,
+)
 from planner.engine.shape.parameters import count_parameters
 from tests.engine.shape.oracle_configs import PUBLISHED
 
@@ -101,13 +106,69 @@ def test_all_problems_are_told_at_once_in_the_order_read() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("word", "near"), [("lama", "llama"), ("LLaMA", "llama"), ("qwen3-moe", "qwen3_moe")]
-)
-def test_an_unknown_family_suggests_near_ones(word: str, near: str) -> None:
-    [error] = problems(model_from_hf_config, LLAMA | {"model_type": word})
+@pytest.mark.parametrize(("word", "known"), [("LLaMA", "llama"), ("qwen3-moe", "qwen3_moe")])
+def test_a_known_family_spelled_otherwise_is_asked_for(word: str, known: str) -> None:
+    [error] = problems(model_from_hf_config, {"model_type": word})
     assert error.field == "model.hf_config.model_type" and error.value == word
-    assert near in error.remedy
+    assert f"Is {known} meant?" in error.remedy
+
+
+@pytest.mark.parametrize("word", ["lama", "minimax_m9", "gemma17", "falcon_h9"])
+def test_an_unknown_family_is_never_told_a_name_alike(word: str) -> None:
+    [error] = problems(model_from_hf_config, {"model_type": word, "hidden_size": 64})
+    assert error.remedy == "Describe the model as an explicit architecture."
+
+
+def test_an_unknown_family_of_llamas_shape_is_read_by_its_keys_with_a_warning() -> None:
+    config = LLAMA | {"num_key_value_heads": 2, "model_type": "never_heard_of"}
+    as_llama = model_from_hf_config(config | {"model_type": "llama"})
+    assert count_parameters(model_from_hf_config(config)).total == count_parameters(as_llama).total
+    assert [code for code, _ in reading_notes(config)] == ["family_not_known"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_local_experts", 8),
+        ("kv_lora_rank", 512),
+        ("mamba_d_state", 16),
+        ("hybrid_override_pattern", "M-*"),
+        ("layer_types", ["conv", "full_attention"]),
+        ("linear_num_value_heads", 4),
+        ("embedding_size", 128),
+        ("vision_config", {"hidden_size": 8}),
+    ],
+)
+def test_a_structural_key_that_the_family_does_not_read_stops_the_answer(key: str, value: Any) -> None:
+    errors = problems(model_from_hf_config, LLAMA | {key: value})
+    assert [error.field for error in errors] == [f"model.hf_config.{key}"]
+
+
+def test_blocks_that_predict_further_tokens_are_named_where_they_are_not_counted() -> None:
+    config = PUBLISHED["deepseek-v3"] | {"num_nextn_predict_layers": 1}
+    assert [code for code, _ in reading_notes(config)] == ["prediction_blocks_not_counted"]
+
+
+@pytest.mark.parametrize(
+    ("config", "total"),
+    [
+        (
+            {"model_type": "t5", "architectures": ["T5EncoderModel"], "d_model": 4096, "d_kv": 64}
+            | {"d_ff": 10240, "num_layers": 24, "num_heads": 64, "vocab_size": 32128}
+            | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+            4_762_310_656,
+        ),
+        (
+            {"model_type": "mistral", "architectures": ["MistralModel"], "hidden_size": 4096}
+            | {"intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32}
+            | {"num_key_value_heads": 8, "vocab_size": 32000},
+            7_110_660_096,
+        ),
+    ],
+)
+def test_the_class_that_architectures_names_decides_the_head(config: dict[str, Any], total: int) -> None:
+    assert count_parameters(model_from_hf_config(config)).total == total
+    assert "architectures_head" in [code for code, _ in reading_notes(config)]
 
 
 @pytest.mark.parametrize("value", [None, 7, [], "", "x" * 10_000_000])
@@ -148,8 +209,9 @@ def test_a_missing_family_is_guessed_from_the_class_name() -> None:
 
 
 def test_a_model_of_several_parts_points_to_its_text() -> None:
-    [error] = problems(model_from_hf_config, {"model_type": "gemma3", "text_config": {"hidden_size": 8}})
-    assert error.value == "gemma3" and "text_config" in error.remedy
+    config = {"model_type": "gemma17", "text_config": {"hidden_size": 8}}
+    [error] = problems(model_from_hf_config, config)
+    assert error.value == "gemma17" and "text_config" in error.remedy
 
 
 @pytest.mark.parametrize("value", [None, [], "llama", 3])

@@ -230,7 +230,8 @@ def test_extras_of_every_family_are_documented() -> None:
         for seed in range(20)
         for name, _ in model_from_hf_config(odd_config(family, seed)).extras
     }
-    assert used == set(EXTRAS)
+    # The other two come of a class that architectures names, whatever the family.
+    assert used == set(EXTRAS) - {"headless", "classifier_parameters"}
 
 
 def test_blocks_of_a_mixture_split_into_dense_and_routed() -> None:

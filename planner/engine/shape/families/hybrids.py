@@ -1,0 +1,592 @@
+"""Hybrids and state-space models: blocks of different token mixers, in the order that the config says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from planner.engine.question.parts import Channel, Mixer
+from planner.engine.question.specs import ModelSpec
+from planner.engine.shape.families.build import block, decoder
+from planner.engine.shape.families.decoders import Experts, expert_channels, head_width
+from planner.engine.shape.families.keys import Keys
+from planner.engine.shape.parts.channels import NO_CHANNEL, dense_mlp, mixture
+from planner.engine.shape.parts.mixers import (
+    NO_MIXER,
+    attention,
+    gated_delta,
+    lightning_attention,
+    mamba,
+    mamba2,
+    rg_lru,
+    short_convolution,
+    side_by_side,
+)
+
+
+def read_qwen_next(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Qwen3-Next and 3.5: three blocks of gated delta rule, then one of gated attention; MLP or mixture."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    kv_heads = keys.whole("num_key_value_heads", smallest=1)
+    head_dim = head_width(keys, hidden, heads)
+    every = keys.whole("full_attention_interval", default=4, smallest=1)
+    usual = ["linear_attention" if (layer + 1) % every else "full_attention" for layer in range(layers)]
+    kinds = keys.kinds("layer_types", layers, usual)
+    bias = keys.switch("attention_bias")
+    mixers = {
+        "full_attention": attention(
+            hidden=hidden,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            bias=bias,
+            output_bias=bias,
+            query_factor=2,
+            other_parameters=2 * head_dim,
+        ),
+        "linear_attention": gated_delta(
+            hidden=hidden,
+            key_heads=keys.whole("linear_num_key_heads", smallest=1),
+            value_heads=keys.whole("linear_num_value_heads", smallest=1),
+            key_dim=keys.whole("linear_key_head_dim", smallest=1),
+            value_dim=keys.whole("linear_value_head_dim", smallest=1),
+            kernel=keys.whole("linear_conv_kernel_dim", smallest=1),
+            fused=family == "qwen3_next",
+        ),
+    }
+    if "moe" in family or family == "qwen3_next":
+        plan = Experts(
+            shared_width="shared_expert_intermediate_size",
+            shared_gate=True,
+            step="decoder_sparse_step" if family == "qwen3_next" else "",
+            types="mlp_only_layers",
+            shared_path="shared_expert.",
+        )
+        channels = expert_channels(keys, plan, hidden, layers)
+    else:
+        channels = [dense_mlp(hidden=hidden, inner=keys.whole("intermediate_size", smallest=1))] * layers
+    return decoder(
+        keys,
+        name=name,
+        family=family,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        blocks=[
+            block(_mixer(keys, mixers, kind, "layer_types"), channel, norms=2 * hidden)
+            for kind, channel in zip(kinds, channels, strict=False)
+        ],
+        vocab=keys.main("vocab_size"),
+        tied=keys.switch("tie_word_embeddings"),
+        final_norm=hidden,
+    )
+
+
+def read_mamba(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Mamba (Falcon-Mamba alike): a selective scan a block, no MLP."""
+    layers, hidden = keys.layers("num_hidden_layers", "n_layer"), keys.main("hidden_size", "d_model")
+    inner = keys.whole("expand", smallest=1) * hidden
+    state = keys.whole("state_size", smallest=1)
+    rank = -(-hidden // 16)
+    if keys.has("time_step_rank") and keys.values["time_step_rank"] != "auto":
+        rank = keys.whole("time_step_rank", smallest=1)
+    mixer = mamba(
+        hidden=hidden,
+        inner=inner,
+        state=state,
+        rank=rank,
+        kernel=keys.whole("conv_kernel", smallest=1),
+        bias=keys.switch("use_bias"),
+        conv_bias=keys.switch("use_conv_bias", default=True),
+    )
+    keys.has("intermediate_size")  # equal to expand x hidden in every class
+    return _pure_state_space(keys, family, name, layers, hidden, mixer, heads=max(hidden // 64, 1))
+
+
+def read_mamba2(keys: Keys, family: str, name: str) -> ModelSpec:
+    layers, hidden = keys.layers(), keys.main("hidden_size")
+    heads, width = keys.whole("num_heads", smallest=1), keys.whole("head_dim", smallest=1)
+    inner = int(keys.share("expand", 2) * hidden)
+    for implied in ("intermediate_size", "time_step_rank"):
+        keys.has(implied)
+    if inner != heads * width:
+        keys.problem(
+            "num_heads",
+            f"num_heads x head_dim is {heads * width}, but expand x hidden_size is {inner}.",
+            "Change num_heads or head_dim.",
+        )
+    mixer = mamba2(
+        hidden=hidden,
+        inner=inner,
+        heads=heads,
+        state=keys.whole("state_size", smallest=1),
+        groups=keys.whole("n_groups", smallest=1),
+        kernel=keys.whole("conv_kernel", smallest=1),
+        bias=keys.switch("use_bias"),
+        conv_bias=keys.switch("use_conv_bias", default=True),
+        chunk=keys.whole("chunk_size", default=256, smallest=1),
+        prefix="mixer.",
+    )
+    return _pure_state_space(keys, family, name, layers, hidden, mixer, heads=heads)
+
+
+def _pure_state_space(
+    keys: Keys, family: str, name: str, layers: int, hidden: int, mixer: Mixer, *, heads: int
+) -> ModelSpec:
+    return decoder(
+        keys,
+        name=name,
+        family=family,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=max(hidden // heads, 1),
+        blocks=[block(mixer, NO_CHANNEL, norms=hidden)] * layers,
+        vocab=keys.main("vocab_size"),
+        tied=keys.switch("tie_word_embeddings"),
+        final_norm=hidden,
+        positions=0,
+        position_embedding="none",
+    )
+
+
+def _mamba2_of(keys: Keys, hidden: int, *, inner: int | None = None, norm: bool = True) -> Mixer:
+    """The Mamba-2 mixer as Bamba, Granite 4 H and Falcon-H1 spell it."""
+    width = int(keys.share("mamba_expand", 2) * hidden) if inner is None else inner
+    heads = keys.whole("mamba_n_heads", smallest=1)
+    keys.must_divide("mamba_expand", width, "mamba_n_heads", heads)
+    if keys.has("mamba_d_head") and keys.values["mamba_d_head"] != "auto":
+        head = keys.whole("mamba_d_head", smallest=1)
+        if head * heads != width and not keys.is_faulty("mamba_d_head", "mamba_n_heads", "mamba_expand"):
+            keys.problem(
+                "mamba_d_head",
+                f"mamba_n_heads x mamba_d_head is {head * heads}, but the inner width is {width}.",
+                "Change mamba_d_head or mamba_n_heads.",
+            )
+    return mamba2(
+        hidden=hidden,
+        inner=width,
+        heads=heads,
+        state=keys.whole("mamba_d_state", smallest=1),
+        groups=keys.whole("mamba_n_groups", smallest=1),
+        kernel=keys.whole("mamba_d_conv", smallest=1),
+        bias=keys.switch("mamba_proj_bias"),
+        conv_bias=keys.switch("mamba_conv_bias", default=True),
+        norm=norm,
+        chunk=keys.whole("mamba_chunk_size", default=256, smallest=1),
+    )
+
+
+def _usual_attention(keys: Keys, hidden: int, heads: int, *, prefix: str = "self_attn.") -> Mixer:
+    bias = keys.switch("attention_bias")
+    return attention(
+        hidden=hidden,
+        heads=heads,
+        kv_heads=keys.whole("num_key_value_heads", default=heads, smallest=1),
+        head_dim=head_width(keys, hidden, heads),
+        bias=bias,
+        output_bias=bias,
+        prefix=prefix,
+    )
+
+
+def _mixer(keys: Keys, mixers: dict[str, Mixer], kind: str, key: str) -> Mixer:
+    if kind not in mixers:
+        if not keys.is_faulty(key):
+            keys.problem(key, f"The kind {kind!r} is not known.", f"Choose from: {', '.join(mixers)}.")
+        return next(iter(mixers.values()))
+    return mixers[kind]
+
+
+def _hybrid(
+    keys: Keys,
+    family: str,
+    name: str,
+    hidden: int,
+    heads: int,
+    mixers: list[Mixer],
+    channels: list[Channel],
+    *,
+    norms: int,
+    final_norm: int | None = None,
+) -> ModelSpec:
+    return decoder(
+        keys,
+        name=name,
+        family=family,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=keys.whole("num_key_value_heads", default=heads, smallest=1),
+        head_dim=head_width(keys, hidden, heads),
+        blocks=[block(mixer, channel, norms=norms) for mixer, channel in zip(mixers, channels, strict=False)],
+        vocab=keys.main("vocab_size"),
+        tied=keys.switch("tie_word_embeddings"),
+        final_norm=hidden if final_norm is None else final_norm,
+    )
+
+
+def read_bamba(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Mamba-2 blocks with attention at ``attn_layer_indices``."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    attending = {item for item in keys.items("attn_layer_indices") or () if isinstance(item, int)}
+    scan, full = _mamba2_of(keys, hidden), _usual_attention(keys, hidden, heads)
+    mlp = dense_mlp(
+        hidden=hidden,
+        inner=keys.whole("intermediate_size", smallest=1),
+        bias=keys.switch("mlp_bias"),
+        prefix="feed_forward.",
+    )
+    mixers = [full if layer in attending else scan for layer in range(layers)]
+    return _hybrid(keys, family, name, hidden, heads, mixers, [mlp] * layers, norms=2 * hidden)
+
+
+def read_granite_hybrid(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Granite 4 H: Mamba-2 or attention by ``layer_types``; a shared MLP, beside the experts if any."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    kinds = keys.kinds("layer_types", layers, ["mamba"] * layers)
+    bias = keys.switch("attention_bias")
+    full = attention(
+        hidden=hidden,
+        heads=heads,
+        kv_heads=keys.whole("num_key_value_heads", default=heads, smallest=1),
+        head_dim=head_width(keys, hidden, heads),
+        bias=bias,
+        output_bias=bias,
+    )
+    mixers = {"mamba": _mamba2_of(keys, hidden), "attention": full, "full_attention": full}
+    shared = keys.whole("shared_intermediate_size", smallest=1)
+    names = ("input_linear", "output_linear")
+    if keys.whole("num_local_experts", smallest=0):
+        count, visited = keys.experts("num_local_experts", "num_experts_per_tok")
+        beside = dense_mlp(hidden=hidden, inner=shared, names=names, prefix="shared_mlp.").matrices
+        channel = mixture(
+            hidden=hidden,
+            inner=keys.whole("intermediate_size", smallest=1),
+            experts=count,
+            per_token=visited,
+            always=beside,
+            prefix="block_sparse_moe.",
+            router="router",
+        )
+    else:
+        channel = dense_mlp(hidden=hidden, inner=shared, names=names, prefix="shared_mlp.")
+    chosen = [_mixer(keys, mixers, kind, "layer_types") for kind in kinds]
+    return _hybrid(keys, family, name, hidden, heads, chosen, [channel] * layers, norms=2 * hidden)
+
+
+def read_falcon_h1(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Attention and Mamba-2 side by side in every block."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    inner = keys.whole("mamba_d_ssm", null=int(keys.share("mamba_expand", 2) * hidden), smallest=1)
+    both = side_by_side(
+        _mamba2_of(keys, hidden, inner=inner, norm=keys.switch("mamba_rms_norm")),
+        _usual_attention(keys, hidden, heads),
+    )
+    mlp = dense_mlp(
+        hidden=hidden,
+        inner=keys.whole("intermediate_size", smallest=1),
+        bias=keys.switch("mlp_bias"),
+        prefix="feed_forward.",
+    )
+    return _hybrid(keys, family, name, hidden, heads, [both] * layers, [mlp] * layers, norms=2 * hidden)
+
+
+def read_jamba(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Mamba with attention every few blocks, and experts every few (Lieber et al. 2024, section 3)."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    rank = -(-hidden // 16)
+    if keys.has("mamba_dt_rank") and keys.values["mamba_dt_rank"] != "auto":
+        rank = keys.whole("mamba_dt_rank", smallest=1)
+    scan = mamba(
+        hidden=hidden,
+        inner=keys.whole("mamba_expand", smallest=1) * hidden,
+        state=keys.whole("mamba_d_state", smallest=1),
+        rank=rank,
+        kernel=keys.whole("mamba_d_conv", smallest=1),
+        bias=keys.switch("mamba_proj_bias"),
+        conv_bias=keys.switch("mamba_conv_bias", default=True),
+        inner_norms=True,
+        prefix="mamba.",
+    )
+    full = _usual_attention(keys, hidden, heads)
+    inner = keys.whole("intermediate_size", smallest=1)
+    count, visited = keys.experts("num_experts", "num_experts_per_tok")
+    mlp = dense_mlp(hidden=hidden, inner=inner, prefix="feed_forward.")
+    routed = mlp
+    if count > 1:
+        routed = mixture(
+            hidden=hidden,
+            inner=inner,
+            experts=count,
+            per_token=visited,
+            prefix="feed_forward.",
+            router="router",
+        )
+    attending = _every(keys, layers, "attn_layer_period", "attn_layer_offset")
+    routing = _every(keys, layers, "expert_layer_period", "expert_layer_offset")
+    mixers = [full if chosen else scan for chosen in attending]
+    channels = [routed if chosen else mlp for chosen in routing]
+    return _hybrid(keys, family, name, hidden, heads, mixers, channels, norms=2 * hidden)
+
+
+def _every(keys: Keys, layers: int, period_key: str, offset_key: str) -> list[bool]:
+    period, offset = keys.whole(period_key, smallest=1), keys.whole(offset_key)
+    return [layer % period == offset for layer in range(layers)]
+
+
+def read_lfm2(keys: Keys, family: str, name: str) -> ModelSpec:
+    """LFM2: short convolutions and attention by ``layer_types``; the MLP's width is rounded up."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    kv_heads = keys.whole("num_key_value_heads", default=heads, smallest=1)
+    head_dim = head_width(keys, hidden, heads)
+    kinds = _lfm2_kinds(keys, layers)
+    mixers = {
+        "conv": short_convolution(
+            hidden=hidden, kernel=keys.whole("conv_L_cache", smallest=1), bias=keys.switch("conv_bias")
+        ),
+        "full_attention": attention(
+            hidden=hidden,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            names=("q_proj", "k_proj", "v_proj", "out_proj"),
+            other_parameters=2 * head_dim,
+        ),
+    }
+    names = ("w1", "w3", "w2")
+    if family == "lfm2_moe":
+        dense = dense_mlp(
+            hidden=hidden,
+            inner=keys.whole("intermediate_size", smallest=1),
+            names=names,
+            prefix="feed_forward.",
+        )
+        count, visited = keys.experts("num_experts", "num_experts_per_tok")
+        routed = mixture(
+            hidden=hidden,
+            inner=keys.whole("moe_intermediate_size", smallest=1),
+            experts=count,
+            per_token=visited,
+            names=names,
+            prefix="feed_forward.",
+        )
+        first = keys.whole("num_dense_layers")
+        channels = [dense if layer < first else routed for layer in range(layers)]
+    else:
+        channels = [
+            dense_mlp(hidden=hidden, inner=_lfm2_inner(keys), names=names, prefix="feed_forward.")
+        ] * layers
+    chosen = [_mixer(keys, mixers, kind, "layer_types") for kind in kinds]
+    return _hybrid(keys, family, name, hidden, heads, chosen, channels, norms=2 * hidden)
+
+
+def _lfm2_kinds(keys: Keys, layers: int) -> list[str]:
+    named = keys.items("full_attn_idxs")
+    attending = set(range(layers)) if named is None else {item for item in named if isinstance(item, int)}
+    usual = ["full_attention" if layer in attending else "conv" for layer in range(layers)]
+    return keys.kinds("layer_types", layers, usual)
+
+
+def _lfm2_inner(keys: Keys) -> int:
+    """Two thirds of the stated width, scaled and rounded up to a multiple, as the class does."""
+    inner = keys.whole("block_ff_dim", "intermediate_size", smallest=1)
+    if not keys.switch("block_auto_adjust_ff_dim", default=True):
+        return inner
+    inner = int(keys.share("block_ffn_dim_multiplier", 1.0) * int(2 * inner / 3))
+    multiple = keys.whole("block_multiple_of", smallest=1)
+    return -(-inner // multiple) * multiple
+
+
+def read_recurrent_gemma(keys: Keys, family: str, name: str) -> ModelSpec:
+    """RecurrentGemma: two blocks of RG-LRU, then one of windowed attention, by ``block_types`` repeated."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    pattern = [str(kind) for kind in keys.items("block_types") or ("recurrent", "recurrent", "attention")]
+    head_dim = head_width(keys, hidden, heads)
+    kv_heads = keys.whole("num_key_value_heads", default=heads, smallest=1)
+    mixers = {
+        "recurrent": rg_lru(
+            hidden=hidden,
+            width=keys.whole("lru_width", default=hidden, smallest=1),
+            heads=heads,
+            kernel=keys.whole("conv1d_width", smallest=1),
+        ),
+        "attention": attention(
+            hidden=hidden,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            bias=keys.switch("attention_bias"),
+            output_bias=True,
+            prefix="temporal_block.",
+            window=keys.whole("attention_window_size", smallest=1),
+        ),
+    }
+    mlp = dense_mlp(
+        hidden=hidden,
+        inner=keys.whole("intermediate_size", smallest=1) // 2,
+        bias=True,
+        prefix="mlp_block.",
+    )
+    chosen = [_mixer(keys, mixers, pattern[layer % len(pattern)], "block_types") for layer in range(layers)]
+    return _hybrid(keys, family, name, hidden, heads, chosen, [mlp] * layers, norms=2 * hidden)
+
+
+def read_minimax_text(keys: Keys, family: str, name: str) -> ModelSpec:
+    """MiniMax-01 and M1: seven blocks of lightning attention, then one of softmax attention."""
+    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
+    kv_heads = keys.whole("num_key_value_heads", default=heads, smallest=1)
+    head_dim = head_width(keys, hidden, heads)
+    usual = ["linear_attention" if (layer + 1) % 2 else "full_attention" for layer in range(layers)]
+    types = keys.items("attn_type_list")
+    if types is not None and not keys.has("layer_types"):
+        usual = ["full_attention" if kind else "linear_attention" for kind in types]
+        if len(usual) != layers:
+            keys.problem(
+                "attn_type_list",
+                f"It names {len(usual)} layers, but there are {layers}.",
+                "Give one entry a layer.",
+            )
+    kinds = keys.kinds("layer_types", layers, usual)
+    mixers = {
+        "full_attention": attention(hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim),
+        "linear_attention": lightning_attention(hidden=hidden, heads=heads, head_dim=head_dim),
+    }
+    plan = Experts(count="num_local_experts", width=("intermediate_size",))
+    chosen = [_mixer(keys, mixers, kind, "layer_types") for kind in kinds]
+    channels = expert_channels(keys, plan, hidden, layers)
+    return _hybrid(keys, family, name, hidden, heads, chosen, channels, norms=2 * hidden)
+
+
+def read_nemotron_h(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Nemotron-H and Nemotron 3: each block is one mixer: Mamba-2, attention, MLP or experts."""
+    hidden, heads = keys.main("hidden_size"), keys.main("num_attention_heads")
+    kinds = _nemotron_kinds(keys)
+    keys.has("time_step_rank")
+    mamba_heads, width = keys.whole("mamba_num_heads", smallest=1), keys.whole("mamba_head_dim", smallest=1)
+    kv_heads = keys.whole("num_key_value_heads", smallest=1)
+    head_dim = keys.whole("head_dim", "attention_head_dim", smallest=1)
+    bias = keys.switch("attention_bias")
+    names = ("up_proj", "down_proj")
+    blocks = {
+        "mamba": (
+            mamba2(
+                hidden=hidden,
+                inner=mamba_heads * width,
+                heads=mamba_heads,
+                state=keys.whole("ssm_state_size", smallest=1),
+                groups=keys.whole("n_groups", smallest=1),
+                kernel=keys.whole("conv_kernel", smallest=1),
+                bias=keys.switch("use_bias") or keys.switch("mamba_proj_bias"),
+                conv_bias=keys.switch("use_conv_bias", default=True),
+                chunk=keys.whole("chunk_size", default=128, smallest=1),
+                prefix="mixer.",
+            ),
+            NO_CHANNEL,
+        ),
+        "attention": (
+            attention(
+                hidden=hidden,
+                heads=heads,
+                kv_heads=kv_heads,
+                head_dim=head_dim,
+                bias=bias,
+                output_bias=bias,
+                prefix="mixer.",
+            ),
+            NO_CHANNEL,
+        ),
+        "mlp": (
+            NO_MIXER,
+            dense_mlp(
+                hidden=hidden,
+                inner=keys.whole("intermediate_size", smallest=1),
+                gated=False,
+                bias=keys.switch("mlp_bias"),
+                names=names,
+                prefix="mixer.",
+            ),
+        ),
+    }
+    if "moe" in kinds:
+        blocks["moe"] = (NO_MIXER, _nemotron_experts(keys, hidden, names))
+    if not all(kind in blocks for kind in kinds):
+        unknown = next(kind for kind in kinds if kind not in blocks)
+        keys.problem(
+            "layers_block_type",
+            f"The kind {unknown!r} is not known.",
+            f"Choose from: {', '.join(blocks)}, moe.",
+        )
+    return decoder(
+        keys,
+        name=name,
+        family=family,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        blocks=[block(*blocks[kind], norms=hidden) for kind in kinds if kind in blocks],
+        vocab=keys.main("vocab_size"),
+        tied=keys.switch("tie_word_embeddings"),
+        final_norm=hidden,
+        gated=False,
+    )
+
+
+NEMOTRON_LETTERS: Final = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
+
+
+def _nemotron_kinds(keys: Keys) -> list[str]:
+    named = keys.items("layers_block_type")
+    pattern = keys.text("hybrid_override_pattern", "")
+    key = "layers_block_type" if named is not None else "hybrid_override_pattern"
+    if named is None and not pattern:
+        keys.problem(key, "This key is missing.", "Add the pattern, a letter a block: M, *, - or E.")
+        return ["mamba"]
+    kinds = [str(kind) for kind in named or [NEMOTRON_LETTERS.get(letter, letter) for letter in pattern]]
+    stated = keys.optional_size("num_hidden_layers")
+    if stated is not None and stated != len(kinds):
+        keys.problem(
+            key,
+            f"It names {len(kinds)} layers, but num_hidden_layers is {stated}.",
+            "Give one entry a layer.",
+        )
+    return kinds
+
+
+def _nemotron_experts(keys: Keys, hidden: int, names: tuple[str, str]) -> Channel:
+    count, visited = keys.experts("n_routed_experts", "num_experts_per_tok")
+    shared = keys.whole("n_shared_experts", default=0, null=0)
+    bias = keys.switch("mlp_bias")
+    return mixture(
+        hidden=hidden,
+        inner=keys.whole("moe_intermediate_size", smallest=1),
+        experts=count,
+        per_token=visited,
+        shared_inner=keys.whole("moe_shared_expert_intermediate_size", smallest=1) if shared else 0,
+        gated=False,
+        shared_bias=bias,
+        latent=keys.whole("moe_latent_size", default=0, null=0),
+        names=names,
+        prefix="mixer.",
+    )
+
+
+HYBRIDS: Final[dict[str, Callable[[Keys, str, str], ModelSpec]]] = {
+    "qwen3_next": read_qwen_next,
+    "qwen3_5_text": read_qwen_next,
+    "qwen3_5_moe_text": read_qwen_next,
+    "mamba": read_mamba,
+    "falcon_mamba": read_mamba,
+    "mamba2": read_mamba2,
+    "bamba": read_bamba,
+    "granitemoehybrid": read_granite_hybrid,
+    "falcon_h1": read_falcon_h1,
+    "jamba": read_jamba,
+    "lfm2": read_lfm2,
+    "lfm2_moe": read_lfm2,
+    "recurrent_gemma": read_recurrent_gemma,
+    "minimax": read_minimax_text,
+    "minimax_text_01": read_minimax_text,
+    "nemotron_h": read_nemotron_h,
+}

@@ -1,0 +1,26 @@
+"""Every family that is described by its parts, by its ``model_type``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from planner.engine.question.specs import ModelSpec
+from planner.engine.shape.families.decoders import ROWS, read_row
+from planner.engine.shape.families.encoders import OTHER_ENCODERS
+from planner.engine.shape.families.gemma import GEMMAS
+from planner.engine.shape.families.hybrids import HYBRIDS
+from planner.engine.shape.families.keys import Keys
+from planner.engine.shape.families.latent import LATENT
+from planner.engine.shape.families.seq2seq import SEQ2SEQ
+
+PartsReader = Callable[[Keys, str, str], ModelSpec]
+
+PART_FAMILIES: Final[dict[str, PartsReader]] = {
+    **dict.fromkeys(ROWS, read_row),
+    **HYBRIDS,
+    **LATENT,
+    **GEMMAS,
+    **OTHER_ENCODERS,
+    **SEQ2SEQ,
+}
