@@ -1,4 +1,4 @@
-"""Writes planner/engine/shape/families/class_defaults.json: defaults of transformers' configuration classes.
+"""Writes planner/engine/shape/families/class_defaults.py: defaults of transformers' configuration classes.
 
 Needs transformers in the interpreter that runs it: once with 4.57.6 and once with 5.24.0, the first taking
 precedence (``python -m scripts.class_defaults``, then again with ``--fill``). Only whole numbers and switches
@@ -12,11 +12,14 @@ import ast
 import dataclasses
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from planner.engine.shape.families.class_defaults import CLASS_DEFAULTS
+
 FAMILIES = Path(__file__).parents[1] / "planner" / "engine" / "shape" / "families"
-TARGET = FAMILIES / "class_defaults.json"
+TARGET = FAMILIES / "class_defaults.py"
 
 
 def words_of_readers() -> set[str]:
@@ -73,7 +76,7 @@ def main() -> None:
     words = words_of_readers()
     found = collected()
     if fill:
-        earlier = json.loads(TARGET.read_text(encoding="utf-8"))
+        earlier = CLASS_DEFAULTS
         found = {name: found.get(name, {}) | earlier.get(name, {}) for name in sorted({*found, *earlier})}
     kept = {
         name: {key: value for key, value in sorted(defaults.items()) if key in words}
@@ -81,7 +84,10 @@ def main() -> None:
         if name in words
     }
     rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(defaults)}" for name, defaults in kept.items())
-    TARGET.write_text(f"{{\n{rows}\n}}\n", encoding="utf-8")
+    before, _, after = re.split(
+        r"(?<=\"\"\"\n)(\{\n.*\n\}\n)(?=\"\"\"\))", TARGET.read_text(encoding="utf-8"), flags=re.S
+    )
+    TARGET.write_text(f"{before}{{\n{rows}\n}}\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

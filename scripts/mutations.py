@@ -56,7 +56,7 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         f"{TIME}/block.py", f"{TESTS}/time/test_block.py",
-        ("all queries on each rank", "        queries=sequence / grid.context_parallel,\n        keys=sequence,", "        queries=sequence,\n        keys=sequence,"),
+        ("all queries on each rank", "        queries=sequence / grid.context_parallel,\n        keys=sequence * grid", "        queries=sequence,\n        keys=sequence * grid"),
         ("cross-attention on targets alone", "0.5 * (targets + tokens), grid.cross", "targets, grid.cross"),
         ("a source masked by targets", "keys_met=grid.sequence_length,", "keys_met=sequence,"),
         ("up projection one too wide", "mlp.weights / hidden / split - down, 0.0", "mlp.weights / hidden / split, 0.0"),
@@ -119,7 +119,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         f"{MEMORY}/activations.py", f"{TESTS}/memory/test_activations.py",
         ("one norm", "norms=hidden * (2.0 * norm)", "norms=hidden * norm"),
-        ("scores not squared", "scores = per.score * tokens * grid.sequence_length", "scores = per.score * tokens"),
+        ("scores not squared", "grid.scoring_share * per.score * tokens * grid.sequence_length", "grid.scoring_share * per.score * tokens"),
         ("no gate kept", "element * (1.0 + grid.gated * (1.0 + traits.plain))", "element * (1.0 + grid.gated * traits.plain)"),
         ("in flight one fewer", "np.minimum(pipeline - stage.number,", "np.minimum(pipeline - stage.number - 1.0,"),
         ("more in flight than there are", "interleaved = np.minimum(warm_up", "interleaved = np.maximum(warm_up"),

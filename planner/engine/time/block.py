@@ -89,6 +89,8 @@ def scan_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
     No such kernel was measured: its FLOPs run at attention's share of peak (both are chunked batched matmuls,
     Dao and Gu 2024, section 6), its inputs and outputs are read and written once, whichever is slower. The
     backward recomputes the states, as flash attention does its scores.
+
+    tokens: per micro-batch and rank.  Source: Dao and Gu 2024 for the form; the rate is our own choice.
     """
     efficiency = constants.attention_efficiency[grid.architecture.astype(int)]
     arithmetic = tokens * grid.state_flops / (grid.bf16_flops_per_s * efficiency)

@@ -12,14 +12,12 @@ from planner.engine.shape.families.decoders import Experts, expert_channels, hea
 from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.parts.channels import NO_CHANNEL, dense_mlp, mixture
 from planner.engine.shape.parts.mixers import (
-    NO_MIXER,
     attention,
     gated_delta,
     lightning_attention,
     mamba,
     mamba2,
     rg_lru,
-    short_convolution,
     side_by_side,
 )
 
@@ -74,7 +72,7 @@ def read_qwen_next(keys: Keys, family: str, name: str) -> ModelSpec:
         kv_heads=kv_heads,
         head_dim=head_dim,
         blocks=[
-            block(_mixer(keys, mixers, kind, "layer_types"), channel, norms=2 * hidden)
+            block(mixer_of(keys, mixers, kind, "layer_types"), channel, norms=2 * hidden)
             for kind, channel in zip(kinds, channels, strict=False)
         ],
         vocab=keys.main("vocab_size"),
@@ -105,6 +103,7 @@ def read_mamba(keys: Keys, family: str, name: str) -> ModelSpec:
 
 
 def read_mamba2(keys: Keys, family: str, name: str) -> ModelSpec:
+    """Mamba-2: state-space blocks alone, heads of one decay each (Dao and Gu 2024)."""
     layers, hidden = keys.layers(), keys.main("hidden_size")
     heads, width = keys.whole("num_heads", smallest=1), keys.whole("head_dim", smallest=1)
     inner = int(keys.share("expand", 2) * hidden)
@@ -151,7 +150,7 @@ def _pure_state_space(
     )
 
 
-def _mamba2_of(keys: Keys, hidden: int, *, inner: int | None = None, norm: bool = True) -> Mixer:
+def mamba2_of(keys: Keys, hidden: int, *, inner: int | None = None, norm: bool = True) -> Mixer:
     """The Mamba-2 mixer as Bamba, Granite 4 H and Falcon-H1 spell it."""
     width = int(keys.share("mamba_expand", 2) * hidden) if inner is None else inner
     heads = keys.whole("mamba_n_heads", smallest=1)
@@ -178,7 +177,8 @@ def _mamba2_of(keys: Keys, hidden: int, *, inner: int | None = None, norm: bool 
     )
 
 
-def _usual_attention(keys: Keys, hidden: int, heads: int, *, prefix: str = "self_attn.") -> Mixer:
+def usual_attention(keys: Keys, hidden: int, heads: int, *, prefix: str = "self_attn.") -> Mixer:
+    """Full attention with grouped keys, as the hybrids\' attention blocks have it."""
     bias = keys.switch("attention_bias")
     return attention(
         hidden=hidden,
@@ -191,7 +191,8 @@ def _usual_attention(keys: Keys, hidden: int, heads: int, *, prefix: str = "self
     )
 
 
-def _mixer(keys: Keys, mixers: dict[str, Mixer], kind: str, key: str) -> Mixer:
+def mixer_of(keys: Keys, mixers: dict[str, Mixer], kind: str, key: str) -> Mixer:
+    """The mixer that a layer\'s kind names; an unknown kind is a problem of ``key``."""
     if kind not in mixers:
         if not keys.is_faulty(key):
             keys.problem(key, f"The kind {kind!r} is not known.", f"Choose from: {', '.join(mixers)}.")
@@ -199,7 +200,7 @@ def _mixer(keys: Keys, mixers: dict[str, Mixer], kind: str, key: str) -> Mixer:
     return mixers[kind]
 
 
-def _hybrid(
+def hybrid(
     keys: Keys,
     family: str,
     name: str,
@@ -211,6 +212,7 @@ def _hybrid(
     norms: int,
     final_norm: int | None = None,
 ) -> ModelSpec:
+    """A decoder of the chosen mixers and channel mixers, block by block."""
     return decoder(
         keys,
         name=name,
@@ -230,7 +232,7 @@ def read_bamba(keys: Keys, family: str, name: str) -> ModelSpec:
     """Mamba-2 blocks with attention at ``attn_layer_indices``."""
     layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
     attending = {item for item in keys.items("attn_layer_indices") or () if isinstance(item, int)}
-    scan, full = _mamba2_of(keys, hidden), _usual_attention(keys, hidden, heads)
+    scan, full = mamba2_of(keys, hidden), usual_attention(keys, hidden, heads)
     mlp = dense_mlp(
         hidden=hidden,
         inner=keys.whole("intermediate_size", smallest=1),
@@ -238,7 +240,7 @@ def read_bamba(keys: Keys, family: str, name: str) -> ModelSpec:
         prefix="feed_forward.",
     )
     mixers = [full if layer in attending else scan for layer in range(layers)]
-    return _hybrid(keys, family, name, hidden, heads, mixers, [mlp] * layers, norms=2 * hidden)
+    return hybrid(keys, family, name, hidden, heads, mixers, [mlp] * layers, norms=2 * hidden)
 
 
 def read_granite_hybrid(keys: Keys, family: str, name: str) -> ModelSpec:
@@ -254,7 +256,7 @@ def read_granite_hybrid(keys: Keys, family: str, name: str) -> ModelSpec:
         bias=bias,
         output_bias=bias,
     )
-    mixers = {"mamba": _mamba2_of(keys, hidden), "attention": full, "full_attention": full}
+    mixers = {"mamba": mamba2_of(keys, hidden), "attention": full, "full_attention": full}
     shared = keys.whole("shared_intermediate_size", smallest=1)
     names = ("input_linear", "output_linear")
     if keys.whole("num_local_experts", smallest=0):
@@ -271,8 +273,8 @@ def read_granite_hybrid(keys: Keys, family: str, name: str) -> ModelSpec:
         )
     else:
         channel = dense_mlp(hidden=hidden, inner=shared, names=names, prefix="shared_mlp.")
-    chosen = [_mixer(keys, mixers, kind, "layer_types") for kind in kinds]
-    return _hybrid(keys, family, name, hidden, heads, chosen, [channel] * layers, norms=2 * hidden)
+    chosen = [mixer_of(keys, mixers, kind, "layer_types") for kind in kinds]
+    return hybrid(keys, family, name, hidden, heads, chosen, [channel] * layers, norms=2 * hidden)
 
 
 def read_falcon_h1(keys: Keys, family: str, name: str) -> ModelSpec:
@@ -280,8 +282,8 @@ def read_falcon_h1(keys: Keys, family: str, name: str) -> ModelSpec:
     layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
     inner = keys.whole("mamba_d_ssm", null=int(keys.share("mamba_expand", 2) * hidden), smallest=1)
     both = side_by_side(
-        _mamba2_of(keys, hidden, inner=inner, norm=keys.switch("mamba_rms_norm")),
-        _usual_attention(keys, hidden, heads),
+        mamba2_of(keys, hidden, inner=inner, norm=keys.switch("mamba_rms_norm")),
+        usual_attention(keys, hidden, heads),
     )
     mlp = dense_mlp(
         hidden=hidden,
@@ -289,7 +291,7 @@ def read_falcon_h1(keys: Keys, family: str, name: str) -> ModelSpec:
         bias=keys.switch("mlp_bias"),
         prefix="feed_forward.",
     )
-    return _hybrid(keys, family, name, hidden, heads, [both] * layers, [mlp] * layers, norms=2 * hidden)
+    return hybrid(keys, family, name, hidden, heads, [both] * layers, [mlp] * layers, norms=2 * hidden)
 
 
 def read_jamba(keys: Keys, family: str, name: str) -> ModelSpec:
@@ -309,7 +311,7 @@ def read_jamba(keys: Keys, family: str, name: str) -> ModelSpec:
         inner_norms=True,
         prefix="mamba.",
     )
-    full = _usual_attention(keys, hidden, heads)
+    full = usual_attention(keys, hidden, heads)
     inner = keys.whole("intermediate_size", smallest=1)
     count, visited = keys.experts("num_experts", "num_experts_per_tok")
     mlp = dense_mlp(hidden=hidden, inner=inner, prefix="feed_forward.")
@@ -327,75 +329,12 @@ def read_jamba(keys: Keys, family: str, name: str) -> ModelSpec:
     routing = _every(keys, layers, "expert_layer_period", "expert_layer_offset")
     mixers = [full if chosen else scan for chosen in attending]
     channels = [routed if chosen else mlp for chosen in routing]
-    return _hybrid(keys, family, name, hidden, heads, mixers, channels, norms=2 * hidden)
+    return hybrid(keys, family, name, hidden, heads, mixers, channels, norms=2 * hidden)
 
 
 def _every(keys: Keys, layers: int, period_key: str, offset_key: str) -> list[bool]:
     period, offset = keys.whole(period_key, smallest=1), keys.whole(offset_key)
     return [layer % period == offset for layer in range(layers)]
-
-
-def read_lfm2(keys: Keys, family: str, name: str) -> ModelSpec:
-    """LFM2: short convolutions and attention by ``layer_types``; the MLP's width is rounded up."""
-    layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
-    kv_heads = keys.whole("num_key_value_heads", default=heads, smallest=1)
-    head_dim = head_width(keys, hidden, heads)
-    kinds = _lfm2_kinds(keys, layers)
-    mixers = {
-        "conv": short_convolution(
-            hidden=hidden, kernel=keys.whole("conv_L_cache", smallest=1), bias=keys.switch("conv_bias")
-        ),
-        "full_attention": attention(
-            hidden=hidden,
-            heads=heads,
-            kv_heads=kv_heads,
-            head_dim=head_dim,
-            names=("q_proj", "k_proj", "v_proj", "out_proj"),
-            other_parameters=2 * head_dim,
-        ),
-    }
-    names = ("w1", "w3", "w2")
-    if family == "lfm2_moe":
-        dense = dense_mlp(
-            hidden=hidden,
-            inner=keys.whole("intermediate_size", smallest=1),
-            names=names,
-            prefix="feed_forward.",
-        )
-        count, visited = keys.experts("num_experts", "num_experts_per_tok")
-        routed = mixture(
-            hidden=hidden,
-            inner=keys.whole("moe_intermediate_size", smallest=1),
-            experts=count,
-            per_token=visited,
-            names=names,
-            prefix="feed_forward.",
-        )
-        first = keys.whole("num_dense_layers")
-        channels = [dense if layer < first else routed for layer in range(layers)]
-    else:
-        channels = [
-            dense_mlp(hidden=hidden, inner=_lfm2_inner(keys), names=names, prefix="feed_forward.")
-        ] * layers
-    chosen = [_mixer(keys, mixers, kind, "layer_types") for kind in kinds]
-    return _hybrid(keys, family, name, hidden, heads, chosen, channels, norms=2 * hidden)
-
-
-def _lfm2_kinds(keys: Keys, layers: int) -> list[str]:
-    named = keys.items("full_attn_idxs")
-    attending = set(range(layers)) if named is None else {item for item in named if isinstance(item, int)}
-    usual = ["full_attention" if layer in attending else "conv" for layer in range(layers)]
-    return keys.kinds("layer_types", layers, usual)
-
-
-def _lfm2_inner(keys: Keys) -> int:
-    """Two thirds of the stated width, scaled and rounded up to a multiple, as the class does."""
-    inner = keys.whole("block_ff_dim", "intermediate_size", smallest=1)
-    if not keys.switch("block_auto_adjust_ff_dim", default=True):
-        return inner
-    inner = int(keys.share("block_ffn_dim_multiplier", 1.0) * int(2 * inner / 3))
-    multiple = keys.whole("block_multiple_of", smallest=1)
-    return -(-inner // multiple) * multiple
 
 
 def read_recurrent_gemma(keys: Keys, family: str, name: str) -> ModelSpec:
@@ -428,8 +367,8 @@ def read_recurrent_gemma(keys: Keys, family: str, name: str) -> ModelSpec:
         bias=True,
         prefix="mlp_block.",
     )
-    chosen = [_mixer(keys, mixers, pattern[layer % len(pattern)], "block_types") for layer in range(layers)]
-    return _hybrid(keys, family, name, hidden, heads, chosen, [mlp] * layers, norms=2 * hidden)
+    chosen = [mixer_of(keys, mixers, pattern[layer % len(pattern)], "block_types") for layer in range(layers)]
+    return hybrid(keys, family, name, hidden, heads, chosen, [mlp] * layers, norms=2 * hidden)
 
 
 def read_minimax_text(keys: Keys, family: str, name: str) -> ModelSpec:
@@ -453,123 +392,9 @@ def read_minimax_text(keys: Keys, family: str, name: str) -> ModelSpec:
         "linear_attention": lightning_attention(hidden=hidden, heads=heads, head_dim=head_dim),
     }
     plan = Experts(count="num_local_experts", width=("intermediate_size",))
-    chosen = [_mixer(keys, mixers, kind, "layer_types") for kind in kinds]
+    chosen = [mixer_of(keys, mixers, kind, "layer_types") for kind in kinds]
     channels = expert_channels(keys, plan, hidden, layers)
-    return _hybrid(keys, family, name, hidden, heads, chosen, channels, norms=2 * hidden)
-
-
-def read_nemotron_h(keys: Keys, family: str, name: str) -> ModelSpec:
-    """Nemotron-H and Nemotron 3: each block is one mixer: Mamba-2, attention, MLP or experts."""
-    hidden, heads = keys.main("hidden_size"), keys.main("num_attention_heads")
-    kinds = _nemotron_kinds(keys)
-    keys.has("time_step_rank")
-    mamba_heads, width = keys.whole("mamba_num_heads", smallest=1), keys.whole("mamba_head_dim", smallest=1)
-    kv_heads = keys.whole("num_key_value_heads", smallest=1)
-    head_dim = keys.whole("head_dim", "attention_head_dim", smallest=1)
-    bias = keys.switch("attention_bias")
-    names = ("up_proj", "down_proj")
-    blocks = {
-        "mamba": (
-            mamba2(
-                hidden=hidden,
-                inner=mamba_heads * width,
-                heads=mamba_heads,
-                state=keys.whole("ssm_state_size", smallest=1),
-                groups=keys.whole("n_groups", smallest=1),
-                kernel=keys.whole("conv_kernel", smallest=1),
-                bias=keys.switch("use_bias") or keys.switch("mamba_proj_bias"),
-                conv_bias=keys.switch("use_conv_bias", default=True),
-                chunk=keys.whole("chunk_size", default=128, smallest=1),
-                prefix="mixer.",
-            ),
-            NO_CHANNEL,
-        ),
-        "attention": (
-            attention(
-                hidden=hidden,
-                heads=heads,
-                kv_heads=kv_heads,
-                head_dim=head_dim,
-                bias=bias,
-                output_bias=bias,
-                prefix="mixer.",
-            ),
-            NO_CHANNEL,
-        ),
-        "mlp": (
-            NO_MIXER,
-            dense_mlp(
-                hidden=hidden,
-                inner=keys.whole("intermediate_size", smallest=1),
-                gated=False,
-                bias=keys.switch("mlp_bias"),
-                names=names,
-                prefix="mixer.",
-            ),
-        ),
-    }
-    if "moe" in kinds:
-        blocks["moe"] = (NO_MIXER, _nemotron_experts(keys, hidden, names))
-    if not all(kind in blocks for kind in kinds):
-        unknown = next(kind for kind in kinds if kind not in blocks)
-        keys.problem(
-            "layers_block_type",
-            f"The kind {unknown!r} is not known.",
-            f"Choose from: {', '.join(blocks)}, moe.",
-        )
-    return decoder(
-        keys,
-        name=name,
-        family=family,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        blocks=[block(*blocks[kind], norms=hidden) for kind in kinds if kind in blocks],
-        vocab=keys.main("vocab_size"),
-        tied=keys.switch("tie_word_embeddings"),
-        final_norm=hidden,
-        gated=False,
-    )
-
-
-NEMOTRON_LETTERS: Final = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
-
-
-def _nemotron_kinds(keys: Keys) -> list[str]:
-    named = keys.items("layers_block_type")
-    pattern = keys.text("hybrid_override_pattern", "")
-    key = "layers_block_type" if named is not None else "hybrid_override_pattern"
-    if named is None and not pattern:
-        keys.problem(key, "This key is missing.", "Add the pattern, a letter a block: M, *, - or E.")
-        return ["mamba"]
-    kinds = [str(kind) for kind in named or [NEMOTRON_LETTERS.get(letter, letter) for letter in pattern]]
-    stated = keys.optional_size("num_hidden_layers")
-    if stated is not None and stated != len(kinds):
-        keys.problem(
-            key,
-            f"It names {len(kinds)} layers, but num_hidden_layers is {stated}.",
-            "Give one entry a layer.",
-        )
-    return kinds
-
-
-def _nemotron_experts(keys: Keys, hidden: int, names: tuple[str, str]) -> Channel:
-    count, visited = keys.experts("n_routed_experts", "num_experts_per_tok")
-    shared = keys.whole("n_shared_experts", default=0, null=0)
-    bias = keys.switch("mlp_bias")
-    return mixture(
-        hidden=hidden,
-        inner=keys.whole("moe_intermediate_size", smallest=1),
-        experts=count,
-        per_token=visited,
-        shared_inner=keys.whole("moe_shared_expert_intermediate_size", smallest=1) if shared else 0,
-        gated=False,
-        shared_bias=bias,
-        latent=keys.whole("moe_latent_size", default=0, null=0),
-        names=names,
-        prefix="mixer.",
-    )
+    return hybrid(keys, family, name, hidden, heads, chosen, channels, norms=2 * hidden)
 
 
 HYBRIDS: Final[dict[str, Callable[[Keys, str, str], ModelSpec]]] = {
@@ -583,10 +408,7 @@ HYBRIDS: Final[dict[str, Callable[[Keys, str, str], ModelSpec]]] = {
     "granitemoehybrid": read_granite_hybrid,
     "falcon_h1": read_falcon_h1,
     "jamba": read_jamba,
-    "lfm2": read_lfm2,
-    "lfm2_moe": read_lfm2,
     "recurrent_gemma": read_recurrent_gemma,
     "minimax": read_minimax_text,
     "minimax_text_01": read_minimax_text,
-    "nemotron_h": read_nemotron_h,
 }

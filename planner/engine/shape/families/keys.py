@@ -1,28 +1,18 @@
 """Reading a config's keys with the defaults of the family's class in transformers.
 
-The defaults stand in ``class_defaults.json``: signatures of the configuration classes of transformers 4.57.6
+The defaults stand in ``class_defaults``: signatures of the configuration classes of transformers 4.57.6
 and, for families that came later, 5.24.0 (``scripts/class_defaults.py`` writes it). Knows no family.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from planner.engine.shape.families.class_defaults import CLASS_DEFAULTS
 from planner.engine.shape.reading import LARGEST_SIZE, MOST_LAYERS, SpecReader
 
 MOST_EXPERTS = 100_000
-
-
-@lru_cache(maxsize=1)
-def class_defaults() -> dict[str, dict[str, Any]]:
-    """{model_type: {key: default}}."""
-    text = (Path(__file__).parent / "class_defaults.json").read_text(encoding="utf-8")
-    defaults: dict[str, dict[str, Any]] = json.loads(text)
-    return defaults
 
 
 class Keys(SpecReader):
@@ -37,14 +27,14 @@ class Keys(SpecReader):
         self.model_type = model_type
         self.part = part
         self.absent = False
-        self.defaults = class_defaults().get(model_type, {})
+        self.defaults = CLASS_DEFAULTS.get(model_type, {})
 
     def sub(self, key: str, model_type: str) -> Keys:
         """The reader of one part's config; its problems are noted with the whole's."""
         values = self.mapping(key)
         reader = Keys(values, f"{self.field}.{key}", str(values.get("model_type") or model_type), part=True)
         if not reader.defaults:
-            reader.defaults = class_defaults().get(model_type, {})
+            reader.defaults = CLASS_DEFAULTS.get(model_type, {})
         reader.errors, reader.assumed = self.errors, self.assumed
         reader.absent = not self.has(key)
         self.parts.append((key, reader))

@@ -12,7 +12,10 @@ from planner.engine.shape.families.gemma import GEMMAS
 from planner.engine.shape.families.hybrids import HYBRIDS
 from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.families.latent import LATENT
+from planner.engine.shape.families.nemotron import NEMOTRONS
 from planner.engine.shape.families.seq2seq import SEQ2SEQ
+from planner.engine.shape.families.short_convolution import SHORT_CONVOLUTIONS
+from planner.engine.shape.families.windowed_mixtures import WINDOWED_MIXTURES
 
 PartsReader = Callable[[Keys, str, str], ModelSpec]
 
@@ -20,6 +23,9 @@ PART_FAMILIES: Final[dict[str, PartsReader]] = {
     **dict.fromkeys(ROWS, read_row),
     **HYBRIDS,
     **LATENT,
+    **NEMOTRONS,
+    **SHORT_CONVOLUTIONS,
+    **WINDOWED_MIXTURES,
     **GEMMAS,
     **OTHER_ENCODERS,
     **SEQ2SEQ,

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from planner.engine.question.parts import Tower
 from planner.engine.question.specs import ModelSpec
-from planner.engine.shape.families.keys import Keys, class_defaults
+from planner.engine.shape.families.class_defaults import CLASS_DEFAULTS
+from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.families.towers import TOWERS, linear
 from planner.engine.shape.reading import SpecReader
 
@@ -197,7 +198,7 @@ def _text_part(keys: Keys, plan: Several) -> tuple[str, dict[str, Any], str]:
         field = keys.field
     stated = given.get("model_type")
     text_type = stated if isinstance(stated, str) and stated != keys.model_type else plan.text
-    defaults = class_defaults().get(text_type, {})
+    defaults = CLASS_DEFAULTS.get(text_type, {})
     if not any(given.get(key) is not None for key in MAIN_SIZES) and plan.text != "step3p5":
         keys.problem("text_config", "The text part says no sizes.", "Paste the whole config.json.")
     for size in MAIN_SIZES:

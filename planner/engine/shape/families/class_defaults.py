@@ -1,3 +1,15 @@
+"""Defaults of transformers' configuration classes, by model type: written by ``scripts/class_defaults.py``.
+
+Signatures of 4.57.6 and, for families that came later, 5.24.0. Whole numbers and switches alone. JSON in a
+module, since the engine reads no file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+CLASS_DEFAULTS: Final[dict[str, dict[str, Any]]] = json.loads("""
 {
 "afmoe": {"attention_bias": false, "head_dim": 128, "hidden_size": 2048, "intermediate_size": 6144, "max_position_embeddings": 16384, "moe_intermediate_size": 1408, "num_attention_heads": 16, "num_dense_layers": 1, "num_experts": 64, "num_experts_per_tok": 6, "num_hidden_layers": 32, "num_shared_experts": 2, "sliding_window": 1024, "tie_word_embeddings": false, "vocab_size": 200192},
 "albert": {"embedding_size": 128, "hidden_size": 4096, "inner_group_num": 1, "intermediate_size": 16384, "max_position_embeddings": 512, "num_attention_heads": 64, "num_hidden_groups": 1, "num_hidden_layers": 12, "tie_word_embeddings": true, "type_vocab_size": 2, "vocab_size": 30000},
@@ -137,3 +149,4 @@
 "xlnet": {"d_inner": 4096, "d_model": 1024, "n_head": 16, "n_layer": 24, "tie_word_embeddings": true, "vocab_size": 32000},
 "youtu": {"attention_bias": false, "hidden_size": 2048, "intermediate_size": 6144, "kv_lora_rank": 512, "max_position_embeddings": 131072, "num_attention_heads": 16, "num_hidden_layers": 32, "num_key_value_heads": 16, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "tie_word_embeddings": true, "v_head_dim": 128, "vocab_size": 128256}
 }
+""")  # noqa: E501
