@@ -23,6 +23,8 @@ WIDENING = 1.4
 NINE_TENTHS = 1.2815515655446004
 #: Start of the text that says that no chip of the plan's kind was measured.
 UNKNOWN_CHIP = "unknown chip:"
+#: ... and that say so of the model's blocks.
+UNKNOWN_BLOCKS = "unknown blocks:"
 #: Half width of its range of time, in the log. Published dense pretraining reaches 30 to 60 % of peak from
 #: one vendor's chips to another's (21 to 46 %: Chowdhery et al. 2022, table 3; up to 60 %: vendors' own
 #: reports), so a factor of 1.6 either way. Our judgement, not a measured quantile.
@@ -100,6 +102,8 @@ def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool
         far.append(f"accelerator: no measured run on {architecture}")
     elif f"{architecture}/{precision}" not in seen.get("precisions", ()):
         far.append(f"precision: no measured {precision} run on {architecture}")
+    if _at(grid.state_flops, row):
+        far.append(f"{UNKNOWN_BLOCKS} no run was measured with state-space or linear-attention blocks")
     if kind not in seen.get("kinds", ()):
         far.append(f"model kind: no measured {kind} run")
     if framework not in seen.get("frameworks", ()):
@@ -129,7 +133,7 @@ def spread(quantity: str, intervals: Intervals, far: tuple[str, ...], key: str =
     quantiles = table.get(f"{quantity}/{key}") or table[quantity]
     wider = WIDENING ** max(len(far) - 1, 0)
     low, high = quantiles.low * wider, quantiles.high * wider
-    if quantity == "time" and any(words.startswith(UNKNOWN_CHIP) for words in far):
+    if quantity == "time" and any(words.startswith((UNKNOWN_CHIP, UNKNOWN_BLOCKS)) for words in far):
         low, high = min(low, -UNKNOWN_CHIP_SPREAD), max(high, UNKNOWN_CHIP_SPREAD)
     return low, high
 

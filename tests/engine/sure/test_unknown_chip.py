@@ -30,3 +30,10 @@ def test_its_range_is_wide_and_the_answer_says_why(accelerator: str) -> None:
     assert low <= found.time.total_s * math.exp(-UNKNOWN_CHIP_SPREAD) * 1.001
     assert high >= found.time.total_s * math.exp(UNKNOWN_CHIP_SPREAD) * 0.999
     assert any("no run on this kind was measured" in warning.message for warning in found.warnings)
+
+
+def test_blocks_that_nobody_measured_widen_the_range_too() -> None:
+    mamba = {"model_type": "mamba", "hidden_size": 2560, "num_hidden_layers": 64, "vocab_size": 50280}
+    found = answer(question(model={"hf_config": mamba}))
+    assert found.time.total_interval_s[1] >= found.time.total_s * math.exp(UNKNOWN_CHIP_SPREAD) * 0.999
+    assert any("state-space or linear-attention" in warning.message for warning in found.warnings)
