@@ -15,7 +15,6 @@ from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import (
     Cost,
     Memory,
-    NearestFit,
     Parameters,
     PlanResult,
     Remedy,
@@ -122,27 +121,28 @@ def gbps(bytes_per_s: float) -> float:
     return near
 
 
-def render_nearest_fit(nearest: NearestFit) -> dict[str, Any]:
-    """The smallest change that makes a plan fit, as the contract shows it."""
+def render_remedy(remedy: Remedy) -> dict[str, Any]:
+    """A change that makes a plan fit: what to put over the request, its chance, time and cost."""
     return {
-        "change": nearest.change,
+        "kind": remedy.kind,
+        "change": remedy.change,
+        "request_patch": dict(remedy.request_patch),
+        "fit_probability": _number(remedy.fit_probability),
+        "total_s": _number(remedy.total_s),
+        "usd": None if remedy.usd is None else _number(remedy.usd),
+    }
+
+
+def render_nearest_fit(nearest: Remedy) -> dict[str, Any]:
+    """The first of the remedies, with the layout and the machines of the plan that it leads to."""
+    return {
+        **render_remedy(nearest),
         "layout": render_layout(nearest.layout),
         "nodes": int(nearest.nodes),
         "instance_type": nearest.instance_type,
         "accelerator": nearest.accelerator,
         "memory_total_bytes": _number(nearest.memory_total_bytes),
         "usable_bytes": _number(nearest.usable_bytes),
-    }
-
-
-def render_remedy(remedy: Remedy) -> dict[str, Any]:
-    """A change that makes a plan fit: what to put over the request, its chance, time and cost."""
-    return {
-        "change": remedy.change,
-        "request_patch": dict(remedy.request_patch),
-        "fit_probability": _number(remedy.fit_probability),
-        "total_s": _number(remedy.total_s),
-        "usd": None if remedy.usd is None else _number(remedy.usd),
     }
 
 

@@ -292,3 +292,30 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> Pla
             **layouts,
         }
     )
+
+
+def grid_over_questions(
+    asked: Sequence[PlanRequest], sizes: Sequence[int], layouts: Mapping[str, Array]
+) -> PlanGrid:
+    """Several questions, each over layouts of its own, in one grid.
+
+    sizes: count of layouts of each question.  layouts: the layout arrays of all questions one after the
+    other, shape (sum of sizes,). What all questions share stays a scalar, as in ``grid_over_layouts``.
+    """
+    numbers = [
+        (
+            run_scalars(request.model, request.workload),
+            cluster_scalars(request.cluster, request.workload.precision),
+        )
+        for request in asked
+    ]
+    fields: dict[str, Any] = {}
+    for part in (0, 1):
+        each = [pair[part] for pair in numbers]
+        first = each[0]
+        fields |= first
+        distinct = [other for other in {id(one): one for one in each}.values() if other is not first]
+        for name, value in first.items():
+            if any(other[name] != value for other in distinct):
+                fields[name] = np.repeat(np.array([one[name] for one in each], dtype=float), sizes)
+    return PlanGrid(**{**fields, **layouts})
