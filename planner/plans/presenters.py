@@ -21,7 +21,6 @@ from planner.engine.question.result import Verdict as VerdictKind
 from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
 from planner.launch import LaunchTable, launch_tables
 from planner.plans.room import in_cases, room
-from planner.plans.traces import Trace, traces
 from planner.plans.variations import FOLLOWING
 from planner.web import formats
 from planner.web.formats import Quantity
@@ -83,7 +82,6 @@ class PlanPage:
     launch: tuple[LaunchTable, ...]
     facts: tuple[tuple[str, Quantity | str], ...]
     warnings: tuple[str, ...]
-    traces: tuple[Trace, ...]
 
 
 def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> PlanPage:
@@ -101,7 +99,6 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
         warnings=tuple(
             warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")
         ),
-        traces=traces(result),
     )
 
 
