@@ -73,6 +73,11 @@ def _kind(field: Field) -> dict[str, Any]:
             return {"type": ["integer", *null], "minimum": field.minimum, "maximum": field.limit}
         case "number":
             return {"type": ["number", *null], "exclusiveMinimum": 0, "maximum": field.limit}
+        case "share":
+            return {"type": ["number", *null], "minimum": 0, "maximum": 1}
+        case "choices":
+            several = {"type": "array", "items": {"enum": list(field.values)}, "uniqueItems": True}
+            return {"anyOf": [{"enum": [*field.values, *([] if field.required else [None])]}, several]}
         case "flag":
             return {"type": ["boolean", *null]}
         case "choice":

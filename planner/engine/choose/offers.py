@@ -202,9 +202,10 @@ def optimizers(plan: Plan) -> Iterator[Offer]:
 
 def offloads(plan: Plan) -> Iterator[Offer]:
     """Optimizer states in the host's memory."""
-    if plan.asked.workload.offload == "none":
+    offload = plan.asked.workload.offload
+    if "optimizer" not in offload:
         words = "move the optimizer to the host's memory (offload)"
-        yield worked(plan.asked, "offload", words, offload="optimizer")
+        yield worked(plan.asked, "offload", words, offload=(*offload, "optimizer"))
 
 
 def freed_layout(plan: Plan) -> Iterator[Offer]:
