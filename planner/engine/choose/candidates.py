@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.engine.grid.build import cluster_numbers, grid_over_questions
+from planner.engine.grid.build import cluster_numbers
 from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.questions import grid_over_questions
 from planner.engine.layout.enumeration import Candidates, Mask, is_auto
 from planner.engine.memory.peak import total_per_rank
 from planner.engine.question.request import PlanRequest, Task, Workload

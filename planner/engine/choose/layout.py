@@ -14,8 +14,9 @@ import numpy as np
 
 from planner.engine.choose.candidates import Priced, price_each
 from planner.engine.evaluate import Evaluation, evaluate
-from planner.engine.grid.build import grid_over_layouts, grid_over_questions, layout_numbers
+from planner.engine.grid.build import grid_over_layouts, layout_numbers
 from planner.engine.grid.plan_grid import Array
+from planner.engine.grid.questions import grid_over_questions
 from planner.engine.layout.enumeration import (
     Axes,
     Candidates,
