@@ -9,9 +9,22 @@ from typing import Any, Literal
 from planner.engine.question.words import Words
 
 Kind = Literal[
-    "whole", "number", "flag", "choice", "text", "date", "nodes", "names", "wholes", "model", "object", "any"
+    "whole",
+    "number",
+    "flag",
+    "choice",
+    "text",
+    "date",
+    "nodes",
+    "names",
+    "wholes",
+    "model",
+    "card",
+    "object",
+    "any",
 ]
-"""nodes: a whole number or "auto".  names, wholes: lists.  model: a slug or an object.  any: whatever."""
+"""nodes: a whole number or "auto".  names, wholes: lists.  model, card: a slug or an object.
+any: whatever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,7 @@ class PlanGrid:
     ranks_per_accelerator: Array  #: ranks of one chip [rank, ()]
     nodes: Array  #: machines [node, (plans,)]
     architecture: Array  #: the chip's, by its place in ARCHITECTURES [index, ()]
+    own_chip: Array  #: the chip is described by the question, not one of the catalog [flag, ()]
     usd_per_node_hour: Array  #: price of a node, nan where none is known [USD/h, ()]
     # layout
     tensor_parallel: Array  #: ranks that split each matrix [rank, (plans,)]

@@ -221,7 +221,7 @@ def read_gpt_oss(reader: SpecReader, family: str, name: str) -> ModelSpec:
 
 
 def _experts(reader: SpecReader, key: str, default: int, default_per_token: int) -> dict[str, Any]:
-    """A mixture that does not say how many experts it has is more likely a wrong model_type than its default."""
+    """One that does not say how many experts it has is more likely of another family than the default."""
     if not reader.has(key):
         reader.problem(
             key,
