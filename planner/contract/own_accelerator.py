@@ -19,7 +19,7 @@ PCIE4_BYTES_PER_S: Final = 32e9
 #: Up to the rate of PCIe 5.0 x16 in one direction a link without a like is taken for PCIe.
 PCIE_AT_MOST_BYTES_PER_S: Final = 64e9
 #: Peaks beside bf16's where neither they nor a like are given: TF32 has half of bf16's rate on every NVIDIA
-#: data-center card since the A100, plain fp32 a sixteenth (data sheets of A100, H100). Our judgement for others.
+#: data-center card since the A100, plain fp32 a sixteenth (their data sheets). Our judgement for others.
 TF32_SHARE: Final = 1 / 2
 FP32_SHARE: Final = 1 / 16
 NEEDED: Final = ("memory_bytes", "bf16_flops_per_s", "memory_bandwidth_bytes_per_s")
