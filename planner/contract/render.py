@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.contract.fields import LAYOUT
 from planner.contract.jsontext import not_finite, plain_value
+from planner.contract.own_accelerator import render_own_accelerator
 from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors, error_answer
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import (
@@ -98,7 +99,9 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
         }
     else:
         described = {
-            "accelerator": cluster.accelerator.slug,
+            "accelerator": render_own_accelerator(cluster.accelerator)
+            if cluster.accelerator.own
+            else cluster.accelerator.slug,
             "accelerators_per_node": int(cluster.accelerators_per_node),
             "nodes": nodes,
             "internode_gbps_per_node": gbps(cluster.internode_bytes_per_s),

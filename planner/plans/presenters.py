@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from planner.catalog.facts.records import is_stale
+from planner.contract.card_fields import CARD
 from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
@@ -242,7 +243,7 @@ def patched_fields(patch: Mapping[str, Any]) -> dict[str, str]:
                 plain = ",".join(value) if isinstance(value, list | tuple) else plain
                 written[query] = "" if key in FOLLOWING else plain
     if "instance" in written:
-        written |= {field.query: "" for field in CLUSTER.fields if field.beside == "accelerator"}
+        written |= dict.fromkeys(("chip", *(field.query for field in CARD.fields)), "")
     return written
 
 

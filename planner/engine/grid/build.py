@@ -324,6 +324,7 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         **host_numbers(cluster),
         "nodes": nodes,
         "architecture": architecture_index(chip.architecture),
+        "own_chip": chip.own,
         "usd_per_node_hour": np.nan if price is None else price,
     }
 
