@@ -15,6 +15,8 @@ from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors,
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import (
     Cost,
+    Evidence,
+    Measured,
     Memory,
     Parameters,
     PlanResult,
@@ -68,6 +70,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "time": _time(result.time),
         "cost": None if result.cost is None else _cost(result.cost),
         "explanation": [_term(term) for term in result.explanation],
+        "evidence": None if result.evidence is None else _evidence(result.evidence),
         "warnings": [{"code": warning.code, "message": warning.message} for warning in result.warnings],
     }
 
@@ -229,6 +232,22 @@ def _term(term: Term) -> dict[str, Any]:
         "source": term.source,
         "parent": term.parent,
         "part": term.part,
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    """What was measured near the plan: of step times, and ``memory`` apart."""
+    return {**_measured(evidence.time), "memory": _measured(evidence.memory)}
+
+
+def _measured(measured: Measured) -> dict[str, Any]:
+    error = measured.error_on_unseen
+    return {
+        "runs": measured.runs,
+        "sources": measured.sources,
+        "nearest": list(measured.nearest),
+        "error_on_unseen": None if error is None else _number(error),
+        "runs_on_accelerator": measured.runs_on_accelerator,
     }
 
 

@@ -7,7 +7,7 @@ records unchanged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -21,6 +21,7 @@ from planner.engine.question.result import Remedy as Change
 from planner.engine.question.result import Verdict as VerdictKind
 from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
 from planner.launch import LaunchTable, launch_tables
+from planner.plans.evidence import Note, notes
 from planner.plans.room import in_cases, room
 from planner.plans.variations import FOLLOWING
 from planner.web import formats
@@ -42,7 +43,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """One of the four figures. key: its trace's anchor.  term: glossary entry of its name, if it has one."""
+    """One of the four figures. key: its trace's anchor.  term: glossary entry of its name, if it has one.
+
+    evidence: what was measured near it.
+    """
 
     key: str
     label: str
@@ -50,6 +54,7 @@ class Headline:
     range: Quantity | None
     note: str = ""
     term: str = ""
+    evidence: Note | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +94,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
     """Everything that the plan page says about one result, except charts. today: for the age of prices."""
     return PlanPage(
         verdict=verdict(request, result),
-        headlines=headlines(result),
+        headlines=with_evidence(headlines(result), notes(request, result)),
         remedies=remedies(result),
         price=price_note(result, today=today),
         layout=layout_in_words(result.layout, result.cluster),
@@ -154,6 +159,11 @@ def unit_of(cluster: Cluster) -> str:
     if cluster.accelerator.ranks_per_accelerator > 1:
         return "NeuronCore"
     return "GPU" if cluster.accelerator.vendor.lower() in ("nvidia", "amd") else "accelerator"
+
+
+def with_evidence(figures: tuple[Headline, ...], found: Mapping[str, Note]) -> tuple[Headline, ...]:
+    """The figures with what was measured near each of them."""
+    return tuple(replace(figure, evidence=found.get(figure.key)) for figure in figures)
 
 
 def headlines(result: PlanResult) -> tuple[Headline, ...]:

@@ -13,8 +13,9 @@ from planner.engine.choose.plan import Choice, choose, choose_each, evaluate_cho
 from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
-from planner.engine.question.result import PlanResult, Term
+from planner.engine.question.result import Evidence, PlanResult, Term
 from planner.engine.sure.calibration import Calibration
+from planner.engine.sure.evidence import evidence_near
 
 
 def estimate(
@@ -29,7 +30,11 @@ def estimate(
     choice = choose(request, calibration)
     plan = one_plan(evaluate_choice(choice, calibration))
     found = figures_of(choice, plan, calibration)
-    explained = replace(result_of(choice, found), explanation=explanation_of(choice, found))
+    explained = replace(
+        result_of(choice, found),
+        explanation=explanation_of(choice, found),
+        evidence=evidence_of(choice, found, calibration),
+    )
     if explained.verdict == "fits":
         return explained
     return replace(explained, remedies=remedies(request, choice, explained, calibration, alternatives))
@@ -78,6 +83,17 @@ def result_of(choice: Choice, found: Figures) -> PlanResult:
         cost=found.cost,
         explanation=(),
         warnings=warnings_of(choice, found.plan.grid, total_s=found.time.total_s, far=found.far),
+    )
+
+
+def evidence_of(choice: Choice, found: Figures, calibration: Calibration) -> Evidence:
+    """What was measured near the plan."""
+    cluster = choice.request.cluster
+    return evidence_near(
+        choice.request,
+        calibration.measured,
+        parameters=float(found.parameters.total),
+        accelerators=float(billed_nodes(cluster) * cluster.accelerators_per_node),
     )
 
 

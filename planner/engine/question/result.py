@@ -184,10 +184,35 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """How much of a quantity was measured near a plan. runs, sources: counts.  nearest: ids of runs.
+
+    error_on_unseen: mean |predicted / measured - 1| of these runs with their source left out of the fit (of
+    the class of task where there is none near), None where not known.  runs_on_accelerator: of any kind, on
+    the plan's accelerator.
+    """
+
+    runs: int
+    sources: int
+    nearest: tuple[str, ...]
+    error_on_unseen: float | None
+    runs_on_accelerator: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was measured near a plan: of step times, and of memory."""
+
+    time: Measured
+    memory: Measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
     """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose.
 
     remedies: of a plan that does not fit or is tight, the changes that make it fit, the cheapest first.
+    evidence: what was measured near the plan; None where only figures were asked for.
     """
 
     id: Any
@@ -204,6 +229,7 @@ class PlanResult:
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
     remedies: tuple[Remedy, ...] = ()
+    evidence: Evidence | None = None
 
     @property
     def verdict(self) -> Verdict:
