@@ -6,7 +6,7 @@ Reads the clock and the catalog, so that the engine need not. Changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -21,10 +21,10 @@ from planner.contract.parse import parse_plan_request
 from planner.contract.precision import ASSUMED_PRECISION, unit_flops_per_s, usual_precision
 from planner.contract.render import render_error, render_result
 from planner.contract.search import parse_search_request, render_search
-from planner.engine.answer.estimate import estimate, estimate_many
+from planner.engine.answer.estimate import estimate, estimate_at, estimate_many
 from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.request import Cluster, PlanRequest
+from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import PlanResult
 
 Answer = dict[str, Any]
@@ -55,6 +55,11 @@ def answer_each(requests: Iterable[PlanRequest], *, most_remedies: int = 0) -> l
     most_remedies: changes looked for where a plan does not fit; other machines are not looked at.
     """
     return estimate_many(requests, shipped_calibration(), most_remedies=most_remedies)
+
+
+def answer_at(layout: Layout, requests: Sequence[PlanRequest]) -> list[PlanResult]:
+    """The figures of each question at one complete layout, without explanations and remedies."""
+    return estimate_at(layout, requests, shipped_calibration())
 
 
 def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:

@@ -12,7 +12,7 @@ from planner.engine.answer.remedies import remedies
 from planner.engine.choose.plan import Choice, choose, choose_each, evaluate_choice, evaluate_choices
 from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanErrors
-from planner.engine.question.request import Cluster, PlanRequest
+from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import Evidence, PlanResult, Term
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.evidence import evidence_near
@@ -63,6 +63,20 @@ def estimate_many(
             result = replace(result, remedies=found)
         answers.append(result)
     return answers
+
+
+def estimate_at(
+    layout: Layout, requests: Sequence[PlanRequest], calibration: Calibration
+) -> list[PlanResult]:
+    """The figures of several questions at one complete layout on the same ranks, whether or not they ask for
+    it: what a change of the workload does by itself. Without explanations and remedies.
+    """
+    choices = [Choice(request=request, layout=layout, open_fields=()) for request in requests]
+    plans = evaluate_choices(choices, calibration)
+    return [
+        result_of(choice, figures_of(choice, one_plan(plan), calibration))
+        for choice, plan in zip(choices, plans, strict=True)
+    ]
 
 
 def result_of(choice: Choice, found: Figures) -> PlanResult:
