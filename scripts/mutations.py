@@ -217,7 +217,7 @@ MUTATIONS: list[Mutation] = [
         ("slower than can be", "BEST_UTILIZATION * 2.0 * ranks", "BEST_UTILIZATION * ranks"),
     ),
     *mistakes(
-        "planner/engine/choose/remedies.py", f"{TESTS}/choose/test_remedies.py",
+        "planner/engine/choose/offers.py", f"{TESTS}/choose/test_offers.py",
         ("the smallest micro-batch first", "for size in reversed([size for size", "for size in iter([size for size"),
         ("weaker sharding", "SHARDINGS[SHARDINGS.index(layout.sharding) + 1 :]", "SHARDINGS[SHARDINGS.index(layout.sharding) :]"),
         ("fewer ranks hold more", "return ranks > own_ranks or", "return ranks >= own_ranks or"),

@@ -391,11 +391,14 @@ def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
     return {name: np.float64(value) for name, value in numbers.items()}
 
 
+#: Grid fields that a question counts in samples.
+COUNTED_IN_SAMPLES = ("global_batch_size", "micro_batch_size")
+
+
 def per_sequence(numbers: Mapping[str, Any], request: PlanRequest) -> dict[str, Any]:
     """Grid fields with the batch in sequences, where the question counts it in samples of several answers."""
     answers = request.workload.answers_per_sample
-    counted = ("global_batch_size", "micro_batch_size")
-    return {**numbers, **{name: numbers[name] * answers for name in counted}}
+    return {**numbers, **{name: numbers[name] * answers for name in COUNTED_IN_SAMPLES}}
 
 
 def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
