@@ -88,7 +88,7 @@ def _chip(section: Section, name: str, catalog: Catalog, driver: str) -> Chip | 
         section.fail(
             name,
             "The catalog has no accelerator of this name.",
-            suggestion(unknown.suggestions or near(slug, able), f"Choose one of {', '.join(able)}."),
+            suggestion(near(slug, able) or unknown.suggestions, f"Choose one of {', '.join(able)}."),
         )
         return None
     if chip is None or not chip.profiles:
