@@ -230,7 +230,7 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         "planner/engine/grid/build.py", f"{TESTS}/grid/test_build.py",
-        ("eighths of compute", "MIG_SLICES_DEFAULT = (7, 8)", "MIG_SLICES_DEFAULT = (8, 8)"),
+        ("eighths of compute", "/ cluster.mig_profile.gpu_compute_slices", "/ cluster.mig_profile.gpu_memory_slices"),
         ("all of the chip's bandwidth", "chip.memory_bandwidth_bytes_per_s * memory_share", "chip.memory_bandwidth_bytes_per_s"),
         ("tf32 in two bytes", "4.0 if workload.precision in (\"fp32\", \"tf32\") else 2.0", "4.0 if workload.precision in (\"fp32\",) else 2.0"),
     ),
