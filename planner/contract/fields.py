@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import get_args
 
 from planner.contract.field import Field, Table, table
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
 from planner.engine.question.search_request import Variable
 
@@ -407,7 +408,7 @@ ANY = table(
     Field("price_as_of", "date", "Prices as of", "A day: prices as they were known then.", otherwise="today"),
 )
 
-ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, CLUSTER, LAYOUT)
+ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, GENERATION, CLUSTER, LAYOUT)
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
 BY_QUERY: dict[str, Field] = {
