@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.contract.fields import LAYOUT
 from planner.contract.jsontext import not_finite, plain_value
+from planner.contract.own_accelerator import render_own_accelerator
 from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors, error_answer
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import (
@@ -99,13 +100,18 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
         }
     else:
         described = {
-            "accelerator": cluster.accelerator.slug,
+            "accelerator": render_own_accelerator(cluster.accelerator)
+            if cluster.accelerator.own
+            else cluster.accelerator.slug,
             "accelerators_per_node": int(cluster.accelerators_per_node),
             "nodes": nodes,
             "internode_gbps_per_node": gbps(cluster.internode_bytes_per_s),
         }
         if cluster.usd_per_node_hour is not None:
             described["usd_per_node_hour"] = float(cluster.usd_per_node_hour)
+    for name in ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts"):
+        if getattr(cluster, name) is not None:
+            described[name] = float(getattr(cluster, name))
     if cluster.mig_profile is not None:
         described["mig_profile"] = cluster.mig_profile.profile
     if cluster.price_asked_as_of is not None:

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from planner.catalog.facts.records import is_stale
+from planner.contract.card_fields import CARD
 from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
@@ -249,9 +250,10 @@ def patched_fields(patch: Mapping[str, Any]) -> dict[str, str]:
             elif query:
                 flag = {True: "on", False: "", None: ""}
                 plain = flag[value] if value is None or isinstance(value, bool) else str(value)
+                plain = ",".join(value) if isinstance(value, list | tuple) else plain
                 written[query] = "" if key in FOLLOWING else plain
     if "instance" in written:
-        written["chip"] = ""
+        written |= dict.fromkeys(("chip", *(field.query for field in CARD.fields)), "")
     return written
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import REGION_UNAVAILABLE, priced_cluster
-from planner.contract.fields import MAX_NODES
+from planner.contract.market_fields import MAX_NODES
 from planner.contract.parse import PRICE_STALE
 from planner.contract.precision import (
     ASSUMED_PRECISION,

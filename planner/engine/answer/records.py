@@ -137,7 +137,7 @@ def time_of(
         steps=steps,
         total_s=steps * step_s,
         total_interval_s=(steps * low, steps * high),
-        samples_per_s=throughput.samples_per_s(float(grid.global_batch_size), step_s),
+        samples_per_s=throughput.samples_per_s(float(request.workload.global_batch_size), step_s),
     )
 
 
