@@ -12,7 +12,8 @@ from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,7 +34,8 @@ def json_schema() -> dict[str, Any]:
             "search": _object(SEARCH, cluster=_searched(), **shared) | {"required": ["workload", "cluster"]},
             "model": _model(),
             "workload": _object(WORKLOAD, ppo=_ref("ppo")) | {"required": _length_apart(WORKLOAD)},
-            "ppo": _object(PPO),
+            "ppo": _object(PPO, generation=_ref("generation")),
+            "generation": _object(GENERATION),
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
             "own_card": _object(CARD),

@@ -16,6 +16,7 @@ from planner.engine.grid.build import cluster_numbers
 from planner.engine.grid.plan_grid import RECOMPUTES, SHARDINGS
 from planner.engine.grid.recipe import frozen_precision, memory_recipe
 from planner.engine.layout.enumeration import divisors, is_auto, ranks_per_node
+from planner.engine.layout.stacks import STACKS
 from planner.engine.question.request import Cluster, Layout, LayoutRequest, PlanRequest, Sharding
 from planner.engine.question.result import RemedyKind
 from planner.engine.sure.calibration import Calibration
@@ -127,15 +128,16 @@ def small_changes(choice: Choice) -> Iterator[tuple[RemedyKind, str, Layout]]:
 def stronger_sharding(choice: Choice) -> list[Sharding]:
     """Kinds of sharding stronger than the plan's.
 
-    Megatron and Neuron shard optimizer states only; GPU instances share nothing.
+    Those that the stack usually has; GPU instances share nothing.
     """
     request, layout = choice.request, choice.layout
     if layout.data_parallel * layout.context_parallel == 1 or request.cluster.mig_profile is not None:
         return []
     stronger = SHARDINGS[SHARDINGS.index(layout.sharding) + 1 :]
-    if request.workload.framework in ("megatron", "neuron"):
-        stronger = tuple(kind for kind in stronger if kind == "zero1")
-    return list(stronger)
+    stack = STACKS[request.workload.framework]
+    usual = ("none", *stack.usual_shardings)
+    open_to_all = len(stack.usual_shardings) > 1 or stack.usual_shardings == ("zero3",)
+    return [kind for kind in stronger if kind in (stack.shardings if open_to_all else usual)]
 
 
 def losses(plan: Plan) -> Iterator[Offer]:
