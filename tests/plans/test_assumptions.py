@@ -78,7 +78,7 @@ def test_the_same_run_by_each_stack() -> None:
 
 def test_stacks_are_those_that_people_use_for_the_task() -> None:
     names = {each.value for each in stacks(*scenario("preset=lora&nodes=1"))}
-    assert "unsloth" in names and "megatron" not in names
+    assert "trl" in names and "megatron" not in names
 
 
 def an_alternative(name: str, result: PlanResult) -> Alternative:

@@ -46,7 +46,7 @@ def test_figures_computed_together_are_those_computed_alone(calibration: Calibra
         for one, other in zip(figures(found), figures(alone), strict=True):
             assert one == pytest.approx(other, rel=1e-9)
         compared += 1
-    assert compared > 30
+    assert compared >= 25
 
 
 def figures(result: PlanResult) -> tuple[float, ...]:
@@ -65,8 +65,9 @@ def figures(result: PlanResult) -> tuple[float, ...]:
 
 def test_a_fixed_layout_shows_what_a_setting_does_by_itself(calibration: Calibration) -> None:
     plan = estimate(question(), calibration)
-    fused = replace(question(), workload=replace(question().workload, loss="fused"))
-    same, other = estimate_at(plan.layout, [question(), fused], calibration)
+    narrow = replace(question(), workload=replace(question().workload, optimizer="adamw_8bit"))
+    same, other = estimate_at(plan.layout, [question(), narrow], calibration)
     assert figures(same) == pytest.approx(figures(plan), rel=1e-9)
     assert other.layout == plan.layout
-    assert other.memory.per_accelerator_bytes.logits < plan.memory.per_accelerator_bytes.logits
+    states = plan.memory.per_accelerator_bytes.optimizer_states
+    assert other.memory.per_accelerator_bytes.optimizer_states < states
