@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -26,6 +27,7 @@ from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.engine.question.specs import MigProfileSpec
 
 Answer = dict[str, Any]
 
@@ -98,7 +100,26 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     for cluster in sorted(same_provider or priced, key=lambda cluster: cluster.usd_per_node_hour or 0.0):
         if not any(_holds_as_much(cheaper, cluster) for cheaper in kept):
             kept.append(cluster)
-    return kept
+    return [*larger_partitions(asked, catalog), *kept]
+
+
+def larger_partitions(asked: Cluster, catalog: Catalog) -> list[Cluster]:
+    """The same machines with larger GPU instances, the next larger first.
+
+    Of one size of memory that with most compute. Empty where the plan has no partition.
+    """
+    own = asked.mig_profile
+    if own is None:
+        return []
+    by_memory: dict[int, MigProfileSpec] = {}
+    for record in catalog.mig_profiles(asked.accelerator.slug):
+        profile = record.spec
+        least = by_memory.get(profile.memory_bytes)
+        if profile.memory_bytes > own.memory_bytes and (
+            least is None or profile.compute_slices > least.compute_slices
+        ):
+            by_memory[profile.memory_bytes] = profile
+    return [replace(asked, mig_profile=by_memory[size], nodes=asked.nodes or 1) for size in sorted(by_memory)]
 
 
 def _holds_as_much(cheaper: Cluster, cluster: Cluster) -> bool:
