@@ -132,3 +132,24 @@ def test_a_plan_too_large_for_its_partition_is_offered_the_next_larger_one() -> 
     changed = answers.estimate_json(merge_patch(data, patch), CATALOG, today=TODAY)
     assert changed["fits"] is True
     assert changed["cluster"]["mig_profile"] == "2g.10gb"
+
+
+@pytest.mark.parametrize(
+    ("model", "cluster", "batch"),
+    [
+        # As many of the largest machines do not hold it, and neither do 64 times the cards.
+        ("llama-3.1-405b", {"instance_type": "g5.xlarge", "nodes": 1}, 256),
+        # Two nodes of which the batch can use one.
+        ("llama-3.1-70b", {"instance_type": "g5.xlarge", "nodes": 2}, 1),
+    ],
+)
+def test_what_nothing_near_holds_is_offered_what_does(
+    model: str, cluster: dict[str, Any], batch: int
+) -> None:
+    task = "pretraining" if batch > 1 else "lora"
+    workload = {"task": task, "tokens": 1e9, "sequence_length": 2048, "global_batch_size": batch}
+    data = question(model=model, workload=workload, cluster=cluster, layout="auto")
+    answer = answers.estimate_json(data, CATALOG, today=TODAY)
+    assert answer["fits"] is False
+    first = answer["remedies"][0]
+    assert answers.estimate_json(merge_patch(data, first["request_patch"]), CATALOG, today=TODAY)["fits"]
