@@ -15,6 +15,7 @@ from planner.catalog.facts.records import is_stale
 from planner.contract.card_fields import CARD
 from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
+from planner.engine.answer.remarks import PARTS_OF_THE_PLAN
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import SURE, PlanResult
 from planner.engine.question.result import Remedy as Change
@@ -131,18 +132,20 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     if result.cost is not None:
         gist_cost = f", {formats.dollars(result.cost.usd)}"
         cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
-    narrow = ""
+    detail = ""
+    high, usable = formats.gib(memory.interval_bytes[1]), formats.gib(memory.usable_bytes)
     if result.verdict == "tight":
-        high, usable = formats.gib(memory.interval_bytes[1]), formats.gib(memory.usable_bytes)
-        narrow = (
+        detail = (
             f"It may run out of memory: it leaves {room(result)} of {usable},"
             f" and the 80 % range of its need reaches {high}."
         )
+    elif not result.fits:
+        detail = _lack(result)
     return Verdict(
         kind=result.verdict,
         subject=f"{request.model.name} on {machines(result.cluster)}",
         sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
-        detail=_sentence(result.reason or narrow),
+        detail=detail,
         gist=f"{GISTS[result.verdict]}: {total}{gist_cost}"
         if result.fits
         else f"Does not fit: {room(result)}",
@@ -150,6 +153,17 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
 
 
 GISTS: dict[VerdictKind, str] = {"fits": "Fits", "tight": "Tight", "does_not_fit": "Does not fit"}
+
+
+def _lack(result: PlanResult) -> str:
+    """What the plan needs and has where it lacks most, and the largest part of the need."""
+    parts, usable = result.memory.per_accelerator_bytes, result.memory.usable_bytes
+    where = _stage(result).removeprefix(", on ") or f"each {unit_of(result.cluster)}"
+    largest = max(PARTS_OF_THE_PLAN, key=lambda name: float(getattr(parts, name)))
+    return (
+        f"{_sentence(where)} needs {formats.gib(parts.total)} and has {formats.gib(usable)};"
+        f" the largest part is {largest.replace('_', ' ')} with {formats.gib(getattr(parts, largest))}."
+    )
 
 
 def unit_of(cluster: Cluster) -> str:

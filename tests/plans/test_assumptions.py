@@ -118,3 +118,10 @@ class TestPage:
 
     def test_a_question_that_makes_no_sense(self, client: Any) -> None:
         assert client.get("/assumed?tp=7").status_code == 422
+
+
+def test_the_finding_says_where_it_fits_rather_than_how_quick_it_would_be() -> None:
+    lacking = a_result(fits=False)
+    chart = stack_chart([an_alternative("a", lacking), an_alternative("b", a_result())], lacking, "a")
+    assert chart is not None
+    assert chart.finding == "With a it does not fit; with b it does, in 30.0 days."

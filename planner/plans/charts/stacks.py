@@ -11,6 +11,11 @@ from planner.plans.room import VERDICTS, room
 from planner.web import formats
 from planner.web.figure import Cell, Chart, Table
 
+#: Share of the time by which stacks are not told apart in words.
+NOTHING = 0.01
+#: Bars by whether the run fits: their colour, and that of the text in them.
+COLOURS = {True: ("token:c-blue", "#ffffff"), False: ("token:c-grey", "#000000")}
+
 
 def stack_chart(found: Sequence[Alternative], plan: PlanResult, own: str) -> Chart | None:
     """Time of the run by stack, the quickest on top. own: the plan's stack. None where there is one alone.
@@ -41,8 +46,9 @@ def stack_chart(found: Sequence[Alternative], plan: PlanResult, own: str) -> Cha
                 "text": texts,
                 "textposition": "inside",
                 "insidetextanchor": "start",
+                "insidetextfont": {"color": [COLOURS[result.fits][1] for result in results]},
                 "marker": {
-                    "color": ["token:c-blue" if result.fits else "token:c-grey" for result in results],
+                    "color": [COLOURS[result.fits][0] for result in results],
                     "line": {"color": "token:text", "width": [2 if is_mine else 0 for is_mine in mine]},
                 },
                 "error_x": {
@@ -108,12 +114,13 @@ def _row(bar: Sequence[Alternative]) -> tuple[Cell, ...]:
 def _finding(bars: Sequence[Sequence[Alternative]], own: str) -> str:
     mine = next(bar for bar in bars if any(each.value == own for each in bar))
     best = bars[0]
-    taken = formats.duration(mine[0].result.time.total_s)
+    taken, quickest = (formats.duration(bar[0].result.time.total_s) for bar in (mine, best))
     label = next(each.label for each in mine if each.value == own)
     if mine is best:
         return f"{label} is the quickest of them: {taken}."
+    if best[0].result.fits and not mine[0].result.fits:
+        return f"With {label} it does not fit; with {best[0].label} it does, in {quickest}."
     share = 1.0 - best[0].result.time.total_s / mine[0].result.time.total_s
-    return (
-        f"{taken} with {label}, {formats.duration(best[0].result.time.total_s)} with {best[0].label}: "
-        f"{formats.percent(share)} less."
-    )
+    if share < NOTHING:
+        return f"{label} is as quick as any of them: {taken}."
+    return f"{taken} with {label}, {quickest} with {best[0].label}: {formats.percent(share)} less."
