@@ -122,6 +122,7 @@ class TestPage:
 
 def test_the_finding_says_where_it_fits_rather_than_how_quick_it_would_be() -> None:
     lacking = a_result(fits=False)
-    chart = stack_chart([an_alternative("a", lacking), an_alternative("b", a_result())], lacking, "a")
+    fitting = a_result(seconds=20 * 86_400.0)
+    chart = stack_chart([an_alternative("a", lacking), an_alternative("b", fitting)], lacking, "a")
     assert chart is not None
-    assert chart.finding == "With a it does not fit; with b it does, in 30.0 days."
+    assert chart.finding == "With a it does not fit; with b it does, in 20.0 days."

@@ -33,7 +33,7 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     said = presenters.verdict(a_request(), a_result(fits=False))
     assert said.kind == "does_not_fit"
     assert said.sentence == "does not fit, 10.0 GiB too much on each GPU"
-    assert said.detail.startswith("Each accelerator lacks 10.0 GiB")
+    assert said.detail.startswith("Each GPU needs 50.0 GiB")
 
 
 def test_a_narrow_fit_is_called_one() -> None:
@@ -238,7 +238,7 @@ class TestRoom:
 
 class TestEvidence:
     def said(self, **changes: Any) -> str:
-        usual = {
+        usual: dict[str, Any] = {
             "runs": 130,
             "sources": 4,
             "nearest": (),
