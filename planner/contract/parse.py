@@ -11,7 +11,7 @@ from typing import Any
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import is_stale
 from planner.contract.cluster import read_cluster
-from planner.contract.fields import DEADLINE, REQUEST
+from planner.contract.fields import BUDGET, DEADLINE, REQUEST
 from planner.contract.jsontext import not_finite
 from planner.contract.layout import read_layout
 from planner.contract.model import read_model, with_named_layers
@@ -47,6 +47,7 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
             workload = with_usual_precision(workload, cluster.accelerator, problems)
         check_precision(workload, cluster.accelerator, problems)
         note_stale_price(cluster, today, problems)
+    budget_usd = section.read(BUDGET)
     problems.raise_if_any()
     assert model is not None
     assert workload is not None
@@ -58,6 +59,8 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
         layout=layout,
         id=section.data.get("id"),
         deadline_days=deadline_days,
+        budget_usd=budget_usd,
+        today=today,
         notes=tuple(problems.notes),
     )
 

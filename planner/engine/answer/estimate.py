@@ -8,13 +8,14 @@ from planner.engine.answer.explain import explanation, records_of
 from planner.engine.answer.records import (
     billed_nodes,
     cost_of,
+    idle_share,
     memory_of,
     one_plan,
     parameters_of,
     time_of,
     work_of,
 )
-from planner.engine.answer.remarks import reason, warnings_of
+from planner.engine.answer.remarks import meets_budget, meets_deadline, reason, unavailable, warnings_of
 from planner.engine.choose.plan import Choice, choose, evaluate_choice
 from planner.engine.choose.remedies import nearest_fit
 from planner.engine.evaluate import Evaluation
@@ -61,9 +62,16 @@ def answer(
     parameters = parameters_of(plan.grid)
     memory = memory_of(plan, request, far=far, calibration=calibration)
     time = time_of(plan, request, work=work, far=far, calibration=calibration)
-    cost = cost_of(plan, request, time)
+    cost = cost_of(plan, request, time, idle_share=idle_share(choice))
     records = records_of(
-        plan, request.workload, work=work, parameters=parameters, memory=memory, time=time, cost=cost
+        plan,
+        request.workload,
+        work=work,
+        parameters=parameters,
+        memory=memory,
+        time=time,
+        cost=cost,
+        sale=request.cluster.sale,
     )
     fits = bool(plan.fits)
     return PlanResult(
@@ -80,5 +88,8 @@ def answer(
         time=time,
         cost=cost,
         explanation=explanation(records, recipe_term(request.workload, plan.grid)),
-        warnings=warnings_of(choice, plan.grid, total_s=time.total_s, far=far),
+        warnings=warnings_of(choice, plan.grid, time=time, cost=cost, far=far),
+        unavailable=unavailable(request, time),
+        meets_deadline=meets_deadline(request, time),
+        meets_budget=meets_budget(request, cost),
     )

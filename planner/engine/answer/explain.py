@@ -13,11 +13,13 @@ from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
+from planner.engine.answer.billing import billed, interrupted_record
 from planner.engine.answer.records import Work
 from planner.engine.evaluate import Evaluation
 from planner.engine.memory.explain import MEMORY_TEMPLATES
 from planner.engine.question.request import Workload
 from planner.engine.question.result import Cost, Memory, Parameters, Term, Time
+from planner.engine.question.sale import Sale
 from planner.engine.rl.explain import PPO_TEMPLATES
 from planner.engine.run.explain import RUN_TEMPLATES
 from planner.engine.run.money import SECONDS_PER_HOUR
@@ -73,6 +75,7 @@ def records_of(
     memory: Memory,
     time: Time,
     cost: Cost | None,
+    sale: Sale,
 ) -> Mapping[str, Any]:
     """The records by the names that templates call them."""
     return {
@@ -86,6 +89,8 @@ def records_of(
         "time": time,
         "cost": cost,
         "shown": shown(plan, time),
+        "bill": billed(cost, sale, time.total_s),
+        "interrupted": interrupted_record(time, sale),
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from planner.engine.answer.records import cost_of, memory_of, one_plan, time_of, work_of
+from planner.engine.answer.records import cost_of, idle_share, memory_of, one_plan, time_of, work_of
 from planner.engine.choose.plan import Choice, choose, evaluate_choice
 from planner.engine.choose.remedies import freed, small_changes, usable_bytes
 from planner.engine.grid.recipe import memory_recipe
@@ -62,7 +62,7 @@ def tried(offer: Offer, calibration: Calibration) -> Remedy | None:
         return None
     far = what_is_far(plan.grid, calibration.intervals, ppo=request.workload.ppo is not None)
     time = time_of(plan, choice.request, work=work_of(choice, plan), far=far, calibration=calibration)
-    cost = cost_of(plan, choice.request, time)
+    cost = cost_of(plan, choice.request, time, idle_share=idle_share(choice))
     return Remedy(
         change=words,
         request_patch=patch,

@@ -35,6 +35,7 @@ def records(request: pytest.FixtureRequest, calibration: Calibration) -> dict[st
         memory=memory_of(plan, asked, far=(), calibration=calibration),
         time=time,
         cost=cost_of(plan, asked, time),
+        sale=asked.cluster.sale,
     )
     return {**found, "task": request.param}
 
