@@ -11,11 +11,12 @@ from typing import Any
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import is_stale
 from planner.contract.cluster import read_cluster
-from planner.contract.fields import BUDGET, DEADLINE, REQUEST
+from planner.contract.fields import DEADLINE, REQUEST
 from planner.contract.jsontext import not_finite
 from planner.contract.layout import read_layout
 from planner.contract.model import read_model, with_named_layers
 from planner.contract.precision import check_precision, with_usual_precision
+from planner.contract.price_fields import BUDGET
 from planner.contract.section import Problems, Section
 from planner.contract.workload import read_ppo, read_workload
 from planner.contract.workload_fields import MAX_LORA_TARGETS

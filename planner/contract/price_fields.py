@@ -1,4 +1,4 @@
-"""The fields of money, each declared once: what one pays, what one may spend, and how often machines are lost.
+"""The fields of money, each declared once: what one pays and may spend, how often machines are lost.
 
 They are part of the tables of ``planner.contract.fields``.
 """

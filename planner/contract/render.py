@@ -215,13 +215,12 @@ def _time(time: Time) -> dict[str, Any]:
         "steps": int(time.steps),
         "total_s": _number(time.total_s),
         "total_interval_s": _interval(time.total_interval_s),
+        "interruptions": None
+        if time.interruptions is None
+        else {name: _number(getattr(time.interruptions, name)) for name in INTERRUPTION_PARTS},
     }
     if time.samples_per_s is not None:
         rendered["samples_per_s"] = _number(time.samples_per_s)
-    if time.interruptions is not None:
-        rendered["interruptions"] = {
-            name: _number(getattr(time.interruptions, name)) for name in INTERRUPTION_PARTS
-        }
     return rendered
 
 

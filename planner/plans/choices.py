@@ -12,6 +12,7 @@ from django import forms
 
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.price_fields import PRICE_FIELDS
 from planner.contract.workload_fields import ADAPTERS, PPO, WORKLOAD
 
 Choices = list[tuple[str, str]]
@@ -52,6 +53,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
     "ppo": tuple(field.query for field in PPO.fields if field.query),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "price": (*(field.query for field in PRICE_FIELDS), CLUSTER["price_as_of"].query),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
 }
 OPEN = (

@@ -62,6 +62,7 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "own": bool(values["chip"]),
         "open": {
             "own": bool(values["chip"]),
+            "price": not form.state.changed.isdisjoint(GROUPS["price"]),
             "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
             "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
         },

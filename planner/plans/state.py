@@ -20,6 +20,7 @@ from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
 from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT
 from planner.contract.model import read_model
+from planner.contract.price_fields import BUDGET
 from planner.contract.section import Problems
 from planner.contract.workload import patches
 from planner.contract.workload_fields import PPO, WORKLOAD
@@ -107,7 +108,7 @@ def contract_request(state: FormState) -> dict[str, Any]:
         "workload": _workload(state),
         "cluster": _said(state, (field for field in CLUSTER.fields if field.beside in ("", description))),
         **({"layout": layout} if layout else {}),
-        **_said(state, [DEADLINE]),
+        **_said(state, [DEADLINE, BUDGET]),
     }
 
 

@@ -14,7 +14,7 @@ from planner.contract.layout import read_layout
 from planner.contract.parse import parse_plan_request
 from planner.contract.section import Problems
 from planner.contract.workload_fields import PPO, WORKLOAD
-from planner.engine.question import request, search_request, specs, words
+from planner.engine.question import request, sale, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
 from tests.contract.conftest import bent
 
@@ -36,6 +36,7 @@ TIED = [
     (words.SHARDINGS, request.Sharding),
     (words.PURCHASES, request.Purchase),
     (words.OBJECTIVES, search_request.Objective),
+    (words.PAYMENT_OPTIONS, sale.PaymentOption),
 ]
 
 
