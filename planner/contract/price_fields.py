@@ -14,7 +14,7 @@ BUDGET = Field(
     "budget_usd",
     "number",
     "Budget",
-    "What the run may cost; the verdict says whether it does. A search leaves out what costs more.",
+    "What the run may cost; the verdict says whether it stays within. A search omits what costs more.",
     unit="dollars",
     maximum=MAX_USD,
     otherwise="none",
