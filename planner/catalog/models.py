@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import date
+from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -264,7 +265,8 @@ class InstanceType(CatalogRow):
 class Price(CatalogRow):
     """USD for one instance-hour, in force from ``valid_from`` up to, not including, ``valid_to``.
 
-    Never overwritten: a new price is a new row, and the one before it ends on that day.
+    Never overwritten: a new price is a new row, and the one before it ends on that day. The zones' prices are
+    empty where a region has one price, or where they are unknown.
     """
 
     FACTS = ("usd_per_hour", "usd_per_hour_low", "usd_per_hour_high", "payment_option", "valid_to")
@@ -280,12 +282,7 @@ class Price(CatalogRow):
         "USD per hour", max_digits=12, decimal_places=6, help_text="For one instance, Linux, without tax."
     )
     usd_per_hour_low = models.DecimalField(
-        "USD per hour, cheapest zone",
-        max_digits=12,
-        decimal_places=6,
-        null=True,
-        blank=True,
-        help_text="Where the zones of a region differ, as for spot; empty: one price, or zones unknown.",
+        "USD per hour, cheapest zone", max_digits=12, decimal_places=6, null=True, blank=True
     )
     usd_per_hour_high = models.DecimalField(
         "USD per hour, dearest zone", max_digits=12, decimal_places=6, null=True, blank=True
@@ -392,6 +389,18 @@ class MigProfile(CatalogRow):
 
     def __str__(self) -> str:
         return f"{self.profile} on {self.accelerator_id}"
+
+    def clean(self) -> None:
+        starts = [int(start) for start in self.placement_starts.split() if start.isdigit()]
+        if len(set(starts)) != len(starts) or starts != sorted(starts):
+            raise ValidationError({"placement_starts": "Give each start once, the lowest first."})
+        if len(starts) < (self.max_instances or 0):
+            raise ValidationError(
+                {"max_instances": f"It has {len(starts)} places to start, so that no more can exist."}
+            )
+        size = self.placement_size or 0
+        if any(later - earlier < size for earlier, later in pairwise(starts)):
+            raise ValidationError({"placement_starts": "Places overlap: they are to lie its size apart."})
 
 
 class TransformerModel(CatalogRow):

@@ -27,6 +27,7 @@ from planner.engine.question.result import (
     StepBreakdown,
     Time,
 )
+from planner.engine.question.sale import Sale
 from planner.engine.run import money, throughput
 from planner.engine.run.interruptions import (
     checkpoint_interval_s,
@@ -36,7 +37,7 @@ from planner.engine.run.interruptions import (
 )
 from planner.engine.run.length import SECONDS_PER_DAY, total_steps
 from planner.engine.sure.calibration import Calibration
-from planner.engine.sure.intervals import bounds, chance_within, model_kind, spread
+from planner.engine.sure.intervals import bounds, chance_within, model_kind, spread, what_is_far
 from planner.engine.time import flops
 from planner.engine.time.step import StepTime
 
@@ -54,6 +55,38 @@ class Work:
     model_flops: float
     recomputed_flops: float
     ranks: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Everything that is said of one plan in numbers. far: what of it lies outside all that was measured."""
+
+    plan: Evaluation
+    far: tuple[str, ...]
+    work: Work
+    parameters: Parameters
+    memory: Memory
+    time: Time
+    cost: Cost | None
+    sale: Sale
+
+
+def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Figures:
+    """The figures of the plan, which is a grid of one in plain numbers."""
+    request = choice.request
+    far = what_is_far(plan.grid, calibration.intervals, ppo=request.workload.ppo is not None)
+    work = work_of(choice, plan)
+    time = time_of(plan, request, work=work, far=far, calibration=calibration)
+    return Figures(
+        plan=plan,
+        far=far,
+        work=work,
+        parameters=parameters_of(plan.grid),
+        memory=memory_of(plan, request, far=far, calibration=calibration),
+        time=time,
+        cost=cost_of(plan, request, time, idle_share=idle_share(choice)),
+        sale=request.cluster.sale,
+    )
 
 
 def plain(values: Any) -> float:
@@ -162,7 +195,7 @@ def time_of(
         steps=steps,
         total_s=total_s,
         total_interval_s=lasting_ends_s((steps * low, steps * high), nodes, interruptions),
-        samples_per_s=throughput.samples_per_s(float(grid.global_batch_size), step_s),
+        samples_per_s=throughput.samples_per_s(float(request.workload.global_batch_size), step_s),
         interruptions=interrupted(request, computing_s=steps * step_s, total_s=total_s),
     )
 
@@ -196,6 +229,8 @@ def breakdown_of(step: StepTime) -> StepBreakdown:
         **{name: getattr(step, name) for name in STEP_PARTS},
         generation=terms.get("generation"),
         scoring=terms.get("scoring"),
+        weight_synchronization=terms.get("weight_synchronization"),
+        waiting=terms.get("waiting"),
     )
 
 
