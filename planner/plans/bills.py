@@ -57,7 +57,7 @@ def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
         text=f"{price_words(result, cost)}.{moved}",
         source="" if cost.own_price else cost.price_source or "",
         note=cost.price_note,
-        age=age_words(cost.price_as_of, today) if not cost.own_price else "",
+        age="" if cost.own_price else age_words(cost.price_as_of, cluster.price_asked_as_of or today),
         amber=bool(moved) or (cost.purchase in VOLATILE and not cost.own_price),
         bill=bill_words(result, cost),
     )
@@ -78,7 +78,7 @@ def price_words(result: PlanResult, cost: Cost) -> str:
 
 
 def age_words(seen: date | None, today: date) -> str:
-    """The day on which a price was last seen, "" where it has none."""
+    """The day on which a price was last seen, "" where it has none. today: the day that it is used for."""
     return "" if seen is None else f"price of {formats.day(seen)}, {max(0, (today - seen).days):,} days old"
 
 
@@ -86,16 +86,18 @@ def bill_words(result: PlanResult, cost: Cost) -> tuple[str, ...]:
     """How the run is billed beside nodes, hours and price; nothing where that is all."""
     found: list[str] = []
     if cost.commitment_usd is not None and cost.commitment_years is not None:
-        years = f"{cost.commitment_years:g} year{'' if cost.commitment_years == 1 else 's'}"
         found.append(
-            f"You commit {formats.dollars(cost.commitment_usd)} over {years}; this run uses"
+            f"You commit {formats.dollars(cost.commitment_usd)} over"
+            f" {counted(cost.commitment_years, 'year')}; this run uses"
             f" {formats.dollars(cost.usd)} of it. Payment: {payment_words(cost)}."
         )
     blocks = result.cluster.sale.blocks
-    if blocks is not None and cost.block_days is not None:
+    if result.unavailable:
+        pass
+    elif blocks is not None and cost.block_days is not None:
         several = f"{cost.blocks} blocks" if (cost.blocks or 1) > 1 else "a block"
         found.append(
-            f"Bought as {several} of {cost.block_days:g} days, {payment_words(cost)}:"
+            f"Bought as {several} of {counted(cost.block_days, 'day')}, {payment_words(cost)}:"
             f" {formats.dollars(cost.usd)}, of which {formats.dollars(cost.idle_usd)} is for time that the"
             f" run leaves over. A start can be booked up to {blocks.days_ahead // DAYS_PER_WEEK} weeks ahead."
         )
@@ -115,6 +117,11 @@ def bill_words(result: PlanResult, cost: Cost) -> tuple[str, ...]:
             f" {formats.dollars_per_hour(high)} in 8 of 10 cases."
         )
     return tuple(found)
+
+
+def counted(number: float, unit: str) -> str:
+    """1 day, 2 days."""
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
 
 
 def paid(purchase: str | None) -> str:
