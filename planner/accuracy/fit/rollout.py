@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from planner.accuracy.calibration import DATA_DIRECTORY, ROLLOUT_FILE, shipped_calibration
-from planner.accuracy.runs import QUALITY_WEIGHT, Run, read_runs
+from planner.accuracy.runs import FURTHER, MEASURED, QUALITY_WEIGHT, Run, read_runs
 from planner.engine.choose.layout import one_row
 from planner.engine.grid.plan_grid import Array
 from planner.engine.rl.ppo import PARTS, Models, evaluate_round, models_of
@@ -197,7 +197,8 @@ def balanced(found: Sequence[tuple[Round, str, float]]) -> dict[str, float]:
 def main() -> None:
     """Fit, check on sources left out, and write constants with their errors."""
     calibration = shipped_calibration()
-    rounds = rounds_of(read_runs(calibration), calibration)
+    runs = [run for path in (MEASURED, FURTHER) for run in read_runs(calibration, path)]
+    rounds = rounds_of(runs, calibration)
     fitted = fit(rounds, calibration)
     constants = {
         prior.name: float(f"{np.exp(value):.4g}") for prior, value in zip(PRIORS, fitted, strict=True)

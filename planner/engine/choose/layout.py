@@ -28,7 +28,8 @@ from planner.engine.layout.enumeration import (
     is_auto,
     ranks_per_node,
 )
-from planner.engine.layout.refusals import DEGREES, check_layout, check_pools, generating_ranks, total_ranks
+from planner.engine.layout.pools import degrees_over, training_sizes
+from planner.engine.layout.refusals import DEGREES, check_layout, total_ranks
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Layout, LayoutRequest, PlanRequest
 from planner.engine.rl.ppo import evaluate_ppo
@@ -65,16 +66,21 @@ def one_row(layout: Layout) -> dict[str, Array]:
 
 
 def choose_layout(request: PlanRequest, calibration: Calibration) -> Choice:
-    """The layout on the nodes that the cluster has."""
+    """The layout on the nodes that the cluster has. Where generation and training are apart and nobody said
+    how many accelerators generate, all sizes of the pools are looked at in one grid.
+    """
+    sizes = pool_sizes(request)
+    if len(sizes) > 1:
+        return choose_pools(request, sizes, calibration)
     available = available_ranks(request)
     ranks = asked_ranks(request, available)
     given = complete_layout(request, ranks)
     if given is not None:
         return Choice(request=request, layout=given, open_fields=(), idle_ranks=available - ranks)
-    priced = best_on(request, ranks, calibration)
+    priced = best_on(request, (ranks,), calibration)
     if priced is None and may_idle(request.layout):
         ranks = most_usable_ranks(request, available)
-        priced = best_on(request, ranks, calibration)
+        priced = best_on(request, (ranks,), calibration)
     if priced is None:
         raise no_layout(request, available)
     return Choice(
@@ -83,6 +89,40 @@ def choose_layout(request: PlanRequest, calibration: Calibration) -> Choice:
         open_fields=priced.candidates.open_fields,
         idle_ranks=available - ranks,
     )
+
+
+def pool_sizes(request: PlanRequest) -> tuple[int, ...]:
+    """Counts of ranks that may train on the request's nodes."""
+    assert request.cluster.nodes is not None
+    return training_sizes(request, total_ranks(request.cluster, request.cluster.nodes))
+
+
+def choose_pools(request: PlanRequest, sizes: tuple[int, ...], calibration: Calibration) -> Choice:
+    """The layout, and with it how many accelerators train: the others generate. Raises PlanErrors."""
+    check_layout(request, None)
+    priced = best_on(request, sizes, calibration)
+    if priced is None:
+        raise no_layout(request, sizes[len(sizes) // 2])
+    layout = priced.candidates.layout(priced.best())
+    return Choice(
+        request=with_generating(request, trained_ranks(layout)),
+        layout=layout,
+        open_fields=priced.candidates.open_fields,
+    )
+
+
+def trained_ranks(layout: Layout) -> int:
+    """Count of ranks of a layout."""
+    return math.prod(int(getattr(layout, name)) for name in DEGREES)
+
+
+def with_generating(request: PlanRequest, ranks: int) -> PlanRequest:
+    """The question with all that is not among the ``ranks`` that train set to generate."""
+    ppo, cluster = request.workload.ppo, request.cluster
+    assert ppo is not None and cluster.nodes is not None
+    chips = (total_ranks(cluster, cluster.nodes) - ranks) // cluster.accelerator.ranks_per_accelerator
+    generation = replace(ppo.generation, accelerators=chips)
+    return replace(request, workload=replace(request.workload, ppo=replace(ppo, generation=generation)))
 
 
 def asked_ranks(request: PlanRequest, available: int) -> int:
@@ -113,9 +153,8 @@ def asked_ranks(request: PlanRequest, available: int) -> int:
 def available_ranks(request: PlanRequest) -> int:
     """Count of ranks on the request's nodes that train; others may only generate."""
     assert request.cluster.nodes is not None
-    ranks = total_ranks(request.cluster, request.cluster.nodes)
-    check_pools(request, ranks)
-    return ranks - generating_ranks(request, ranks)
+    sizes = training_sizes(request, total_ranks(request.cluster, request.cluster.nodes))
+    return sizes[len(sizes) // 2]
 
 
 def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:
@@ -147,15 +186,15 @@ def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:
     )
 
 
-def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Priced | None:
-    """The candidates on exactly ``ranks`` ranks with memory and time; None where there are none.
+def best_on(request: PlanRequest, sizes: tuple[int, ...], calibration: Calibration) -> Priced | None:
+    """The candidates on as many ranks as one of ``sizes``, with memory and time; None where there are none.
 
     Where the question names some degrees, those that stacks leave at 1 by default stay at 1 as long as some
     plan fits with a margin. Uneven pipelines are tried where nothing else divides.
     """
     found: Priced | None = None
-    for axes in axes_in_turn(request, ranks):
-        candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
+    for axes in axes_in_turn(request, sizes[0]):
+        candidates = candidates_on(axes, request, degrees_over(axes, request, sizes))
         if not len(candidates):
             continue
         priced = price(request, candidates, calibration)

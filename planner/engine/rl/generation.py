@@ -272,10 +272,11 @@ def widened(grid: PlanGrid) -> PlanGrid:
 
 
 def ranks_that_generate(grid: PlanGrid, rollout: Rollout) -> Array:
-    """Count of ranks that generate, shape (plans,): those asked for, or all of the plan's.
+    """Count of ranks that generate, shape (plans,): those asked for, all of the plan's, or
+    where they are apart those that do not train.
 
     Source: the question.
     """
     if rollout.accelerators is None:
-        return grid.ranks
+        return grid.nodes * grid.ranks_per_node - grid.ranks if rollout.split else grid.ranks
     return rollout.accelerators * grid.ranks_per_accelerator
