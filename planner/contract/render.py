@@ -15,6 +15,7 @@ from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors,
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import (
     Cost,
+    GenerationPool,
     Memory,
     NearestFit,
     Parameters,
@@ -53,7 +54,7 @@ PPO_STEP_PARTS = ("generation", "scoring", "weight_synchronization", "waiting")
 
 def render_result(result: PlanResult) -> dict[str, Any]:
     """The contract's response of ``estimate``."""
-    return {
+    rendered = {
         "id": result.id,
         "fits": bool(result.fits),
         "verdict": result.verdict,
@@ -71,6 +72,9 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "explanation": [_term(term) for term in result.explanation],
         "warnings": [{"code": warning.code, "message": warning.message} for warning in result.warnings],
     }
+    if result.generation is not None:
+        rendered["generation"] = _generation(result.generation)
+    return rendered
 
 
 def render_error(error: HeadroomError, *, request_id: Any = None) -> dict[str, Any]:
@@ -206,6 +210,16 @@ def _time(time: Time) -> dict[str, Any]:
     if time.samples_per_s is not None:
         rendered["samples_per_s"] = _number(time.samples_per_s)
     return rendered
+
+
+def _generation(pool: GenerationPool) -> dict[str, Any]:
+    counts = ("accelerators", "tensor_parallel", "pipeline_parallel", "replicas", "concurrent_sequences")
+    seconds = ("decode_step_s", "round_s", "idle_s")
+    return {
+        "engine": pool.engine,
+        **{name: int(getattr(pool, name)) for name in counts},
+        **{name: _number(getattr(pool, name)) for name in seconds},
+    }
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from planner.engine.answer.explain import explanation, records_of
 from planner.engine.answer.records import (
     billed_nodes,
     cost_of,
+    generation_of,
     memory_of,
     one_plan,
     parameters_of,
@@ -81,4 +82,5 @@ def answer(
         cost=cost,
         explanation=explanation(records, recipe_term(request.workload, plan.grid)),
         warnings=warnings_of(choice, plan.grid, total_s=time.total_s, far=far),
+        generation=generation_of(plan, request, calibration),
     )

@@ -16,7 +16,16 @@ from planner.engine.grid.plan_grid import PlanGrid
 from planner.engine.grid.scalars import on_scalars
 from planner.engine.memory.peak import MemoryTerms
 from planner.engine.question.request import Cluster, PlanRequest
-from planner.engine.question.result import Cost, Memory, MemoryParts, Parameters, StepBreakdown, Time
+from planner.engine.question.result import (
+    Cost,
+    GenerationPool,
+    Memory,
+    MemoryParts,
+    Parameters,
+    StepBreakdown,
+    Time,
+)
+from planner.engine.rl.rollout import rollout_of
 from planner.engine.run import throughput
 from planner.engine.run.length import total_steps
 from planner.engine.run.money import run_usd, usd_per_million_tokens
@@ -155,6 +164,24 @@ def breakdown_of(step: StepTime) -> StepBreakdown:
         scoring=terms.get("scoring"),
         weight_synchronization=terms.get("weight_synchronization"),
         waiting=terms.get("waiting"),
+    )
+
+
+def generation_of(plan: Evaluation, request: PlanRequest, calibration: Calibration) -> GenerationPool | None:
+    """The pool that generates; None except in reinforcement learning."""
+    if request.workload.ppo is None:
+        return None
+    terms: dict[str, Any] = plan.step.terms
+    return GenerationPool(
+        engine=rollout_of(request.workload, calibration.rollout.response_variation).engine,
+        accelerators=int(terms["generation_ranks"] / plan.grid.ranks_per_accelerator),
+        tensor_parallel=int(terms["generation_tensor"]),
+        pipeline_parallel=int(terms["generation_stages"]),
+        replicas=int(terms["generation_replicas"]),
+        concurrent_sequences=int(terms["generation_sequences"]),
+        decode_step_s=terms["decode_step_s"],
+        round_s=terms["generation_whole"],
+        idle_s=terms["generation_idle"],
     )
 
 
