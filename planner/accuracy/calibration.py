@@ -14,6 +14,7 @@ from typing import Any
 
 from planner.engine.memory.peak import MemoryConstants
 from planner.engine.sure.calibration import Calibration
+from planner.engine.sure.evidence import MeasuredRuns
 from planner.engine.sure.intervals import Intervals
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.rollout_constants import RolloutConstants
@@ -24,6 +25,8 @@ TIMING_FILE = DATA_DIRECTORY / "timing_calibration.json"
 MEMORY_FILE = DATA_DIRECTORY / "memory_calibration.json"
 ROLLOUT_FILE = DATA_DIRECTORY / "rollout_calibration.json"
 INTERVALS_FILE = DATA_DIRECTORY / "intervals.json"
+#: One row a measured run, made by ``make validate``.
+EVIDENCE_FILE = DATA_DIRECTORY / "evidence.json"
 
 
 @lru_cache(maxsize=1)
@@ -42,6 +45,7 @@ def shipped_calibration() -> Calibration:
             "rollout": rollout["provenance"],
         },
         rollout=RolloutConstants.from_mapping(rollout["constants"]),
+        measured=MeasuredRuns.from_mapping(read(EVIDENCE_FILE)),
     )
 
 

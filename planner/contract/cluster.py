@@ -55,7 +55,9 @@ def _only(section: Section, described_by: str, beside: tuple[str, ...]) -> None:
     names = [field.name for field in CLUSTER.fields if field.beside in ("", described_by)]
     others = [name for name in CLUSTER.names if name not in names]
     told = dict.fromkeys(others, OTHER_DESCRIPTION[described_by])
-    section.only((*names, *beside), {**CLUSTER.hints, **told})
+    # A merge patch may leave null where the other description stood; null counts as left out.
+    left_out = [name for name in others if name in section.data and section.data[name] is None]
+    section.only((*names, *beside, *left_out), {**CLUSTER.hints, **told})
 
 
 def read_nodes(section: Section) -> int | None:
