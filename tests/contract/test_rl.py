@@ -62,6 +62,7 @@ def test_every_field_is_read(catalog: Catalog) -> None:
         "max_sequences": 128,
         "memory_share": 0.7,
         "prefix_cache": False,
+        "eager": True,
     }
     assert set(asked) | set(USUAL) | {"actor", "generation"} == set(PPO.names)
     assert set(engine) == set(GENERATION.names)

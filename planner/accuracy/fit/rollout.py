@@ -162,7 +162,7 @@ def fit(rounds: Sequence[Round], calibration: Calibration, start: Array = START)
         return np.concatenate([weight * robust, (logarithms - START) / SPREAD])
 
     solved = least_squares(
-        cost, start, bounds=(LOW, HIGH), diff_step=DERIVATIVE_STEP, x_scale=SPREAD, max_nfev=20
+        cost, start, bounds=(LOW, HIGH), diff_step=DERIVATIVE_STEP, x_scale=SPREAD, max_nfev=12, ftol=1e-3
     )
     return np.asarray(solved.x)
 
