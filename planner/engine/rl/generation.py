@@ -109,7 +109,12 @@ def generation_phase(
 
 def picked(values: Any, best: NDArray[np.int_], shape: tuple[int, ...]) -> Array:
     """Row ``best`` of each plan, shape (plans,), a scalar for a grid of one. Source: a choice."""
-    whole = np.broadcast_to(values, np.broadcast_shapes(np.shape(values), shape))
+    found = np.asarray(values)
+    if best.size == 1 and found.size <= shape[0]:
+        # One plan: a column of layouts, from which one number is taken.
+        one: Array = found.reshape(-1)[int(best.flat[0]) if found.size > 1 else 0]
+        return one
+    whole = np.broadcast_to(found, np.broadcast_shapes(found.shape, shape))
     rows: Array = np.take_along_axis(whole, np.atleast_1d(best)[None, :], axis=0)[0]
     return rows[0] if rows.shape == (1,) else rows
 
@@ -266,9 +271,8 @@ _WIDE = (
 
 def widened(grid: PlanGrid) -> PlanGrid:
     """The grid with a last axis for segments, where its fields vary with the plan."""
-    return grid.with_fields(
-        **{name: value[..., None] for name in _WIDE if (value := getattr(grid, name)).ndim}
-    )
+    varying = {name: value[..., None] for name in _WIDE if (value := getattr(grid, name)).ndim}
+    return grid.with_fields(**varying) if varying else grid
 
 
 def ranks_that_generate(grid: PlanGrid, rollout: Rollout) -> Array:
