@@ -16,6 +16,7 @@ from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import (
     Cost,
     Evidence,
+    GenerationPool,
     Measured,
     Memory,
     Parameters,
@@ -76,6 +77,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "explanation": [_term(term) for term in result.explanation],
         "evidence": None if result.evidence is None else _evidence(result.evidence),
         "warnings": [{"code": warning.code, "message": warning.message} for warning in result.warnings],
+        "generation": None if result.generation is None else _generation(result.generation),
     }
 
 
@@ -231,6 +233,16 @@ def _time(time: Time) -> dict[str, Any]:
     if time.samples_per_s is not None:
         rendered["samples_per_s"] = _number(time.samples_per_s)
     return rendered
+
+
+def _generation(pool: GenerationPool) -> dict[str, Any]:
+    counts = ("accelerators", "tensor_parallel", "pipeline_parallel", "replicas", "concurrent_sequences")
+    seconds = ("decode_step_s", "round_s", "idle_s")
+    return {
+        "engine": pool.engine,
+        **{name: int(getattr(pool, name)) for name in counts},
+        **{name: _number(getattr(pool, name)) for name in seconds},
+    }
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

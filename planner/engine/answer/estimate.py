@@ -100,6 +100,7 @@ def result_of(choice: Choice, found: Figures) -> PlanResult:
         unavailable=unavailable(request, found.time),
         meets_deadline=meets_deadline(request, found.time),
         meets_budget=meets_budget(request, found.cost),
+        generation=found.generation,
     )
 
 

@@ -20,6 +20,7 @@ from planner.engine.memory.peak import MemoryTerms
 from planner.engine.question.request import Cluster, PlanRequest
 from planner.engine.question.result import (
     Cost,
+    GenerationPool,
     InterruptedTime,
     Memory,
     MemoryParts,
@@ -28,6 +29,7 @@ from planner.engine.question.result import (
     Time,
 )
 from planner.engine.question.sale import Sale
+from planner.engine.rl.rollout import rollout_of
 from planner.engine.run import money, throughput
 from planner.engine.run.interruptions import (
     checkpoint_interval_s,
@@ -69,6 +71,7 @@ class Figures:
     time: Time
     cost: Cost | None
     sale: Sale
+    generation: GenerationPool | None
 
 
 def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Figures:
@@ -86,6 +89,7 @@ def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Fi
         time=time,
         cost=cost_of(plan, request, time, idle_share=idle_share(choice)),
         sale=request.cluster.sale,
+        generation=generation_of(plan, request, calibration),
     )
 
 
@@ -231,6 +235,24 @@ def breakdown_of(step: StepTime) -> StepBreakdown:
         scoring=terms.get("scoring"),
         weight_synchronization=terms.get("weight_synchronization"),
         waiting=terms.get("waiting"),
+    )
+
+
+def generation_of(plan: Evaluation, request: PlanRequest, calibration: Calibration) -> GenerationPool | None:
+    """The pool that generates; None except in reinforcement learning."""
+    if request.workload.ppo is None:
+        return None
+    terms: dict[str, Any] = plan.step.terms
+    return GenerationPool(
+        engine=rollout_of(request.workload, calibration.rollout.response_variation).engine,
+        accelerators=int(terms["generation_ranks"] / plan.grid.ranks_per_accelerator),
+        tensor_parallel=int(terms["generation_tensor"]),
+        pipeline_parallel=int(terms["generation_stages"]),
+        replicas=int(terms["generation_replicas"]),
+        concurrent_sequences=int(terms["generation_sequences"]),
+        decode_step_s=terms["decode_step_s"],
+        round_s=terms["generation_whole"],
+        idle_s=terms["generation_idle"],
     )
 
 

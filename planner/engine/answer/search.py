@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.answer.estimate import estimate
+from planner.engine.choose.layout import pool_sizes
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import SHARDINGS, Array
-from planner.engine.layout.enumeration import Axes, Candidates, axes_of, candidates_on, degrees_on, divisors
-from planner.engine.layout.refusals import total_ranks
+from planner.engine.layout.enumeration import Axes, Candidates, axes_of, candidates_on, divisors
+from planner.engine.layout.pools import degrees_over
 from planner.engine.memory.peak import total_per_rank
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
@@ -152,9 +153,16 @@ def axes_to_vary(request: SearchRequest, asked: PlanRequest) -> Axes:
     return replace(axes, **held)  # type: ignore[arg-type]
 
 
-def ranks_to_use(cluster: Cluster) -> int:
-    """Count of ranks: all of the cluster's; a single GPU instance under MIG."""
-    return 1 if cluster.mig_profile else total_ranks(cluster, cluster.nodes or 1)
+def sizes_to_use(request: SearchRequest, cluster: Cluster) -> tuple[int, ...]:
+    """Counts of ranks that may train: all of the cluster's, a single GPU instance under MIG, or several sizes
+    where other accelerators generate.
+    """
+    return (1,) if cluster.mig_profile else pool_sizes(plan_request(request, on_nodes_of(cluster)))
+
+
+def on_nodes_of(cluster: Cluster) -> Cluster:
+    """The cluster with its number of nodes, one where it is open."""
+    return replace(cluster, nodes=cluster.nodes or 1)
 
 
 def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
@@ -165,11 +173,11 @@ def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
         beside = len(axes.micro) * len(axes.sharding) * len(axes.recompute)
         beside *= len(axes.expert) * len(axes.interleaved)
         for members in kind.by_nodes().values():
-            ranks = ranks_to_use(members[0][1])
-            split = [
-                [d for d in axis if ranks % d == 0] for axis in (axes.tensor, axes.pipeline, axes.context)
-            ]
-            plans += beside * len(split[0]) * len(split[1]) * len(split[2])
+            for ranks in sizes_to_use(request, members[0][1]):
+                split = [
+                    [d for d in axis if ranks % d == 0] for axis in (axes.tensor, axes.pipeline, axes.context)
+                ]
+                plans += beside * len(split[0]) * len(split[1]) * len(split[2])
     if plans > MOST_PLANS:
         raise PlanErrors(
             [
@@ -191,7 +199,7 @@ def search_machines(
     axes = axes_to_vary(request, asked)
     sizes = kind.by_nodes()
     each = {
-        nodes: candidates_on(axes, asked, degrees_on(axes, asked, ranks_to_use(members[0][1])))
+        nodes: candidates_on(axes, asked, degrees_over(axes, asked, sizes_to_use(request, members[0][1])))
         for nodes, members in sizes.items()
     }
     counts = [len(candidates) for candidates in each.values()]

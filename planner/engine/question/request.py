@@ -58,7 +58,8 @@ class GenerationRequest:
 
     accelerators: chips that generate.  max_sequences: decoded together by one replica, at most.
     memory_share: share of a rank's memory that the engine may fill, its weights included.
-    prefix_cache: answers to one prompt share its keys and values.
+    prefix_cache: answers to one prompt share its keys and values.  eager: kernels are launched one by one
+    rather than as captured graphs.
     """
 
     engine: Engine | None = None
@@ -70,6 +71,7 @@ class GenerationRequest:
     max_sequences: int | None = None
     memory_share: float | None = None
     prefix_cache: bool | None = None
+    eager: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,26 @@ class StepBreakdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationPool:
+    """How a round of reinforcement learning generates: the engine as asked or chosen. Counts, and seconds.
+
+    accelerators: that generate.  concurrent_sequences: decoded together by one replica.  round_s: of a round
+    on its own, to its longest answer.  decode_step_s: with all places taken.  idle_s: of the generating
+    accelerators in each step where they have training to wait for.
+    """
+
+    engine: str
+    accelerators: int
+    tensor_parallel: int
+    pipeline_parallel: int
+    replicas: int
+    concurrent_sequences: int
+    decode_step_s: float
+    round_s: float
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Time:
     """Seconds of a step and of the run, and the throughput and utilization that follow from them.
 
@@ -278,6 +298,7 @@ class PlanResult:
     meets_deadline: bool | None = None
     meets_budget: bool | None = None
     evidence: Evidence | None = None
+    generation: GenerationPool | None = None
 
     @property
     def verdict(self) -> Verdict:
