@@ -310,7 +310,17 @@ def _instance(part: Section, chip: Chip) -> Standing | None:
         part.missing("profile", f"Name a profile of {chip.name}: {', '.join(chip.by_name)}.")
     if not part.has("start"):
         part.missing("start", "Give the memory slice at which it begins.")
-    if name is None or start is None:
+    if name is None:
+        return None
+    if name not in chip.by_name and size is None:
+        part.fail(
+            "profile",
+            f"{chip.name} has no profile of this name.",
+            f"{suggestion(near(name, chip.by_name), '')} It has {', '.join(chip.by_name)}; an instance of "
+            "another kind is kept where its size in memory slices is given.".strip(),
+        )
+        return None
+    if start is None:
         return None
     if name in chip.by_name:
         problem = chip.place_problem(name, start)
@@ -318,14 +328,7 @@ def _instance(part: Section, chip: Chip) -> Standing | None:
             part.fail("start", problem, f"Choose one of {', '.join(map(str, chip.by_name[name].starts))}.")
             return None
         return Standing(Placed(start, chip.by_name[name].size, name), bool(in_use), number)
-    if size is None:
-        part.fail(
-            "profile",
-            f"{chip.name} has no profile of this name.",
-            f"{suggestion(near(name, chip.by_name), '')} It has {', '.join(chip.by_name)}; "
-            "an instance of another kind is kept where its size in memory slices is given.".strip(),
-        )
-        return None
+    assert size is not None
     if start + size > chip.memory_slices:
         part.fail("size", f"It would end beyond {chip.memory_slices} memory slices.", "Give a smaller size.")
         return None
