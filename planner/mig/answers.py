@@ -14,7 +14,7 @@ from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
 from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, present
 from planner.mig.exports.mig_parted import mig_parted
 from planner.mig.exports.slurm import slurm
-from planner.mig.placement.enumeration import count
+from planner.mig.placement.enumeration import compute_instances, count
 from planner.mig.placement.openness import fragmentation
 from planner.mig.placement.plan import plan
 from planner.mig.placement.question import Answer, Placement
@@ -89,6 +89,7 @@ def render_enumeration(asked: Enumeration) -> Json:
                 "decoders": profile.decoders,
                 "copy_engines": profile.copy_engines,
                 "min_driver": profile.min_driver or None,
+                "compute_instance_configurations": len(compute_instances(profile.compute_slices)),
             }
             for profile in (asked.chip.by_name[name] for name in asked.names)
         ],

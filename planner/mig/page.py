@@ -55,7 +55,7 @@ def mig_answer(request: HttpRequest) -> HttpResponse:
     catalog = selectors.current_catalog()
     state = read_state(dict(request.GET.lists()))
     try:
-        value = mig_json(state.request(_job_of(catalog)), catalog)
+        value = mig_json(_question_of(state, catalog), catalog)
     except PlanErrors as wrong:
         value = {"error": wrong.errors[0].as_dict()}
     return JsonResponse(value, status=422 if "error" in value else 200, json_dumps_params={"indent": 2})
@@ -74,11 +74,26 @@ def _after(action: str, state: State, request: HttpRequest, catalog: Catalog) ->
     if action != "adopt":
         return edited(state, action, {name: request.GET.get(name, "") for name in request.GET})
     try:
-        asked = read_question(state.request(_job_of(catalog)), catalog)
+        asked = read_question(_question_of(state, catalog), catalog)
     except PlanErrors:
         return state
     assert isinstance(asked, Planning)
     return adopted(state, tuple(asked.question.gpus), plan(asked.question))
+
+
+def _question_of(state: State, catalog: Catalog) -> dict[str, Any]:
+    """The contract's question of a state."""
+    return state.request(_job_of(catalog), {slug for slug, _ in machines(catalog)})
+
+
+def machines(catalog: Catalog) -> list[tuple[str, str]]:
+    """Instance types whose GPUs MIG divides, with what they hold."""
+    able = {chip.slug for chip in divisible(catalog)}
+    return [
+        (record.slug, f"{record.slug} ({record.spec.accelerators_per_node} × {record.spec.accelerator.name})")
+        for record in catalog.instances()
+        if record.spec.accelerator.slug in able
+    ]
 
 
 def _job_of(catalog: Catalog) -> Any:
@@ -99,6 +114,7 @@ def _context(state: State, catalog: Catalog, *, exact: bool) -> dict[str, Any]:
         "state": state,
         "query": state.query(),
         "chips": [(chip.slug, chip.name) for chip in divisible(catalog)],
+        "machines": machines(catalog),
         "objectives": presenters.objective_choices(),
         "profile_choices": list(words.PROFILES.items()),
         "problems": [],
@@ -108,7 +124,7 @@ def _context(state: State, catalog: Catalog, *, exact: bool) -> dict[str, Any]:
     }
     groups: tuple[Gpus, ...] | None = None
     try:
-        asked = read_question(state.request(_job_of(catalog)), catalog)
+        asked = read_question(_question_of(state, catalog), catalog)
     except PlanErrors as wrong:
         context["problems"] = wrong.errors
         groups = _groups_alone(state, catalog)
@@ -131,7 +147,7 @@ def _large(question: Question) -> bool:
 
 def _groups_alone(state: State, catalog: Catalog) -> tuple[Gpus, ...] | None:
     """The GPUs where only the demands make no sense; None where the GPUs do not either."""
-    request = state.request(_job_of(catalog)) | {"demands": [{"min_compute_slices": 1}]}
+    request = _question_of(state, catalog) | {"demands": [{"min_compute_slices": 1}]}
     try:
         asked = read_question(request, catalog)
     except PlanErrors:
@@ -143,7 +159,9 @@ def _groups_alone(state: State, catalog: Catalog) -> tuple[Gpus, ...] | None:
 def _profile_names(state: State, catalog: Catalog) -> list[str]:
     """What can be demanded of the chips on the page, for the field's suggestions."""
     known = {chip.slug: chip for chip in divisible(catalog)}
-    names = [name for row in state.rows if row.chip in known for name in known[row.chip].by_name]
+    of_machines = {slug: catalog.instance(slug).spec.accelerator.slug for slug, _ in machines(catalog)}
+    slugs = [of_machines.get(row.chip, row.chip) for row in state.rows]
+    names = [name for slug in slugs if slug in known for name in known[slug].by_name]
     return list(dict.fromkeys(names))
 
 

@@ -9,7 +9,7 @@ is a host with the indices of its GPUs: ``node-1/0-3,5``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -101,10 +101,14 @@ class State:
             pairs.append(("destroy", "1"))
         return urlencode(pairs)
 
-    def request(self, job_of: Any) -> dict[str, Any]:
-        """The contract's question. job_of: from a plan's address to the job that it is of."""
+    def request(self, job_of: Any, machines: Container[str] = ()) -> dict[str, Any]:
+        """The contract's question.
+
+        job_of: from a plan's address to the job that it is of.  machines: names of instance types, which a row
+        may have in the place of a chip.
+        """
         return {
-            "gpus": [_gpus(row) for row in self.rows],
+            "gpus": [_gpus(row, machines) for row in self.rows],
             "demands": [_demand(demand, job_of) for demand in self.demands],
             "objective": self.objective,
             "profiles": self.profiles,
@@ -169,8 +173,9 @@ def _number(text: str) -> Any:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else text
 
 
-def _gpus(row: Row) -> dict[str, Any]:
-    asked: dict[str, Any] = {"accelerator": row.chip, "count": _number(row.count)}
+def _gpus(row: Row, machines: Container[str]) -> dict[str, Any]:
+    kind = "instance_type" if row.chip in machines else "accelerator"
+    asked: dict[str, Any] = {kind: row.chip, "count": _number(row.count)}
     existing: list[dict[str, Any]] = []
     for instance in row.instances:
         entry: dict[str, Any] = {

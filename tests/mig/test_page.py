@@ -125,6 +125,12 @@ def test_a_large_question_shows_a_first_layout_meanwhile(client: Client) -> None
     assert "(proven)" in exact
 
 
+def test_machines_to_rent_are_planned_whole(client: Client) -> None:
+    text = text_of(client, address(chip="p4d.24xlarge", n="1", on="", objective="least_cost"))
+    assert "8 × A100 SXM4 40GB" in text
+    assert "no layout costs less (proven)" in text
+
+
 def test_unknown_instances_are_drawn_and_kept(client: Client) -> None:
     text = text_of(client, address(on="2g.12gb/2@4"))
     assert "2g.12gb, memory slices 4 to 5: unknown to the catalog, stays" in text
