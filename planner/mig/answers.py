@@ -20,6 +20,7 @@ from planner.mig.placement.plan import plan
 from planner.mig.placement.question import Answer, Placement
 from planner.mig.placement.steps import Step, steps
 from planner.mig.request import Enumeration, Planning, read_request
+from planner.mig.right_sizing import RightSizing, render_right_sizes
 from planner.mig.sizing import job_profiles
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def mig_json(data: Any, catalog: Catalog) -> Json:
         question = read_question(data, catalog)
         if isinstance(question, Enumeration):
             return render_enumeration(question)
+        if isinstance(question, RightSizing):
+            return render_right_sizes(question, catalog)
         return render_plan(question, plan(question.question))
     except (PlanError, PlanErrors) as problem:
         return render_error(problem, request_id=request_id)
@@ -61,7 +64,7 @@ def mig_json(data: Any, catalog: Catalog) -> Json:
         return render_error(fault, request_id=request_id)
 
 
-def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning:
+def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning | RightSizing:
     """The question that a JSON value holds.  Raises PlanErrors."""
     return read_request(data, catalog, lambda job, chip, chance: job_profiles(job, chip, catalog, chance))
 

@@ -104,8 +104,8 @@ class State:
     def request(self, job_of: Any, machines: Container[str] = ()) -> dict[str, Any]:
         """The contract's question.
 
-        job_of: from a plan's address to the job that it is of.  machines: names of instance types, which a row
-        may have in the place of a chip.
+        job_of: from a plan's address to the job that it is of.  machines: names of instance types, which a
+        row may have in the place of a chip.
         """
         return {
             "gpus": [_gpus(row, machines) for row in self.rows],

@@ -15,7 +15,8 @@ from planner.mig.answers import EXPORTERS, mig_json
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "mig.md").read_text(encoding="utf-8")
 FIELDS = {
     *words.ENUMERATE_FIELDS, *words.PLAN_FIELDS, *words.GPU_FIELDS, *words.EXISTING_FIELDS,
-    *words.DEMAND_FIELDS, *words.JOB_FIELDS, *words.OBJECTIVES, *words.PROFILES, *EXPORTERS,
+    *words.DEMAND_FIELDS, *words.RIGHT_SIZE_FIELDS, *words.JOB_FIELDS, *words.OBJECTIVES,
+    *words.PROFILES, *EXPORTERS,
 }  # fmt: skip
 
 

@@ -196,3 +196,28 @@ def test_a_driver_leaves_out_what_came_later() -> None:
     both = [{"profile": "4g.20gb"}, {"profile": "3g.20gb"}]
     assert ask(gpus=old, demands=both)["served"] == 1
     assert ask(gpus=[GPUS[0] | {"count": 1}], demands=both)["served"] == 2
+
+
+def test_a_list_of_jobs_is_sized() -> None:
+    too_large = {"model": "llama-3.1-70b", "workload": JOB["workload"]}
+    wrong = {"model": "gpt2", "workload": {"task": "dreaming"}}
+    answer = ask(right_size=[JOB, too_large, wrong], accelerator="a100-sxm-80gb", id=3)
+    small, large, senseless = answer["jobs"]
+    assert answer["id"] == 3
+    by_name = {each["profile"]: each for each in small["profiles"]}
+    best = by_name[small["smallest"]]
+    assert best["fits"]
+    assert best["fit_probability"] >= 0.9
+    smaller = [p for p in small["profiles"] if p["share_of_gpu"] < best["share_of_gpu"]]
+    assert not any(each["fits"] and each["fit_probability"] >= 0.9 for each in smaller)
+    assert best["usd_per_hour"] < small["whole_gpu"]["usd_per_hour"]
+    assert by_name["7g.80gb"]["share_of_gpu"] == 1
+    assert small["time_slicing"]["jobs"] > 1
+    assert "faults" in small["time_slicing"]["isolation"]
+    assert small["mps"]["measured"] is False
+    assert large["smallest"] is None
+    assert senseless["error"]["field"] == "workload.task"
+    assert "error" in ask(right_size=[JOB], accelerator="t4")
+    assert (
+        ask(right_size=[JOB | {"cluster": {}}], accelerator="a30")["error"]["field"] == "right_size.0.cluster"
+    )
