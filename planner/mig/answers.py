@@ -19,6 +19,7 @@ from planner.mig.placement.openness import fragmentation
 from planner.mig.placement.plan import plan
 from planner.mig.placement.question import Answer, Placement
 from planner.mig.placement.steps import Step, steps
+from planner.mig.prices import unused_usd_per_hour
 from planner.mig.request import Enumeration, Planning, read_request
 from planner.mig.right_sizing import RightSizing, render_right_sizes
 from planner.mig.sizing import job_profiles
@@ -120,6 +121,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
         "served": answer.served,
         "created": answer.created,
         "usd_per_hour": answer.usd_per_hour,
+        "unused_usd_per_hour": unused_usd_per_hour(question.gpus, answer),
         "value": _plain(answer.value),
         "optimal": answer.optimal,
         "bound": _plain(answer.bound),

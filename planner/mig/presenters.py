@@ -16,7 +16,7 @@ from planner.mig.placement.chip import Chip
 from planner.mig.placement.openness import Fragmentation, fragmentation, offers
 from planner.mig.placement.question import Answer, Gpus, Question
 from planner.mig.placement.steps import steps
-from planner.mig.prices import share
+from planner.mig.prices import share, unused_usd_per_hour
 from planner.mig.state import Row
 from planner.web import formats
 
@@ -120,6 +120,8 @@ def _figures(
 ) -> tuple[Figure, ...]:
     usd = answer.usd_per_hour
     per_hour = formats.dollars_per_hour(usd) if usd is not None else "no price"
+    unused = unused_usd_per_hour(question.gpus, answer)
+    idle = f"; {formats.dollars_per_hour(unused).text} of it for slices that nothing takes" if unused else ""
     destroyed = len(answer.destroyed)
     return (
         Figure(
@@ -134,7 +136,7 @@ def _figures(
             f"{answer.created + destroyed:,}",
             f"{answer.created} made, {destroyed} destroyed",
         ),
-        Figure("Their price", per_hour, "of whole GPUs, on demand, at the cheapest instance type"),
+        Figure("Their price", per_hour, f"of whole GPUs, on demand, at the cheapest instance type{idle}"),
         Figure(
             "Fragmentation",
             formats.percent(before.share),
