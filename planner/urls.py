@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from planner.accuracy import page as accuracy
+from planner.mig import page as mig
 from planner.plans import page as plans
 from planner.plans.compare import page as compare
 from planner.web import glossary
@@ -16,6 +17,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("plan.json", plans.plan_json, name="plan_json"),
     path("compare", compare.compare, name="compare"),
     path("compare.csv", compare.compare_csv, name="compare_csv"),
+    path("mig", mig.mig, name="mig"),
+    path("mig.json", mig.mig_answer, name="mig_answer"),
+    path("mig/fit", mig.fit, name="mig_fit"),
     path("validation", accuracy.validation, name="validation"),
     path("validation.csv", accuracy.validation_csv, name="validation_csv"),
     path("glossary", glossary.glossary, name="glossary"),

@@ -92,6 +92,7 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
                 purchase=asked.purchase or "on_demand",
                 nodes=asked.nodes or 1,
                 as_of=asked.price_asked_as_of,
+                asked=asked,
             )
         )
     priced = [cluster for cluster in found if cluster.usd_per_node_hour is not None]

@@ -37,6 +37,8 @@ from planner.web.responses import csv_response, swaps
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
 MODEL_FIELDS = ("model", "config")
+#: Runs on more accelerators than this are not asked whether a part of one would do.
+MOST_FOR_A_SLICE = 8
 #: Longest address that web servers read; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
 
@@ -146,6 +148,7 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
             *node_charts(points, result),
         ],
         "query": form.query(),
+        "may_take_a_slice": result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE,
         "remedies": [(found.text, form.query(**found.changes)) for found in page.remedies],
     }
 

@@ -63,21 +63,6 @@ def test_no_price_is_said_and_not_shown_as_nothing() -> None:
     cost = presenters.headlines(result)[1]
     assert cost.value is None
     assert "No price is known" in cost.note
-    note = presenters.price_note(result, today=SOON)
-    assert note is not None
-    assert note.stale
-    assert note.text.startswith("No capacity block price of p5.48xlarge is known in us-east-1")
-
-
-@pytest.mark.parametrize(
-    ("day", "stale"), [(SOON, False), (date(2025, 9, 3), False), (date(2025, 9, 4), True), (LATE, True)]
-)
-def test_a_price_grows_old_after_90_days(day: date, stale: bool) -> None:
-    note = presenters.price_note(a_result(), today=day)
-    assert note is not None
-    assert note.stale is stale
-    assert "list price of 5 June 2025" in note.text
-    assert note.source == "a price list"
 
 
 def test_the_layout_in_words() -> None:

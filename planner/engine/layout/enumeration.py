@@ -306,6 +306,19 @@ class Degrees:
         """Count of ranks of each combination."""
         return self.tensor * self.pipeline * self.context * self.data
 
+    @staticmethod
+    def joined(parts: Sequence[Degrees]) -> Degrees:
+        """All combinations of the parts, in order."""
+        return Degrees(
+            tensor=np.concatenate([part.tensor for part in parts]),
+            pipeline=np.concatenate([part.pipeline for part in parts]),
+            context=np.concatenate([part.context for part in parts]),
+            data=np.concatenate([part.data for part in parts]),
+            expert=np.concatenate([part.expert for part in parts]),
+            interleaved=np.concatenate([part.interleaved for part in parts]),
+            tried=sum(part.tried for part in parts),
+        )
+
     def at(self, index: Whole) -> Degrees:
         """The combinations at these positions."""
         return Degrees(
