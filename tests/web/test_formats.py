@@ -55,7 +55,18 @@ def test_a_time_is_in_its_largest_sensible_unit(seconds: float, text: str) -> No
 
 @pytest.mark.parametrize(
     ("usd", "text"),
-    [(0.6157, "$0.616"), (98.32, "$98.3"), (655_300, "$655k"), (999_700, "$1.00M"), (1.234e9, "$1.23B")],
+    [
+        (0.00421, "$0.0042"),
+        (0.6157, "$0.62"),
+        (98.32, "$98.32"),
+        (655.3, "$655"),
+        (12_345, "$12,300"),
+        (655_300, "$655k"),
+        (999_700, "$1.00M"),
+        (12_345_678, "$12.35M"),
+        (123.4e6, "$123M"),
+        (1.234e9, "$1.23B"),
+    ],
 )
 def test_dollars(usd: float, text: str) -> None:
     assert formats.dollars(usd).text == text
