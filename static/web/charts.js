@@ -67,11 +67,23 @@
   const overlap = (one, other) =>
     one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
   const declutter = (canvas) => {
+    const shown = (label) => label.style.visibility !== "hidden";
+    // Of an axis's own labels, the first of two that would touch is kept.
+    for (const axis of [".xtick text", ".ytick text"]) {
+      const kept = [], ticks = [...canvas.querySelectorAll(axis)];
+      const boxes = ticks.map((label) => label.getBoundingClientRect());
+      for (const [index, box] of boxes.entries()) {
+        const near = { left: box.left - 3, right: box.right + 3, top: box.top, bottom: box.bottom };
+        const free = !kept.some((other) => overlap(near, other));
+        ticks[index].style.visibility = free ? "" : "hidden";
+        if (free) kept.push(box);
+      }
+    }
     const labels = [...canvas.querySelectorAll(".textpoint text")].filter((label) => label.textContent);
     if (!labels.length) return;
     const frame = canvas.getBoundingClientRect();
     const others = canvas.querySelectorAll(".xtick text, .ytick text, .xtitle, .ytitle, .annotation-text");
-    const taken = [...others].map((label) => label.getBoundingClientRect());
+    const taken = [...others].filter(shown).map((label) => label.getBoundingClientRect());
     const first = [...labels].reverse();
     for (const label of first) {
       label.removeAttribute("transform");

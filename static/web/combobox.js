@@ -9,7 +9,7 @@
       .replace(/(\d)\s+(gb|gib|b|m|k)\b/g, "$1$2").trim();
   const words = (text) => plain(text).split(/[\s,_/()-]+/).filter(Boolean);
 
-  // How well a word that was typed matches one of an entry's: 0 not at all, 4 exactly. "8x" is never a part of "48x".
+  // How well a word that was typed matches one of an entry's: 0 not at all, 4 exactly. "8x" is a count: no part of "48x" or "8xlarge".
   const near = (typed, word) => {
     if (typed.length < 4 || Math.abs(typed.length - word.length) > 1 || typed[0] !== word[0] || /\d/.test(typed)) return false;
     let from = 0;
@@ -20,13 +20,15 @@
   };
   const matched = (typed, entry) => {
     let best = 0;
+    const count = /^\d+x$/.test(typed);
     for (const word of entry.words) {
       if (word === typed) return 4;
+      if (count) continue;
       if (word.startsWith(typed)) best = Math.max(best, 3);
-      else if (!/^\d+x$/.test(typed) && typed.length > 1 && word.includes(typed)) best = Math.max(best, 2);
+      else if (typed.length > 1 && word.includes(typed)) best = Math.max(best, 2);
       else if (near(typed, word)) best = Math.max(best, 1);
     }
-    return best || (typed.length > 2 && !/^\d+x$/.test(typed) && entry.joined.includes(typed.replace(/[^a-z0-9]/g, "")) ? 1 : 0);
+    return best || (typed.length > 2 && !count && entry.joined.includes(typed.replace(/[^a-z0-9]/g, "")) ? 1 : 0);
   };
   const found = (entries, text) => {
     const typed = words(text);
@@ -119,7 +121,7 @@
   const show = (input, text = "") => {
     if (open?.input !== input) {
       close();
-      const list = made("div", { role: "listbox", id: `${input.id}-list`, class: "listbox", "aria-label": input.labels?.[0]?.textContent ?? "" });
+      const list = made("div", { role: "listbox", id: `${input.id}-list`, class: "listbox", "aria-label": "Choices" });
       document.body.append(list);
       open = { input, list, shown: [], active: -1, before: input.dataset.chosen };
       input.setAttribute("aria-expanded", "true");
