@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
-from planner.contract.fields import ANY, CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.market_fields import ANY
+from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
@@ -44,11 +47,24 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
-    ("PPO", "", PPO),
+    (
+        "Reinforcement learning",
+        "`workload.ppo`, for PPO, GRPO, RLOO, DAPO and their kin. A step is one round over "
+        "`global_batch_size` sequences.",
+        PPO,
+    ),
+    ("Generation", "`workload.ppo.generation`: what is left out is chosen.", GENERATION),
     (
         "Cluster",
         "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",
         CLUSTER,
+    ),
+    (
+        "Own accelerator",
+        "What `cluster.accelerator` holds as an object: a card that the catalog lacks. `memory_bytes`, "
+        "`bf16_flops_per_s` and `memory_bandwidth_bytes_per_s` are required unless `like` names a card whose "
+        "figures stand in.",
+        CARD,
     ),
     ("Layout", "", LAYOUT),
     ("Request of search", "As `estimate` without `layout`, over many clusters.", SEARCH),
@@ -84,12 +100,15 @@ def kind(field: Field) -> str:
     unit = f", {field.unit}" if field.unit and field.kind != "nodes" else ""
     if field.choices is not None:
         values = ", ".join(f"`{value}`" for value in field.choices)
-        return f"a list of {values}" if field.kind == "names" else values
+        listed = {"names": f"a list of {values}", "choices": f"{values}, or a list of them"}
+        return listed.get(field.kind, values)
     match field.kind:
         case "whole":
             return f"a whole number, {field.minimum:,} to {field.limit:,.0f}{unit}"
         case "number":
             return f"a number above 0, at most {field.limit:,.15g}{unit}"
+        case "share":
+            return "a number from 0 to 1"
         case "nodes":
             return f'a whole number, 1 to {field.limit:,.0f}, or `"auto"`'
         case "flag":
@@ -104,6 +123,8 @@ def kind(field: Field) -> str:
             return f"a list of whole numbers, 1 to {field.limit:,.0f}"
         case "model":
             return "a model, or `null`" if not field.required else "a model"
+        case "card":
+            return "a name, or an object (below)"
         case "object":
             return "an object"
         case _:
@@ -114,7 +135,7 @@ def left_out(field: Field) -> str:
     if field.required:
         return "required"
     if isinstance(field.default, tuple):
-        return ", ".join(str(value) for value in field.default)
+        return ", ".join(str(value) for value in field.default) or "`none`"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     if field.default is not None:

@@ -62,6 +62,7 @@ class ScenarioForm(forms.Form):
         self._offer("chip", picker.chip_choices(catalog))
         chip = picker.chip_of(catalog, chip=state.values["chip"], instance=state.values["instance"])
         self._offer("mig", picker.profile_choices(catalog, chip, chosen=state.values["mig"]))
+        self._offer("card_like", picker.like_choices(catalog))
 
     @classmethod
     def of_query(cls, query: QueryDict, catalog: Catalog, changed: Collection[str] = ()) -> ScenarioForm:

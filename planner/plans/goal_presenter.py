@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from planner.engine.question.request import Cluster
 from planner.engine.question.result import PlanResult
 from planner.plans.goal import Found
-from planner.plans.presenters import in_ten, machines
+from planner.plans.presenters import machines
+from planner.plans.room import in_ten, room
 from planner.web import formats
 from planner.web.formats import Quantity
 
@@ -45,14 +46,13 @@ def present_goal(found: Found, link: Callable[[Cluster], str]) -> GoalPage:
 
 
 def _row(result: PlanResult, first: PlanResult, query: str) -> GoalRow:
-    memory, cluster = result.memory, result.cluster
-    spare = memory.usable_bytes - memory.per_accelerator_bytes.total
-    tight = f"tight, {in_ten(memory.fit_probability)} of 10"
+    cluster = result.cluster
+    tight = f"tight, {in_ten(result.memory.fit_probability)} of 10"
     return GoalRow(
         machines=machines(cluster),
         accelerators=f"{result.accelerators:,} × {cluster.accelerator.name}",
         kind=result.verdict,
-        room=tight if result.verdict == "tight" else f"{formats.gib(spare)} to spare",
+        room=tight if result.verdict == "tight" else room(result),
         time=formats.duration(result.time.total_s),
         cost="no price" if result.cost is None else formats.dollars(result.cost.usd),
         chosen=result is first,

@@ -198,3 +198,8 @@ def profile_choices(catalog: Catalog, chip: str, *, chosen: str) -> list[tuple[s
     if chosen not in dict(choices):
         choices.append((chosen, chosen))
     return choices
+
+
+def like_choices(catalog: Catalog) -> list[tuple[str, str]]:
+    """Accelerators that a card of a user's own may be like."""
+    return [("", "none"), *((record.slug, record.spec.name) for record in catalog.accelerators())]

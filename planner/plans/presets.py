@@ -81,7 +81,8 @@ def preset_state(given: Mapping[str, str], catalog: Catalog, *, today: date) -> 
     name = given.get("preset", "")
     filled = {**given, **PRESETS.get(name, {})}
     state = form_state(filled, catalog)
-    if name not in MACHINES or state.values["chip"] or state.values[WAY] != DEFAULTS[WAY]:
+    own = any(state.values[field] for field in ("chip", *GROUPS["card"]))
+    if name not in MACHINES or own or state.values[WAY] != DEFAULTS[WAY]:
         return state
     filled |= {field: DEFAULTS[field] for field in _OF_MACHINES}
     for instance, nodes in MACHINES[name]:

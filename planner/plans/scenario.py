@@ -58,9 +58,7 @@ def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
     Raises PlanErrors where it makes no sense.
     """
     found = found_by_goal(form)
-    if found is not None:
-        return found.offers[0].question, found.offers[0].result
-    question = question_of(form)
+    question = question_of(form) if found is None else found.offers[0].question
     return question, answers.answer_plan(question, form.catalog)
 
 
@@ -85,9 +83,10 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "presets": PRESET_BUTTONS,
         "machine": picker.chosen_machine(catalog, values["instance"], sale),
         "machines": picker.machine_options(catalog, sale),
-        "own": bool(values["chip"]),
+        "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
         "open": {
             "own": bool(values["chip"]),
+            "card": any(values[name] for name in GROUPS["card"]),
             "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
             "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
         },

@@ -20,7 +20,7 @@ from planner.engine.question.specs import ComputePrecision
 from planner.engine.question.words import FRAMEWORKS, PRECISIONS, RECOMPUTES
 from planner.plans.answers import answer_each
 from planner.plans.form import ScenarioForm, sentence
-from planner.plans.presenters import in_ten
+from planner.plans.room import in_ten, room
 from planner.plans.state import contract_request, form_state
 from planner.web import formats
 
@@ -131,17 +131,11 @@ def _turns(question: PlanRequest, result: PlanResult) -> Iterator[_Turn]:
 
 
 def _row(setting: str, answer: PlanResult, plan: PlanResult, query: str) -> Row:
-    memory = answer.memory
-    spare = memory.usable_bytes - memory.per_accelerator_bytes.total
-    room = {
-        "fits": f"{formats.gib(spare)} to spare",
-        "tight": f"tight, {in_ten(memory.fit_probability)} of 10",
-        "does_not_fit": f"{formats.gib(-spare)} too much",
-    }[answer.verdict]
+    tight = f"tight, {in_ten(answer.memory.fit_probability)} of 10"
     return Row(
         setting=setting,
         kind=answer.verdict,
-        room=room,
+        room=tight if answer.verdict == "tight" else room(answer),
         query=query,
         time=formats.duration(answer.time.total_s).text,
         time_change=_change(answer.time.total_s, plan.time.total_s),

@@ -8,39 +8,42 @@
   panel.setAttribute("aria-labelledby", "panel-title");
   panel.innerHTML = '<header><h2 id="panel-title" tabindex="-1"></h2><button type="button" class="quiet">Close</button></header><div class="panel-body"></div>';
   const title = panel.querySelector("h2"), body = panel.querySelector(".panel-body");
-  let key = "";
-  const fill = () => {
-    const tree = document.getElementById(key);
-    const summary = tree?.closest("details")?.querySelector("summary");
-    if (!tree) return false;
-    title.textContent = summary?.textContent.trim() ?? "Why";
-    const copy = tree.cloneNode(true);
-    for (const part of [copy, ...copy.querySelectorAll("[id]")]) part.removeAttribute("id");
-    body.replaceChildren(copy);
-    return true;
+  let shown = null; // the link whose formulas stand in the panel, by its figure
+  const opener = () => shown && document.querySelector(`a.why[href$="#${shown}"]`);
+  const fill = async () => {
+    const link = opener(), key = shown;
+    if (!link) return;
+    const answer = await fetch(link.href, { headers: { "HX-Request": "true" } }).catch(() => null);
+    if (key !== shown) return;
+    const page = answer?.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
+    const part = page && page.getElementById(key);
+    if (!part) { body.textContent = "The server did not say why. Close this and try again."; return; }
+    title.textContent = part.querySelector("summary").textContent.trim();
+    body.replaceChildren(document.adoptNode(part.querySelector(".tree")));
   };
-  const opener = () => document.querySelector(`a.why[href="#${key}"]`);
   const close = () => {
     if (panel.hidden) return;
     panel.hidden = true;
     opener()?.setAttribute("aria-expanded", "false");
     opener()?.focus();
+    shown = null;
   };
   panel.querySelector("button").addEventListener("click", close);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented) close(); });
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a.why[href^='#']");
+    const link = event.target.closest("a.why[href*='#why-']");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    if (!panel.isConnected) document.body.append(panel);
-    opener()?.setAttribute("aria-expanded", "false");
-    key = link.hash.slice(1);
-    if (!fill()) return;
     event.preventDefault();
     event.stopPropagation();
+    if (!panel.isConnected) document.body.append(panel);
+    opener()?.setAttribute("aria-expanded", "false");
+    shown = link.hash.slice(1);
+    title.textContent = link.closest("dt")?.firstChild?.textContent.trim() || "Why";
+    body.textContent = "";
     panel.hidden = false;
     link.setAttribute("aria-expanded", "true");
-    body.scrollTop = 0;
     title.focus();
+    fill();
   }, true);
   // With another answer the panel says why of that one.
   document.addEventListener("headroom:answered", () => { if (!panel.hidden) fill(); });

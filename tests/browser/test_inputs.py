@@ -180,7 +180,7 @@ class TestPanel:
         page = context.new_page()
         page.goto("/")
         page.get_by_role("link", name="Why: Cost").click()
-        assert page.url.endswith("#why-cost")
+        assert page.url.endswith("/why?#why-cost")
         expect(page.locator("#why-cost")).to_contain_text("16 nodes x")
         context.close()
 

@@ -67,7 +67,7 @@ class TestPlan:
         page.get_by_label("Instance type").click()
         page.keyboard.type("a2 a100 80gb")
         expect(page.get_by_role("listbox").get_by_role("option").first).to_contain_text("a2-ultragpu")
-        page.get_by_role("option", name="a2-ultragpu-8g").click()
+        page.get_by_role("listbox").get_by_role("option", name="a2-ultragpu-8g").click()
         expect(page.locator("h1")).to_contain_text("on 16 × a2-ultragpu-8g")
         expect(page.locator("#machine-card")).to_contain_text("us-central1")
         expect(page.get_by_role("listbox")).to_have_count(0)

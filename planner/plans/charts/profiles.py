@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.engine.question.result import PlanResult
 from planner.engine.question.result import Verdict as VerdictKind
+from planner.plans.room import room
 from planner.plans.variations import ProfilePoint
 from planner.web import formats
 from planner.web.figure import VERDICT_COLOURS, VERDICTS, Cell, Chart, Table
@@ -26,7 +27,7 @@ def profile_chart(points: Sequence[ProfilePoint], plan: PlanResult) -> Chart:
             "y": names,
             "x": [result.time.total_s / size for _, result in found],
             "marker": {"color": [VERDICT_COLOURS[result.verdict] for _, result in found]},
-            "text": [f"{formats.duration(result.time.total_s)}, {_room(result)}" for _, result in found],
+            "text": [f"{formats.duration(result.time.total_s)}, {room(result)}" for _, result in found],
             "textposition": "outside",
             "cliponaxis": False,
             "hovertemplate": "%{y}: %{text}<extra></extra>",
@@ -68,8 +69,3 @@ def profile_chart(points: Sequence[ProfilePoint], plan: PlanResult) -> Chart:
         css="wide",
         legend=tuple((VERDICTS[kind], VERDICT_COLOURS[kind].removeprefix("token:")) for kind in shown),
     )
-
-
-def _room(result: PlanResult) -> str:
-    spare = result.memory.usable_bytes - result.memory.per_accelerator_bytes.total
-    return f"{formats.gib(spare)} to spare" if spare >= 0 else f"{formats.gib(-spare)} too much"
