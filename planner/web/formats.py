@@ -218,6 +218,8 @@ def in_unit(value: float, unit: str) -> Quantity:
         "fraction": percent,
         "ratio": percent,
     }
+    if unit in ("byte", "bytes") and 0 < abs(value) < 1024:
+        return Quantity(f"{trimmed(value)} bytes", exact(value, "bytes"))  # such as bytes per parameter
     if unit in known:
         return known[unit](value)
     if unit.upper().startswith("FLOP"):

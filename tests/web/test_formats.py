@@ -113,3 +113,8 @@ def test_a_day_is_written_out() -> None:
 )
 def test_an_explanation_is_in_the_engines_unit(value: float, unit: str, text: str) -> None:
     assert formats.in_unit(value, unit).text == text
+
+
+def test_the_bytes_of_a_parameter_are_told_as_they_are() -> None:
+    assert formats.in_unit(16.0, "byte").text == "16 bytes"
+    assert formats.in_unit(0.5, "byte").text == "0.5 bytes"
