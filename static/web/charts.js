@@ -60,7 +60,10 @@
     drawn.layout.width = canvas.clientWidth;
     if (!drawn.layout.height) drawn.layout.height = canvas.clientHeight || 280;
     canvas.dataset.width = canvas.clientWidth;
-    Promise.resolve(window.Plotly.react(canvas, drawn.data, drawn.layout, CONFIG)).then(() => declutter(canvas));
+    Promise.resolve(window.Plotly.react(canvas, drawn.data, drawn.layout, CONFIG)).then(() => {
+      declutter(canvas);
+      canvas.dataset.placed = "";
+    });
   };
   // Labels of points never lie on one another: each is put where it is free, the reader's own plan first, and one that
   // finds no place is left to the pointer and the table.

@@ -34,6 +34,7 @@ TEXTS = """
     return { words: text.textContent, left: box.left, right: box.right, top: box.top, bottom: box.bottom }; })
   .filter((box) => box.right > box.left)
 """
+PLACED = "[...document.querySelectorAll('[data-chart-canvas]')].every((canvas) => 'placed' in canvas.dataset)"
 #: Boxes of text have room above and below their letters.
 LEEWAY = 3.0
 
@@ -51,12 +52,12 @@ def overlapping(page: Page, selector: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("width", [1440, 375])
 @pytest.mark.parametrize("address", [*COMPARISONS, *PLANS])
 def test_no_label_lies_on_another(browser: Browser, live_server: Any, address: str, width: int) -> None:
-    context = browser.new_context(base_url=live_server.url, viewport={"width": width, "height": 3200})
+    context = browser.new_context(base_url=live_server.url, viewport={"width": width, "height": 6000})
     page = context.new_page()
     page.goto(address)
     page.wait_for_load_state("networkidle")
     page.locator(".main-svg .xtick text").first.wait_for(state="attached")
-    page.wait_for_timeout(600)
+    page.wait_for_function(PLACED)
     wrong = [
         (chart.get_attribute("id"), *pair)
         for chart in page.locator("figure.chart").all()
