@@ -48,7 +48,7 @@ class Mapping(NamedTuple):
             return False
         if self.where:
             path, _, wanted = self.where.partition("=")
-            if str(at(row["request"], path)) != wanted:
+            if str(row.get(path, at(row["request"], path))) != wanted:
                 return False
         return not self.fact or (self.fact in facts and self.value in (ANY, said(facts[self.fact])))
 

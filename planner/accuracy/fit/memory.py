@@ -174,7 +174,7 @@ def plans_of(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], PlanGrid
         try:
             choice = choose(parse_plan_request(row["request"], catalog), calibration)
         except PlanErrors as refused:
-            print(f"left out: {row['row_id']}: {refused}")
+            print(f"left out: {row['row_id']}: {str(refused)[:80]}")
             continue
         valid.append(row)
         plans.append((choice.request, choice.layout))

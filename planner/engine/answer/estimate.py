@@ -80,5 +80,5 @@ def answer(
         time=time,
         cost=cost,
         explanation=explanation(records, recipe_term(request.workload, plan.grid)),
-        warnings=warnings_of(choice, plan.grid, total_s=time.total_s, far=far),
+        warnings=warnings_of(choice, plan.grid, memory=memory, total_s=time.total_s, far=far),
     )

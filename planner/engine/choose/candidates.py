@@ -13,7 +13,7 @@ import numpy as np
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.layout.enumeration import Candidates, Mask, is_auto
-from planner.engine.memory.peak import total_per_rank
+from planner.engine.memory.peak import total_per_rank, within_host
 from planner.engine.question.request import PlanRequest, Task
 from planner.engine.rl.ppo import evaluate_ppo
 from planner.engine.sure.calibration import Calibration
@@ -109,7 +109,7 @@ def price(request: PlanRequest, candidates: Candidates, calibration: Calibration
     total = np.broadcast_to(total_per_rank(grid, calibration.memory), (count,))
     usable = float(grid.memory_bytes)
     margin = margin_of(request, grid, calibration)
-    fits = worth_timing(total, usable, margin, candidates.kinds)
+    fits = worth_timing(total, usable, margin, candidates.kinds) & within_host(grid, calibration.memory)
     step_s = np.full(count, np.inf)
     index = np.flatnonzero(fits)
     if index.size == 1:
@@ -155,4 +155,5 @@ def memory_fits(request: PlanRequest, candidates: Candidates, calibration: Calib
         return evaluate_ppo(request, candidates.arrays, calibration).fits
     grid = grid_over_layouts(request, candidates.arrays)
     fits = total_per_rank(grid, calibration.memory) <= grid.memory_bytes
+    fits = fits & within_host(grid, calibration.memory)
     return np.broadcast_to(fits, (len(candidates),))

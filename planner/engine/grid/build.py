@@ -152,8 +152,9 @@ def head_share(model: ModelSpec, workload: Workload) -> float:
     Encoders are pretrained on their masked tokens, and fine-tuned with a classifier in place of the head.
     """
     if model.architecture != "encoder":
-        return 1.0
-    return MASKED_SHARE if workload.task == "pretraining" else 0.0
+        return 1.0 if model.architecture != "decoder" or count_parameters(model).head_matmul else 0.0
+    masked = workload.task == "pretraining" or workload.objective == "mlm"
+    return MASKED_SHARE if masked else 0.0
 
 
 def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float]:
@@ -186,6 +187,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "offload": "optimizer" in workload.offload,
         "offload_parameters": "parameters" in workload.offload,
         "offload_activations": "activations" in workload.offload,
+        **kernel_numbers(workload),
         "optimizer_in_backward": workload.optimizer_in_backward,
         **saved_numbers(model, workload),
         "adapters_with_base": frozen and recipe.adapter_wrapping == "with_base",
@@ -212,6 +214,15 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         **kept_matmul_inputs(model, workload),
         "loss_whole": recipe.loss == "whole",
         "loss_chunked": recipe.loss == "chunked",
+    }
+
+
+def kernel_numbers(workload: Workload) -> dict[str, float]:
+    """Whether the question names the kernels between the matmuls, and whether they are fused, flags."""
+    named = getattr(workload, "kernels", None)
+    return {
+        "kernels_named": named is not None,
+        "kernels_fused": named in ("fused", "transformer_engine"),
     }
 
 
