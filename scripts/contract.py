@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
-from planner.contract.fields import ANY, CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.market_fields import ANY
+from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
@@ -44,11 +47,24 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
-    ("PPO", "", PPO),
+    (
+        "Reinforcement learning",
+        "`workload.ppo`, for PPO, GRPO, RLOO, DAPO and their kin. A step is one round over "
+        "`global_batch_size` sequences.",
+        PPO,
+    ),
+    ("Generation", "`workload.ppo.generation`: what is left out is chosen.", GENERATION),
     (
         "Cluster",
         "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",
         CLUSTER,
+    ),
+    (
+        "Own accelerator",
+        "What `cluster.accelerator` holds as an object: a card that the catalog lacks. `memory_bytes`, "
+        "`bf16_flops_per_s` and `memory_bandwidth_bytes_per_s` are required unless `like` names a card whose "
+        "figures stand in.",
+        CARD,
     ),
     ("Layout", "", LAYOUT),
     ("Request of search", "As `estimate` without `layout`, over many clusters.", SEARCH),
@@ -107,6 +123,8 @@ def kind(field: Field) -> str:
             return f"a list of whole numbers, 1 to {field.limit:,.0f}"
         case "model":
             return "a model, or `null`" if not field.required else "a model"
+        case "card":
+            return "a name, or an object (below)"
         case "object":
             return "an object"
         case _:

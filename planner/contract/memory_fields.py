@@ -16,14 +16,6 @@ MAX_MODULES = 100
 
 MEMORY_FIELDS: tuple[Field, ...] = (
     Field(
-        "kernels",
-        "choice",
-        "Kernels",
-        "Local.",
-        otherwise=BY_TASK,
-        choices=words._words(plain="p", compiled="c", fused="f", transformer_engine="te"),
-    ),
-    Field(
         "offload",
         "choices",
         "Offload",

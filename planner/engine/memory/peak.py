@@ -35,6 +35,7 @@ __all__ = [
     "MemoryConstants",
     "MemoryTerms",
     "memory_per_rank",
+    "needed_per_rank",
     "total_per_rank",
     "within_host",
 ]
@@ -183,6 +184,20 @@ def within_host(grid: PlanGrid, constants: MemoryConstants) -> Any:
         return np.True_
     each = np.max(_counted(grid, constants).values["host_bytes_of_rank"], axis=0)
     return ~(each * ranks_on_node(grid) > grid.host_memory_bytes)
+
+
+#: What a plan counts that the host cannot hold: it never fits, but such plans keep their order.
+HOST_SHORT = 1e6
+
+
+def needed_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
+    """``total_per_rank`` for the question whether a plan fits: bytes, shape (plans,).
+
+    Plans whose host is too small for what they offload count HOST_SHORT times. Source: as ``total_per_rank``.
+    """
+    total = total_per_rank(grid, constants)
+    needed: Array = np.where(within_host(grid, constants), total, HOST_SHORT * total)
+    return needed
 
 
 def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
