@@ -13,6 +13,7 @@ from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
@@ -54,6 +55,8 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         PPO,
     ),
     ("Generation", "`workload.ppo.generation`: what is left out is chosen.", GENERATION),
+    ("Real lengths", "", SEQUENCES),
+    ("Experts", "", MOE),
     (
         "Cluster",
         "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",

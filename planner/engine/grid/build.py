@@ -211,7 +211,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
 
 def kernel_numbers(workload: Workload) -> dict[str, float]:
     """Whether the question names the kernels between the matmuls, and whether they are fused, flags."""
-    named = getattr(workload, "kernels", None)
+    named = workload.kernels
     return {
         "kernels_named": named is not None,
         "kernels_fused": named in ("fused", "transformer_engine"),
