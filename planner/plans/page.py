@@ -17,7 +17,7 @@ from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans import exports, presenters, variations
 from planner.plans.charts.nodes import node_charts
-from planner.plans.charts.plan import memory_chart, step_chart
+from planner.plans.charts.plan import host_memory_chart, memory_chart, step_chart
 from planner.plans.form import ScenarioForm
 from planner.plans.scenario import (
     answer,
@@ -117,6 +117,7 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
         "page": page,
         "charts": [
             memory_chart(result),
+            *filter(None, [host_memory_chart(result)]),
             step_chart(result),
             *node_charts(points, result),
         ],
