@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array
+from planner.engine.grid.plan_grid import Array, Flags
 
 if TYPE_CHECKING:
     from planner.accuracy.fit.memory import Figures
@@ -80,7 +80,7 @@ def coverage(figures: Figures, residuals: Array) -> dict[str, dict[str, float]]:
     return {"all": shares(first), **{task: shares(first & (tasks == task)) for task in sorted(set(tasks))}}
 
 
-def shrunk(figures: Figures, residuals: Array, among: Array, own: Array) -> Array:
+def shrunk(figures: Figures, residuals: Array, among: Flags, own: Flags) -> Array:
     """Ends of the range of a class, in the logarithm, drawn towards those of all figures the fewer sources it
     has.  among, own: flags of each figure."""
     everything = ends(figures, residuals, among)
@@ -91,7 +91,7 @@ def shrunk(figures: Figures, residuals: Array, among: Array, own: Array) -> Arra
     return share * ends(figures, residuals, among & own) + (1.0 - share) * everything
 
 
-def ends(figures: Figures, residuals: Array, chosen: Array) -> Array:
+def ends(figures: Figures, residuals: Array, chosen: Flags) -> Array:
     """POINTS of log(measured / predicted) of the chosen figures, each source weighing by its groups' root."""
     values, weights = -residuals[chosen], source_weights(figures)[chosen]
     order = np.argsort(values)
