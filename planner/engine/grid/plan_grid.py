@@ -114,6 +114,7 @@ class PlanGrid:
     offload: Array  #: the optimizer's states and step are the host's [flag, ()]
     offload_parameters: Array  #: weights are gathered from the host's memory [flag, ()]
     offload_activations: Array  #: what is kept for backward waits in the host's memory [flag, ()]
+    residual_bytes: Array  #: one element of the residual stream and of a norm's input [byte, ()]
     kernels_named: Array  #: the question says which kernels run between the matmuls [flag, ()]
     kernels_fused: Array  #: and they are fused by hand or Transformer Engine's [flag, ()]
     optimizer_in_backward: Array  #: each parameter is stepped as its gradient is there [flag, ()]

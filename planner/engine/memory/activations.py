@@ -76,7 +76,9 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     matmul = element - grid.fp8 * traits["fp8_copies"] + grid.adapter_dropout * DROPOUT_MASK_BYTES
     ffn_inputs = 1.0 + grid.frozen * grid.gated
     wide_norm = traits.eager * (1.0 - grid.layernorm)
-    norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
+    # Under autocast the residual stream is fp32, which norms keep and matmuls narrow to a copy of their own.
+    stream = np.maximum(element, grid.residual_bytes)
+    norm = stream + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
     heads = grid.attention_heads / tensor
     kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
     kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
@@ -91,7 +93,7 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     kept_ffn = 1.0 - named * grid.recompute_mlp
     kept_experts = 1.0 - named * grid.recompute_experts
     return TokenBytes(
-        block_input=hidden * element,
+        block_input=hidden * stream,
         norms=hidden * (2.0 * norm) * (1.0 - named * grid.recompute_norms),
         matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept)),
         query_side=grid.attending_share

@@ -53,7 +53,7 @@ def test_megatron_keeps_its_gradient_buffers() -> None:
 
 
 def test_parameters_leave_too() -> None:
-    moved = answer(["optimizer", "parameters"])
+    moved = answer("parameters")
     assert parts(moved)["weights"] == 0.0
     assert moved["memory"]["host_bytes"] == pytest.approx(18 * PARAMETERS)
 
@@ -89,4 +89,4 @@ def test_a_step_within_the_backward_pass_holds_one_blocks_gradients() -> None:
         answer(framework="generic", optimizer_in_backward=on, global_batch_size=1) for on in (False, True)
     )
     assert parts(within)["gradients"] == 0.0
-    assert parts(within)["total"] < parts(usual)["total"] - 2 * PARAMETERS
+    assert parts(within)["total"] < parts(usual)["total"] - 1.8 * PARAMETERS
