@@ -18,7 +18,7 @@ from planner.engine.question.result import PlanResult
 from planner.plans import assumptions, exports, presenters, variations
 from planner.plans.charts.bar import memory_bar
 from planner.plans.charts.nodes import node_charts
-from planner.plans.charts.plan import memory_chart, step_chart
+from planner.plans.charts.plan import host_memory_chart, memory_chart, step_chart
 from planner.plans.charts.profiles import profile_chart
 from planner.plans.charts.stacks import stack_chart
 from planner.plans.form import ScenarioForm
@@ -151,7 +151,12 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
     return {
         "page": page,
         "bar": memory_bar(result),
-        "charts": [memory_chart(result), step_chart(result), *variation_charts(form, question, result)],
+        "charts": [
+            memory_chart(result),
+            *filter(None, [host_memory_chart(result)]),
+            step_chart(result),
+            *variation_charts(form, question, result),
+        ],
         "query": form.query(),
         "may_take_a_slice": result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE,
         "remedies": [(found.text, form.query(**(named | found.changes))) for found in page.remedies],

@@ -53,7 +53,9 @@ def test_what_was_asked_for_is_not_assumed() -> None:
     assert "framework" not in found(f"{TUNING}&framework=fsdp")
 
 
-@pytest.mark.parametrize("query", ["", TUNING, "task=lora&tokens=100M&batch=64&nodes=1&instance=g6e.12xlarge"])
+@pytest.mark.parametrize(
+    "query", ["", TUNING, "task=lora&tokens=100M&batch=64&nodes=1&instance=g6e.12xlarge"]
+)
 def test_a_link_leads_to_what_it_says(query: str) -> None:
     _, _, plan = scenario(query)
     for each in found(query).values():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from planner.engine.choose.plan import Choice
 from planner.engine.grid.plan_grid import PlanGrid
-from planner.engine.question.request import Layout, PlanRequest
+from planner.engine.question.request import Layout, PlanRequest, Workload
 from planner.engine.question.result import Cost, Memory, Time, Warning
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.engine.run.money import why_not_sold
 
+#: Host memory with pinned and working buffers, over the states alone: DeepSpeed's estimators add this factor
+#: (runtime/zero/stage_1_and_2.py, additional_buffer_factor), and runs of 7B models took 24 bytes a parameter.
+HOST_BUFFERS = 1.5
 #: Parts of the memory that a change of the plan changes; what the driver and the allocator take does not.
 PARTS_OF_THE_PLAN = ("weights", "gradients", "optimizer_states", "activations", "logits", "temporary")
 
@@ -16,6 +19,12 @@ PARTS_OF_THE_PLAN = ("weights", "gradients", "optimizer_states", "activations", 
 def reason(memory: Memory, layout: Layout) -> str:
     """Why the plan does not fit: what is lacking where, and the largest part of the need."""
     parts, usable = memory.per_accelerator_bytes, memory.usable_bytes
+    host = memory.host_usable_bytes
+    if parts.total <= usable and host is not None:
+        return (
+            f"each node's host memory lacks {memory.host_bytes - host:,.0f} bytes: what is offloaded needs "
+            f"{memory.host_bytes / 2**30:.1f} GiB of it and it has {host / 2**30:.1f} GiB."
+        )
     lacking = parts.total - usable
     stages = layout.pipeline_parallel
     of = f"pipeline stage {memory.worst_stage + 1} of {stages}" if stages > 1 else "each accelerator"
@@ -66,6 +75,23 @@ def warnings_of(
             )
         )
     return tuple(found)
+
+
+def host_warnings(workload: Workload, memory: Memory) -> list[Warning]:
+    """Offload to a host whose memory is not known, or so full that buffers may not fit beside it."""
+    if not workload.offload:
+        return []
+    needs = f"What is offloaded takes {memory.host_bytes / 2**30:.0f} GiB of each node's host memory"
+    if memory.host_usable_bytes is None:
+        unknown = f"{needs}, which is not known here; give cluster.host_memory_bytes to have it checked."
+        return [Warning(code="host_memory_unknown", message=unknown)]
+    if memory.host_bytes <= memory.host_usable_bytes < HOST_BUFFERS * memory.host_bytes:
+        tight = (
+            f"{needs} of {memory.host_usable_bytes / 2**30:.0f} GiB; with the stack's buffers it may take up "
+            "to half as much again."
+        )
+        return [Warning(code="host_memory_tight", message=tight)]
+    return []
 
 
 def unavailable(request: PlanRequest, time: Time) -> str:

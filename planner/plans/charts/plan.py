@@ -44,6 +44,57 @@ LABEL_SHARE = 0.11
 NEGLIGIBLE_SHARE = 5e-4
 
 
+def host_memory_chart(result: PlanResult) -> Chart | None:
+    """A second bar: what offload puts into each node's host memory, against what that has where it is known.
+
+    None where nothing is offloaded.
+    """
+    held, usable = float(result.memory.host_bytes), result.memory.host_usable_bytes
+    if not held:
+        return None
+    longest = max(held, usable or 0.0)
+    line = (
+        [] if usable is None else [{"type": "line", "x0": usable / formats.GIB, "x1": usable / formats.GIB}]
+    )
+    known = "not known" if usable is None else formats.gib(usable)
+    does = "is not checked" if usable is None else "fits" if held <= usable else "does not fit"
+    return Chart(
+        slug="chart-host-memory",
+        title="Host memory of each node",
+        finding=f"What is offloaded takes {formats.gib(held)} of each node's memory ({known}); it {does}.",
+        figure={
+            "data": [
+                {
+                    "type": "bar",
+                    "orientation": "h",
+                    "y": [""],
+                    "x": [held / formats.GIB],
+                    "name": "Offloaded",
+                    "marker": {"color": "token:c-green"},
+                    "hovertemplate": f"offloaded: {formats.gib(held)}{NO_BOX}",
+                }
+            ],
+            "layout": {
+                "height": 130,
+                "bargap": 0.3,
+                "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+                "xaxis": {
+                    "title": {"text": "GiB in each node's host memory"},
+                    "range": [0, 1.06 * longest / formats.GIB],
+                },
+                "yaxis": {"showticklabels": False, "showgrid": False},
+                "showlegend": False,
+                "shapes": [
+                    {**each, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": "token:text", "width": 2}}
+                    for each in line
+                ],
+            },
+        },
+        table=Table(columns=("Part", "Memory"), rows=[("Offloaded", formats.gib(held)), ("Host has", known)]),
+        css="short wide",
+    )
+
+
 def memory_chart(result: PlanResult) -> Chart:
     """One stacked bar: what fills the fullest accelerator, against what it can use."""
     memory = result.memory
