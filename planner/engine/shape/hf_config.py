@@ -205,6 +205,13 @@ def _family(config: Mapping[str, Any], field: str) -> str:
         raise PlanError(f"{field}.model_type", None, "This key is missing.", f"Add the family{example}.")
     if isinstance(model_type, str) and model_type in KNOWN:
         return model_type
+    if isinstance(config.get("thinker_config"), Mapping):
+        raise PlanError(
+            f"{field}.model_type",
+            _short(model_type),
+            "This is a model of several models, of which one is trained at a time.",
+            "Paste the content of its thinker_config alone, with the model_type that stands in it.",
+        )
     if any(
         isinstance(config.get(part), Mapping) for part in ("text_config", "vision_config", "audio_config")
     ):
