@@ -210,6 +210,7 @@ def read_deberta_v2(keys: Keys, family: str, name: str) -> ModelSpec:
     keys.must_divide("hidden_size", hidden, "num_attention_heads", heads)
     vocab, inner = keys.main("vocab_size"), keys.whole("intermediate_size", smallest=1)
     positions = keys.whole("max_position_embeddings", smallest=1)
+    keys.has("pos_att_type")
     kinds = str(keys.values.get("pos_att_type") or "")
     relative = keys.switch("relative_attention")
     keys.has("embedding_size")
