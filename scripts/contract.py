@@ -11,8 +11,8 @@ from pathlib import Path
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
 from planner.contract.fields import ANY, CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import PPO, WORKLOAD
-from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
 INTRODUCTION = """# The JSON contract
@@ -34,11 +34,15 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
     ("Request of estimate", "", REQUEST),
     (
         "Model",
-        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape: "
-        f"an object of {', '.join(f'`{name}`' for name in EXPLICIT_FIELDS)}. Of these `architecture`, "
-        "`layers`, `hidden_size` and `attention_heads` are required, and `vocab_size` or, for images, "
-        "`image_size` and `patch_size`.",
+        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape (below).",
         PASTED_MODEL,
+    ),
+    (
+        "Own architecture",
+        "`model` as an object of sizes. Of these `architecture`, `layers`, `hidden_size` and "
+        "`attention_heads` are required, and `vocab_size` or, for images, `image_size` and `patch_size`; "
+        "`name` is read too.",
+        SHAPE,
     ),
     (
         "Workload",

@@ -11,6 +11,7 @@ from typing import get_args
 
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import PPO, WORKLOAD
 from planner.engine.question import words
 from planner.engine.question.search_request import Variable
@@ -100,9 +101,17 @@ PASTED_MODEL = table(
         "hf_config",
         "object",
         "Hugging Face config.json",
-        "The content of the model's config.json, up to 64 KiB, braces included. It wins over the name.",
+        "The content of the model's config.json, up to 4 MiB, braces included. It wins over the name.",
         required=True,
         query="config",
+    ),
+    Field(
+        "name",
+        "text",
+        "Name of the model",
+        "What a pasted or own model is called in the answer; left out, a config's own name.",
+        otherwise="its own name",
+        query="name",
     ),
 )
 
@@ -416,7 +425,7 @@ ANY = table(
     Field("price_as_of", "date", "Prices as of", "A day: prices as they were known then.", otherwise="today"),
 )
 
-ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, CLUSTER, CARD, LAYOUT)
+ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, SHAPE, WORKLOAD, PPO, CLUSTER, CARD, LAYOUT)
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
 BY_QUERY: dict[str, Field] = {

@@ -11,8 +11,8 @@ from typing import Any
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
 from planner.contract.fields import ANY, CLUSTER, LAYOUT, MAX_LISTED, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import PPO, WORKLOAD
-from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -36,6 +36,7 @@ def json_schema() -> dict[str, Any]:
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
             "own_card": _object(CARD),
+            "shape": _shape(),
             "layout": _object(LAYOUT),
             "any": _object(ANY),
         },
@@ -103,18 +104,22 @@ def _kind(field: Field) -> dict[str, Any]:
 
 
 def _model() -> dict[str, Any]:
-    explicit = {"type": "object", "properties": {name: {} for name in EXPLICIT_FIELDS}}
     return {
         "anyOf": [
             {"type": "string", "description": "A model of the catalog."},
             _object(PASTED_MODEL),
-            explicit
-            | {
-                "description": "A shape of one's own.",
-                "required": ["architecture", "layers", "hidden_size", "attention_heads"],
-                "additionalProperties": False,
-            },
+            _ref("shape"),
         ]
+    }
+
+
+def _shape() -> dict[str, Any]:
+    """A shape of one's own; which fields go with which architecture the answer says."""
+    plain = _object(SHAPE)
+    plain["properties"]["name"] = {"type": ["string", "null"], "description": PASTED_MODEL["name"].help}
+    return plain | {
+        "description": "A shape of one's own.",
+        "required": ["architecture", "layers", "hidden_size", "attention_heads"],
     }
 
 

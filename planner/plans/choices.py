@@ -13,6 +13,7 @@ from django import forms
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import ADAPTERS, PPO, WORKLOAD
 
 Choices = list[tuple[str, str]]
@@ -54,11 +55,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
     "ppo": tuple(field.query for field in PPO.fields if field.query),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "shape": tuple(field.query for field in SHAPE.fields),
     "card": tuple(field.query for field in CARD.fields),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
 }
 OPEN = (
-    *("model", "config", "task", "tokens", UNIT, "epochs", "seq", "batch"),
+    *("model", "config", "name", "task", "tokens", UNIT, "epochs", "seq", "batch"),
     *("instance", "region", "buy", "nodes"),
 )
 GROUPS["advanced"] = tuple(

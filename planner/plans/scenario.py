@@ -62,6 +62,7 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
         "open": {
             "own": bool(values["chip"]),
+            "shape": any(values[name] for name in GROUPS["shape"]),
             "card": any(values[name] for name in GROUPS["card"]),
             "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
             "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),

@@ -22,6 +22,7 @@ from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.engine.shape.read_as import read_as
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.intervals import what_is_far
 
@@ -81,4 +82,5 @@ def answer(
         cost=cost,
         explanation=explanation(records, recipe_term(request.workload, plan.grid)),
         warnings=warnings_of(choice, plan.grid, total_s=time.total_s, far=far),
+        model_read_as=read_as(request.model),
     )

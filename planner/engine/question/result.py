@@ -175,7 +175,10 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
-    """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose."""
+    """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose.
+
+    model_read_as: what was recognised of the model, in one line.
+    """
 
     id: Any
     fits: bool
@@ -192,6 +195,7 @@ class PlanResult:
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
     remedies: tuple[Remedy, ...] = ()
+    model_read_as: str = ""
 
     @property
     def verdict(self) -> Verdict:

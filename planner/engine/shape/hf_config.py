@@ -122,8 +122,9 @@ def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def essential_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A readable config without the keys that no answer depends on; read again, it gives the same model.
 
-    Labels are kept as their number.
+    Labels are kept as their number.  Raises as ``model_from_hf_config`` does.
     """
+    model_from_hf_config(config)
     model, reader = _read(config, "custom", "model.hf_config")
     kept = _asked_for(config, reader)
     labels = kept.pop("id2label", None)
@@ -131,9 +132,8 @@ def essential_config(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["num_labels"] = len(labels)
     try:
         again, _ = _read(kept, "custom", "model.hf_config")
-        same = with_head(again, kept) == with_head(model, config) and reading_notes(kept) == reading_notes(
-            config
-        )
+        same = with_head(again, kept) == with_head(model, config)
+        same = same and reading_notes(kept) == reading_notes(config)
     except HeadroomError:
         same = False
     return kept if same else dict(config)
@@ -148,14 +148,11 @@ ALWAYS_KEPT: Final = frozenset(
 def _asked_for(values: Mapping[str, Any], reader: SpecReader) -> dict[str, Any]:
     parts = {name: part for name, part in reader.parts if name}
     asked = reader.seen.union(*(part.seen for name, part in reader.parts if not name))
+    asked |= ALWAYS_KEPT | STRUCTURAL | parts.keys()
     return {
         key: _asked_for(value, parts[key]) if key in parts and isinstance(value, Mapping) else value
         for key, value in values.items()
-        if key in asked
-        or key in parts
-        or key in ALWAYS_KEPT
-        or key in STRUCTURAL
-        or PREDICTION.match(str(key))
+        if key in asked or PREDICTION.match(str(key))
     }
 
 

@@ -286,6 +286,12 @@ def _text_part(keys: Keys, plan: Several) -> tuple[str, dict[str, Any], str]:
 def _towers(keys: Keys, plan: Several, text_width: int) -> tuple[Tower, ...]:
     if plan.optional_tower and not keys.has(plan.tower):
         return ()
+    if plan.tower in keys.values and keys.values[plan.tower] is None:
+        keys.problem(
+            plan.tower,
+            "This part says no sizes.",
+            "Paste its whole object, or plan the text part alone by the content of text_config.",
+        )
     stated = keys.mapping(plan.tower).get("model_type")
     kind = (
         stated if not plan.fixed_tower and isinstance(stated, str) and stated in TOWERS else plan.tower_type
