@@ -10,9 +10,11 @@ from pathlib import Path
 
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
-from planner.contract.fields import ANY, CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.market_fields import ANY
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.shape_fields import SHAPE
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
 INTRODUCTION = """# The JSON contract
@@ -34,7 +36,7 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
     ("Request of estimate", "", REQUEST),
     (
         "Model",
-        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape (below).",
+        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape.",
         PASTED_MODEL,
     ),
     (
@@ -49,7 +51,13 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
-    ("PPO", "", PPO),
+    (
+        "Reinforcement learning",
+        "`workload.ppo`, for PPO, GRPO, RLOO, DAPO and their kin. A step is one round over "
+        "`global_batch_size` sequences.",
+        PPO,
+    ),
+    ("Generation", "`workload.ppo.generation`: what is left out is chosen.", GENERATION),
     (
         "Cluster",
         "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",
@@ -96,12 +104,15 @@ def kind(field: Field) -> str:
     unit = f", {field.unit}" if field.unit and field.kind != "nodes" else ""
     if field.choices is not None:
         values = ", ".join(f"`{value}`" for value in field.choices)
-        return f"a list of {values}" if field.kind == "names" else values
+        listed = {"names": f"a list of {values}", "choices": f"{values}, or a list of them"}
+        return listed.get(field.kind, values)
     match field.kind:
         case "whole":
             return f"a whole number, {field.minimum:,} to {field.limit:,.0f}{unit}"
         case "number":
             return f"a number above 0, at most {field.limit:,.15g}{unit}"
+        case "share":
+            return "a number from 0 to 1"
         case "nodes":
             return f'a whole number, 1 to {field.limit:,.0f}, or `"auto"`'
         case "flag":
@@ -128,7 +139,7 @@ def left_out(field: Field) -> str:
     if field.required:
         return "required"
     if isinstance(field.default, tuple):
-        return ", ".join(str(value) for value in field.default)
+        return ", ".join(str(value) for value in field.default) or "`none`"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     if field.default is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from planner.accuracy.calibration import DATA_DIRECTORY
+from planner.accuracy.facts import request_with_facts
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.choose.plan import Choice, choose
@@ -19,9 +21,32 @@ from planner.engine.question.request import PlanRequest
 from planner.engine.sure.calibration import Calibration
 
 MEASURED = DATA_DIRECTORY / "runs" / "measured.jsonl"
+#: Runs of other stacks and machines, collected later (November 2026). They are read where asked for.
+FURTHER = DATA_DIRECTORY / "runs" / "further.jsonl"
 GOLDEN = DATA_DIRECTORY / "runs" / "korthikanti_2022.jsonl"
 #: A row with assumed inputs counts less ("fair": one or two inputs are assumed; see the data's notes).
 QUALITY_WEIGHT = {"good": 1.0, "fair": 0.3}
+
+
+#: What sources call their counter of memory, where it is none of the three that the engine predicts.
+#: nanotron logs torch's allocated peak, and torchao's script reads it; axolotl and the trainers that leave it
+#: open print what the device has reserved; a page that says nothing read nvidia-smi.
+COUNTERS = {
+    "unknown": "allocated",
+    "not published (script: allocated)": "allocated",
+    "not published (device reserved likely)": "reserved",
+    "not published (reserved or nvidia-smi)": "reserved",
+    "reserved at step end": "reserved",
+    "not published": "nvidia-smi",
+}
+#: torchtitan logs torch's reserved bytes, though not every table says so (torchtitan/components/metrics.py).
+COUNTER_OF_SOURCE = {"torchtitan": "reserved"}
+
+
+def memory_counter(source: str, measured: Mapping[str, Any]) -> str:
+    """Which of ``allocated``, ``reserved`` and ``nvidia-smi`` a run's peak memory is."""
+    said = measured.get("memory_kind") or COUNTER_OF_SOURCE.get(source, "nvidia-smi")
+    return COUNTERS.get(said, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +70,24 @@ class Run:
 
 
 def read_rows(path: Path = MEASURED) -> list[dict[str, Any]]:
-    """The rows of a data file as they are."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    """The rows of a data file, each request completed with what the row's facts say."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [row | {"request": request_with_facts(row)} for row in rows]
 
 
 def read_runs(calibration: Calibration, path: Path = MEASURED) -> list[Run]:
-    """All rows of ``path``. Layout fields that a source does not publish are chosen as ``estimate`` would.
+    """All rows of ``path`` whose machines the catalog has. Layout fields that a source does not publish are
+    chosen as ``estimate`` would.
 
-    Raises PlanErrors with the row's id in its field where a row is no valid request.
+    Raises PlanErrors where such a row is no valid request.
     """
     catalog = load_shipped_catalog()
+    known = {record.slug for record in catalog.accelerators()}
     runs = []
     for row in read_rows(path):
+        chip = row["request"]["cluster"].get("accelerator")
+        if isinstance(chip, str) and chip not in known:
+            continue
         request = parse_plan_request(row["request"], catalog)
         runs.append(
             Run(

@@ -10,14 +10,8 @@ from datetime import date
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
-from planner.contract.fields import (
-    CLUSTER,
-    MAX_NODES,
-    OTHER_DESCRIPTION,
-    OWN_CARD,
-    OWN_MACHINES,
-    TWO_FORMS,
-)
+from planner.contract.fields import CLUSTER, OTHER_DESCRIPTION, OWN_CARD, OWN_MACHINES, TWO_FORMS
+from planner.contract.market_fields import MAX_NODES
 from planner.contract.own_accelerator import read_own_accelerator
 from planner.contract.render import BYTES_PER_S_IN_GBPS
 from planner.contract.section import Problems, Section, near, suggestion
@@ -25,6 +19,7 @@ from planner.engine.question.request import Cluster, Purchase
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec
 
 MAX_SLUG = 100
+LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
 USUAL_NAMES = "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
 REGION_UNAVAILABLE = "region_unavailable"
 
@@ -60,7 +55,9 @@ def _only(section: Section, described_by: str, beside: tuple[str, ...]) -> None:
     names = [field.name for field in CLUSTER.fields if field.beside in ("", described_by)]
     others = [name for name in CLUSTER.names if name not in names]
     told = dict.fromkeys(others, OTHER_DESCRIPTION[described_by])
-    section.only((*names, *beside), {**CLUSTER.hints, **told})
+    # A merge patch may leave null where the other description stood; null counts as left out.
+    left_out = [name for name in others if name in section.data and section.data[name] is None]
+    section.only((*names, *beside, *left_out), {**CLUSTER.hints, **told})
 
 
 def read_nodes(section: Section) -> int | None:
@@ -137,6 +134,7 @@ def priced_cluster(
         price_source=None if price is None else price.provenance.source,
         price_as_of=min(seen, as_of) if seen is not None and as_of is not None else seen,
         price_asked_as_of=as_of,
+        instance_host_memory_bytes=instance.host_memory_bytes,
     )
 
 
@@ -165,7 +163,7 @@ def _bought_cluster(section: Section, catalog: Catalog) -> Cluster | None:
         nodes=nodes,
         as_of=as_of,
     )
-    return _with_mig(section, cluster, catalog)
+    return _with_mig(section, _with_limits(section, cluster), catalog)
 
 
 def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
@@ -192,7 +190,12 @@ def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
         price_as_of=as_of,
         price_asked_as_of=as_of,
     )
-    return _with_mig(section, cluster, catalog)
+    return _with_mig(section, _with_limits(section, cluster), catalog)
+
+
+def _with_limits(section: Section, cluster: Cluster) -> Cluster:
+    """Host memory and power limit, which stand beside either description."""
+    return replace(cluster, **section.read_all(CLUSTER[name] for name in LIMITS))
 
 
 def _check_region(section: Section, instance: InstanceSpec, region: str, catalog: Catalog) -> None:

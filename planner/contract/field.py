@@ -11,8 +11,10 @@ from planner.engine.question.words import Words
 Kind = Literal[
     "whole",
     "number",
+    "share",
     "flag",
     "choice",
+    "choices",
     "text",
     "date",
     "nodes",
@@ -23,8 +25,8 @@ Kind = Literal[
     "object",
     "any",
 ]
-"""nodes: a whole number or "auto".  names, wholes: lists.  model, card: a slug or an object.
-any: whatever."""
+"""share: 0 to 1.  choices: one choice or several.  nodes: a whole number or "auto".  names, wholes: lists.
+model, card: a slug or an object.  any: whatever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from typing import get_args
 
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
+from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.shape_fields import SHAPE
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
 from planner.engine.question.search_request import Variable
 
-MAX_NODES = 100_000
 MAX_DEGREE = 1_000_000_000
 """More than the ranks of 100,000 nodes with 1,024 accelerators each."""
 MAX_DAYS = 1e6
-MAX_LISTED = 500
 ON_ITS_OWN = "Automatic"
 OWN_MACHINES = (
     "Machines that the catalog lacks go into cluster.accelerator with accelerators_per_node, nodes, "
@@ -212,6 +212,36 @@ CLUSTER = table(
         query="mig",
     ),
     Field(
+        "host_memory_bytes",
+        "number",
+        "Host memory",
+        "Memory of one machine's CPUs, against which offload is checked.",
+        unit="bytes a node",
+        maximum=1e15,
+        otherwise="the instance type's, or not checked",
+        query="host_memory",
+    ),
+    Field(
+        "host_memory_bandwidth_bytes_per_s",
+        "number",
+        "Host memory bandwidth",
+        "Of all CPU sockets of one machine together: it bounds the step of an offloaded optimizer.",
+        unit="bytes/s a node",
+        maximum=1e15,
+        otherwise="that of today's two-socket servers",
+        query="host_bandwidth",
+    ),
+    Field(
+        "power_limit_watts",
+        "number",
+        "Power limit",
+        "What one accelerator may draw, where it is held below its own limit.",
+        unit="watts",
+        maximum=1e5,
+        otherwise="the accelerator's own",
+        query="watts",
+    ),
+    Field(
         "price_as_of",
         "date",
         "Prices as of",
@@ -393,39 +423,17 @@ SEARCH = table(
     hints={"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."},
 )
 
-ANY = table(
-    "search.cluster.any",
-    Field("providers", "names", "Providers", "Providers to look at.", maximum=MAX_LISTED, otherwise="all"),
-    Field(
-        "regions",
-        "names",
-        "Regions",
-        "Regions to buy in.",
-        maximum=MAX_LISTED,
-        otherwise="each provider's default, or the first that has the machine",
-    ),
-    Field("accelerators", "names", "Accelerators", "Chips to look at.", maximum=MAX_LISTED, otherwise="all"),
-    Field(
-        "purchases",
-        "names",
-        "Purchases",
-        "Ways to pay.",
-        choices=words.PURCHASES,
-        maximum=MAX_LISTED,
-        otherwise="on demand, or a capacity block where that alone is sold",
-    ),
-    Field(
-        "nodes",
-        "wholes",
-        "Nodes",
-        "Numbers of nodes to try.",
-        maximum=MAX_NODES,
-        default=(1, 2, 4, 8, 16, 32, 64),
-    ),
-    Field("price_as_of", "date", "Prices as of", "A day: prices as they were known then.", otherwise="today"),
+ESTIMATE: tuple[Table, ...] = (
+    REQUEST,
+    PASTED_MODEL,
+    SHAPE,
+    WORKLOAD,
+    PPO,
+    GENERATION,
+    CLUSTER,
+    CARD,
+    LAYOUT,
 )
-
-ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, SHAPE, WORKLOAD, PPO, CLUSTER, CARD, LAYOUT)
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
 BY_QUERY: dict[str, Field] = {

@@ -10,9 +10,11 @@ from typing import Any
 
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
-from planner.contract.fields import ANY, CLUSTER, LAYOUT, MAX_LISTED, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.market_fields import ANY, MAX_LISTED
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.shape_fields import SHAPE
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -32,7 +34,8 @@ def json_schema() -> dict[str, Any]:
             "search": _object(SEARCH, cluster=_searched(), **shared) | {"required": ["workload", "cluster"]},
             "model": _model(),
             "workload": _object(WORKLOAD, ppo=_ref("ppo")) | {"required": _length_apart(WORKLOAD)},
-            "ppo": _object(PPO),
+            "ppo": _object(PPO, generation=_ref("generation")),
+            "generation": _object(GENERATION),
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
             "own_card": _object(CARD),
@@ -76,6 +79,11 @@ def _kind(field: Field) -> dict[str, Any]:
             return {"type": ["integer", *null], "minimum": field.minimum, "maximum": field.limit}
         case "number":
             return {"type": ["number", *null], "exclusiveMinimum": 0, "maximum": field.limit}
+        case "share":
+            return {"type": ["number", *null], "minimum": 0, "maximum": 1}
+        case "choices":
+            several = {"type": "array", "items": {"enum": list(field.values)}, "uniqueItems": True}
+            return {"anyOf": [{"enum": [*field.values, *([] if field.required else [None])]}, several]}
         case "flag":
             return {"type": ["boolean", *null]}
         case "choice":

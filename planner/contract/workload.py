@@ -5,16 +5,15 @@ Knows the model (vision models count patches, adapters name its layers) but not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from planner.contract.precision import USUAL
+from planner.contract.rl import check_rows
 from planner.contract.section import Section, described, near
-from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, PPO, WORKLOAD
+from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.engine.question.request import PpoWorkload, Workload
 from planner.engine.question.specs import ModelSpec
-from planner.engine.shape.parameters import linear_modules, targeted_modules
+from planner.engine.shape.parameters import ALL_LINEAR, linear_modules, targeted_modules
+from planner.engine.shape.saved import saved_parameters
 
 LENGTHS = ("tokens", "epochs", "dataset_tokens", "samples")
 #: Fields that are read with others in view; the rest stand for themselves.
@@ -25,11 +24,9 @@ READ_APART = (
     "decoder_sequence_length",
     "global_batch_size",
     "lora_targets",
+    "modules_to_save",
     "ppo",
 )
-
-ReadModel = Callable[[Any, str], ModelSpec | None]
-"""Reads a model at a dotted path; None after a problem."""
 
 
 def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload | None) -> Workload:
@@ -38,7 +35,9 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
     task = section.read(WORKLOAD["task"])
     sequence_length = _sequence_length(section, model)
     batch = section.read(WORKLOAD["global_batch_size"])
-    tokens, samples = _length_of_run(section, sequence_length)
+    paired = section.data.get("objective") in ("dpo", "reward") and task not in ("pretraining", "ppo")
+    answers = 2 if paired else 1
+    tokens, samples = _length_of_run(section, sequence_length * answers)
     _check_ppo(section, task, ppo, sequence_length)
     _check_adapters(section, task)
     _check_positions(section, model, sequence_length)
@@ -52,51 +51,9 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
         decoder_sequence_length=decoder_length,
         global_batch_size=batch,
         lora_targets=_lora_targets(section, task, model),
+        modules_to_save=_modules_to_save(section, task, model),
         ppo=ppo if task == "ppo" else None,
         **plain | {"precision": plain["precision"] or USUAL},
-    )
-
-
-def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -> PpoWorkload | None:
-    """The models of PPO. The actor is the request's model unless named; the reference, unless named or null,
-    is a frozen copy of the actor. Returns None after a problem with the actor, or where there is no block."""
-    other_task = section.data.get("task") in WORKLOAD["task"].values and section.data.get("task") != "ppo"
-    if not section.has("ppo") or other_task:
-        return None
-    block = Section(section.data["ppo"], section.at("ppo"), section.problems)
-    block.only(PPO.names)
-    named = {
-        role.name: read_model(block.data[role.name], block.at(role.name)) if block.has(role.name) else None
-        for role in PPO.fields
-        if role.kind == "model"
-    }
-    actor = named["actor"] or model
-    if actor is not None and actor.architecture not in ("decoder", "encoder_decoder"):
-        block.problems.add(
-            block.at("actor") if block.has("actor") else "model",
-            actor.name,
-            f"Only a decoder writes answers to be rewarded, and {actor.name} is none.",
-            'Name a model that generates, for example "llama-3.1-8b".',
-        )
-    reference = named["reference"]
-    if "reference" not in block.data:
-        reference = actor
-        section.problems.note(
-            "assumed_reference", "No reference model was named: a frozen copy of the actor is counted as one."
-        )
-    rollout_tokens = block.read(PPO["rollout_tokens"])
-    ppo_epochs = block.read(PPO["ppo_epochs"])
-    if actor is None:
-        if not block.has("actor"):
-            block.missing("actor", 'Name the model that is trained, for example "llama-3.1-8b".')
-        return None
-    return PpoWorkload(
-        actor=actor,
-        critic=named["critic"],
-        reference=reference,
-        reward=named["reward"],
-        rollout_tokens=rollout_tokens,
-        ppo_epochs=ppo_epochs,
     )
 
 
@@ -127,7 +84,7 @@ def _decoder_length(section: Section, model: ModelSpec | None, sequence_length: 
     return 0
 
 
-def _length_of_run(section: Section, sequence_length: int) -> tuple[float, float | None]:
+def _length_of_run(section: Section, sample_tokens: int) -> tuple[float, float | None]:
     """(tokens of the whole run, samples where it was asked in samples)."""
     tokens, epochs, dataset_tokens, samples = (section.read(WORKLOAD[name]) for name in LENGTHS)
     by_epochs = section.has("epochs") or section.has("dataset_tokens")
@@ -144,7 +101,7 @@ def _length_of_run(section: Section, sequence_length: int) -> tuple[float, float
             if not section.has(name):
                 section.missing(name, f"{other} needs it: the run's tokens are epochs x dataset_tokens.")
     if samples is not None:
-        return samples * sequence_length, samples
+        return samples * sample_tokens, samples
     if epochs is not None and dataset_tokens is not None:
         return epochs * dataset_tokens, None
     return tokens or 1.0, None
@@ -157,13 +114,8 @@ def _check_ppo(section: Section, task: str, ppo: PpoWorkload | None, sequence_le
         )
     elif task == "ppo" and not section.has("ppo"):
         section.missing("ppo", WORKLOAD["ppo"].remedy)
-    elif ppo is not None and section.ok("sequence_length") and ppo.rollout_tokens > sequence_length:
-        section.problems.add(
-            section.at("ppo.rollout_tokens"),
-            ppo.rollout_tokens,
-            f"More tokens are generated than the {sequence_length:,} of prompt and response together.",
-            "Lower it, or raise workload.sequence_length.",
-        )
+    elif ppo is not None and section.ok("sequence_length"):
+        check_rows(section, ppo, sequence_length)
 
 
 def _check_adapters(section: Section, task: str) -> None:
@@ -187,19 +139,43 @@ def _check_positions(section: Section, model: ModelSpec | None, sequence_length:
 
 def _lora_targets(section: Section, task: str, model: ModelSpec | None) -> tuple[str, ...] | None:
     given = section.data.get("lora_targets")
-    if given is None:
-        return None
+    if given in (None, ALL_LINEAR, [ALL_LINEAR]):
+        return None if given is None else (ALL_LINEAR,)
     listed = isinstance(given, list) and 0 < len(given) <= MAX_LORA_TARGETS
     if not listed or not all(isinstance(name, str) for name in given):
         section.fail(
             "lora_targets",
             f"A list of 1 to {MAX_LORA_TARGETS} layer names is wanted here, not {described(given)}.",
-            'Write for example ["q_proj", "v_proj"], or leave it out for all linear layers of the blocks.',
+            f'Write for example ["q_proj", "v_proj"], "{ALL_LINEAR}", or leave it out for all linear layers '
+            "of the blocks.",
         )
         return None
     if model is not None and task in ADAPTERS:
         for index, name in enumerate(given):
             _check_target(section, f"lora_targets.{index}", name, model)
+    return tuple(dict.fromkeys(given))
+
+
+def _modules_to_save(section: Section, task: str, model: ModelSpec | None) -> tuple[str, ...] | None:
+    """Names of layers, in the order given; of this model's where it is known."""
+    given = section.data.get("modules_to_save")
+    if given is None or given == []:
+        return None
+    limit = int(WORKLOAD["modules_to_save"].limit)
+    if not isinstance(given, list) or len(given) > limit or not all(isinstance(one, str) for one in given):
+        section.fail(
+            "modules_to_save",
+            f"A list of at most {limit} layer names is wanted here, not {described(given)}.",
+            'Write for example ["embed_tokens", "lm_head"].',
+        )
+        return None
+    if model is not None and task in ADAPTERS:
+        for index, name in enumerate(given):
+            try:
+                saved_parameters(model, (name,))
+            except PlanError as unknown:
+                at = section.at(f"modules_to_save.{index}")
+                section.problems.add(at, name, unknown.message, unknown.remedy)
     return tuple(dict.fromkeys(given))
 
 

@@ -1,8 +1,9 @@
-"""The fields of ``workload`` and ``workload.ppo``: the largest part of the contract, beside ``fields``."""
+"""The fields of ``workload``: the largest part of the contract, beside ``fields``."""
 
 from __future__ import annotations
 
 from planner.contract.field import Field, table
+from planner.contract.memory_fields import MEMORY_FIELDS
 from planner.engine.question import words
 
 MAX_TOKENS = 1e18
@@ -137,15 +138,6 @@ WORKLOAD = table(
         query="framework",
     ),
     Field(
-        "offload",
-        "choice",
-        "Offload",
-        "Keeps optimizer states in the host's memory: less on the accelerator, slower steps.",
-        choices=words.OFFLOADS,
-        default="none",
-        query="offload",
-    ),
-    Field(
         "compile",
         "flag",
         "torch.compile",
@@ -221,7 +213,8 @@ WORKLOAD = table(
         "lora_targets",
         "names",
         "LoRA layers",
-        "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj.",
+        "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj; all-linear: all "
+        "of the blocks.",
         maximum=MAX_LORA_TARGETS,
         otherwise="all linear layers of the blocks",
         tasks=ADAPTERS,
@@ -246,6 +239,7 @@ WORKLOAD = table(
         tasks=ADAPTERS,
         query="qhead",
     ),
+    *MEMORY_FIELDS,
     Field(
         "ppo",
         "object",
@@ -261,53 +255,4 @@ WORKLOAD = table(
         "sharding": "It belongs to the layout: layout.sharding.",
         "dtype": "Use precision.",
     },
-)
-
-PPO = table(
-    "workload.ppo",
-    Field("actor", "model", "Actor", "The model that is trained.", otherwise="the request's model"),
-    Field(
-        "critic",
-        "model",
-        "Critic",
-        "The model that judges states: “same” as the actor, “none” as in GRPO, or a model's name. In JSON a "
-        "model, or null for none.",
-        otherwise="none",
-        query="critic",
-    ),
-    Field(
-        "reference",
-        "model",
-        "Reference",
-        "The frozen model that the actor is held near; null for none.",
-        otherwise="a frozen copy of the actor",
-    ),
-    Field(
-        "reward",
-        "model",
-        "Reward model",
-        "The model that rates answers: “same” as the actor in size, “none” for a rule, or a model's name. "
-        "In JSON a model, or null for none.",
-        otherwise="none",
-        query="reward",
-    ),
-    Field(
-        "rollout_tokens",
-        "whole",
-        "Generated tokens",
-        "Tokens generated for each sequence; the rest of its length is the prompt.",
-        unit="tokens",
-        maximum=MAX_LENGTH,
-        required=True,
-        query="rollout",
-    ),
-    Field(
-        "ppo_epochs",
-        "whole",
-        "PPO epochs",
-        "How many times each generated batch is trained on.",
-        maximum=1000,
-        default=1,
-        query="ppo_epochs",
-    ),
 )

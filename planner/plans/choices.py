@@ -6,6 +6,7 @@ A field's name is its query parameter. What it means, what it may be and what is
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from django import forms
@@ -13,8 +14,10 @@ from django import forms
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.section import NOTHING
 from planner.contract.shape_fields import SHAPE
-from planner.contract.workload_fields import ADAPTERS, PPO, WORKLOAD
+from planner.contract.workload_fields import ADAPTERS, WORKLOAD
 
 Choices = list[tuple[str, str]]
 UNIT = "unit"
@@ -42,18 +45,32 @@ def offered(field: Field) -> Choices:
     if field.kind == "flag":
         flags = [FLAG[field.default is not False], FLAG[field.default is False]]
         return [*left_out, *flags]
+    if field.kind == "choices":
+        return several(field)
     return [*left_out, *((value, word.label) for value, word in (field.choices or {}).items())]
+
+
+def several(field: Field) -> Choices:
+    """Every set of the choices, as (values joined by commas, labels): first none of them."""
+    words = {value: word.label for value, word in (field.choices or {}).items() if value != NOTHING}
+    sets = [each for size in range(1, len(words) + 1) for each in combinations(words, size)]
+    none = (field.choices or {})[NOTHING].label
+    return [("", none), *((",".join(each), ", ".join(words[value] for value in each)) for each in sets)]
 
 
 CHOICES: dict[str, Choices] = {
     UNIT: [("tokens", "tokens"), ("samples", "samples")],
-    **{name: offered(field) for name, field in BY_QUERY.items() if field.kind in ("choice", "flag")},
+    **{
+        name: offered(field)
+        for name, field in BY_QUERY.items()
+        if field.kind in ("choice", "choices", "flag")
+    },
 }
 
 #: The form's folds, each with its fields; what is in none stands in the open.
 GROUPS: dict[str, tuple[str, ...]] = {
     "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
-    "ppo": tuple(field.query for field in PPO.fields if field.query),
+    "ppo": tuple(field.query for table in (PPO, GENERATION) for field in table.fields if field.query),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
     "shape": tuple(field.query for field in SHAPE.fields),
     "card": tuple(field.query for field in CARD.fields),
@@ -88,6 +105,8 @@ def _default(name: str) -> str:
     value = BY_QUERY[name].default if name in BY_QUERY else None
     if isinstance(value, bool):
         return FLAG[value][0]
+    if isinstance(value, tuple):
+        return ",".join(value)
     return "" if value is None else str(value)
 
 

@@ -21,10 +21,11 @@ from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
 from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT, PASTED_MODEL
 from planner.contract.model import read_model
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import Problems
 from planner.contract.shape_fields import SHAPE
 from planner.contract.workload import patches
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.plans.choices import DEFAULTS, PRESETS, UNIT
 from planner.plans.pasted_config import (
@@ -211,7 +212,9 @@ def _ppo(state: FormState) -> dict[str, Any]:
         for field in PPO.fields
         if field.kind == "model" and field.query
     }
-    return {**_said(state, (field for field in PPO.fields if field.kind != "model")), **models}
+    round_of_it = _said(state, (field for field in PPO.fields if field.kind != "model"))
+    engine = _said(state, GENERATION.fields)
+    return {**round_of_it, **models, **({"generation": engine} if engine else {})}
 
 
 def _said(state: FormState, fields: Iterable[Field]) -> dict[str, Any]:
@@ -225,11 +228,11 @@ def _said(state: FormState, fields: Iterable[Field]) -> dict[str, Any]:
 
 def _value(field: Field, text: str) -> Any:
     match field.kind:
-        case "names":
+        case "names" | "choices":
             return [part for part in re.split(r"[\s,]+", text) if part]
         case "flag":
             return {"on": True, "off": False}.get(text, text)
-        case "whole" | "number" | "nodes":
+        case "whole" | "number" | "share" | "nodes":
             return spelled_number(text)
         case _:
             return text

@@ -12,10 +12,11 @@ from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, ESTIMATE, LAYOUT, TABLES
 from planner.contract.layout import read_layout
 from planner.contract.parse import parse_plan_request
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import Problems
 from planner.contract.shape_fields import ARCHITECTURES, NORMS, POSITIONS, SHAPE
 from planner.contract.shape_fields import MIXERS as SHAPE_MIXERS
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import request, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
 from planner.engine.shape import explicit, own_hybrid
@@ -38,8 +39,17 @@ TIED = [
     (words.LOSSES, request.Loss),
     (words.FROZEN_PRECISIONS, request.FrozenPrecision),
     (words.SHARDINGS, request.Sharding),
+    (words.ALGORITHMS, request.Algorithm),
+    (words.ENGINES, request.Engine),
+    (words.ENGINE_PRECISIONS, request.EnginePrecision),
+    (words.PLACEMENTS, request.Placement),
     (words.PURCHASES, request.Purchase),
     (words.OBJECTIVES, search_request.Objective),
+    (words.GRADIENT_SYNCS, request.GradientSync),
+    (words.ADAPTER_WRAPPINGS, request.AdapterWrapping),
+    (words.PRIMARY_WEIGHTS, request.PrimaryWeights),
+    (words.RECOMPUTE_MODULES, request.RecomputeModule),
+    (words.TRAINING_OBJECTIVES, request.TrainingObjective),
 ]
 
 
@@ -61,7 +71,8 @@ def test_every_field_says_what_it_is(field: Field) -> None:
     assert (field.choices is not None) >= (field.kind == "choice")
     assert (field.maximum is not None) >= (field.kind in ("whole", "number", "nodes"))
     if field.choices is not None and field.default is not None:
-        assert field.default in field.choices
+        several = field.default if field.kind == "choices" else (field.default,)
+        assert set(several) <= set(field.choices)
 
 
 def test_layout_and_workload_are_the_engines_records() -> None:
@@ -71,6 +82,7 @@ def test_layout_and_workload_are_the_engines_records() -> None:
         field.name for field in fields(request.Workload)
     }
     assert set(PPO.names) == {field.name for field in fields(request.PpoWorkload)}
+    assert set(GENERATION.names) == {field.name for field in fields(request.GenerationRequest)}
 
 
 def test_defaults_are_the_engines() -> None:

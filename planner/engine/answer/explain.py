@@ -13,11 +13,11 @@ from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
-from planner.engine.answer.records import Work
+from planner.engine.answer.records import Figures
 from planner.engine.evaluate import Evaluation
 from planner.engine.memory.explain import MEMORY_TEMPLATES
 from planner.engine.question.request import Workload
-from planner.engine.question.result import Cost, Memory, Parameters, Term, Time
+from planner.engine.question.result import Term, Time
 from planner.engine.rl.explain import PPO_TEMPLATES
 from planner.engine.run.explain import RUN_TEMPLATES
 from planner.engine.run.money import SECONDS_PER_HOUR
@@ -29,6 +29,11 @@ TEMPLATES = (*MEMORY_TEMPLATES, *PPO_TEMPLATES, *STEP_TEMPLATES, *RUN_TEMPLATES)
 #: What the templates show of the grid. Python writes its own floats twice as quickly as numpy's.
 GRID_FIELDS = sorted(
     {name for each in TEMPLATES for name in re.findall(r"\bgrid\.(\w+)", f"{each.value} {each.formula}")}
+)
+#: Of a round of reinforcement learning, beside training.
+PHASES = (
+    " + {generation:.4g} generation + {waiting:.4g} waiting + {scoring:.4g} scoring"
+    " + {weight_synchronization:.4g} weight synchronization"
 )
 grid_fields = attrgetter(*GRID_FIELDS)
 
@@ -59,33 +64,25 @@ def shown(plan: Evaluation, time: Time) -> Shown:
         matmul_rate_tflops=float(numbers["matmul_rate_flops_per_s"]) / 1e12,
         bandwidth_gbyte_s=float(grid.memory_bandwidth_bytes_per_s) / 1e9,
         bubble_each_s=float(bubble_each_s(grid, plan.step)),
-        phases=" + {generation:.4g} generation + {scoring:.4g} scoring".format_map(numbers) if ppo else "",
+        phases=PHASES.format_map(numbers) if ppo else "",
         also=" for the actor; the critic and further epochs come on top" if ppo else "",
     )
 
 
-def records_of(
-    plan: Evaluation,
-    workload: Workload,
-    *,
-    work: Work,
-    parameters: Parameters,
-    memory: Memory,
-    time: Time,
-    cost: Cost | None,
-) -> Mapping[str, Any]:
+def records_of(found: Figures, workload: Workload) -> Mapping[str, Any]:
     """The records by the names that templates call them."""
+    plan = found.plan
     return {
         "workload": workload,
         "grid": SimpleNamespace(**dict(zip(GRID_FIELDS, map(float, grid_fields(plan.grid)), strict=True))),
         "memory": plan.memory,
         "step": plan.step,
-        "work": work,
-        "parameters": parameters,
-        "usage": memory,
-        "time": time,
-        "cost": cost,
-        "shown": shown(plan, time),
+        "work": found.work,
+        "parameters": found.parameters,
+        "usage": found.memory,
+        "time": found.time,
+        "cost": found.cost,
+        "shown": shown(plan, found.time),
     }
 
 

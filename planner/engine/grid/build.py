@@ -15,23 +15,51 @@ from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.adapters import kept_matmul_inputs
 from planner.engine.shape.composed import mean_over_blocks
 from planner.engine.shape.parameters import count_parameters, lora_parameters
+from planner.engine.shape.saved import saved_parameters
 
 #: Share of positions whose label is predicted in masked-language-model pretraining
 #: (Devlin et al. 2019, section 3.1: 15 % of tokens; NVIDIA's recipes gather just these for the head).
 MASKED_SHARE = 0.15
 
 
-#: A MIG compute slice is one seventh of the streaming multiprocessors, a memory slice one eighth of the
-#: memory and its bandwidth (NVIDIA MIG User Guide, "Concepts"); A30 has four of each.
-MIG_SLICES = {"a30": (4, 4)}
+#: Grid fields of ``recompute_modules``, and the words that set them.
+RECOMPUTE_FLAGS = {
+    "recompute_core": "attention_core",
+    "recompute_norms": "norms",
+    "recompute_activation": "activation",
+    "recompute_mlp": "mlp",
+    "recompute_experts": "moe_experts",
+    "recompute_latent": "mla_up_projection",
+}
 
-
-MIG_SLICES_DEFAULT = (7, 8)
-
-
+FINETUNING = ("full_finetuning", "lora", "qlora")
 #: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
 #: one direction.
 PCIE4_BYTES_PER_S = 32e9
+#: PCIe between a chip and its host, one direction, x16, by the chip's generation: 3 (16 GB/s) for Volta and
+#: Turing, 4 for Ampere and Ada, 5 (64 GB/s) since Hopper. Source: the vendors' data sheets, read 2026-11.
+HOST_LINK_BYTES_PER_S = {
+    "volta": 16e9,
+    "turing": 16e9,
+    "ampere": 32e9,
+    "ada": 32e9,
+    "hopper": 64e9,
+    "blackwell": 64e9,
+    "cdna3": 64e9,
+    "cdna4": 64e9,
+}
+#: Memory of two CPU sockets of the servers that such chips were sold in: six channels of DDR4-2666 a socket
+#: (Xeon Skylake), eight of DDR4-3200 (Epyc Rome), eight of DDR5-4800 (Sapphire Rapids), eight of DDR5-5600
+#: (Emerald Rapids). Source: the processors' data sheets, read 2026-11.
+HOST_BANDWIDTH_BYTES_PER_S = {
+    "volta": 256e9,
+    "turing": 256e9,
+    "ampere": 410e9,
+    "ada": 410e9,
+    "hopper": 614e9,
+    "blackwell": 717e9,
+}
+HOST_BANDWIDTH_DEFAULT = 410e9
 
 
 @lru_cache(maxsize=256)
@@ -147,15 +175,23 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "lora_parameters": adapters,
         # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
         "lora_width": adapters / workload.lora_rank,
-        "offload": workload.offload == "optimizer",
+        "offload": "optimizer" in workload.offload,
+        "offload_parameters": "parameters" in workload.offload,
+        "offload_activations": "activations" in workload.offload,
+        "optimizer_in_backward": workload.optimizer_in_backward,
+        **saved_numbers(model, workload),
+        "adapters_with_base": frozen and recipe.adapter_wrapping == "with_base",
+        "k_bit": frozen and recipe.k_bit_preparation,
+        **recompute_numbers(workload),
+        **objective_numbers(model, workload),
         "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
-        # Recipes with unfused attention are older ones, which use dropout (Korthikanti et al. 2022, section
-        # 4.1); decoders trained with flash attention do without.
-        "dropout": workload.attention == "standard" and model.norm == "layernorm",
+        **dropout_numbers(model, workload),
         "framework": FRAMEWORKS.index(workload.framework),
         "weight_bytes": recipe.weight_bytes,
+        "gathered_bytes": recipe.gathered_bytes,
+        "saved_bytes": recipe.saved_bytes,
         "master_bytes": recipe.master_bytes,
         "gradient_bytes": recipe.gradient_bytes,
         "state_bytes": recipe.state_bytes,
@@ -168,6 +204,60 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         **kept_matmul_inputs(model, workload),
         "loss_whole": recipe.loss == "whole",
         "loss_chunked": recipe.loss == "chunked",
+    }
+
+
+def dropout_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+    """Whether hidden states, and the adapters' inputs, pass through dropout, flags.
+
+    Recipes with unfused attention are older ones, which use it (Korthikanti et al. 2022, section 4.1);
+    decoders trained with flash attention do without. Adapters usually have it (0.05 in the examples of PEFT,
+    axolotl and TRL).
+    """
+    usual = workload.attention == "standard" and model.norm == "layernorm"
+    adapters = workload.task in ("lora", "qlora")
+    given = workload.dropout
+    return {
+        "dropout": usual if given is None or adapters else given > 0,
+        "adapter_dropout": adapters and (given is None or given > 0),
+    }
+
+
+def recompute_numbers(workload: Workload) -> dict[str, float]:
+    """What full and selective recompute mean where the question says it: a share of the blocks, flags."""
+    named = workload.recompute_modules or ()
+    share = workload.recompute_blocks
+    return {
+        "recompute_blocks": 1.0 if share is None else share,
+        "modules_named": workload.recompute_modules is not None,
+        **{number: word in named for number, word in RECOMPUTE_FLAGS.items()},
+    }
+
+
+def saved_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+    """Parameters trained whole beside adapters, counts by the part of the model that holds them."""
+    adapters = workload.task in ("lora", "qlora")
+    saved = saved_parameters(model, workload.modules_to_save if adapters else None)
+    return {
+        "saved_embedding_parameters": saved.embedding,
+        "saved_head_parameters": saved.head,
+        "saved_block_parameters": saved.blocks,
+    }
+
+
+def objective_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+    """Sequences a sample, forward passes of a frozen reference, and whether it is a copy of its own.
+
+    A pair of answers runs as two sequences (DPO, reward models). DPO scores both with the reference; KTO also
+    scores mismatched answers with policy and reference. With adapters the reference is the base without them.
+    Source: TRL trainer/dpo_trainer.py, trainer/reward_trainer.py, experimental/kto/kto_trainer.py.
+    """
+    objective = workload.objective if workload.task in FINETUNING else None
+    own_copy = workload.task == "full_finetuning"
+    return {
+        "answers_per_sample": workload.answers_per_sample,
+        "reference_forwards": {"dpo": 1.0, "kto": 3.0}.get(objective or "", 0.0),
+        "reference_held": objective in ("dpo", "kto") and own_copy,
     }
 
 
@@ -204,9 +294,10 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
     if not link_bytes_per_s:
         link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
     if cluster.mig_profile is not None:
-        compute_slices, memory_slices = MIG_SLICES.get(chip.slug, MIG_SLICES_DEFAULT)
-        compute_share = cluster.mig_profile.compute_slices / compute_slices
-        memory_share = cluster.mig_profile.memory_slices / memory_slices
+        # Slices are equal parts of the multiprocessors, and of memory and its bandwidth (NVIDIA MIG User
+        # Guide, "Concepts").
+        compute_share = cluster.mig_profile.compute_slices / cluster.mig_profile.gpu_compute_slices
+        memory_share = cluster.mig_profile.memory_slices / cluster.mig_profile.gpu_memory_slices
         memory_bytes = float(cluster.mig_profile.memory_bytes)
         instances = cluster.mig_profile.max_instances
         # GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide, "Limitations").
@@ -223,10 +314,29 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
         "ranks_per_node": cluster.accelerators_per_node * instances,
         "ranks_per_accelerator": ranks_per_chip,
+        **host_numbers(cluster),
         "nodes": nodes,
         "architecture": architecture_index(chip.architecture),
         "own_chip": chip.own,
         "usd_per_node_hour": np.nan if price is None else price,
+    }
+
+
+def host_numbers(cluster: Cluster) -> dict[str, float]:
+    """Memory, its bandwidth and the link of a node's host, in bytes and bytes/s; the power limit's share.
+
+    nan where the host's memory is not known. The link is that of the accelerator's generation
+    (``HOST_LINK_BYTES_PER_S``), shared by the ranks of one chip.
+    """
+    chip = cluster.accelerator
+    given, limit = cluster.host_bytes, cluster.power_limit_watts
+    usual = HOST_BANDWIDTH_BYTES_PER_S.get(chip.architecture, HOST_BANDWIDTH_DEFAULT)
+    link = HOST_LINK_BYTES_PER_S.get(chip.architecture, PCIE4_BYTES_PER_S)
+    return {
+        "host_memory_bytes": np.nan if given is None else given,
+        "host_bandwidth_bytes_per_s": cluster.host_memory_bandwidth_bytes_per_s or usual,
+        "host_link_bytes_per_s": link / chip.ranks_per_accelerator,
+        "power_share": min(limit / chip.power_watts, 1.0) if limit and chip.power_watts else 1.0,
     }
 
 
@@ -274,9 +384,22 @@ def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
     return {name: np.float64(value) for name, value in numbers.items()}
 
 
+#: Grid fields that a question counts in samples.
+COUNTED_IN_SAMPLES = ("global_batch_size", "micro_batch_size")
+
+
+def per_sequence(numbers: Mapping[str, Any], request: PlanRequest) -> dict[str, Any]:
+    """Grid fields with the batch in sequences, where the question counts it in samples of several answers."""
+    answers = request.workload.answers_per_sample
+    return {**numbers, **{name: numbers[name] * answers for name in COUNTED_IN_SAMPLES}}
+
+
 def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
     """One row per (request, layout); every array has shape (len(plans),)."""
-    rows = [{**question_numbers(request), **layout_numbers(layout)} for request, layout in plans]
+    rows = [
+        per_sequence({**question_numbers(request), **layout_numbers(layout)}, request)
+        for request, layout in plans
+    ]
     return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
 
 
@@ -286,10 +409,9 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> Pla
     layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
     counts), shape (plans,).
     """
-    return PlanGrid(
-        **{
-            **run_scalars(request.model, request.workload),
-            **cluster_scalars(request.cluster, request.workload.precision),
-            **layouts,
-        }
-    )
+    numbers = {
+        **run_scalars(request.model, request.workload),
+        **cluster_scalars(request.cluster, request.workload.precision),
+        **layouts,
+    }
+    return PlanGrid(**per_sequence(numbers, request))

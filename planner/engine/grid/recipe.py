@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.engine.question.request import (
+    AdapterWrapping,
     FrozenPrecision,
     Loss,
     MasterWeights,
@@ -25,10 +26,19 @@ FROZEN_BYTES = {
     "fp32": 4.0,
     "bf16": 2.0,
     "fp16": 2.0,
+    "fp8": 1.0,
     "int8": 1.0,
+    # Blocks of 16 with an fp8 scale, of 32 with an 8-bit exponent (OCP Microscaling formats, 1.0).
+    "nvfp4": 0.5 + 1 / 16,
+    "mxfp4": 0.5 + 1 / 32,
     "int4": 0.5 + 0.127 / 8,
     "nf4": 0.5 + 0.127 / 8,
 }
+#: Stacks whose optimizers are fused, or asked to be.
+FUSED_STEPS = (
+    *("megatron", "deepspeed", "neuron", "torchtitan"),
+    *("trl", "axolotl", "torchtune", "llama_factory", "unsloth"),
+)
 #: Optimizer states per parameter, as a number of elements (papers of the optimizers; Adam keeps two moments,
 #: Lion and momentum SGD one, Muon one on matrices, Adafactor row and column sums only).
 STATE_ELEMENTS = {
@@ -51,6 +61,8 @@ class MemoryRecipe:
     step makes (foreach kernels).  gradient_copy_bytes: second, flat copy of the gradients, sharded like them.
     gradient_partition_bytes: fp32 gradient of the optimizer's partition, sharded like its states.
     unsynced_gradients: gradient sync is off between accumulation steps, so every rank holds whole gradients.
+    gathered_bytes: of a trained weight while it is gathered.  saved_bytes: all that a weight trained whole
+    beside adapters keeps.  adapter_wrapping, k_bit_preparation: as in the contract.
     frozen_bytes, frozen_head_bytes: per frozen weight of the blocks and of the output head.
     """
 
@@ -59,6 +71,10 @@ class MemoryRecipe:
     gradient_bytes: float
     state_bytes: float
     temporary_bytes: float
+    gathered_bytes: float
+    saved_bytes: float
+    adapter_wrapping: AdapterWrapping
+    k_bit_preparation: bool
     frozen_bytes: float
     frozen_head_bytes: float
     gradient_copy_bytes: float
@@ -82,7 +98,7 @@ def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
     adapters = workload.task in ("lora", "qlora")
     master = workload.master_weights or default_master_weights(workload)
     wide = full or master == "only"
-    weight = 4.0 if wide else ELEMENT_BYTES[workload.precision]
+    weight = primary_bytes(workload, wide=wide)
     usual_gradient = "fp32" if wide else default_gradient(workload, master)
     gradient_precision = workload.gradient_precision or usual_gradient
     state_precision = default_state_precision(workload, master)
@@ -94,21 +110,75 @@ def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
         gradient_bytes=ELEMENT_BYTES[gradient_precision],
         state_bytes=states,
         temporary_bytes=step_temporary_bytes(workload, weight) if kernel == "foreach" else 0.0,
+        gathered_bytes=gathered_bytes(workload),
+        saved_bytes=saved_bytes(workload) if adapters else 0.0,
+        adapter_wrapping=workload.adapter_wrapping or "with_base",
+        k_bit_preparation=default_k_bit(workload)
+        if workload.k_bit_preparation is None
+        else workload.k_bit_preparation,
         frozen_bytes=frozen_bytes(workload) if adapters else 0.0,
         frozen_head_bytes=frozen_head_bytes(workload) if adapters else 0.0,
         gradient_copy_bytes=gradient_copy_bytes(workload),
         gradient_partition_bytes=gradient_partition_bytes(workload),
-        unsynced_gradients=workload.framework == "fsdp" and master == "none",
+        unsynced_gradients=unsynced(workload, master),
         loss=workload.loss or default_loss(workload),
         master_weights=master,
         optimizer_kernel=kernel,
     )
 
 
+def unsynced(workload: Workload, master: MasterWeights) -> bool:
+    """Whether gradients are reduced after the last micro-batch alone.
+
+    The single-device style of recipe (no master weights) runs FSDP so; stacks with a mixed-precision policy
+    reduce after each. Source: torchtune recipes/full_finetune_distributed.py; measured (torchtune's rows).
+    """
+    if workload.gradient_sync is not None:
+        return workload.gradient_sync == "last_micro_batch"
+    return workload.framework == "fsdp" and master == "none"
+
+
+def primary_bytes(workload: Workload, *, wide: bool) -> float:
+    """Bytes of a weight that the model computes with, as it is kept.
+
+    wide: it is the fp32 master itself. Source: Transformer Engine, primary weights in fp8
+    (fp8_model_init, "quantized_model_init").
+    """
+    usual = 4.0 if wide else ELEMENT_BYTES[workload.precision]
+    return {"fp8": 1.0, "bf16": 2.0, "fp16": 2.0, "fp32": 4.0}.get(workload.primary_weights or "", usual)
+
+
+def gathered_bytes(workload: Workload) -> float:
+    """Bytes of a trained weight while it is gathered and computed with: 1 where it is kept in fp8."""
+    return 1.0 if workload.primary_weights == "fp8" else ELEMENT_BYTES[workload.precision]
+
+
+def saved_bytes(workload: Workload) -> float:
+    """Bytes per parameter of a layer trained whole beside adapters: PEFT's copy in the loaded precision, its
+    gradient and the optimizer's moments, all as wide as the copy.
+
+    Source: PEFT utils/other.py, ModulesToSaveWrapper; tuners_utils.cast_adapter_dtype, which widens adapters
+    alone.
+    """
+    width = 4.0 if workload.precision in ("fp32", "tf32") else 2.0
+    moments = 1.0 if workload.optimizer == "adamw_8bit" else width
+    return width + width + STATE_ELEMENTS[workload.optimizer] * moments
+
+
+def default_k_bit(workload: Workload) -> bool:
+    """Whether PEFT prepares a quantised base: TRL, axolotl and LLaMA-Factory do, and what is plain Hugging
+    Face. torchtune and Unsloth keep norms and tables in 16 bits.
+
+    Source: TRL trainer/sft_trainer.py, axolotl loaders/model.py, LLaMA-Factory model/adapter.py.
+    """
+    return False
+
+
 def default_master_weights(workload: Workload) -> MasterWeights:
     """Where the fp32 weights are kept when the question does not say, by framework and task.
 
-    fp32 training and adapters have fp32 weights only. For the sources of the stacks see ``memory_recipe``.
+    fp32 training, adapters, and fp16 fine-tuning under autocast have fp32 weights only. For the sources of
+    the stacks see ``memory_recipe``.
     """
     if workload.precision in ("fp32", "tf32") or workload.task in ("lora", "qlora"):
         return "only"
@@ -116,6 +186,8 @@ def default_master_weights(workload: Workload) -> MasterWeights:
         return "separate"
     if workload.framework in ("fsdp", "torchtitan"):
         return "only"
+    if workload.precision == "fp16" and workload.task == "full_finetuning":
+        return "only"  # torch's GradScaler takes no fp16 gradients, so autocast trains fp32 weights
     return "separate" if workload.task in ("pretraining", "ppo") else "none"
 
 
@@ -149,11 +221,17 @@ def state_elements(optimizer: str, adam_share: float) -> float:
 
 
 def default_kernel(workload: Workload) -> OptimizerKernel:
-    """PyTorch's own optimizers default to foreach; Megatron, DeepSpeed and Neuron bring fused ones."""
-    if workload.framework in ("megatron", "deepspeed", "neuron"):
-        return "fused"
-    plain = workload.framework in ("fsdp", "torchtitan") or workload.task != "pretraining"
-    return "foreach" if plain else "fused"
+    """PyTorch's own optimizers default to foreach; the other stacks bring fused ones or ask for them.
+
+    8-bit optimizers step one parameter after another, and so does a step within the backward pass: neither
+    makes a copy of all. Hugging Face's trainers ask for the fused AdamW since torch 2.8, torchtitan and
+    torchtune's configurations too. Source: transformers training_args.py (optim), bitsandbytes
+    optim/optimizer.py, torchtitan components/optimizer.py.
+    """
+    one_by_one = workload.optimizer == "adamw_8bit" or workload.optimizer_in_backward
+    fused = workload.framework in FUSED_STEPS or workload.task == "pretraining"
+    foreach = workload.framework == "fsdp" or not (fused or one_by_one)
+    return "foreach" if foreach and not one_by_one else "fused"
 
 
 def step_temporary_bytes(workload: Workload, weight_bytes: float) -> float:
@@ -169,7 +247,9 @@ def gradient_copy_bytes(workload: Workload) -> float:
     """Bytes per parameter of DeepSpeed's second set of gradients, beside the 16-bit ones.
 
     bf16 training with DeepSpeed's pipelines accumulates a flat fp32 set (4 bytes) and keeps a flat copy of
-    the 16-bit gradients (2 bytes). Source: DeepSpeed runtime/bf16_optimizer.py.
+    the 16-bit gradients (2 bytes); so does its ZeRO-1 where gradients are asked for in fp32. Whether there
+    is a pipeline, the layout says. Source: DeepSpeed runtime/bf16_optimizer.py, runtime/engine.py
+    (_do_optimizer_sanity_check), runtime/pipe/engine.py.
     """
     accumulated = workload.framework == "deepspeed" and workload.task == "pretraining"
     return 6.0 if accumulated and workload.precision == "bf16" else 0.0
@@ -183,7 +263,7 @@ def gradient_partition_bytes(workload: Workload) -> float:
     fp32_groups_gradient_flat_partition).
     """
     narrow = workload.framework == "deepspeed" and workload.precision not in ("fp32", "tf32")
-    if not narrow or gradient_copy_bytes(workload):
+    if not narrow:
         return 0.0
     return 6.0 if workload.precision == "fp16" else 4.0
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.engine.layout.enumeration import blocks, divisors, ranks_per_node
+from planner.engine.layout.stacks import AXES, STACKS, has, label, those_with
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 
@@ -23,6 +24,73 @@ SHOWN = 12
 def total_ranks(cluster: Cluster, nodes: int) -> int:
     """Ranks of the nodes; with a MIG profile, the GPU instances that they can hold."""
     return nodes * ranks_per_node(cluster)
+
+
+def generating_ranks(request: PlanRequest, ranks: int) -> int:
+    """Count of the cluster's ``ranks`` that only generate, and so are no part of the training layout.
+
+    Where generation and training are apart and nobody said how many generate: what the degrees of a complete
+    layout leave, or half of them, in whole nodes where there are several.
+    """
+    ppo = request.workload.ppo
+    if ppo is None or not ppo.split:
+        return 0
+    if ppo.generation.accelerators is not None:
+        per_chip: int = request.cluster.accelerator.ranks_per_accelerator
+        return ppo.generation.accelerators * per_chip
+    degrees = [getattr(request.layout, name) for name in DEGREES]
+    if None not in degrees and 0 < math.prod(degrees) < ranks:
+        return ranks - int(math.prod(degrees))
+    per_node = ranks_per_node(request.cluster)
+    return (ranks // per_node // 2) * per_node if ranks >= 2 * per_node else ranks // 2
+
+
+def check_pools(request: PlanRequest, ranks: int) -> None:
+    """Raise PlanErrors where the accelerators that generate are not among the cluster's ``ranks``, or leave
+    none to train.
+    """
+    ppo = request.workload.ppo
+    if ppo is None:
+        return
+    asked, per_chip = ppo.generation.accelerators, request.cluster.accelerator.ranks_per_accelerator
+    chips = ranks // per_chip
+    path = "workload.ppo.generation.accelerators"
+    replica = (ppo.generation.tensor_parallel or 1) * (ppo.generation.pipeline_parallel or 1)
+    if ppo.split and chips < 2:
+        raise PlanErrors(
+            [
+                PlanError(
+                    "workload.ppo.placement",
+                    ppo.placement or "split",
+                    "One accelerator cannot both train and generate apart.",
+                    'Use placement "colocated" with staleness_steps 0, or more nodes.',
+                )
+            ]
+        )
+    if asked is not None and asked >= chips + (not ppo.split):
+        most = chips - 1 if ppo.split else chips
+        raise PlanErrors(
+            [
+                PlanError(
+                    path,
+                    asked,
+                    f"The cluster has {chips:,} accelerators"
+                    + (", and some must be left to train." if ppo.split else "."),
+                    f"Use at most {most:,}, or more nodes.",
+                )
+            ]
+        )
+    if replica > (asked or chips) * per_chip:
+        raise PlanErrors(
+            [
+                PlanError(
+                    "workload.ppo.generation.tensor_parallel",
+                    ppo.generation.tensor_parallel,
+                    f"A replica takes {replica} ranks; {asked or chips:,} accelerators generate.",
+                    "Lower it or pipeline_parallel, or let more accelerators generate.",
+                )
+            ]
+        )
 
 
 @dataclass(slots=True)
@@ -49,6 +117,7 @@ def check_layout(request: PlanRequest, ranks: int | None) -> None:
     ranks: of the cluster; None where the number of nodes is open.
     """
     refusals = Refusals(request.layout)
+    check_against_stack(request, refusals, ranks)
     check_against_model(request, refusals)
     if request.cluster.mig_profile is not None:
         check_gpu_instances(request, refusals, ranks)
@@ -58,6 +127,50 @@ def check_layout(request: PlanRequest, ranks: int | None) -> None:
         check_batch(request, refusals, ranks)
     if refusals.errors:
         raise PlanErrors(refusals.errors)
+
+
+def check_against_stack(request: PlanRequest, refusals: Refusals, ranks: int | None) -> None:
+    """What is asked for must be something that the named stack has (``STACKS``)."""
+    workload, asked = request.workload, request.layout
+    stack, name = STACKS[workload.framework], label(workload.framework)
+    for axis, in_words in AXES.items():
+        if (getattr(asked, axis) or 1) > 1 and not has(stack, axis):
+            others = those_with(lambda each, axis=axis: has(each, axis))  # type: ignore[misc]
+            refusals.add(
+                axis, f"{name} has no {in_words}.", f"Use 1, leave it out, or name a stack with it: {others}."
+            )
+    if asked.sharding is not None and asked.sharding not in stack.shardings:
+        refusals.add(
+            "sharding",
+            f"{name} does not shard so.",
+            f"Use {' or '.join(stack.shardings)}, or leave it out.",
+        )
+    recompute = asked.activation_recompute or workload.activation_recompute
+    if recompute != "auto" and recompute not in stack.recomputes:
+        path = "layout" if asked.activation_recompute else "workload"
+        refusals.add_elsewhere(
+            f"{path}.activation_recompute",
+            recompute,
+            f"{name} recomputes whole blocks or nothing.",
+            f"Use {' or '.join(stack.recomputes)}, or leave it out.",
+        )
+    for kind in workload.offload:
+        if kind not in stack.offloads:
+            others = those_with(lambda each, kind=kind: kind in each.offloads)  # type: ignore[misc]
+            can = f"Use {' or '.join(stack.offloads)}, or name" if stack.offloads else "Use none, or name"
+            refusals.add_elsewhere(
+                "workload.offload",
+                kind,
+                f"{name} cannot move {kind} to the host's memory.",
+                f"{can} a stack that does: {others}.",
+            )
+    if stack.most_ranks and ranks is not None and ranks > stack.most_ranks:
+        refusals.add_elsewhere(
+            "workload.framework",
+            workload.framework,
+            f"{name} trains on one GPU, and the cluster has {ranks}.",
+            "Take a machine with a single accelerator, or another stack, such as trl or axolotl.",
+        )
 
 
 def check_against_model(request: PlanRequest, refusals: Refusals) -> None:

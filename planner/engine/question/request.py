@@ -17,25 +17,72 @@ Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "sgd", "lion", "muon", "
 Attention = Literal["flash", "standard"]
 Recompute = Literal["none", "selective", "full"]
 RecomputeChoice = Literal["auto", "none", "selective", "full"]
-Offload = Literal["none", "optimizer"]
-Framework = Literal["generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron"]
+Offload = Literal["none", "optimizer", "parameters", "activations"]
+Framework = Literal[
+    "generic",
+    "megatron",
+    "fsdp",
+    "deepspeed",
+    "torchtitan",
+    "neuron",
+    "trl",
+    "axolotl",
+    "torchtune",
+    "llama_factory",
+    "unsloth",
+]
 MasterWeights = Literal["separate", "only", "none"]
 StatePrecision = Literal["fp32", "bf16", "fp16", "int8"]
 OptimizerKernel = Literal["fused", "foreach", "paged"]
 Loss = Literal["whole", "chunked", "fused"]
-FrozenPrecision = Literal["bf16", "fp16", "fp32", "int8", "int4", "nf4"]
+FrozenPrecision = Literal["bf16", "fp16", "fp32", "fp8", "int8", "int4", "nf4", "nvfp4", "mxfp4"]
+GradientSync = Literal["every_micro_batch", "last_micro_batch"]
+AdapterWrapping = Literal["with_base", "apart"]
+PrimaryWeights = Literal["bf16", "fp16", "fp32", "fp8"]
+RecomputeModule = Literal["attention_core", "norms", "activation", "mlp", "moe_experts", "mla_up_projection"]
+TrainingObjective = Literal["sft", "dpo", "kto", "reward", "mlm"]
 Sharding = Literal["none", "zero1", "zero2", "zero3"]
+Algorithm = Literal["ppo", "grpo", "rloo", "dapo", "gspo", "gpg", "reinforce"]
+Engine = Literal["static", "vllm", "sglang", "tensorrt_llm"]
+EnginePrecision = Literal["bf16", "fp16", "fp8"]
+Placement = Literal["colocated", "split"]
 Purchase = Literal[
     "on_demand", "spot", "reserved_1y", "reserved_3y", "savings_1y", "savings_3y", "capacity_block"
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PpoWorkload:
-    """The four models of PPO. critic and reward are None where the method has none, as in GRPO.
+class GenerationRequest:
+    """How the actor generates. None stands for "not asked", which ``planner.engine.rl.rollout`` fills in.
 
+    accelerators: chips that generate.  max_sequences: decoded together by one replica, at most.
+    memory_share: share of a rank's memory that the engine may fill, its weights included.
+    prefix_cache: answers to one prompt share its keys and values.
+    """
+
+    engine: Engine | None = None
+    tensor_parallel: int | None = None
+    pipeline_parallel: int | None = None
+    expert_parallel: int | None = None
+    accelerators: int | None = None
+    precision: EnginePrecision | None = None
+    max_sequences: int | None = None
+    memory_share: float | None = None
+    prefix_cache: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PpoWorkload:
+    """Reinforcement learning: its models, what is generated, and how the phases share the machines.
+
+    critic and reward are None where the method has none, as in GRPO.
     rollout_tokens: tokens generated per sequence (``sequence_length`` is prompt + response).
-    ppo_epochs: passes of training over each rollout.
+    ppo_epochs: passes of training over each rollout.  updates_per_step: optimizer steps of one such pass.
+    prompts, responses_per_prompt: of one round.  mean_*, max_*, response_std_tokens: real lengths.
+    staleness_steps: rounds that generation may be ahead of training, 0 for synchronous.
+    partial_rollouts: unfinished answers go on in the next round.  micro_batch_tokens: of a rank, packed.
+    actor_lora_rank: the actor is trained by adapters of this rank.  sleep: the engine's weights and cache
+    leave the accelerator while it trains.
     """
 
     actor: ModelSpec
@@ -44,6 +91,26 @@ class PpoWorkload:
     reward: ModelSpec | None
     rollout_tokens: int
     ppo_epochs: int = 1
+    algorithm: Algorithm | None = None
+    prompts: int | None = None
+    responses_per_prompt: int | None = None
+    mean_prompt_tokens: float | None = None
+    mean_response_tokens: float | None = None
+    max_response_tokens: int | None = None
+    response_std_tokens: float | None = None
+    generation: GenerationRequest = field(default_factory=GenerationRequest)
+    placement: Placement | None = None
+    staleness_steps: int = 0
+    partial_rollouts: bool = False
+    updates_per_step: int = 1
+    micro_batch_tokens: int | None = None
+    actor_lora_rank: int | None = None
+    sleep: bool | None = None
+
+    @property
+    def split(self) -> bool:
+        """Whether other accelerators generate than train: what working ahead needs, unless said otherwise."""
+        return self.placement == "split" if self.placement else self.staleness_steps > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +118,7 @@ class Workload:
     """What is to be trained, and how. None stands for "not asked".
 
     tokens: of the whole run.  samples: sequences of the whole run, set only where the question gave these.
+    offload: what is kept in the host's memory, () for nothing.  dropout, recompute_blocks: shares, 0 to 1.
     sequence_length, decoder_sequence_length: tokens per sequence.  global_batch_size: sequences per optimizer
     step.
     """
@@ -65,7 +133,7 @@ class Workload:
     activation_recompute: RecomputeChoice = "auto"
     samples: float | None = None
     decoder_sequence_length: int = 0
-    offload: Offload = "none"
+    offload: tuple[Offload, ...] = ()
     compile: bool = False
     overlap_communication: bool = True
     framework: Framework = "generic"
@@ -78,7 +146,26 @@ class Workload:
     quantized_head: bool | None = None
     lora_rank: int = 16
     lora_targets: tuple[str, ...] | None = None
+    optimizer_in_backward: bool = False
+    gradient_sync: GradientSync | None = None
+    primary_weights: PrimaryWeights | None = None
+    adapter_wrapping: AdapterWrapping | None = None
+    k_bit_preparation: bool | None = None
+    modules_to_save: tuple[str, ...] | None = None
+    dropout: float | None = None
+    recompute_modules: tuple[RecomputeModule, ...] | None = None
+    recompute_blocks: float | None = None
+    objective: TrainingObjective | None = None
     ppo: PpoWorkload | None = None
+
+    @property
+    def answers_per_sample(self) -> int:
+        """Sequences that one sample of the batch runs as: a pair of answers for DPO and reward models.
+
+        Source: TRL trainer/dpo_trainer.py (chosen and rejected are concatenated), trainer/reward_trainer.py.
+        """
+        paired = self.objective in ("dpo", "reward")
+        return 2 if paired and self.task in ("full_finetuning", "lora", "qlora") else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +176,9 @@ class Cluster:
     price_source, price_as_of: source and date of that price.
     instance_type, region, purchase: None for a cluster described by its accelerators.
     price_asked_as_of: the day whose prices were asked for, None for the latest known.
+    host_memory_bytes, host_memory_bandwidth_bytes_per_s: of one node's CPUs as given, None where not.
+    instance_host_memory_bytes: what the instance type has, None where not known.
+    power_limit_watts: of one accelerator, None where it runs at its own.
     """
 
     accelerator: AcceleratorSpec
@@ -104,6 +194,15 @@ class Cluster:
     price_as_of: date | None = None
     price_asked_as_of: date | None = None
     mig_profile: MigProfileSpec | None = None
+    host_memory_bytes: float | None = None
+    host_memory_bandwidth_bytes_per_s: float | None = None
+    power_limit_watts: float | None = None
+    instance_host_memory_bytes: float | None = None
+
+    @property
+    def host_bytes(self) -> float | None:
+        """Memory of one node's CPUs: as given, else the instance type's, else None."""
+        return self.host_memory_bytes or self.instance_host_memory_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

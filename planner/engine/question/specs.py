@@ -70,7 +70,11 @@ class InstanceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigProfileSpec:
-    """A kind of GPU instance that can be made on one accelerator. Slices are the hardware's own units."""
+    """A kind of GPU instance that can be made on one accelerator. Slices are the hardware's own units.
+
+    gpu_compute_slices, gpu_memory_slices: slices of the whole GPU, of which the instance has its own; the
+    catalog fills them in from the accelerator's largest profile.
+    """
 
     accelerator_slug: str
     profile: str
@@ -80,6 +84,8 @@ class MigProfileSpec:
     max_instances: int
     placement_size: int
     placement_starts: tuple[int, ...]
+    gpu_compute_slices: int = 0
+    gpu_memory_slices: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,7 +154,7 @@ def _read(reader: SpecReader, name: str, architecture: Architecture) -> ModelSpe
     )
 
 
-def _read_window(reader: SpecReader, layers: int) -> dict[str, int]:
+def _read_window(reader: SpecReader, layers: int) -> dict[str, Any]:
     """Tokens that windowed blocks see, and how many blocks are such (all unless a share is given)."""
     if not reader.has("window"):
         if reader.has("windowed_share"):

@@ -86,7 +86,9 @@ class TimingConstants:
             value = values[item.name]
             if isinstance(value, Mapping):
                 names = FRAMEWORKS if item.name == "framework_factor" else ARCHITECTURES
-                value = np.array([float(value[name]) if name in value else mean_of(value) for name in names])
+                # A stack that no run was measured on trains like plain PyTorch modules.
+                otherwise = value["generic"] if item.name == "framework_factor" else mean_of(value)
+                value = np.array([float(value.get(name, otherwise)) for name in names])
             filled[item.name] = value
         return cls(**filled)
 

@@ -17,6 +17,7 @@ from planner.engine.shape.explicit import gated_ffn_size, model_from_explicit
 from planner.engine.shape.hf_config import (
     FAMILIES,
     assumed_defaults,
+    essential_config,
     model_from_hf_config,
     reading_notes,
 )
@@ -417,6 +418,7 @@ def test_essential_keys_give_the_same_model() -> None:
         "intermediate_size": 128,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
+        "num_key_value_heads": 2,
         "vocab_size": 99,
         "sliding_window": None,
         "quantization_config": {"ignore": ["x"] * 5000},

@@ -20,7 +20,8 @@ ROWS = {row["name"]: row["config"] for row in json.loads(GOLDEN.read_text(encodi
     [
         (
             "qwen3_next_80b_a3b",
-            "Qwen3-Next: 48 blocks, 36 of them gated delta rule, 512 experts, 10 active, 79.7B, 3.87B a token",
+            "Qwen3-Next: 48 blocks, 36 of them gated delta rule, 512 experts, 10 active, 79.7B, "
+            "3.87B a token",
         ),
         ("mamba-2.8b", "Mamba: 64 blocks, all Mamba, 2.77B"),
         ("bart-large", "Bart: 12 encoder and 12 decoder blocks, 406M"),
