@@ -121,6 +121,7 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
             *node_charts(points, result),
         ],
         "query": form.query(),
+        "read_as": result.model_read_as if form.own_model else "",
         "remedies": [(found.text, form.query(**found.changes)) for found in page.remedies],
     }
 
