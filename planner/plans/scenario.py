@@ -16,7 +16,7 @@ from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans import answers, picker
-from planner.plans.choices import GROUPS, PRESET_BUTTONS
+from planner.plans.choices import DEFAULTS, GROUPS, PRESET_BUTTONS
 from planner.plans.form import ScenarioForm, sentence, valid_day
 
 
@@ -63,7 +63,9 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "open": {
             "own": bool(values["chip"]),
             "shape": any(values[name] for name in GROUPS["shape"]),
+            "price": not form.state.changed.isdisjoint(GROUPS["price"]),
             "card": any(values[name] for name in GROUPS["card"]),
+            "round": any(values[name] != DEFAULTS[name] for name in GROUPS["round"] + GROUPS["engine"]),
             "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
             "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
         },

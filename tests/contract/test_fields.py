@@ -17,7 +17,7 @@ from planner.contract.section import Problems
 from planner.contract.shape_fields import ARCHITECTURES, NORMS, POSITIONS, SHAPE
 from planner.contract.shape_fields import MIXERS as SHAPE_MIXERS
 from planner.contract.workload_fields import WORKLOAD
-from planner.engine.question import request, search_request, specs, words
+from planner.engine.question import request, sale, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
 from planner.engine.shape import explicit, own_hybrid
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
@@ -45,6 +45,7 @@ TIED = [
     (words.PLACEMENTS, request.Placement),
     (words.PURCHASES, request.Purchase),
     (words.OBJECTIVES, search_request.Objective),
+    (words.PAYMENT_OPTIONS, sale.PaymentOption),
     (words.GRADIENT_SYNCS, request.GradientSync),
     (words.ADAPTER_WRAPPINGS, request.AdapterWrapping),
     (words.PRIMARY_WEIGHTS, request.PrimaryWeights),
