@@ -58,7 +58,7 @@ SHAPE = table(
     _size("ffn_size", "MLP size", "Inner width of a dense MLP.", "ffn"),
     Field("gated_ffn", "flag", "Gated MLP", "Whether the MLP has a gate.", otherwise="off", query="gated"),
     _size("vocab_size", "Vocabulary", "Rows of the token table.", "vocab"),
-    _size("max_positions", "Positions", "Rows of a learned position table.", "positions"),
+    _size("max_positions", "Positions", "Rows of a learned position table.", "max_pos"),
     Field(
         "position_embedding",
         "choice",

@@ -28,7 +28,7 @@ from planner.contract.shape_fields import SHAPE
 from planner.contract.workload import patches
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
-from planner.plans.choices import DEFAULTS, PRESETS, UNIT
+from planner.plans.choices import DEFAULTS, UNIT
 from planner.plans.pasted_config import (
     MAX_CONFIG_BYTES,
     SHOWN_CHARACTERS,
@@ -70,9 +70,14 @@ class FormState:
         """What a field holds where an address says nothing of it."""
         return self.usual_length if name == "seq" else DEFAULTS[name]
 
+    @property
+    def model(self) -> str | dict[str, Any]:
+        """The contract's model: a pasted config wins over one's own shape, and that over a name."""
+        return _model(self)
+
 
 def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[str] = ()) -> FormState:
-    """The state that an address or a posted form stands for; a preset in it overrides its workload.
+    """The state that an address or a posted form stands for.
 
     changed: fields that the reader changed last. With another machine, a region that its provider does not
     have means nothing; with another model, a length that was the last one's gives way to its own.
@@ -82,7 +87,6 @@ def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[s
         said["model"] = named_model(said["model"], catalog)
     if said.get("seq") == said.get("usual"):
         said.pop("seq", None)
-    said |= PRESETS.get(said.get("preset", ""), {})
     values = {name: said.get(name, default) for name, default in DEFAULTS.items()}
     config, unreadable = _pasted(values["config"])
     if unreadable is not None and len(values["config"]) > MAX_CONFIG_BYTES:
@@ -115,7 +119,7 @@ def contract_request(state: FormState) -> dict[str, Any]:
         raise state.unreadable
     layout = _said(state, LAYOUT.fields)
     return {
-        "model": _model(state),
+        "model": state.model,
         "workload": _workload(state),
         "cluster": _cluster(state),
         **({"layout": layout} if layout else {}),
@@ -161,7 +165,6 @@ def _foreign(region: str, instance: str, catalog: Catalog) -> bool:
 
 
 def _model(state: FormState) -> str | dict[str, Any]:
-    """A pasted config wins over a shape of one's own, and that over a name."""
     named = _said(state, [PASTED_MODEL["name"]])
     if state.config is not None:
         pasted = dict(state.config)
@@ -206,7 +209,7 @@ def _workload(state: FormState) -> dict[str, Any]:
 
 
 def _ppo(state: FormState) -> dict[str, Any]:
-    actor = _model(state)
+    actor = state.model
     named = {"same": actor, "none": None, "": actor}
     models = {
         field.name: named.get(state.values[field.query].lower(), state.values[field.query])
