@@ -1,4 +1,4 @@
-"""Models of one's own on the page: an architecture by its fields or pasted, and a pasted config by its name."""
+"""Models of one's own on the page: an architecture by its fields or pasted, a pasted config by its name."""
 
 from __future__ import annotations
 
