@@ -8,13 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
+from planner.engine.grid import stack
+from planner.engine.grid.plan_grid import (
+    ARCHITECTURES,
+    ATTENTION_KERNELS,
+    DISPATCHERS,
+    FRAMEWORKS,
+    KERNELS,
+    RECOMPUTES,
+    SHARDINGS,
+    Array,
+    PlanGrid,
+)
 from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_recipe
 from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.adapters import kept_matmul_inputs
 from planner.engine.shape.composed import mean_over_blocks
-from planner.engine.shape.parameters import count_parameters, lora_parameters
+from planner.engine.shape.parameters import count_parameters, lora_parameters, targeted_modules
 
 #: Share of positions whose label is predicted in masked-language-model pretraining
 #: (Devlin et al. 2019, section 3.1: 15 % of tokens; NVIDIA's recipes gather just these for the head).
@@ -32,6 +43,25 @@ MIG_SLICES_DEFAULT = (7, 8)
 #: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
 #: one direction.
 PCIE4_BYTES_PER_S = 32e9
+
+
+#: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
+LINK_DOMAINS = {"gb200": 72, "gb300": 72}
+#: What a provider's network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth (EFA: some 85 %
+#: of what InfiniBand gives at the same rate on p4d and p5; Google's TCPX and TCPXO: 80 to 90 %). Our reading of
+#: published nccl-tests logs, 2023 to 2025.
+FABRIC_SHARES = {"aws": 0.9, "gcp": 0.85}
+#: Memory bandwidth of the two sockets of a GPU server, all channels: 8 of DDR5-4800 each (Intel's and AMD's data
+#: sheets of 2023).
+HOST_BYTES_PER_S = 614e9
+#: Joules per 16-bit FLOP of large matrix products at full clock, by architecture; the catalog's limit in watts
+#: over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards). Ampere is the 8 nm
+#: kind of workstations; A100, H100 and B200 are limited less than their own fitted efficiency says. Our reading
+#: of measured matrix products: L40S 270 of 362 TFLOP/s at 350 W, L4 60 of 121 at 72 W (public benchmarks, 2023
+#: to 2025).
+JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12}
+#: How the clock follows power: voltage falls with it, so that power goes with about its square and more.
+CLOCK_PER_POWER = 0.5
 
 
 @lru_cache(maxsize=256)
@@ -113,8 +143,11 @@ def mixing_numbers(model: ModelSpec) -> dict[str, float]:
 def head_share(model: ModelSpec, workload: Workload) -> float:
     """Share of the tokens that pass through the vocabulary's head.
 
-    Encoders are pretrained on their masked tokens, and fine-tuned with a classifier in place of the head.
+    As many positions of a sequence as were asked for. Else encoders are pretrained on their masked tokens,
+    and fine-tuned with a classifier in place of the head.
     """
+    if workload.head_positions is not None:
+        return min(workload.head_positions / workload.sequence_length, 1.0)
     if model.architecture != "encoder":
         return 1.0
     return MASKED_SHARE if workload.task == "pretraining" else 0.0
@@ -138,15 +171,21 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "fp16": workload.precision == "fp16",
         "full_precision": workload.precision in ("fp32", "tf32"),
         "tf32": workload.precision == "tf32",
-        "flash": workload.attention == "flash",
+        "flash": stack.is_flash(workload),
+        "autocast": stack.autocast(workload),
+        "wide_attention": stack.wide_attention(workload),
+        **length_numbers(workload),
+        "dispatcher": DISPATCHERS.index(stack.dispatcher(workload)),
+        "expert_load": stack.expert_load(workload),
+        "grouped_matmul": stack.grouped_matmul(workload),
         "overlap": workload.overlap_communication,
-        "compiled": workload.compile,
         "frozen": frozen,
         "quantized": workload.task == "qlora",
         "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
         "lora_parameters": adapters,
         # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
         "lora_width": adapters / workload.lora_rank,
+        "adapted_modules": adapted_modules(model, workload) if frozen else 0.0,
         "offload": workload.offload == "optimizer",
         "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
@@ -168,6 +207,38 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         **kept_matmul_inputs(model, workload),
         "loss_whole": recipe.loss == "whole",
         "loss_chunked": recipe.loss == "chunked",
+    }
+
+
+def length_numbers(workload: Workload) -> dict[str, float]:
+    """PlanGrid fields of the real lengths, tokens. Rows are padded a micro-batch at a time, of which the
+    question alone does not tell the size: the whole batch stands for it.
+    """
+    row = stack.row_tokens(
+        workload.sequences, float(workload.sequence_length), float(min(workload.global_batch_size, 8))
+    )
+    return {"row_tokens": row, "sample_tokens": stack.sample_tokens(workload.sequences, row)}
+
+
+def adapted_modules(model: ModelSpec, workload: Workload) -> float:
+    """Linear layers of the mean block that have adapters, the routed experts' as one, a count."""
+    blocks = max(model.layers + model.decoder_layers, 1)
+    copies = [
+        blocks if module.routed_expert else module.copies
+        for module in targeted_modules(model, workload.lora_targets)
+        if module.in_blocks
+    ]
+    return sum(copies) / blocks
+
+
+@lru_cache(maxsize=4096)
+def stack_numbers(workload: Workload, architecture: str) -> Mapping[str, float]:
+    """PlanGrid fields of the kernels that the stack runs on a chip of this architecture, as indices."""
+    kernels = stack.kernels(workload, architecture)
+    return {
+        "attention_kernel": ATTENTION_KERNELS.index(stack.attention_kernel(workload, architecture)),
+        "kernels": KERNELS.index(kernels),
+        "compiled": kernels == "compiled" and workload.framework != "neuron",
     }
 
 
@@ -212,6 +283,8 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         # GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide, "Limitations").
         link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
     nodes = 1 if cluster.nodes is None else cluster.nodes
+    ranks_per_node = cluster.accelerators_per_node * instances
+    domain = LINK_DOMAINS.get(chip.slug, 0) if cluster.mig_profile is None else 0
     price = cluster.usd_per_node_hour
     return {
         "peak_flops_per_s": peak_flops_per_s(chip, precision) * compute_share,
@@ -220,13 +293,34 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         "memory_bandwidth_bytes_per_s": chip.memory_bandwidth_bytes_per_s * memory_share,
         "link_bytes_per_s": link_bytes_per_s,
         "pcie": pcie,
+        "link_domain_ranks": max(domain, ranks_per_node),
+        "fabric_share": FABRIC_SHARES.get(cluster.provider or "", 1.0),
+        "sustained_share": sustained_share(chip, getattr(cluster, "power_limit_watts", None)),
+        "fp32_flops_per_s": chip.fp32_flops_per_s * compute_share,
+        "host_bytes_per_s": getattr(cluster, "host_memory_bandwidth_bytes_per_s", None) or HOST_BYTES_PER_S,
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
-        "ranks_per_node": cluster.accelerators_per_node * instances,
+        "ranks_per_node": ranks_per_node,
         "ranks_per_accelerator": ranks_per_chip,
         "nodes": nodes,
         "architecture": architecture_index(chip.architecture),
         "usd_per_node_hour": np.nan if price is None else price,
     }
+
+
+def sustained_share(chip: AcceleratorSpec, limit_watts: float | None) -> float:
+    """Share of its clock that the chip holds in large matrix products under its power limit, a ratio.
+
+    limit_watts: what it may draw, None for its own limit.
+    Source: JOULES_PER_FLOP and CLOCK_PER_POWER, our reading of public measurements.
+    """
+    own = chip.power_watts or 0.0
+    share = 1.0
+    if limit_watts and own:
+        share = min(limit_watts / own, 1.0) ** CLOCK_PER_POWER
+    needed = JOULES_PER_FLOP.get(chip.architecture, 0.0) * (chip.bf16_flops_per_s or chip.fp16_flops_per_s)
+    if own and needed > own:
+        share *= (own / needed) ** CLOCK_PER_POWER
+    return share
 
 
 def layout_numbers(layout: Layout) -> dict[str, float]:
@@ -253,6 +347,7 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
         **model_numbers(request.model),
         **workload_numbers(request.model, request.workload),
         **cluster_numbers(request.cluster, request.workload.precision),
+        **stack_numbers(request.workload, request.cluster.accelerator.architecture),
     }
 
 
@@ -266,6 +361,12 @@ def run_scalars(model: ModelSpec, workload: Workload) -> Mapping[str, Any]:
 def cluster_scalars(cluster: Cluster, precision: str) -> Mapping[str, Any]:
     """numpy scalars of the machines, cached like ``run_scalars``."""
     return constants(cluster_numbers(cluster, precision))
+
+
+@lru_cache(maxsize=4096)
+def stack_scalars(workload: Workload, architecture: str) -> Mapping[str, Any]:
+    """numpy scalars of the kernels, cached like ``run_scalars``."""
+    return constants(stack_numbers(workload, architecture))
 
 
 def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
@@ -289,6 +390,7 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> Pla
         **{
             **run_scalars(request.model, request.workload),
             **cluster_scalars(request.cluster, request.workload.precision),
+            **stack_scalars(request.workload, request.cluster.accelerator.architecture),
             **layouts,
         }
     )

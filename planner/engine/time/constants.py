@@ -1,7 +1,7 @@
 """The fitted constants of the timing model: one set for all sources.
 
-Accelerators of one architecture share their constants, and a named framework has at most one multiplicative
-factor. ``planner/accuracy/data/timing_priors.csv`` says what each constant means and gives its prior and its
+Accelerators of one architecture share their constants; a named framework has a host overhead per step of its
+own, and no factor. ``planner/accuracy/data/timing_priors.csv`` says what each constant means and gives its prior and its
 bounds; ``make calibrate`` fits them to measured runs. Nothing here reads a file.
 """
 
@@ -18,38 +18,39 @@ from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingConstants:
-    """The fitted constants. Those per architecture have shape (architectures,); ``framework_factor`` has
-    (frameworks,); the rest are scalars.
+    """The fitted constants. ``matmul_efficiency`` has shape (architectures,), ``step_slack_s`` (frameworks,);
+    the rest are scalars.
 
     ``*_s`` are seconds, ``*_efficiency`` shares of a peak rate, ``*_exposed`` and ``*_contention`` shares of
     communication seconds, ``*_traffic`` and ``*_passes`` multiples of counted bytes.
     """
 
     matmul_efficiency: Array
-    attention_efficiency: Array
-    framework_factor: Array
+    step_slack_s: Array
+    neuron_attention: float
     fp8_efficiency: float
     tf32_efficiency: float
     fp32_efficiency: float
-    fused_score_passes: float
-    shard_copy_passes: float
-    adapter_launch: float
     misaligned: float
     shallow_inner: float
-    compiled_gain: float
-    expert_launch_s: float
     wave_elements: float
-    short_attention: float
-    megatron_traffic: float
-    loss_traffic: float
-    narrow_head: float
-    attention_backward: float
     score_passes: float
-    elementwise_traffic: float
+    fused_score_passes: float
+    plain_traffic: float
+    eager_traffic: float
+    fused_traffic: float
+    engine_traffic: float
     compiled_traffic: float
+    loss_traffic: float
     bandwidth_efficiency: float
     fp8_cast_traffic: float
+    adapter_traffic: float
+    dequantisation_traffic: float
+    unpacking_traffic: float
     launch_s: float
+    adapter_launch: float
+    expert_launch_s: float
+    expert_imbalance: float
     link_efficiency: float
     pcie_efficiency: float
     network_efficiency: float
@@ -57,26 +58,21 @@ class TimingConstants:
     network_latency_s: float
     tensor_exposed: float
     engine_tensor_exposed: float
+    neuron_tensor_exposed: float
     tensor_backward_exposed: float
-    unfused_traffic: float
     expert_exposed: float
+    fused_dispatch_exposed: float
     context_exposed: float
     pipeline_exposed: float
-    link_contention: float
-    network_contention: float
-    engine_matmul_gain: float
-    engine_attention_gain: float
-    adapter_traffic: float
-    dequantisation_traffic: float
-    unpacking_traffic: float
+    prefetched_contention: float
+    hooked_contention: float
     overlap_reach: float
-    expert_imbalance: float
+    shard_copy_passes: float
     optimizer_traffic: float
-    step_slack_s: float
     micro_batch_slack_s: float
+    jitter: float
     decode_bandwidth: float
     decode_launch_s: float
-    jitter: float
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TimingConstants:
@@ -85,7 +81,7 @@ class TimingConstants:
         for item in fields(cls):
             value = values[item.name]
             if isinstance(value, Mapping):
-                names = FRAMEWORKS if item.name == "framework_factor" else ARCHITECTURES
+                names = FRAMEWORKS if item.name == "step_slack_s" else ARCHITECTURES
                 value = np.array([float(value[name]) if name in value else mean_of(value) for name in names])
             filled[item.name] = value
         return cls(**filled)

@@ -7,14 +7,15 @@ shape (plans,) in, seconds out. How kernels make up a step is counted elsewhere.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import (
     ARCHITECTURES,
+    COMPILED,
     DEEPSPEED,
-    GENERIC,
+    FUSED,
     MEGATRON,
     NEURON,
+    PLAIN,
     Array,
     Flags,
     PlanGrid,
@@ -26,6 +27,18 @@ from planner.engine.time.constants import TimingConstants
 SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
+TURING = float(ARCHITECTURES.index("turing"))
+#: Volta and Turing leave their tensor cores idle where a side is no multiple of 8 elements (NVIDIA Deep Learning
+#: Performance Guide, Matrix Multiplication, section 2: cuBLAS before 11): fp16 then runs at a quarter of the peak.
+NO_TENSOR_CORES = 4.0
+#: Rows of one tile of a grouped matmul (CUTLASS, 128 x 128 and up).
+TILE_ROWS = 128.0
+#: Under autocast, residuals and norms move fp32 (twice the bytes) and each block's two inputs of matrix
+#: products are cast (6 bytes an element): 12 passes of 2 bytes become 12 of 4 and two casts. Our own count.
+AUTOCAST_HIDDEN = 2.5
+#: Host time of a block's launches relative to eager PyTorch, by kind of kernels (PLAIN, COMPILED, FUSED,
+#: TRANSFORMER_ENGINE): kernels counted. Our judgement.
+LAUNCH_SHARES = np.array([1.0, 0.55, 0.7, 0.8])
 
 
 def root_of_squares(first: Array, second: Array) -> Array:
@@ -42,24 +55,32 @@ def root_of_squares(first: Array, second: Array) -> Array:
 
 
 def tuned(grid: PlanGrid) -> Flags:
-    """Flags, shape (plans,): where Transformer Engine's kernels run, which is with Megatron on Hopper and
-    later.
+    """Flags, shape (plans,): where Transformer Engine splits matrix products to overlap tensor-parallel
+    communication, which is with Megatron on Hopper and later.
 
-    Source: our own choice of where they make a difference.
+    Source: NVIDIA's NeMo and Megatron-Bridge recipes (tp_comm_overlap).
     """
     recent = (grid.architecture == HOPPER) | (grid.architecture == BLACKWELL)
     by_megatron: Flags = (grid.framework == MEGATRON) & recent
     return by_megatron
 
 
-def kernel_stack(grid: PlanGrid) -> NDArray[np.int_]:
-    """Index of the framework whose kernels run, shape (plans,).
+def pads_vocabulary(grid: PlanGrid) -> Flags:
+    """Flags, shape (plans,): where the stack pads the token table to a multiple of 128 rows a rank.
 
-    DeepSpeed pretrains with Megatron's model code but fine-tunes the PyTorch model it is given.
-    Source: the code of Megatron-DeepSpeed.
+    Source: Megatron-LM (make-vocab-size-divisible-by), which DeepSpeed pretrains with; llm-foundry's and
+    NVIDIA's own BERT do so too. Fine-tuning takes the model as it is.
     """
-    plain = (grid.framework == DEEPSPEED) & (grid.finetuning > 0)
-    return np.asarray(where(plain, GENERIC, grid.framework)).astype(int)
+    pads: Flags = (grid.finetuning == 0) | (grid.framework == MEGATRON)
+    return pads
+
+
+def matmul_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Share of the 16-bit peak that a large matmul reaches, power limit included. Shape (plans,).
+
+    Source: efficiency of the architecture (fitted) x what the power limit leaves (``sustained_share``).
+    """
+    return constants.matmul_efficiency[grid.architecture.astype(int)] * grid.sustained_share
 
 
 def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -75,9 +96,8 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: dense peak of the catalog x efficiency of the architecture (fitted).
     """
-    base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    gain = where(tuned(grid), constants.engine_matmul_gain, 1.0)
-    low = where(grid.fp8 > 0, constants.fp8_efficiency, base) * gain
+    base = matmul_efficiency(grid, constants)
+    low = where(grid.fp8 > 0, constants.fp8_efficiency * grid.sustained_share, base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
@@ -94,12 +114,10 @@ def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: as ``matmul_rate``.
     """
-    base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    gain = where(tuned(grid), constants.engine_matmul_gain, 1.0)
     return where(
         grid.full_precision > 0,
         grid.peak_flops_per_s * full_efficiency(grid, constants),
-        grid.bf16_flops_per_s * base * gain,
+        grid.bf16_flops_per_s * matmul_efficiency(grid, constants),
     )
 
 
@@ -126,7 +144,11 @@ def matmul_s(
     )
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
     aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
-    saturation = saturation * where(aligned, 1.0, constants.misaligned)
+    uneven = (np.mod(inner, 8.0) != 0.0) | (np.mod(columns, 8.0) != 0.0)
+    old = (grid.architecture <= TURING) & (grid.full_precision == 0)
+    saturation = saturation * where(
+        uneven & old, NO_TENSOR_CORES, where(aligned, 1.0, constants.misaligned)
+    )
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
     traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
     return root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
@@ -138,11 +160,13 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
     tokens: per micro-batch and rank.  inner_width: of the MLP, elements. Two norms (read, write), two
     residual additions (two reads, a write) and rotary or bias passes: 12 passes over the hidden width, three
     more with dropout. The activation function reads and writes the inner width, three passes when gated.
-    Sequence parallelism splits the hidden part; tensor parallelism always splits the inner part.
+    Sequence parallelism splits the hidden part; tensor parallelism always splits the inner part. Under
+    autocast the hidden part is fp32.
     Source: our own count.
     """
     hidden_split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
-    hidden = (12.0 + 3.0 * grid.dropout) * grid.hidden_size / hidden_split
+    wide = where(grid.autocast > 0, AUTOCAST_HIDDEN, 1.0)
+    hidden = wide * (12.0 + 3.0 * grid.dropout) * grid.hidden_size / hidden_split
     inner = (2.0 + grid.gated) * inner_width / grid.tensor_parallel
     return tokens * (hidden + inner) * grid.element_bytes
 
@@ -150,15 +174,15 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
 def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
     """Seconds of memory-bound kernels that move ``nbytes`` bytes, shape (plans,).
 
-    nbytes: counted traffic. Source: bytes / achievable bandwidth; the traffic factors of eager, fused and
-    compiled kernels are fitted.
+    nbytes: counted traffic. Source: bytes / achievable bandwidth; the traffic factors of plain, compiled,
+    hand-fused and Transformer Engine's kernels are fitted. Plain fine-tuning runs Hugging Face's modules,
+    plain pretraining a stack's own.
     """
-    # Stacks that fuse the cross-entropy also fuse norms, rotary and activation (Liger, Unsloth, FastKernels).
-    whole = grid.loss_whole + grid.loss_chunked
-    plain = where(grid.finetuning * whole > 0, constants.unfused_traffic, 1.0)
-    eager = constants.elementwise_traffic * plain
-    fused = where(grid.framework == MEGATRON, constants.megatron_traffic, eager)
-    share = where(grid.compiled > 0, constants.compiled_traffic, fused)
+    plain = where(grid.finetuning > 0, constants.plain_traffic, constants.eager_traffic)
+    fused = where(grid.kernels == FUSED, constants.fused_traffic, constants.engine_traffic)
+    share = where(
+        grid.kernels == PLAIN, plain, where(grid.kernels == COMPILED, constants.compiled_traffic, fused)
+    )
     return share * nbytes / achievable_bandwidth(grid, constants)
 
 
@@ -170,6 +194,44 @@ def fp8_cast_s(grid: PlanGrid, constants: TimingConstants, operand_elements: Arr
     """
     nbytes = 3.0 * operand_elements
     return grid.fp8 * constants.fp8_cast_traffic * nbytes / achievable_bandwidth(grid, constants)
+
+
+def autocast_cast_s(grid: PlanGrid, constants: TimingConstants, weights: Array) -> Array:
+    """Seconds to cast a block's fp32 weights for its matrix products under autocast, shape (plans,): read
+    four bytes and write two for each, once a forward pass.
+
+    weights: count per block.  Source: torch.autocast, which keeps the casts until it is left.
+    """
+    nbytes = 6.0 * weights / grid.tensor_parallel
+    return grid.autocast * nbytes / achievable_bandwidth(grid, constants)
+
+
+def grouped_matmul_s(
+    grid: PlanGrid,
+    constants: TimingConstants,
+    *,
+    rate: Array,
+    groups: Array,
+    rows: Array,
+    inner: Array,
+    columns: Array,
+) -> Array:
+    """Seconds of ``groups`` matmuls of (rows x inner) @ (inner x columns) in one kernel, shape (plans,).
+
+    rate: achievable FLOP/s of a large matmul.  groups: experts of this rank.  rows: tokens of each.
+
+    Its tiles fill the multiprocessors together, so only the last wave of all is half empty; but each group's
+    last tile of rows is filled on average by half, and few rows cannot hide reading the weights.
+    Source: our own count, with the constants of ``matmul_s``; TILE_ROWS as CUTLASS's grouped kernels have.
+    """
+    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
+    all_groups = np.maximum(groups, 1.0)
+    waves = constants.wave_elements / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n)) / all_groups
+    shallow = constants.shallow_inner / 3.0 * (1.0 / m + 1.0 / k + 1.0 / n)
+    saturation = 1.0 + waves + shallow + 0.5 * TILE_ROWS / m
+    arithmetic = 2.0 * rows * inner * columns / rate * saturation
+    traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
+    return all_groups * root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
 
 
 def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks: Array) -> Array:

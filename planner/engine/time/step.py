@@ -17,12 +17,16 @@ from planner.engine.time.constants import TimingConstants
 
 #: LAMB reads weights and updates once more for its layer-wise norms (You et al. 2020, algorithm 2).
 LAMB_EXTRA_PASSES = 2.0
-#: Parameters per second that one node's CPUs update, including copying gradients down and weights up. Our own
-#: judgement: the geometric mean of two figures ten times apart, some 4e9 for the update alone (ZeRO-Offload's
-#: CPU-Adam on a DGX-2's CPUs, Ren et al. 2021; not read again) and 3.6e8 in whole runs (Llama 7B on 8 x A800
-#: with 2 x Xeon 8358, DeepSpeed 0.14.2: 64 sequences take 17 to 20 s longer with offload;
-#: gist.github.com/chenyaofo, read November 2026).
-HOST_UPDATES_PER_S = 1.2e9
+#: Bytes that a host optimizer moves per parameter: fp32 weight and two moments read and written (24), gradient
+#: read (4), 16-bit weight written (2). Source: Ren et al. 2021 (ZeRO-Offload), DeepSpeed's CPU-Adam.
+HOST_BYTES = 30.0
+#: Share of the host's memory bandwidth that it reaches. Our judgement, between CPU-Adam's own figures (some 4e9
+#: parameters a second on two sockets of 2019, Ren et al. 2021, about half of their bandwidth) and whole runs.
+HOST_EFFICIENCY = 0.5
+#: Bytes over the PCIe link of a rank per parameter it updates: its gradient down, its weight up.
+HOST_LINK_BYTES = 4.0
+#: A rank's achievable PCIe rate to its host, bytes/s (PCIe 4 x16 with pinned memory: 20 to 25 GB/s).
+HOST_LINK_BYTES_PER_S = 22e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,19 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
-    return where(grid.offload > 0, host_updates(grid) / HOST_UPDATES_PER_S, on_gpu)
+    return where(grid.offload > 0, host_optimizer_s(grid), on_gpu)
+
+
+def host_optimizer_s(grid: PlanGrid) -> Array:
+    """Seconds of an offloaded optimizer's step, shape (plans,): bytes over the host's memory bandwidth, and
+    gradients and weights over each rank's PCIe link before and after.
+
+    Source: Ren et al. 2021 (ZeRO-Offload); HOST_BYTES and the rates beside it.
+    """
+    updates = host_updates(grid)
+    own = updates / np.minimum(grid.ranks_per_node, grid.ranks)
+    host = updates * HOST_BYTES / (grid.host_bytes_per_s * HOST_EFFICIENCY)
+    return host + own * HOST_LINK_BYTES / HOST_LINK_BYTES_PER_S
 
 
 def host_updates(grid: PlanGrid) -> Array:
@@ -166,6 +182,15 @@ def bubble_each_s(grid: PlanGrid, step: StepTime) -> Array:
     return where(waiting > 0, each, 0.0)
 
 
+def computed_rows(grid: PlanGrid) -> PlanGrid:
+    """The grid with rows as long as what is computed of them: padded to the longest of their batch, or not at
+    all, where the question says so.
+    """
+    if np.all(grid.row_tokens == grid.sequence_length):
+        return grid
+    return grid.with_fields(sequence_length=grid.row_tokens)
+
+
 def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     """Seconds of one optimizer step and its parts, shape (plans,).
 
@@ -174,6 +199,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     count.
     Source: Narayanan et al. 2021, section 2.2 (bubble); slack and jitter are fitted.
     """
+    grid = computed_rows(grid)
     compute = blocks_compute(grid, constants)
     stage = stage_time(grid, constants, compute)
     micro_batches = grid.gradient_accumulation
@@ -200,7 +226,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     }
     busy = sum(parts.values(), np.asarray(0.0))
     jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
-    slack_s = constants.step_slack_s + micro_batches * slack
+    slack_s = constants.step_slack_s[grid.framework.astype(int)] + micro_batches * slack
     # As keywords, so that a name given twice is an error.
     terms = dict(
         **compute.terms,
