@@ -10,6 +10,7 @@ from pathlib import Path
 
 from planner.contract.field import Field, Table
 from planner.contract.fields import ANY, CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import PPO, WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
@@ -44,6 +45,8 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
+    ("Real lengths", "", SEQUENCES),
+    ("Experts", "", MOE),
     ("PPO", "", PPO),
     (
         "Cluster",
@@ -84,12 +87,15 @@ def kind(field: Field) -> str:
     unit = f", {field.unit}" if field.unit and field.kind != "nodes" else ""
     if field.choices is not None:
         values = ", ".join(f"`{value}`" for value in field.choices)
-        return f"a list of {values}" if field.kind == "names" else values
+        listed = {"names": f"a list of {values}", "choices": f"{values}, or a list of them"}
+        return listed.get(field.kind, values)
     match field.kind:
         case "whole":
             return f"a whole number, {field.minimum:,} to {field.limit:,.0f}{unit}"
         case "number":
             return f"a number above 0, at most {field.limit:,.15g}{unit}"
+        case "share":
+            return "a number from 0 to 1"
         case "nodes":
             return f'a whole number, 1 to {field.limit:,.0f}, or `"auto"`'
         case "flag":
@@ -114,7 +120,7 @@ def left_out(field: Field) -> str:
     if field.required:
         return "required"
     if isinstance(field.default, tuple):
-        return ", ".join(str(value) for value in field.default)
+        return ", ".join(str(value) for value in field.default) or "`none`"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     if field.default is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.accuracy.calibration import DATA_DIRECTORY
+from planner.accuracy.facts import request_with_facts
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.choose.plan import Choice, choose
@@ -19,9 +20,11 @@ from planner.engine.question.request import PlanRequest
 from planner.engine.sure.calibration import Calibration
 
 MEASURED = DATA_DIRECTORY / "runs" / "measured.jsonl"
+#: Runs of other stacks and machines, collected later (November 2026). They are read where asked for.
+FURTHER = DATA_DIRECTORY / "runs" / "further.jsonl"
 GOLDEN = DATA_DIRECTORY / "runs" / "korthikanti_2022.jsonl"
 #: A row with assumed inputs counts less ("fair": one or two inputs are assumed; see the data's notes).
-QUALITY_WEIGHT = {"good": 1.0, "fair": 0.3}
+QUALITY_WEIGHT = {"good": 1.0, "fair": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +48,24 @@ class Run:
 
 
 def read_rows(path: Path = MEASURED) -> list[dict[str, Any]]:
-    """The rows of a data file as they are."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    """The rows of a data file, each request completed with what the row's facts say."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [row | {"request": request_with_facts(row)} for row in rows]
 
 
 def read_runs(calibration: Calibration, path: Path = MEASURED) -> list[Run]:
-    """All rows of ``path``. Layout fields that a source does not publish are chosen as ``estimate`` would.
+    """All rows of ``path`` whose machines the catalog has. Layout fields that a source does not publish are
+    chosen as ``estimate`` would.
 
-    Raises PlanErrors with the row's id in its field where a row is no valid request.
+    Raises PlanErrors where such a row is no valid request.
     """
     catalog = load_shipped_catalog()
+    known = {record.slug for record in catalog.accelerators()}
     runs = []
     for row in read_rows(path):
+        chip = row["request"]["cluster"].get("accelerator")
+        if isinstance(chip, str) and chip not in known:
+            continue
         request = parse_plan_request(row["request"], catalog)
         runs.append(
             Run(
@@ -89,21 +98,28 @@ def measured_step_s(runs: list[Run]) -> Array:
 
 
 def weights(runs: list[Run]) -> Array:
-    """How much each row counts, shape (runs,): less for assumed inputs and for rows of a large group or
-    source.
+    """How much each row counts, shape (runs,).
 
-    Near-duplicates must not outvote the rest: a group of n rows weighs n^0.9, a source of n rows n^0.85.
-    Source: our own choice, by the errors on groups and sources left out, which both exponents change by a few
-    tenths of a per cent.
+    A source counts as twice the root of its number of groups, however many rows it has; within it each group
+    the root of its rows, and a row with assumed inputs half. So neither near-duplicates nor one large source
+    outvote the rest. Source: our own choice; the errors on sources left out change by half a per cent between
+    half and twice of it.
     """
-    sources: dict[str, int] = {}
-    groups: dict[str, int] = {}
+    rows: dict[str, int] = {}
+    groups: dict[str, set[str]] = {}
     for run in runs:
-        sources[run.source] = sources.get(run.source, 0) + 1
-        groups[run.group] = groups.get(run.group, 0) + 1
-    return np.array(
-        [
-            QUALITY_WEIGHT[run.quality] * groups[run.group] ** -0.1 * (sources[run.source] / 20.0) ** -0.15
-            for run in runs
-        ]
-    )
+        rows[run.group] = rows.get(run.group, 0) + 1
+        groups.setdefault(run.source, set()).add(run.group)
+    raw = np.array([QUALITY_WEIGHT[run.quality] * rows[run.group] ** -0.5 for run in runs])
+    sources = np.array([run.source for run in runs])
+    weight = np.empty(len(runs))
+    for source, own_groups in groups.items():
+        own = sources == source
+        quality = np.mean([QUALITY_WEIGHT[run.quality] for run in runs if run.source == source])
+        weight[own] = raw[own] / raw[own].sum() * 2.0 * np.sqrt(len(own_groups)) * quality
+    return weight
+
+
+def every_run(calibration: Calibration) -> list[Run]:
+    """All measured runs, of both collections; never those of the held-out benchmark."""
+    return [*read_runs(calibration), *read_runs(calibration, FURTHER)]

@@ -17,6 +17,7 @@ from planner.engine.question.request import Cluster, Purchase
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec
 
 MAX_SLUG = 100
+LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
 REGION_UNAVAILABLE = "region_unavailable"
 
 
@@ -128,6 +129,7 @@ def priced_cluster(
         price_source=None if price is None else price.provenance.source,
         price_as_of=min(seen, as_of) if seen is not None and as_of is not None else seen,
         price_asked_as_of=as_of,
+        instance_host_memory_bytes=instance.host_memory_bytes,
     )
 
 
@@ -156,7 +158,7 @@ def _bought_cluster(section: Section, catalog: Catalog) -> Cluster | None:
         nodes=nodes,
         as_of=as_of,
     )
-    return _with_mig(section, cluster, catalog)
+    return _with_mig(section, _with_limits(section, cluster), catalog)
 
 
 def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
@@ -183,7 +185,12 @@ def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
         price_as_of=as_of,
         price_asked_as_of=as_of,
     )
-    return _with_mig(section, cluster, catalog)
+    return _with_mig(section, _with_limits(section, cluster), catalog)
+
+
+def _with_limits(section: Section, cluster: Cluster) -> Cluster:
+    """Host memory and power limit, which stand beside either description."""
+    return replace(cluster, **section.read_all(CLUSTER[name] for name in LIMITS))
 
 
 def _check_region(section: Section, instance: InstanceSpec, region: str, catalog: Catalog) -> None:

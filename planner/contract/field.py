@@ -9,9 +9,23 @@ from typing import Any, Literal
 from planner.engine.question.words import Words
 
 Kind = Literal[
-    "whole", "number", "flag", "choice", "text", "date", "nodes", "names", "wholes", "model", "object", "any"
+    "whole",
+    "number",
+    "share",
+    "flag",
+    "choice",
+    "choices",
+    "text",
+    "date",
+    "nodes",
+    "names",
+    "wholes",
+    "model",
+    "object",
+    "any",
 ]
-"""nodes: a whole number or "auto".  names, wholes: lists.  model: a slug or an object.  any: whatever."""
+"""share: 0 to 1.  choices: one choice or several.  nodes: a whole number or "auto".  names, wholes: lists.
+model: a slug or an object.  any: whatever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,9 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
         }
         if cluster.usd_per_node_hour is not None:
             described["usd_per_node_hour"] = float(cluster.usd_per_node_hour)
+    for name in ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts"):
+        if getattr(cluster, name) is not None:
+            described[name] = float(getattr(cluster, name))
     if cluster.mig_profile is not None:
         described["mig_profile"] = cluster.mig_profile.profile
     if cluster.price_asked_as_of is not None:

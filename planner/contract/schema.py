@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.contract.field import Field, Table
 from planner.contract.fields import ANY, CLUSTER, LAYOUT, MAX_LISTED, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import PPO, WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
@@ -30,8 +31,11 @@ def json_schema() -> dict[str, Any]:
             | {"required": ["workload", "cluster"]},
             "search": _object(SEARCH, cluster=_searched(), **shared) | {"required": ["workload", "cluster"]},
             "model": _model(),
-            "workload": _object(WORKLOAD, ppo=_ref("ppo")) | {"required": _length_apart(WORKLOAD)},
+            "workload": _object(WORKLOAD, **{name: _ref(name) for name in ("ppo", "sequences", "moe")})
+            | {"required": _length_apart(WORKLOAD)},
             "ppo": _object(PPO),
+            "sequences": _object(SEQUENCES),
+            "moe": _object(MOE),
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
             "layout": _object(LAYOUT),
@@ -73,6 +77,11 @@ def _kind(field: Field) -> dict[str, Any]:
             return {"type": ["integer", *null], "minimum": field.minimum, "maximum": field.limit}
         case "number":
             return {"type": ["number", *null], "exclusiveMinimum": 0, "maximum": field.limit}
+        case "share":
+            return {"type": ["number", *null], "minimum": 0, "maximum": 1}
+        case "choices":
+            several = {"type": "array", "items": {"enum": list(field.values)}, "uniqueItems": True}
+            return {"anyOf": [{"enum": [*field.values, *([] if field.required else [None])]}, several]}
         case "flag":
             return {"type": ["boolean", *null]}
         case "choice":

@@ -17,6 +17,8 @@ from planner.contract.jsontext import excerpt, plain_value
 from planner.engine.question.errors import PlanError, PlanErrors
 
 MAX_PROBLEMS = 50
+#: The choice that stands for none of the others.
+NOTHING = "none"
 
 
 class Problems:
@@ -149,6 +151,12 @@ class Section:
                 return self.positive(field.name, maximum=field.limit)
             case "choice":
                 return self.choice(field.name, field.values)
+            case "share":
+                return self.share(field.name)
+            case "choices":
+                return self.choices(field.name, field.values, none=NOTHING)
+            case "names" if field.choices is not None:
+                return self.choices(field.name, field.values) or None
             case "flag":
                 return self.flag(field.name)
             case "date":
@@ -231,6 +239,40 @@ class Section:
             name, f"{_said(value)} is not one of the choices.", f"{remedy}Choose one of {', '.join(options)}."
         )
         return None
+
+    def choices(self, name: str, options: tuple[str, ...], none: str = "") -> tuple[str, ...] | None:
+        """One of ``options`` or a list of them, each once, in their order; None where absent or wrong.
+
+        none: the option that stands for nothing, which goes with no other; () is read for it.
+        """
+        value = self.data.get(name)
+        if value is None:
+            return None
+        listed = list(value) if isinstance(value, list | tuple) else [value]
+        for position, each in enumerate(listed):
+            if not isinstance(each, str) or each not in options:
+                close = near(each, options, count=1)
+                remedy = f"Did you mean {close[0]}? " if close else ""
+                self._failed.add(name)
+                at = f"{name}.{position}" if isinstance(value, list) else name
+                wrong = f"{_said(each)} is not one of the choices."
+                self.problems.add(self.at(at), each, wrong, f"{remedy}Choose among {', '.join(options)}.")
+                return None
+        chosen = tuple(option for option in options if option in listed)
+        if none in chosen and len(chosen) > 1:
+            self.fail(name, f'"{none}" goes with nothing else.', f'Remove "{none}", or all the others.')
+            return None
+        return tuple(option for option in chosen if option != none)
+
+    def share(self, name: str) -> float | None:
+        """A number from 0 to 1, or None where absent or wrong."""
+        number = self._number(name, "a number from 0 to 1")
+        if number is None:
+            return None
+        if not 0 <= number <= 1:
+            self.fail(name, f"{plain_value(number)} is not a share.", "Give a number from 0 to 1.")
+            return None
+        return float(number)
 
     def text(self, name: str) -> str | None:
         """A text that is not blank, or None where absent or wrong."""

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from planner.contract.precision import USUAL
+from planner.contract.running import check_kernels, read_experts, read_sequences
 from planner.contract.section import Section, described, near
 from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, PPO, WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.engine.question.request import PpoWorkload, Workload
 from planner.engine.question.specs import ModelSpec
-from planner.engine.shape.parameters import linear_modules, targeted_modules
+from planner.engine.shape.parameters import ALL_LINEAR, linear_modules, targeted_modules
+from planner.engine.shape.saved import saved_parameters
 
 LENGTHS = ("tokens", "epochs", "dataset_tokens", "samples")
 #: Fields that are read with others in view; the rest stand for themselves.
@@ -25,6 +27,9 @@ READ_APART = (
     "decoder_sequence_length",
     "global_batch_size",
     "lora_targets",
+    "modules_to_save",
+    "sequences",
+    "moe",
     "ppo",
 )
 
@@ -38,11 +43,14 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
     task = section.read(WORKLOAD["task"])
     sequence_length = _sequence_length(section, model)
     batch = section.read(WORKLOAD["global_batch_size"])
-    tokens, samples = _length_of_run(section, sequence_length)
+    paired = section.data.get("objective") in ("dpo", "reward") and task not in ("pretraining", "ppo")
+    answers = 2 if paired else 1
+    tokens, samples = _length_of_run(section, sequence_length * answers)
     _check_ppo(section, task, ppo, sequence_length)
     _check_adapters(section, task)
     _check_positions(section, model, sequence_length)
     decoder_length = _decoder_length(section, model, sequence_length)
+    check_kernels(section, sequence_length)
     plain = section.read_all(field for field in WORKLOAD.fields if field.name not in READ_APART)
     return Workload(
         task=task,
@@ -52,6 +60,9 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
         decoder_sequence_length=decoder_length,
         global_batch_size=batch,
         lora_targets=_lora_targets(section, task, model),
+        modules_to_save=_modules_to_save(section, task, model),
+        sequences=read_sequences(section, sequence_length),
+        moe=read_experts(section, model),
         ppo=ppo if task == "ppo" else None,
         **plain | {"precision": plain["precision"] or USUAL},
     )
@@ -127,7 +138,7 @@ def _decoder_length(section: Section, model: ModelSpec | None, sequence_length: 
     return 0
 
 
-def _length_of_run(section: Section, sequence_length: int) -> tuple[float, float | None]:
+def _length_of_run(section: Section, sample_tokens: int) -> tuple[float, float | None]:
     """(tokens of the whole run, samples where it was asked in samples)."""
     tokens, epochs, dataset_tokens, samples = (section.read(WORKLOAD[name]) for name in LENGTHS)
     by_epochs = section.has("epochs") or section.has("dataset_tokens")
@@ -144,7 +155,7 @@ def _length_of_run(section: Section, sequence_length: int) -> tuple[float, float
             if not section.has(name):
                 section.missing(name, f"{other} needs it: the run's tokens are epochs x dataset_tokens.")
     if samples is not None:
-        return samples * sequence_length, samples
+        return samples * sample_tokens, samples
     if epochs is not None and dataset_tokens is not None:
         return epochs * dataset_tokens, None
     return tokens or 1.0, None
@@ -187,19 +198,43 @@ def _check_positions(section: Section, model: ModelSpec | None, sequence_length:
 
 def _lora_targets(section: Section, task: str, model: ModelSpec | None) -> tuple[str, ...] | None:
     given = section.data.get("lora_targets")
-    if given is None:
-        return None
+    if given in (None, ALL_LINEAR, [ALL_LINEAR]):
+        return None if given is None else (ALL_LINEAR,)
     listed = isinstance(given, list) and 0 < len(given) <= MAX_LORA_TARGETS
     if not listed or not all(isinstance(name, str) for name in given):
         section.fail(
             "lora_targets",
             f"A list of 1 to {MAX_LORA_TARGETS} layer names is wanted here, not {described(given)}.",
-            'Write for example ["q_proj", "v_proj"], or leave it out for all linear layers of the blocks.',
+            f'Write for example ["q_proj", "v_proj"], "{ALL_LINEAR}", or leave it out for all linear layers '
+            "of the blocks.",
         )
         return None
     if model is not None and task in ADAPTERS:
         for index, name in enumerate(given):
             _check_target(section, f"lora_targets.{index}", name, model)
+    return tuple(dict.fromkeys(given))
+
+
+def _modules_to_save(section: Section, task: str, model: ModelSpec | None) -> tuple[str, ...] | None:
+    """Names of layers, in the order given; of this model's where it is known."""
+    given = section.data.get("modules_to_save")
+    if given is None or given == []:
+        return None
+    limit = int(WORKLOAD["modules_to_save"].limit)
+    if not isinstance(given, list) or len(given) > limit or not all(isinstance(one, str) for one in given):
+        section.fail(
+            "modules_to_save",
+            f"A list of at most {limit} layer names is wanted here, not {described(given)}.",
+            'Write for example ["embed_tokens", "lm_head"].',
+        )
+        return None
+    if model is not None and task in ADAPTERS:
+        for index, name in enumerate(given):
+            try:
+                saved_parameters(model, (name,))
+            except PlanError as unknown:
+                at = section.at(f"modules_to_save.{index}")
+                section.problems.add(at, name, unknown.message, unknown.remedy)
     return tuple(dict.fromkeys(given))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from planner.contract.field import Field, table
+from planner.contract.memory_fields import MEMORY_FIELDS
+from planner.contract.running_fields import RUNNING_FIELDS
 from planner.engine.question import words
 
 MAX_TOKENS = 1e18
@@ -137,15 +139,6 @@ WORKLOAD = table(
         query="framework",
     ),
     Field(
-        "offload",
-        "choice",
-        "Offload",
-        "Keeps optimizer states in the host's memory: less on the accelerator, slower steps.",
-        choices=words.OFFLOADS,
-        default="none",
-        query="offload",
-    ),
-    Field(
         "compile",
         "flag",
         "torch.compile",
@@ -221,7 +214,8 @@ WORKLOAD = table(
         "lora_targets",
         "names",
         "LoRA layers",
-        "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj.",
+        "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj; all-linear: all "
+        "of the blocks.",
         maximum=MAX_LORA_TARGETS,
         otherwise="all linear layers of the blocks",
         tasks=ADAPTERS,
@@ -246,6 +240,8 @@ WORKLOAD = table(
         tasks=ADAPTERS,
         query="qhead",
     ),
+    *MEMORY_FIELDS,
+    *RUNNING_FIELDS,
     Field(
         "ppo",
         "object",

@@ -135,7 +135,7 @@ def of_loss(plan: LaunchPlan, *, does: Collection[str]) -> list[str]:
 
 
 def of_offload(plan: LaunchPlan) -> list[str]:
-    return [] if plan.workload.offload == "none" else ["It cannot offload optimizer states alone."]
+    return [] if not plan.workload.offload else ["It cannot offload optimizer states alone."]
 
 
 def of_overlap(plan: LaunchPlan) -> list[str]:

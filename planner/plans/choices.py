@@ -6,12 +6,14 @@ A field's name is its query parameter. What it means, what it may be and what is
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from django import forms
 
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.section import NOTHING
 from planner.contract.workload_fields import ADAPTERS, PPO, WORKLOAD
 
 Choices = list[tuple[str, str]]
@@ -39,12 +41,26 @@ def offered(field: Field) -> Choices:
     if field.kind == "flag":
         flags = [FLAG[field.default is not False], FLAG[field.default is False]]
         return [*left_out, *flags]
+    if field.kind == "choices":
+        return several(field)
     return [*left_out, *((value, word.label) for value, word in (field.choices or {}).items())]
+
+
+def several(field: Field) -> Choices:
+    """Every set of the choices, as (values joined by commas, labels): first none of them."""
+    words = {value: word.label for value, word in (field.choices or {}).items() if value != NOTHING}
+    sets = [each for size in range(1, len(words) + 1) for each in combinations(words, size)]
+    none = (field.choices or {})[NOTHING].label
+    return [("", none), *((",".join(each), ", ".join(words[value] for value in each)) for each in sets)]
 
 
 CHOICES: dict[str, Choices] = {
     UNIT: [("tokens", "tokens"), ("samples", "samples")],
-    **{name: offered(field) for name, field in BY_QUERY.items() if field.kind in ("choice", "flag")},
+    **{
+        name: offered(field)
+        for name, field in BY_QUERY.items()
+        if field.kind in ("choice", "choices", "flag")
+    },
 }
 
 #: The form's folds, each with its fields; what is in none stands in the open.
@@ -83,6 +99,8 @@ def _default(name: str) -> str:
     value = BY_QUERY[name].default if name in BY_QUERY else None
     if isinstance(value, bool):
         return FLAG[value][0]
+    if isinstance(value, tuple):
+        return ",".join(value)
     return "" if value is None else str(value)
 
 

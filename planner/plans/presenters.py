@@ -249,6 +249,7 @@ def patched_fields(patch: Mapping[str, Any]) -> dict[str, str]:
             elif query:
                 flag = {True: "on", False: "", None: ""}
                 plain = flag[value] if value is None or isinstance(value, bool) else str(value)
+                plain = ",".join(value) if isinstance(value, list | tuple) else plain
                 written[query] = "" if key in FOLLOWING else plain
     if "instance" in written:
         written["chip"] = ""

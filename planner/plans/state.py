@@ -193,11 +193,11 @@ def _said(state: FormState, fields: Iterable[Field]) -> dict[str, Any]:
 
 def _value(field: Field, text: str) -> Any:
     match field.kind:
-        case "names":
+        case "names" | "choices":
             return [part for part in re.split(r"[\s,]+", text) if part]
         case "flag":
             return {"on": True, "off": False}.get(text, text)
-        case "whole" | "number" | "nodes":
+        case "whole" | "number" | "share" | "nodes":
             return spelled_number(text)
         case _:
             return text

@@ -36,6 +36,11 @@ TIED = [
     (words.SHARDINGS, request.Sharding),
     (words.PURCHASES, request.Purchase),
     (words.OBJECTIVES, search_request.Objective),
+    (words.GRADIENT_SYNCS, request.GradientSync),
+    (words.ADAPTER_WRAPPINGS, request.AdapterWrapping),
+    (words.PRIMARY_WEIGHTS, request.PrimaryWeights),
+    (words.RECOMPUTE_MODULES, request.RecomputeModule),
+    (words.TRAINING_OBJECTIVES, request.TrainingObjective),
 ]
 
 
@@ -57,7 +62,8 @@ def test_every_field_says_what_it_is(field: Field) -> None:
     assert (field.choices is not None) >= (field.kind == "choice")
     assert (field.maximum is not None) >= (field.kind in ("whole", "number", "nodes"))
     if field.choices is not None and field.default is not None:
-        assert field.default in field.choices
+        several = field.default if field.kind == "choices" else (field.default,)
+        assert set(several) <= set(field.choices)
 
 
 def test_layout_and_workload_are_the_engines_records() -> None:

@@ -21,7 +21,7 @@ from planner.engine.run import throughput
 from planner.engine.run.length import total_steps
 from planner.engine.run.money import run_usd, usd_per_million_tokens
 from planner.engine.sure.calibration import Calibration
-from planner.engine.sure.intervals import bounds, chance_within, model_kind, spread
+from planner.engine.sure.intervals import bounds, chance_within, run_class, spread, time_scale
 from planner.engine.time import flops
 from planner.engine.time.step import StepTime
 
@@ -115,8 +115,10 @@ def time_of(
 ) -> Time:
     """far: as in ``memory_of``. The ranges are those of the class of plans where it has enough runs."""
     grid, step_s = plan.grid, float(plan.step.step)
-    key = "ppo" if request.workload.ppo else model_kind(grid)
-    low, high = bounds(step_s, "time", calibration.intervals, far, key)
+    intervals = calibration.intervals
+    key = "ppo" if request.workload.ppo else run_class(grid)
+    scale = 1.0 if request.workload.ppo else time_scale(grid, intervals)
+    low, high = bounds(step_s, "time", intervals, far, key, scale)
     steps = total_steps(request)
     tokens_per_s = throughput.tokens_per_s(tokens_per_step(grid), step_s)
     peak = {"ranks": work.ranks, "peak_flops_per_s": float(grid.peak_flops_per_s)}
@@ -137,7 +139,7 @@ def time_of(
         steps=steps,
         total_s=steps * step_s,
         total_interval_s=(steps * low, steps * high),
-        samples_per_s=throughput.samples_per_s(float(grid.global_batch_size), step_s),
+        samples_per_s=throughput.samples_per_s(float(request.workload.global_batch_size), step_s),
     )
 
 

@@ -120,8 +120,9 @@ def optimizers(request: PlanRequest, _: Sequence[Cluster]) -> Iterator[Offer]:
 
 def offloads(request: PlanRequest, _: Sequence[Cluster]) -> Iterator[Offer]:
     """Optimizer states in the host's memory."""
-    if request.workload.offload == "none":
-        yield from worked(request, "move the optimizer to the host's memory", offload="optimizer")
+    if "optimizer" not in request.workload.offload:
+        moved = (*request.workload.offload, "optimizer")
+        yield from worked(request, "move the optimizer to the host's memory", offload=moved)
 
 
 def larger_cards(request: PlanRequest, alternatives: Sequence[Cluster]) -> Iterator[Offer]:

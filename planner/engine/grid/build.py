@@ -8,30 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from planner.engine.grid import stack
-from planner.engine.grid.plan_grid import (
-    ARCHITECTURES,
-    ATTENTION_KERNELS,
-    DISPATCHERS,
-    FRAMEWORKS,
-    KERNELS,
-    RECOMPUTES,
-    SHARDINGS,
-    Array,
-    PlanGrid,
-)
+from planner.engine.grid import running, stack
+from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
 from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_recipe
 from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.adapters import kept_matmul_inputs
 from planner.engine.shape.composed import mean_over_blocks
-from planner.engine.shape.parameters import count_parameters, lora_parameters, targeted_modules
+from planner.engine.shape.parameters import count_parameters, lora_parameters
+from planner.engine.shape.saved import saved_parameters
 
 #: Share of positions whose label is predicted in masked-language-model pretraining
 #: (Devlin et al. 2019, section 3.1: 15 % of tokens; NVIDIA's recipes gather just these for the head).
 MASKED_SHARE = 0.15
 
 
+#: Grid fields of ``recompute_modules``, and the words that set them.
+RECOMPUTE_FLAGS = {
+    "recompute_core": "attention_core",
+    "recompute_norms": "norms",
+    "recompute_activation": "activation",
+    "recompute_mlp": "mlp",
+    "recompute_experts": "moe_experts",
+    "recompute_latent": "mla_up_projection",
+}
+
+FINETUNING = ("full_finetuning", "lora", "qlora")
 #: A MIG compute slice is one seventh of the streaming multiprocessors, a memory slice one eighth of the
 #: memory and its bandwidth (NVIDIA MIG User Guide, "Concepts"); A30 has four of each.
 MIG_SLICES = {"a30": (4, 4)}
@@ -43,25 +45,30 @@ MIG_SLICES_DEFAULT = (7, 8)
 #: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
 #: one direction.
 PCIE4_BYTES_PER_S = 32e9
-
-
-#: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
-LINK_DOMAINS = {"gb200": 72, "gb300": 72}
-#: What a provider's network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth (EFA: some 85 %
-#: of what InfiniBand gives at the same rate on p4d and p5; Google's TCPX and TCPXO: 80 to 90 %). Our reading of
-#: published nccl-tests logs, 2023 to 2025.
-FABRIC_SHARES = {"aws": 0.9, "gcp": 0.85}
-#: Memory bandwidth of the two sockets of a GPU server, all channels: 8 of DDR5-4800 each (Intel's and AMD's data
-#: sheets of 2023).
-HOST_BYTES_PER_S = 614e9
-#: Joules per 16-bit FLOP of large matrix products at full clock, by architecture; the catalog's limit in watts
-#: over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards). Ampere is the 8 nm
-#: kind of workstations; A100, H100 and B200 are limited less than their own fitted efficiency says. Our reading
-#: of measured matrix products: L40S 270 of 362 TFLOP/s at 350 W, L4 60 of 121 at 72 W (public benchmarks, 2023
-#: to 2025).
-JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12}
-#: How the clock follows power: voltage falls with it, so that power goes with about its square and more.
-CLOCK_PER_POWER = 0.5
+#: PCIe between a chip and its host, one direction, x16, by the chip's generation: 3 (16 GB/s) for Volta and
+#: Turing, 4 for Ampere and Ada, 5 (64 GB/s) since Hopper. Source: the vendors' data sheets, read 2026-11.
+HOST_LINK_BYTES_PER_S = {
+    "volta": 16e9,
+    "turing": 16e9,
+    "ampere": 32e9,
+    "ada": 32e9,
+    "hopper": 64e9,
+    "blackwell": 64e9,
+    "cdna3": 64e9,
+    "cdna4": 64e9,
+}
+#: Memory of two CPU sockets of the servers that such chips were sold in: six channels of DDR4-2666 a socket
+#: (Xeon Skylake), eight of DDR4-3200 (Epyc Rome), eight of DDR5-4800 (Sapphire Rapids), eight of DDR5-5600
+#: (Emerald Rapids). Source: the processors' data sheets, read 2026-11.
+HOST_BANDWIDTH_BYTES_PER_S = {
+    "volta": 256e9,
+    "turing": 256e9,
+    "ampere": 410e9,
+    "ada": 410e9,
+    "hopper": 614e9,
+    "blackwell": 717e9,
+}
+HOST_BANDWIDTH_DEFAULT = 410e9
 
 
 @lru_cache(maxsize=256)
@@ -172,29 +179,31 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "full_precision": workload.precision in ("fp32", "tf32"),
         "tf32": workload.precision == "tf32",
         "flash": stack.is_flash(workload),
-        "autocast": stack.autocast(workload),
-        "wide_attention": stack.wide_attention(workload),
-        **length_numbers(workload),
-        "dispatcher": DISPATCHERS.index(stack.dispatcher(workload)),
-        "expert_load": stack.expert_load(workload),
-        "grouped_matmul": stack.grouped_matmul(workload),
+        **running.workload_numbers(workload),
         "overlap": workload.overlap_communication,
         "frozen": frozen,
         "quantized": workload.task == "qlora",
         "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
         "lora_parameters": adapters,
-        # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
-        "lora_width": adapters / workload.lora_rank,
-        "adapted_modules": adapted_modules(model, workload) if frozen else 0.0,
-        "offload": workload.offload == "optimizer",
+        "lora_width": running.adapted_width(model, workload) if frozen else 0.0,
+        "adapted_modules": running.adapted_modules(model, workload) if frozen else 0.0,
+        "offload": "optimizer" in workload.offload,
+        "offload_parameters": "parameters" in workload.offload,
+        "offload_activations": "activations" in workload.offload,
+        "optimizer_in_backward": workload.optimizer_in_backward,
+        **saved_numbers(model, workload),
+        "adapters_with_base": frozen and recipe.adapter_wrapping == "with_base",
+        "k_bit": frozen and recipe.k_bit_preparation,
+        **recompute_numbers(workload),
+        **objective_numbers(model, workload),
         "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
-        # Recipes with unfused attention are older ones, which use dropout (Korthikanti et al. 2022, section
-        # 4.1); decoders trained with flash attention do without.
-        "dropout": workload.attention == "standard" and model.norm == "layernorm",
+        **dropout_numbers(model, workload),
         "framework": FRAMEWORKS.index(workload.framework),
         "weight_bytes": recipe.weight_bytes,
+        "gathered_bytes": recipe.gathered_bytes,
+        "saved_bytes": recipe.saved_bytes,
         "master_bytes": recipe.master_bytes,
         "gradient_bytes": recipe.gradient_bytes,
         "state_bytes": recipe.state_bytes,
@@ -210,35 +219,57 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
     }
 
 
-def length_numbers(workload: Workload) -> dict[str, float]:
-    """PlanGrid fields of the real lengths, tokens. Rows are padded a micro-batch at a time, of which the
-    question alone does not tell the size: the whole batch stands for it.
+def dropout_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+    """Whether hidden states, and the adapters' inputs, pass through dropout, flags.
+
+    Recipes with unfused attention are older ones, which use it (Korthikanti et al. 2022, section 4.1);
+    decoders trained with flash attention do without. Adapters usually have it (0.05 in the examples of PEFT,
+    axolotl and TRL).
     """
-    row = stack.row_tokens(
-        workload.sequences, float(workload.sequence_length), float(min(workload.global_batch_size, 8))
-    )
-    return {"row_tokens": row, "sample_tokens": stack.sample_tokens(workload.sequences, row)}
-
-
-def adapted_modules(model: ModelSpec, workload: Workload) -> float:
-    """Linear layers of the mean block that have adapters, the routed experts' as one, a count."""
-    blocks = max(model.layers + model.decoder_layers, 1)
-    copies = [
-        blocks if module.routed_expert else module.copies
-        for module in targeted_modules(model, workload.lora_targets)
-        if module.in_blocks
-    ]
-    return sum(copies) / blocks
-
-
-@lru_cache(maxsize=4096)
-def stack_numbers(workload: Workload, architecture: str) -> Mapping[str, float]:
-    """PlanGrid fields of the kernels that the stack runs on a chip of this architecture, as indices."""
-    kernels = stack.kernels(workload, architecture)
+    usual = workload.attention == "standard" and model.norm == "layernorm"
+    adapters = workload.task in ("lora", "qlora")
+    given = workload.dropout
     return {
-        "attention_kernel": ATTENTION_KERNELS.index(stack.attention_kernel(workload, architecture)),
-        "kernels": KERNELS.index(kernels),
-        "compiled": kernels == "compiled" and workload.framework != "neuron",
+        "dropout": usual if given is None or adapters else given > 0,
+        "adapter_dropout": adapters and (given is None or given > 0),
+    }
+
+
+def recompute_numbers(workload: Workload) -> dict[str, float]:
+    """What full and selective recompute mean where the question says it: a share of the blocks, flags."""
+    named = workload.recompute_modules or ()
+    share = workload.recompute_blocks
+    return {
+        "recompute_blocks": 1.0 if share is None else share,
+        "modules_named": workload.recompute_modules is not None,
+        **{number: word in named for number, word in RECOMPUTE_FLAGS.items()},
+    }
+
+
+def saved_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+    """Parameters trained whole beside adapters, counts by the part of the model that holds them."""
+    adapters = workload.task in ("lora", "qlora")
+    saved = saved_parameters(model, workload.modules_to_save if adapters else None)
+    return {
+        "saved_embedding_parameters": saved.embedding,
+        "saved_head_parameters": saved.head,
+        "saved_block_parameters": saved.blocks,
+    }
+
+
+def objective_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
+    """Sequences a sample, forward passes of a frozen reference, and whether it is a copy of its own.
+
+    A pair of answers runs as two sequences (DPO, reward models). DPO scores both with the reference; KTO also
+    scores mismatched answers with policy and reference. With adapters the reference is the base without them.
+    Source: TRL trainer/dpo_trainer.py, trainer/reward_trainer.py, experimental/kto/kto_trainer.py.
+    """
+    objective = workload.objective if workload.task in FINETUNING else None
+    own_copy = workload.task == "full_finetuning"
+    return {
+        "answers_per_sample": workload.answers_per_sample,
+        "reference_forwards": {"dpo": 1.0, "kto": 3.0}.get(objective or "", 0.0),
+        "reference_held": objective in ("dpo", "kto") and own_copy,
     }
 
 
@@ -284,7 +315,6 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
     nodes = 1 if cluster.nodes is None else cluster.nodes
     ranks_per_node = cluster.accelerators_per_node * instances
-    domain = LINK_DOMAINS.get(chip.slug, 0) if cluster.mig_profile is None else 0
     price = cluster.usd_per_node_hour
     return {
         "peak_flops_per_s": peak_flops_per_s(chip, precision) * compute_share,
@@ -293,34 +323,34 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         "memory_bandwidth_bytes_per_s": chip.memory_bandwidth_bytes_per_s * memory_share,
         "link_bytes_per_s": link_bytes_per_s,
         "pcie": pcie,
-        "link_domain_ranks": max(domain, ranks_per_node),
-        "fabric_share": FABRIC_SHARES.get(cluster.provider or "", 1.0),
-        "sustained_share": sustained_share(chip, getattr(cluster, "power_limit_watts", None)),
         "fp32_flops_per_s": chip.fp32_flops_per_s * compute_share,
-        "host_bytes_per_s": getattr(cluster, "host_memory_bandwidth_bytes_per_s", None) or HOST_BYTES_PER_S,
+        **running.machine_numbers(cluster, ranks_per_node),
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
         "ranks_per_node": ranks_per_node,
         "ranks_per_accelerator": ranks_per_chip,
+        **host_numbers(cluster),
         "nodes": nodes,
         "architecture": architecture_index(chip.architecture),
         "usd_per_node_hour": np.nan if price is None else price,
     }
 
 
-def sustained_share(chip: AcceleratorSpec, limit_watts: float | None) -> float:
-    """Share of its clock that the chip holds in large matrix products under its power limit, a ratio.
+def host_numbers(cluster: Cluster) -> dict[str, float]:
+    """Memory, its bandwidth and the link of a node's host, in bytes and bytes/s; the power limit's share.
 
-    limit_watts: what it may draw, None for its own limit.
-    Source: JOULES_PER_FLOP and CLOCK_PER_POWER, our reading of public measurements.
+    nan where the host's memory is not known. The link is that of the accelerator's generation
+    (``HOST_LINK_BYTES_PER_S``), shared by the ranks of one chip.
     """
-    own = chip.power_watts or 0.0
-    share = 1.0
-    if limit_watts and own:
-        share = min(limit_watts / own, 1.0) ** CLOCK_PER_POWER
-    needed = JOULES_PER_FLOP.get(chip.architecture, 0.0) * (chip.bf16_flops_per_s or chip.fp16_flops_per_s)
-    if own and needed > own:
-        share *= (own / needed) ** CLOCK_PER_POWER
-    return share
+    chip = cluster.accelerator
+    given, limit = cluster.host_bytes, cluster.power_limit_watts
+    usual = HOST_BANDWIDTH_BYTES_PER_S.get(chip.architecture, HOST_BANDWIDTH_DEFAULT)
+    link = HOST_LINK_BYTES_PER_S.get(chip.architecture, PCIE4_BYTES_PER_S)
+    return {
+        "host_memory_bytes": np.nan if given is None else given,
+        "host_bandwidth_bytes_per_s": cluster.host_memory_bandwidth_bytes_per_s or usual,
+        "host_link_bytes_per_s": link / chip.ranks_per_accelerator,
+        "power_share": min(limit / chip.power_watts, 1.0) if limit and chip.power_watts else 1.0,
+    }
 
 
 def layout_numbers(layout: Layout) -> dict[str, float]:
@@ -347,36 +377,35 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
         **model_numbers(request.model),
         **workload_numbers(request.model, request.workload),
         **cluster_numbers(request.cluster, request.workload.precision),
-        **stack_numbers(request.workload, request.cluster.accelerator.architecture),
+        **running.stack_numbers(request.workload, request.cluster.accelerator.architecture),
     }
 
 
 @lru_cache(maxsize=1024)
 def run_scalars(model: ModelSpec, workload: Workload) -> Mapping[str, Any]:
     """numpy scalars of model and workload, cached because many plans share one run."""
-    return constants({**model_numbers(model), **workload_numbers(model, workload)})
+    return running.constants({**model_numbers(model), **workload_numbers(model, workload)})
 
 
 @lru_cache(maxsize=4096)
 def cluster_scalars(cluster: Cluster, precision: str) -> Mapping[str, Any]:
     """numpy scalars of the machines, cached like ``run_scalars``."""
-    return constants(cluster_numbers(cluster, precision))
+    return running.constants(cluster_numbers(cluster, precision))
 
 
-@lru_cache(maxsize=4096)
-def stack_scalars(workload: Workload, architecture: str) -> Mapping[str, Any]:
-    """numpy scalars of the kernels, cached like ``run_scalars``."""
-    return constants(stack_numbers(workload, architecture))
-
-
-def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
-    """The numbers as numpy scalars, which broadcast like arrays of shape () but compute much faster."""
-    return {name: np.float64(value) for name, value in numbers.items()}
+def per_sequence(numbers: Mapping[str, Any], request: PlanRequest) -> dict[str, Any]:
+    """Grid fields with the batch in sequences, where the question counts it in samples of several answers."""
+    answers = request.workload.answers_per_sample
+    counted = ("global_batch_size", "micro_batch_size")
+    return {**numbers, **{name: numbers[name] * answers for name in counted}}
 
 
 def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
     """One row per (request, layout); every array has shape (len(plans),)."""
-    rows = [{**question_numbers(request), **layout_numbers(layout)} for request, layout in plans]
+    rows = [
+        per_sequence({**question_numbers(request), **layout_numbers(layout)}, request)
+        for request, layout in plans
+    ]
     return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
 
 
@@ -386,11 +415,10 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> Pla
     layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
     counts), shape (plans,).
     """
-    return PlanGrid(
-        **{
-            **run_scalars(request.model, request.workload),
-            **cluster_scalars(request.cluster, request.workload.precision),
-            **stack_scalars(request.workload, request.cluster.accelerator.architecture),
-            **layouts,
-        }
-    )
+    numbers = {
+        **run_scalars(request.model, request.workload),
+        **cluster_scalars(request.cluster, request.workload.precision),
+        **running.stack_scalars(request.workload, request.cluster.accelerator.architecture),
+        **layouts,
+    }
+    return PlanGrid(**per_sequence(numbers, request))

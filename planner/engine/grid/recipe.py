@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.engine.question.request import (
+    AdapterWrapping,
     FrozenPrecision,
     Loss,
     MasterWeights,
@@ -25,7 +26,11 @@ FROZEN_BYTES = {
     "fp32": 4.0,
     "bf16": 2.0,
     "fp16": 2.0,
+    "fp8": 1.0,
     "int8": 1.0,
+    # Blocks of 16 with an fp8 scale, of 32 with an 8-bit exponent (OCP Microscaling formats, 1.0).
+    "nvfp4": 0.5 + 1 / 16,
+    "mxfp4": 0.5 + 1 / 32,
     "int4": 0.5 + 0.127 / 8,
     "nf4": 0.5 + 0.127 / 8,
 }
@@ -51,6 +56,8 @@ class MemoryRecipe:
     step makes (foreach kernels).  gradient_copy_bytes: second, flat copy of the gradients, sharded like them.
     gradient_partition_bytes: fp32 gradient of the optimizer's partition, sharded like its states.
     unsynced_gradients: gradient sync is off between accumulation steps, so every rank holds whole gradients.
+    gathered_bytes: of a trained weight while it is gathered.  saved_bytes: all that a weight trained whole
+    beside adapters keeps.  adapter_wrapping, k_bit_preparation: as in the contract.
     frozen_bytes, frozen_head_bytes: per frozen weight of the blocks and of the output head.
     """
 
@@ -59,6 +66,10 @@ class MemoryRecipe:
     gradient_bytes: float
     state_bytes: float
     temporary_bytes: float
+    gathered_bytes: float
+    saved_bytes: float
+    adapter_wrapping: AdapterWrapping
+    k_bit_preparation: bool
     frozen_bytes: float
     frozen_head_bytes: float
     gradient_copy_bytes: float
@@ -94,15 +105,58 @@ def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
         gradient_bytes=ELEMENT_BYTES[gradient_precision],
         state_bytes=states,
         temporary_bytes=step_temporary_bytes(workload, weight) if kernel == "foreach" else 0.0,
+        gathered_bytes=gathered_bytes(workload),
+        saved_bytes=saved_bytes(workload) if adapters else 0.0,
+        adapter_wrapping=workload.adapter_wrapping or "with_base",
+        k_bit_preparation=default_k_bit(workload)
+        if workload.k_bit_preparation is None
+        else workload.k_bit_preparation,
         frozen_bytes=frozen_bytes(workload) if adapters else 0.0,
         frozen_head_bytes=frozen_head_bytes(workload) if adapters else 0.0,
         gradient_copy_bytes=gradient_copy_bytes(workload),
         gradient_partition_bytes=gradient_partition_bytes(workload),
-        unsynced_gradients=workload.framework == "fsdp" and master == "none",
+        unsynced_gradients=unsynced(workload, master),
         loss=workload.loss or default_loss(workload),
         master_weights=master,
         optimizer_kernel=kernel,
     )
+
+
+def unsynced(workload: Workload, master: MasterWeights) -> bool:
+    """Whether gradients are reduced after the last micro-batch alone.
+
+    The single-device style of recipe (no master weights) runs FSDP so; stacks with a mixed-precision policy
+    reduce after each. Source: torchtune recipes/full_finetune_distributed.py; measured (torchtune's rows).
+    """
+    if workload.gradient_sync is not None:
+        return workload.gradient_sync == "last_micro_batch"
+    return workload.framework == "fsdp" and master == "none"
+
+
+def gathered_bytes(workload: Workload) -> float:
+    """Bytes of a trained weight while it is gathered and computed with: 1 where it is kept in fp8."""
+    return 1.0 if workload.primary_weights == "fp8" else ELEMENT_BYTES[workload.precision]
+
+
+def saved_bytes(workload: Workload) -> float:
+    """Bytes per parameter of a layer trained whole beside adapters: PEFT's copy in the loaded precision, its
+    gradient and the optimizer's moments, all as wide as the copy.
+
+    Source: PEFT utils/other.py, ModulesToSaveWrapper; tuners_utils.cast_adapter_dtype, which widens adapters
+    alone.
+    """
+    width = 4.0 if workload.precision in ("fp32", "tf32") else 2.0
+    moments = 1.0 if workload.optimizer == "adamw_8bit" else width
+    return width + width + STATE_ELEMENTS[workload.optimizer] * moments
+
+
+def default_k_bit(workload: Workload) -> bool:
+    """Whether PEFT prepares a quantised base: TRL, axolotl and LLaMA-Factory do, and what is plain Hugging
+    Face. torchtune and Unsloth keep norms and tables in 16 bits.
+
+    Source: TRL trainer/sft_trainer.py, axolotl loaders/model.py, LLaMA-Factory model/adapter.py.
+    """
+    return False
 
 
 def default_master_weights(workload: Workload) -> MasterWeights:

@@ -77,15 +77,22 @@ def kernels(workload: Workload, architecture: str) -> Kernels:
 
 
 def autocast(workload: Workload) -> bool:
-    """Whether weights stay fp32 and are cast for each product, as torch.autocast does; not unless asked."""
-    return bool(workload.autocast)
+    """Whether weights stay fp32 and are cast for each product, as torch.autocast does.
+
+    Hugging Face's trainer does so in fp16, whose loss scaling needs fp32 gradients (transformers, trainer.py,
+    fp16); elsewhere not unless asked.
+    """
+    if workload.autocast is not None:
+        return workload.autocast
+    trainer = workload.framework in ("generic", "trl", "llama_factory")
+    return workload.task == "full_finetuning" and trainer and workload.precision == "fp16"
 
 
 def wide_attention(workload: Workload) -> bool:
     """Whether attention runs in fp32: after PEFT's k-bit preparation the residual stream and with it queries
     and keys are fp32, unless autocast narrows them (peft.prepare_model_for_kbit_training).
     """
-    return bool(getattr(workload, "k_bit_preparation", None)) and not workload.autocast
+    return bool(workload.k_bit_preparation) and not autocast(workload)
 
 
 def row_tokens(sequences: Sequences | None, row: float, at_once: float) -> float:

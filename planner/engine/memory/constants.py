@@ -131,5 +131,10 @@ TRAITS = {
     # (torchtitan) casts again instead.
     "fp8_copies": (1.0, 1.0, 0.0, 1.0, 0.0, 0.0),
 }
+#: Stacks that are made of another one's parts and have its traits: Hugging Face's trainers, and torchtune,
+#: run plain PyTorch modules. In the order of ``grid.FRAMEWORKS``, after those above.
+BUILT_ON = {"trl": 0, "axolotl": 0, "torchtune": 0, "llama_factory": 0, "unsloth": 0}
 TRAIT_NAMES = tuple(TRAITS)
-TRAIT_TABLE: NDArray[np.float64] = np.array([TRAITS[name] for name in TRAIT_NAMES])
+TRAIT_TABLE: NDArray[np.float64] = np.array(
+    [[*TRAITS[name], *(TRAITS[name][column] for column in BUILT_ON.values())] for name in TRAIT_NAMES]
+)

@@ -22,13 +22,30 @@ Dispatcher = Literal["all_to_all", "all_gather", "deepep", "hybridep"]
 Balance = Literal["forced", "learned"]
 Recompute = Literal["none", "selective", "full"]
 RecomputeChoice = Literal["auto", "none", "selective", "full"]
-Offload = Literal["none", "optimizer"]
-Framework = Literal["generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron"]
+Offload = Literal["none", "optimizer", "parameters", "activations"]
+Framework = Literal[
+    "generic",
+    "megatron",
+    "fsdp",
+    "deepspeed",
+    "torchtitan",
+    "neuron",
+    "trl",
+    "axolotl",
+    "torchtune",
+    "llama_factory",
+    "unsloth",
+]
 MasterWeights = Literal["separate", "only", "none"]
 StatePrecision = Literal["fp32", "bf16", "fp16", "int8"]
 OptimizerKernel = Literal["fused", "foreach", "paged"]
 Loss = Literal["whole", "chunked", "fused"]
-FrozenPrecision = Literal["bf16", "fp16", "fp32", "int8", "int4", "nf4"]
+FrozenPrecision = Literal["bf16", "fp16", "fp32", "fp8", "int8", "int4", "nf4", "nvfp4", "mxfp4"]
+GradientSync = Literal["every_micro_batch", "last_micro_batch"]
+AdapterWrapping = Literal["with_base", "apart"]
+PrimaryWeights = Literal["bf16", "fp16", "fp32", "fp8"]
+RecomputeModule = Literal["attention_core", "norms", "activation", "mlp", "moe_experts", "mla_up_projection"]
+TrainingObjective = Literal["sft", "dpo", "kto", "reward", "mlm"]
 Sharding = Literal["none", "zero1", "zero2", "zero3"]
 Purchase = Literal[
     "on_demand", "spot", "reserved_1y", "reserved_3y", "savings_1y", "savings_3y", "capacity_block"
@@ -83,6 +100,7 @@ class Workload:
     """What is to be trained, and how. None stands for "not asked".
 
     tokens: of the whole run.  samples: sequences of the whole run, set only where the question gave these.
+    offload: what is kept in the host's memory, () for nothing.  dropout, recompute_blocks: shares, 0 to 1.
     sequence_length, decoder_sequence_length: tokens per sequence.  global_batch_size: sequences per optimizer
     step.  head_positions: tokens of a sequence that meet the vocabulary's head.
     """
@@ -97,7 +115,7 @@ class Workload:
     activation_recompute: RecomputeChoice = "auto"
     samples: float | None = None
     decoder_sequence_length: int = 0
-    offload: Offload = "none"
+    offload: tuple[Offload, ...] = ()
     compile: bool = False
     overlap_communication: bool = True
     framework: Framework = "generic"
@@ -116,7 +134,26 @@ class Workload:
     sequences: Sequences | None = None
     head_positions: int | None = None
     moe: Experts | None = None
+    optimizer_in_backward: bool = False
+    gradient_sync: GradientSync | None = None
+    primary_weights: PrimaryWeights | None = None
+    adapter_wrapping: AdapterWrapping | None = None
+    k_bit_preparation: bool | None = None
+    modules_to_save: tuple[str, ...] | None = None
+    dropout: float | None = None
+    recompute_modules: tuple[RecomputeModule, ...] | None = None
+    recompute_blocks: float | None = None
+    objective: TrainingObjective | None = None
     ppo: PpoWorkload | None = None
+
+    @property
+    def answers_per_sample(self) -> int:
+        """Sequences that one sample of the batch runs as: a pair of answers for DPO and reward models.
+
+        Source: TRL trainer/dpo_trainer.py (chosen and rejected are concatenated), trainer/reward_trainer.py.
+        """
+        paired = self.objective in ("dpo", "reward")
+        return 2 if paired and self.task in ("full_finetuning", "lora", "qlora") else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +164,9 @@ class Cluster:
     price_source, price_as_of: source and date of that price.
     instance_type, region, purchase: None for a cluster described by its accelerators.
     price_asked_as_of: the day whose prices were asked for, None for the latest known.
+    host_memory_bytes, host_memory_bandwidth_bytes_per_s: of one node's CPUs as given, None where not.
+    instance_host_memory_bytes: what the instance type has, None where not known.
+    power_limit_watts: of one accelerator, None where it runs at its own.
     """
 
     accelerator: AcceleratorSpec
@@ -142,6 +182,15 @@ class Cluster:
     price_as_of: date | None = None
     price_asked_as_of: date | None = None
     mig_profile: MigProfileSpec | None = None
+    host_memory_bytes: float | None = None
+    host_memory_bandwidth_bytes_per_s: float | None = None
+    power_limit_watts: float | None = None
+    instance_host_memory_bytes: float | None = None
+
+    @property
+    def host_bytes(self) -> float | None:
+        """Memory of one node's CPUs: as given, else the instance type's, else None."""
+        return self.host_memory_bytes or self.instance_host_memory_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,30 @@ RECOMPUTES = _words(
 )
 AUTO = "auto"
 RECOMPUTE_CHOICES: Words = MappingProxyType({AUTO: Word("Automatic"), **RECOMPUTES})
-OFFLOADS = _words(none="None", optimizer="Optimizer to host")
+OFFLOADS = _words(
+    none="None",
+    optimizer=("Optimizer to host", "optimizer offloaded"),
+    parameters=("Parameters to host", "parameters offloaded"),
+    activations=("Activations to host", "activations offloaded"),
+)
+GRADIENT_SYNCS = _words(every_micro_batch="Every micro-batch", last_micro_batch="Last micro-batch (no_sync)")
+ADAPTER_WRAPPINGS = _words(with_base="With the base", apart="Apart")
+PRIMARY_WEIGHTS = _words(bf16="bf16", fp16="fp16", fp32="fp32", fp8="fp8")
+RECOMPUTE_MODULES = _words(
+    attention_core="Attention core",
+    norms="Norms",
+    activation="Activation function",
+    mlp="MLP",
+    moe_experts="Experts",
+    mla_up_projection="Latent attention's up-projection",
+)
+TRAINING_OBJECTIVES = _words(
+    sft=("SFT", "supervised fine-tuning"),
+    dpo=("DPO", "direct preference optimisation"),
+    kto=("KTO", "Kahneman-Tversky optimisation"),
+    reward=("Reward model", "reward modelling"),
+    mlm=("Masked language model", "masked-language modelling"),
+)
 FRAMEWORKS = _words(
     generic="Generic",
     megatron="Megatron-LM",
@@ -86,12 +109,27 @@ FRAMEWORKS = _words(
     deepspeed="DeepSpeed",
     torchtitan="torchtitan",
     neuron="AWS Neuron",
+    trl="TRL",
+    axolotl="axolotl",
+    torchtune="torchtune",
+    llama_factory="LLaMA-Factory",
+    unsloth="Unsloth",
 )
 MASTER_WEIGHTS = _words(separate="fp32 beside a working copy", only="fp32 alone", none="None")
 STATE_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16", int8="int8")
 OPTIMIZER_KERNELS = _words(fused="Fused", foreach="Foreach", paged="Paged")
 LOSSES = _words(whole="Whole logits", chunked="In chunks", fused="Fused")
-FROZEN_PRECISIONS = _words(bf16="bf16", fp16="fp16", fp32="fp32", int8="int8", int4="int4", nf4="nf4")
+FROZEN_PRECISIONS = _words(
+    bf16="bf16",
+    fp16="fp16",
+    fp32="fp32",
+    fp8="fp8",
+    int8="int8",
+    int4="int4",
+    nf4="nf4",
+    nvfp4="NVFP4",
+    mxfp4="MXFP4",
+)
 SHARDINGS = _words(
     none=("None", "no sharding of states"),
     zero1=("ZeRO-1: optimizer states", "ZeRO-1 (optimizer states sharded)"),

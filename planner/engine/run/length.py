@@ -27,8 +27,8 @@ def total_steps(request: PlanRequest) -> int:
 
 
 def tokens_per_sequence(request: PlanRequest) -> int:
-    """Count of tokens of one sequence.
+    """Count of tokens of one sample of the batch: of its sequence, or of both answers of a pair.
 
     Of the encoder in an encoder-decoder model; in vision, the patches and the class token.
     """
-    return request.workload.sequence_length
+    return request.workload.sequence_length * request.workload.answers_per_sample

@@ -47,6 +47,11 @@ EXTRAS: dict[str, str] = {
 }
 
 
+#: PEFT's word for every linear layer but the output projection (tuners/tuners_utils.py,
+#: INCLUDE_LINEAR_LAYERS_SHORTHAND).
+ALL_LINEAR = "all-linear"
+
+
 @lru_cache(maxsize=4096)
 def count_parameters(model: ModelSpec) -> ParameterCount:
     """Exact counts of one model's parameters by the part that holds them.
@@ -134,14 +139,18 @@ def linear_modules(model: ModelSpec) -> tuple[LinearModule, ...]:
 def targeted_modules(model: ModelSpec, targets: tuple[str, ...] | None) -> tuple[LinearModule, ...]:
     """The linear layers that LoRA adapts: all of the blocks, or those that ``targets`` name as PEFT matches.
 
-    A target matches a layer's whole path or its last parts (``q_proj``, ``self_attn.q_proj``).
+    A target matches a layer's whole path or its last parts (``q_proj``, ``self_attn.q_proj``); ALL_LINEAR is
+    PEFT's word for every linear layer but the output projection.
     Raises PlanError ``workload.lora_targets`` where a target names no layer of this model.
     """
     modules = linear_modules(model)
     if targets is None:
         return tuple(module for module in modules if module.in_blocks)
+    if targets == (ALL_LINEAR,):
+        head = linear_names(model.family, model.gated_ffn).head
+        return tuple(module for module in modules if module.path != head)
     for target in targets:
-        if not any(_matches(module, target) for module in modules):
+        if not any(targets_module(module, target) for module in modules):
             names = ", ".join(dict.fromkeys(module.name for module in modules))
             raise PlanError(
                 "workload.lora_targets",
@@ -149,7 +158,7 @@ def targeted_modules(model: ModelSpec, targets: tuple[str, ...] | None) -> tuple
                 f"{model.name} has no linear layer of this name.",
                 f"Choose from: {names}.",
             )
-    return tuple(module for module in modules if any(_matches(module, target) for target in targets))
+    return tuple(module for module in modules if any(targets_module(module, target) for target in targets))
 
 
 def lora_parameters(model: ModelSpec, rank: int, targets: tuple[str, ...] | None = None) -> int:
@@ -164,7 +173,8 @@ def lora_parameters(model: ModelSpec, rank: int, targets: tuple[str, ...] | None
     )
 
 
-def _matches(module: LinearModule, target: str) -> bool:
+def targets_module(module: LinearModule, target: str) -> bool:
+    """A layer is meant by its whole path, or by its last parts."""
     return module.path == target or module.path.endswith(f".{target}")
 
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ARCHITECTURES, PLAIN, Array, PlanGrid
+from planner.engine.grid.plan_grid import ARCHITECTURES, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import attention_rates, flops
 from planner.engine.time.constants import TimingConstants
-from planner.engine.time.kernels import achievable_bandwidth, matmul_efficiency
+from planner.engine.time.kernels import achievable_bandwidth, fuses_softmax, matmul_efficiency
 
 TRAINIUM = float(ARCHITECTURES.index("trainium"))
 #: Share of the plain fp32 peak that fused attention reaches where its operands are fp32 (PyTorch's
 #: memory-efficient kernel without tensor cores). Our judgement, held against one source: QLoRA at 8,192 tokens
 #: with fp32 queries took 43 s a micro-step on H100, 97 s on A100 (universal-llm-trainer, 2025).
-WIDE_SHARE = 0.35
+WIDE_SHARE = 0.2
 #: Memory passes of an unfused softmax under autocast, which runs in fp32, over those in 16 bits.
 AUTOCAST_SCORES = 1.5
 
@@ -83,7 +83,7 @@ def attention_core_s(
     arithmetic = operations / (peak * matmul_efficiency(grid, constants))
     arithmetic = arithmetic * (1.0 + constants.shallow_inner / grid.head_dim)
     scores = sequences * queries * keys * grid.attention_heads / grid.tensor_parallel
-    count = where(grid.kernels == PLAIN, constants.score_passes, constants.fused_score_passes)
+    count = where(fuses_softmax(grid), constants.fused_score_passes, constants.score_passes)
     count = count * where(grid.autocast > 0, AUTOCAST_SCORES, 1.0)
     passes = count * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
     unfused_backward = flops.BACKWARD_MATMULS * arithmetic + flops.SCORES_BACKWARD * passes

@@ -47,8 +47,10 @@ JUDGED = "our judgement, between neighbours"
 #: By kernel, then architecture.
 PUBLISHED: dict[str, dict[str, Rates]] = {
     "flash_1": {
-        "ampere": Rates(Curve(0.31, 1.05, 60.0), Curve(0.265, 1.05, 60.0), DAO + ": 55 to 83 TFLOP/s"),
-        "hopper": Rates(Curve(0.17, 1.05, 60.0), Curve(0.13, 1.05, 60.0), JUDGED + " of A100's by clock"),
+        "ampere": Rates(
+            Curve(0.34, 1.05, 60.0), Curve(0.29, 1.05, 60.0), DAO + ": 55 to 83 TFLOP/s, Triton's some more"
+        ),
+        "hopper": Rates(Curve(0.19, 1.05, 60.0), Curve(0.15, 1.05, 60.0), JUDGED + " of A100's by clock"),
         "blackwell": Rates(Curve(0.08, 1.05, 60.0), Curve(0.06, 1.05, 60.0), JUDGED + " of A100's by clock"),
         "ada": Rates(Curve(0.4, 1.0, 60.0), Curve(0.3, 1.0, 60.0), JUDGED),
         "volta": Rates(Curve(0.4, 1.0, 200.0), Curve(0.3, 1.0, 200.0), JUDGED),

@@ -27,6 +27,9 @@ from planner.engine.time.experts import moe_block
 #: Bytes that the loss moves per logit beside reading it once, forward (the backward pass is counted as twice
 #: the forward): fp32 copy written (4), shifted copy read and written (8), softmax read and written (8).
 LOSS_BYTES = {"whole": 20.0, "chunked": 12.0, "compiled": 6.0, "fused": 2.0}
+#: Host time of routing (router, top-k, sort, permute and back, counts fetched by the host) in that of one expert's
+#: kernels: some forty kernels and a synchronisation against ten. Our judgement.
+ROUTING_LAUNCHES = 4.0
 #: Rows that token tables are padded to (Megatron-LM, make-vocab-size-divisible-by).
 VOCABULARY_MULTIPLE = 128.0
 
@@ -124,14 +127,17 @@ def block_launch_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Host seconds to launch one block's forward kernels, shape (plans,).
 
     Adapted layers launch several small kernels each (casts, dropout, two products, a scale, an addition),
-    quantised weights their unpacking; experts that are not one grouped kernel launch their own.
+    quantised weights their unpacking; routing, sorting and permuting tokens launch as much as some experts,
+    and experts that are not one grouped kernel launch their own.
     Source: kernels counted; ``launch_s``, ``adapter_launch`` (for seven adapted layers) and
     ``expert_launch_s`` are fitted.
     """
     plain = constants.launch_s * kernels.LAUNCH_SHARES[grid.kernels.astype(int)]
     adapters = constants.adapter_launch * (grid.adapted_modules / 7.0 + grid.quantized)
-    local = where(grid.grouped_matmul > 0, 1.0, grid.experts / grid.expert_parallel)
-    experts = where(grid.moe_blocks > 0, constants.expert_launch_s * local, 0.0)
+    # Grouped products in fp8 still cast each expert's operands apart.
+    apart = (grid.grouped_matmul == 0) | (grid.fp8 > 0)
+    each = ROUTING_LAUNCHES + where(apart, grid.experts / grid.expert_parallel, 0.0)
+    experts = where(grid.moe_blocks > 0, constants.expert_launch_s * each, 0.0)
     return plain * (1.0 + adapters) + experts
 
 

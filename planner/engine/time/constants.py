@@ -34,6 +34,7 @@ class TimingConstants:
     misaligned: float
     shallow_inner: float
     wave_elements: float
+    grouped_efficiency: float
     score_passes: float
     fused_score_passes: float
     plain_traffic: float
@@ -81,8 +82,11 @@ class TimingConstants:
         for item in fields(cls):
             value = values[item.name]
             if isinstance(value, Mapping):
-                names = FRAMEWORKS if item.name == "step_slack_s" else ARCHITECTURES
-                value = np.array([float(value[name]) if name in value else mean_of(value) for name in names])
+                by_framework = item.name == "step_slack_s"
+                names = FRAMEWORKS if by_framework else ARCHITECTURES
+                # A stack that no run was measured on trains like plain PyTorch modules.
+                otherwise = value["generic"] if by_framework else mean_of(value)
+                value = np.array([float(value.get(name, otherwise)) for name in names])
             filled[item.name] = value
         return cls(**filled)
 

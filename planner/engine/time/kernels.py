@@ -16,6 +16,7 @@ from planner.engine.grid.plan_grid import (
     MEGATRON,
     NEURON,
     PLAIN,
+    TRANSFORMER_ENGINE,
     Array,
     Flags,
     PlanGrid,
@@ -36,6 +37,15 @@ TILE_ROWS = 128.0
 #: Under autocast, residuals and norms move fp32 (twice the bytes) and each block's two inputs of matrix
 #: products are cast (6 bytes an element): 12 passes of 2 bytes become 12 of 4 and two casts. Our own count.
 AUTOCAST_HIDDEN = 2.5
+#: Output elements of one wave of tiles relative to A100's (108 multiprocessors, tiles of 128 x 256), by
+#: architecture: multiprocessors and tile of its usual kernels (V100 80 and 128 x 128, T4 40 and 128 x 128, L40S 142
+#: and 128 x 128, H100 132 and 128 x 256, B200 148 and 256 x 256 on pairs, a NeuronCore's 128 x 512 array, MI300X
+#: 304 and 256 x 128). 32-bit kernels have tiles of half the size.
+WAVES = dict(
+    volta=0.37, turing=0.19, ampere=1.0, ada=0.66, hopper=1.22, blackwell=1.8, trainium=0.05, other=1.0,
+    cdna3=2.8, cdna4=2.4,
+)  # fmt: skip
+WAVE_SHARES = np.array([WAVES[name] for name in ARCHITECTURES])
 #: Host time of a block's launches relative to eager PyTorch, by kind of kernels (PLAIN, COMPILED, FUSED,
 #: TRANSFORMER_ENGINE): kernels counted. Our judgement.
 LAUNCH_SHARES = np.array([1.0, 0.55, 0.7, 0.8])
@@ -63,6 +73,17 @@ def tuned(grid: PlanGrid) -> Flags:
     recent = (grid.architecture == HOPPER) | (grid.architecture == BLACKWELL)
     by_megatron: Flags = (grid.framework == MEGATRON) & recent
     return by_megatron
+
+
+def fuses_softmax(grid: PlanGrid) -> Flags:
+    """Flags, shape (plans,): where scale, mask and softmax of unfused attention are one kernel: Megatron-LM and
+    what is built on it, Transformer Engine, and compiled graphs.
+
+    Source: Megatron-LM fused softmax kernels; NVIDIA's BERT recipes leave them apart.
+    """
+    built = (grid.framework == MEGATRON) | ((grid.framework == DEEPSPEED) & (grid.finetuning == 0))
+    fused: Flags = built | (grid.kernels == TRANSFORMER_ENGINE) | (grid.kernels == COMPILED)
+    return fused
 
 
 def pads_vocabulary(grid: PlanGrid) -> Flags:
@@ -121,6 +142,15 @@ def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     )
 
 
+def wave_elements(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Output elements of a matmul that fill half of the chip's multiprocessors, shape (plans,).
+
+    Source: ``wave_elements`` (fitted, for A100) x WAVE_SHARES; half of it for 32-bit operands.
+    """
+    whole = constants.wave_elements * WAVE_SHARES[grid.architecture.astype(int)]
+    return where(grid.full_precision > 0, 0.5, 1.0) * whole
+
+
 def matmul_s(
     grid: PlanGrid, constants: TimingConstants, *, rate: Array, rows: Array, inner: Array, columns: Array
 ) -> Array:
@@ -139,7 +169,7 @@ def matmul_s(
     m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
     saturation = (
         1.0
-        + constants.wave_elements / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n))
+        + wave_elements(grid, constants) / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n))
         + constants.shallow_inner / 3.0 * (1.0 / m + 1.0 / k + 1.0 / n)
     )
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
@@ -175,10 +205,12 @@ def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> 
     """Seconds of memory-bound kernels that move ``nbytes`` bytes, shape (plans,).
 
     nbytes: counted traffic. Source: bytes / achievable bandwidth; the traffic factors of plain, compiled,
-    hand-fused and Transformer Engine's kernels are fitted. Plain fine-tuning runs Hugging Face's modules,
-    plain pretraining a stack's own.
+    hand-fused and Transformer Engine's kernels are fitted. Plain fine-tuning runs Hugging Face's modules
+    (RMSNorm, rotary embedding), plain pretraining a stack's own.
     """
-    plain = where(grid.finetuning > 0, constants.plain_traffic, constants.eager_traffic)
+    # Hugging Face's RMSNorm and rotary embedding are many small kernels, its LayerNorm is one.
+    many = (grid.finetuning > 0) & (grid.layernorm == 0)
+    plain = where(many, constants.plain_traffic, constants.eager_traffic)
     fused = where(grid.kernels == FUSED, constants.fused_traffic, constants.engine_traffic)
     share = where(
         grid.kernels == PLAIN, plain, where(grid.kernels == COMPILED, constants.compiled_traffic, fused)
@@ -226,10 +258,10 @@ def grouped_matmul_s(
     """
     m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
     all_groups = np.maximum(groups, 1.0)
-    waves = constants.wave_elements / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n)) / all_groups
+    waves = wave_elements(grid, constants) / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n)) / all_groups
     shallow = constants.shallow_inner / 3.0 * (1.0 / m + 1.0 / k + 1.0 / n)
     saturation = 1.0 + waves + shallow + 0.5 * TILE_ROWS / m
-    arithmetic = 2.0 * rows * inner * columns / rate * saturation
+    arithmetic = 2.0 * rows * inner * columns / (rate * constants.grouped_efficiency) * saturation
     traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
     return all_groups * root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
 

@@ -189,7 +189,10 @@ def data_communication_s(
         )
 
     gather = over(sharded, dense, routed_weights, weight_wire)
-    scatter = over(sharded, trained, trained_experts, gradient_wire)
+    # Adapters in FSDP's flat parameters: the base's gradients are made and reduced with theirs.
+    whole = (grid.adapters_with_base > 0) & (grid.framework == FSDP)
+    scattered, scattered_experts = where(whole, dense, trained), where(whole, routed_weights, trained_experts)
+    scatter = over(sharded, scattered, scattered_experts, gradient_wire)
     zero3 = (grid.sharding == ZERO_3) & (grid.sharding_group > 1)
     per_micro_batch = exposed_s(grid, constants, gather, forward) + exposed_s(
         grid, constants, gather + scatter, backward

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ZERO_1, Array, PlanGrid
+from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import collectives, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
@@ -21,12 +21,14 @@ LAMB_EXTRA_PASSES = 2.0
 #: read (4), 16-bit weight written (2). Source: Ren et al. 2021 (ZeRO-Offload), DeepSpeed's CPU-Adam.
 HOST_BYTES = 30.0
 #: Share of the host's memory bandwidth that it reaches. Our judgement, between CPU-Adam's own figures (some 4e9
-#: parameters a second on two sockets of 2019, Ren et al. 2021, about half of their bandwidth) and whole runs.
-HOST_EFFICIENCY = 0.5
+#: parameters a second on two sockets of 2019, Ren et al. 2021: about half of their bandwidth) and whole runs
+#: (Llama 8B on 8 x H200, B200: some 2 s a step, a fifth, stas00/ml-engineering 2026; Llama 7B on 8 x A800: 17 to
+#: 20 s, a thirtieth, gist.github.com/chenyaofo, read November 2026).
+HOST_EFFICIENCY = 0.25
 #: Bytes over the PCIe link of a rank per parameter it updates: its gradient down, its weight up.
 HOST_LINK_BYTES = 4.0
-#: A rank's achievable PCIe rate to its host, bytes/s (PCIe 4 x16 with pinned memory: 20 to 25 GB/s).
-HOST_LINK_BYTES_PER_S = 22e9
+#: Share of the PCIe rate that copies from pinned memory reach (20 to 25 of 32 GB/s on PCIe 4 x16).
+HOST_LINK_EFFICIENCY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,21 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     return where(grid.offload > 0, host_optimizer_s(grid), on_gpu)
 
 
+def accumulation_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Seconds a micro-batch to add its gradients to those before, shape (plans,); 0 for a single micro-batch.
+
+    Each new gradient is read, the sum read and written; DeepSpeed's bf16 optimizer adds to a second, fp32 set.
+    Megatron's weight-gradient matmuls add into theirs (gradient accumulation fusion). ZeRO-3 adds shards.
+    Source: PyTorch AccumulateGrad; DeepSpeed runtime/bf16_optimizer.py; our own count of the bytes.
+    """
+    trained, experts = overlap.trained_parameters(grid)
+    shards = where(grid.sharding == ZERO_3, grid.sharding_group, 1.0)
+    second = where(grid.gradient_copy_bytes > 0, 2.0 * 4.0 + grid.element_bytes, 0.0)
+    nbytes = (trained + experts) / shards * (3.0 * grid.gradient_bytes + second)
+    apart = (grid.gradient_accumulation > 1) & (grid.framework != MEGATRON)
+    return where(apart, nbytes / kernels.achievable_bandwidth(grid, constants), 0.0)
+
+
 def host_optimizer_s(grid: PlanGrid) -> Array:
     """Seconds of an offloaded optimizer's step, shape (plans,): bytes over the host's memory bandwidth, and
     gradients and weights over each rank's PCIe link before and after.
@@ -155,8 +172,8 @@ def host_optimizer_s(grid: PlanGrid) -> Array:
     """
     updates = host_updates(grid)
     own = updates / np.minimum(grid.ranks_per_node, grid.ranks)
-    host = updates * HOST_BYTES / (grid.host_bytes_per_s * HOST_EFFICIENCY)
-    return host + own * HOST_LINK_BYTES / HOST_LINK_BYTES_PER_S
+    host = updates * HOST_BYTES / (grid.host_bandwidth_bytes_per_s * HOST_EFFICIENCY)
+    return host + own * HOST_LINK_BYTES / (grid.host_link_bytes_per_s * HOST_LINK_EFFICIENCY)
 
 
 def host_updates(grid: PlanGrid) -> Array:
@@ -222,7 +239,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         "expert_communication": micro_batches * stage.expert,
         "pipeline_communication": pipeline,
         "data_communication": micro_batches * data.per_micro_batch + data.per_step,
-        "optimizer": optimizer_s(grid, constants),
+        "optimizer": optimizer_s(grid, constants) + micro_batches * accumulation_s(grid, constants),
     }
     busy = sum(parts.values(), np.asarray(0.0))
     jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy

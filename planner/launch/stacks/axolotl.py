@@ -167,7 +167,7 @@ def _deepspeed(plan: LaunchPlan) -> list[Setting]:
         said(f"{zero}.stage", STAGES[plan.layout.sharding], "ZeRO stage"),
         said(f"{zero}.overlap_comm", workload.overlap_communication, "gradients reduced during backward"),
     ]
-    if workload.offload == "optimizer":
+    if "optimizer" in workload.offload:
         found.append(said(f"{zero}.offload_optimizer.device", "cpu", "optimizer states in host memory"))
     return [
         *found,

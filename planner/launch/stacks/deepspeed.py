@@ -23,7 +23,7 @@ def cannot(plan: LaunchPlan) -> list[str]:
         *reasons.of_optimizer(plan, does=OPTIMIZERS, kernels=("fused", "foreach")),
         *([] if plan.states == "fp32" else ["It keeps optimizer states in fp32."]),
         *([] if _plain_gradients(plan) else ["Its gradients have the precision of the weights in use."]),
-        *([] if sharded or plan.workload.offload == "none" else ["It offloads what it shards."]),
+        *([] if sharded or not plan.workload.offload else ["It offloads what it shards."]),
         *([] if _sharded_as_it_is(plan) else ["It does not shard quantised weights."]),
     ]
 
@@ -51,7 +51,7 @@ def settings(plan: LaunchPlan) -> list[Setting]:
         said(f"{zero}.overlap_comm", workload.overlap_communication, "gradients reduced during backward"),
         said("optimizer.type", OPTIMIZERS[workload.optimizer], "optimizer"),
     ]
-    if workload.offload == "optimizer":
+    if "optimizer" in workload.offload:
         found.append(said(f"{zero}.offload_optimizer.device", "cpu", "optimizer states in host memory"))
     found += [
         said("bf16.enabled", workload.precision == "bf16", "bf16 weights with fp32 master weights"),

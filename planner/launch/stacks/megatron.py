@@ -61,7 +61,7 @@ def _of_states(plan: LaunchPlan) -> list[str]:
 
 def _aware(plan: LaunchPlan) -> bool:
     """Whether states are kept in other ways than in fp32 on the GPU."""
-    return plan.states != "fp32" or plan.workload.offload == "optimizer"
+    return plan.states != "fp32" or "optimizer" in plan.workload.offload
 
 
 def settings(plan: LaunchPlan) -> list[Setting]:
@@ -145,7 +145,7 @@ def _states(plan: LaunchPlan) -> list[Setting]:
             said("--exp-avg-dtype", plan.states, "Adam's first moment"),
             said("--exp-avg-sq-dtype", plan.states, "Adam's second moment"),
         ]
-    if workload.offload == "optimizer":
+    if "optimizer" in workload.offload:
         found.append(flag("--optimizer-cpu-offload", "optimizer states in host memory"))
     if workload.overlap_communication and plan.sharing_ranks > 1:
         found.append(flag("--overlap-grad-reduce", "gradients reduced during the backward pass"))
