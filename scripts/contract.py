@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
-from planner.contract.fields import ANY, CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.market_fields import ANY
 from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import PPO, WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
@@ -52,6 +54,13 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "Cluster",
         "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",
         CLUSTER,
+    ),
+    (
+        "Own accelerator",
+        "What `cluster.accelerator` holds as an object: a card that the catalog lacks. `memory_bytes`, "
+        "`bf16_flops_per_s` and `memory_bandwidth_bytes_per_s` are required unless `like` names a card whose "
+        "figures stand in.",
+        CARD,
     ),
     ("Layout", "", LAYOUT),
     ("Request of search", "As `estimate` without `layout`, over many clusters.", SEARCH),
@@ -110,6 +119,8 @@ def kind(field: Field) -> str:
             return f"a list of whole numbers, 1 to {field.limit:,.0f}"
         case "model":
             return "a model, or `null`" if not field.required else "a model"
+        case "card":
+            return "a name, or an object (below)"
         case "object":
             return "an object"
         case _:

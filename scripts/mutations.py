@@ -217,7 +217,7 @@ MUTATIONS: list[Mutation] = [
         ("slower than can be", "BEST_UTILIZATION * 2.0 * ranks", "BEST_UTILIZATION * ranks"),
     ),
     *mistakes(
-        "planner/engine/choose/remedies.py", f"{TESTS}/choose/test_remedies.py",
+        "planner/engine/choose/offers.py", f"{TESTS}/choose/test_offers.py",
         ("the smallest micro-batch first", "for size in reversed([size for size", "for size in iter([size for size"),
         ("weaker sharding", "SHARDINGS[SHARDINGS.index(layout.sharding) + 1 :]", "SHARDINGS[SHARDINGS.index(layout.sharding) :]"),
         ("fewer ranks hold more", "return ranks > own_ranks or", "return ranks >= own_ranks or"),
@@ -230,7 +230,7 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         "planner/engine/grid/build.py", f"{TESTS}/grid/test_build.py",
-        ("eighths of compute", "MIG_SLICES_DEFAULT = (7, 8)", "MIG_SLICES_DEFAULT = (8, 8)"),
+        ("eighths of compute", "/ cluster.mig_profile.gpu_compute_slices", "/ cluster.mig_profile.gpu_memory_slices"),
         ("all of the chip's bandwidth", "chip.memory_bandwidth_bytes_per_s * memory_share", "chip.memory_bandwidth_bytes_per_s"),
         ("tf32 in two bytes", "4.0 if workload.precision in (\"fp32\", \"tf32\") else 2.0", "4.0 if workload.precision in (\"fp32\",) else 2.0"),
     ),

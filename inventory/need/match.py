@@ -66,7 +66,7 @@ def _match(request: PlanRequest, pool: Pool, catalog: Catalog) -> Match:
 
     def ask(nodes: int) -> PlanResult | PlanErrors:
         try:
-            return answer_each([on_machines(request, pool.cluster(catalog, nodes))])[0]
+            return answer_each([on_machines(request, pool.cluster(catalog, nodes))], most_remedies=1)[0]
         except PlanErrors as wrong:
             return wrong
 

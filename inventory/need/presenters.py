@@ -13,7 +13,7 @@ from inventory.pages.words import UNKNOWN, hosts_words
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.engine.question.words import TASKS
-from planner.plans.presenters import in_ten
+from planner.plans.room import in_ten
 from planner.web import formats
 
 

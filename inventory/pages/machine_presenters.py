@@ -92,10 +92,19 @@ class MigDrawing:
     ticks: tuple[float, ...]
 
 
-def mig_drawing(gpu: GpuReading, slices: int) -> MigDrawing | None:
-    """The GPU's memory slices and its instances; None where MIG is off or cannot be read."""
+def mig_drawing(gpu: GpuReading, slices: int | None) -> MigDrawing | None:
+    """The GPU's memory slices and its instances; None where MIG is off or cannot be read.
+
+    slices: how many the whole GPU has; where that is not known, as many as its instances reach.
+    """
     if gpu.mig.mode is not True or isinstance(gpu.mig.instances, Missing):
         return None
+    ends = [
+        instance.start + instance.size
+        for instance in gpu.mig.instances
+        if isinstance(instance.start, int) and isinstance(instance.size, int)
+    ]
+    slices = max([slices or 1, *ends])
     unit = DRAWING_WIDTH / slices
     placed, unplaced = [], []
     for instance in gpu.mig.instances:

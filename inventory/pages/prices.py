@@ -17,10 +17,6 @@ from planner.catalog.facts.records import InstanceRecord, PriceRecord
 HOURS_A_DAY = 24
 
 
-# Of the A100, H100, H200 and B200.
-USUAL_MEMORY_SLICES = 8
-
-
 @dataclass(frozen=True, slots=True)
 class Price:
     """What one GPU of a host would cost by the hour, and which row of the catalog says so."""
@@ -123,8 +119,8 @@ def kind_of(host: Host) -> HostKind:
     return HostKind(gpus[0].name if gpus else "", len(gpus), host.instance_type, host.region)
 
 
-def memory_slices(gpu_name: Reading[str], pricing: Pricing) -> int:
-    """How many memory slices MIG divides such a GPU into: 8, unless the catalog's profiles use fewer."""
+def memory_slices(gpu_name: Reading[str], pricing: Pricing) -> int | None:
+    """How many memory slices MIG divides such a GPU into; None where the catalog does not know the GPU."""
     slug = pricing.slug_of(gpu_name) if isinstance(gpu_name, str) else None
-    specs = [record.spec for record in pricing.catalog.mig_profiles(slug)] if slug else []
-    return max((spec.memory_slices for spec in specs), default=USUAL_MEMORY_SLICES)
+    profiles = pricing.catalog.mig_profiles(slug) if slug else ()
+    return profiles[0].spec.gpu_memory_slices if profiles else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from planner.engine.memory.peak import MemoryConstants
 from planner.engine.sure.calibration import Calibration
+from planner.engine.sure.evidence import MeasuredRuns
 from planner.engine.sure.intervals import Intervals
 from planner.engine.time.constants import TimingConstants
 
@@ -22,6 +23,8 @@ DATA_DIRECTORY = Path(__file__).parent / "data"
 TIMING_FILE = DATA_DIRECTORY / "timing_calibration.json"
 MEMORY_FILE = DATA_DIRECTORY / "memory_calibration.json"
 INTERVALS_FILE = DATA_DIRECTORY / "intervals.json"
+#: One row a measured run, made by ``make validate``.
+EVIDENCE_FILE = DATA_DIRECTORY / "evidence.json"
 
 
 @lru_cache(maxsize=1)
@@ -33,6 +36,7 @@ def shipped_calibration() -> Calibration:
         memory=MemoryConstants.from_mapping(memory),
         intervals=Intervals.from_mapping(with_memory(intervals, memory)),
         provenance={"timing": timing["provenance"], "memory": memory.get("provenance", {})},
+        measured=MeasuredRuns.from_mapping(read(EVIDENCE_FILE)),
     )
 
 

@@ -24,7 +24,7 @@ from planner.accuracy.report import (
     signed,
 )
 
-CHOICES = ("source", "accelerator")
+CHOICES = ("source", "accelerator", "kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +93,11 @@ def _shown(run: ValidatedRun, report: ValidationReport) -> ShownRun:
 
 
 def _title(chosen: Mapping[str, str]) -> str:
-    if chosen["source"] and chosen["accelerator"]:
-        return f"The runs of {chosen['source']} on {chosen['accelerator']}"
-    if chosen["accelerator"]:
-        return f"The runs on {chosen['accelerator']}"
-    if chosen["source"]:
-        return f"The runs of {chosen['source']}"
-    return "Held-out benchmark: Korthikanti et al. 2022, table 5"
+    if not any(chosen.values()):
+        return "Held-out benchmark: Korthikanti et al. 2022, table 5"
+    of = f" of {chosen['source']}" if chosen["source"] else ""
+    on = f" on {chosen['accelerator']}" if chosen["accelerator"] else ""
+    return f"The {chosen['kind']} runs{of}{on}".replace("  ", " ")
 
 
 def _query(**wanted: str) -> str:

@@ -78,6 +78,7 @@ class ValidatedRun:
     name: str
     model: str
     source: str
+    kind: str
     framework: str
     accelerator: str
     accelerators: int
@@ -158,13 +159,15 @@ class ValidationReport:
     csv_rows: tuple[tuple[Any, ...], ...]
 
     def values_of(self, field: str) -> list[str]:
-        """The sources, or accelerators, that the runs name, in alphabetical order."""
+        """The sources, accelerators or kinds that the runs name, in alphabetical order."""
         return sorted({getattr(run, field) for run in self.runs})
 
-    def chosen(self, *, source: str, accelerator: str) -> tuple[ValidatedRun, ...]:
-        """The runs of a source and on an accelerator; empty means any, an unknown name matches none."""
+    def chosen(self, *, source: str, accelerator: str, kind: str = "") -> tuple[ValidatedRun, ...]:
+        """The runs of a source, on an accelerator and of a kind; empty means any, an unknown name none."""
         return tuple(
-            run for run in self.runs if source in ("", run.source) and accelerator in ("", run.accelerator)
+            run
+            for run in self.runs
+            if source in ("", run.source) and accelerator in ("", run.accelerator) and kind in ("", run.kind)
         )
 
     def sorted_by(self, sort: str) -> tuple[ErrorTable, ...]:
@@ -273,6 +276,7 @@ def _run(row: Mapping[str, Any]) -> ValidatedRun:
         name=str(row["name"]),
         model=str(row["model"]),
         source=str(row["source"]),
+        kind=str(row["kind"]),
         framework=str(row["framework"]),
         accelerator=str(row["accelerator"]),
         accelerators=int(row["accelerators"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,27 @@ FURTHER = DATA_DIRECTORY / "runs" / "further.jsonl"
 GOLDEN = DATA_DIRECTORY / "runs" / "korthikanti_2022.jsonl"
 #: A row with assumed inputs counts less ("fair": one or two inputs are assumed; see the data's notes).
 QUALITY_WEIGHT = {"good": 1.0, "fair": 0.5}
+
+
+#: What sources call their counter of memory, where it is none of the three that the engine predicts.
+#: nanotron logs torch's allocated peak, and torchao's script reads it; axolotl and the trainers that leave it
+#: open print what the device has reserved; a page that says nothing read nvidia-smi.
+COUNTERS = {
+    "unknown": "allocated",
+    "not published (script: allocated)": "allocated",
+    "not published (device reserved likely)": "reserved",
+    "not published (reserved or nvidia-smi)": "reserved",
+    "reserved at step end": "reserved",
+    "not published": "nvidia-smi",
+}
+#: torchtitan logs torch's reserved bytes, though not every table says so (torchtitan/components/metrics.py).
+COUNTER_OF_SOURCE = {"torchtitan": "reserved"}
+
+
+def memory_counter(source: str, measured: Mapping[str, Any]) -> str:
+    """Which of ``allocated``, ``reserved`` and ``nvidia-smi`` a run's peak memory is."""
+    said = measured.get("memory_kind") or COUNTER_OF_SOURCE.get(source, "nvidia-smi")
+    return COUNTERS.get(said, said)
 
 
 @dataclass(frozen=True, slots=True)

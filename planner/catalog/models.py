@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import date
+from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -374,6 +375,18 @@ class MigProfile(CatalogRow):
 
     def __str__(self) -> str:
         return f"{self.profile} on {self.accelerator_id}"
+
+    def clean(self) -> None:
+        starts = [int(start) for start in self.placement_starts.split() if start.isdigit()]
+        if len(set(starts)) != len(starts) or starts != sorted(starts):
+            raise ValidationError({"placement_starts": "Give each start once, the lowest first."})
+        if len(starts) < (self.max_instances or 0):
+            raise ValidationError(
+                {"max_instances": f"It has {len(starts)} places to start, so that no more can exist."}
+            )
+        size = self.placement_size or 0
+        if any(later - earlier < size for earlier, later in pairwise(starts)):
+            raise ValidationError({"placement_starts": "Places overlap: they are to lie its size apart."})
 
 
 class TransformerModel(CatalogRow):

@@ -10,7 +10,9 @@ from datetime import date
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
-from planner.contract.fields import CLUSTER, MAX_NODES, OTHER_DESCRIPTION, TWO_FORMS
+from planner.contract.fields import CLUSTER, OTHER_DESCRIPTION, OWN_CARD, OWN_MACHINES, TWO_FORMS
+from planner.contract.market_fields import MAX_NODES
+from planner.contract.own_accelerator import read_own_accelerator
 from planner.contract.render import BYTES_PER_S_IN_GBPS
 from planner.contract.section import Problems, Section, near, suggestion
 from planner.engine.question.request import Cluster, Purchase
@@ -18,6 +20,7 @@ from planner.engine.question.specs import AcceleratorSpec, InstanceSpec
 
 MAX_SLUG = 100
 LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
+USUAL_NAMES = "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
 REGION_UNAVAILABLE = "region_unavailable"
 
 
@@ -52,7 +55,9 @@ def _only(section: Section, described_by: str, beside: tuple[str, ...]) -> None:
     names = [field.name for field in CLUSTER.fields if field.beside in ("", described_by)]
     others = [name for name in CLUSTER.names if name not in names]
     told = dict.fromkeys(others, OTHER_DESCRIPTION[described_by])
-    section.only((*names, *beside), {**CLUSTER.hints, **told})
+    # A merge patch may leave null where the other description stood; null counts as left out.
+    left_out = [name for name in others if name in section.data and section.data[name] is None]
+    section.only((*names, *beside, *left_out), {**CLUSTER.hints, **told})
 
 
 def read_nodes(section: Section) -> int | None:
@@ -78,14 +83,14 @@ def instance_named(section: Section, name: str, catalog: Catalog) -> InstanceSpe
         section.fail(
             name,
             "No instance type of this name is in the catalog.",
-            suggestion(
-                unknown.suggestions, "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
-            ),
+            f"{suggestion(unknown.suggestions, USUAL_NAMES)} {OWN_MACHINES}",
         )
         return None
 
 
 def accelerator_named(section: Section, name: str, catalog: Catalog) -> AcceleratorSpec | None:
+    if isinstance(section.data.get(name), dict):
+        return read_own_accelerator(section.data[name], section.at(name), catalog, section.problems)
     slug = section.text(name)
     if slug is None:
         return None
@@ -96,7 +101,7 @@ def accelerator_named(section: Section, name: str, catalog: Catalog) -> Accelera
         section.fail(
             name,
             "No accelerator of this name is in the catalog.",
-            suggestion(unknown.suggestions, f"The catalog has {known}."),
+            f"{suggestion(unknown.suggestions, f'The catalog has {known}.')} {OWN_CARD}",
         )
         return None
 

@@ -21,11 +21,12 @@ Kind = Literal[
     "names",
     "wholes",
     "model",
+    "card",
     "object",
     "any",
 ]
 """share: 0 to 1.  choices: one choice or several.  nodes: a whole number or "auto".  names, wholes: lists.
-model: a slug or an object.  any: whatever."""
+model, card: a slug or an object.  any: whatever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from typing import get_args
 
+from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
+from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
 from planner.contract.workload_fields import PPO, WORKLOAD
 from planner.engine.question import words
 from planner.engine.question.search_request import Variable
 
-MAX_NODES = 100_000
 MAX_DEGREE = 1_000_000_000
 """More than the ranks of 100,000 nodes with 1,024 accelerators each."""
 MAX_DAYS = 1e6
-MAX_LISTED = 500
 ON_ITS_OWN = "Automatic"
+OWN_MACHINES = (
+    "Machines that the catalog lacks go into cluster.accelerator with accelerators_per_node, nodes, "
+    "internode_gbps_per_node and usd_per_node_hour."
+)
+OWN_CARD = (
+    "A card that the catalog lacks goes in as an object: {"
+    '"name", "memory_bytes", "bf16_flops_per_s", "memory_bandwidth_bytes_per_s", "link_bytes_per_s", "like"}.'
+)
 TWO_FORMS = (
     'Give instance_type, for example {"instance_type": "p5.48xlarge", "nodes": 16}, or accelerator, '
     "accelerators_per_node, nodes, internode_gbps_per_node and usd_per_node_hour."
@@ -135,9 +143,9 @@ CLUSTER = table(
     ),
     Field(
         "accelerator",
-        "text",
+        "card",
         "Accelerator",
-        "Machines of one's own: the chip in them, by its name in the catalog.",
+        "Machines of one's own: the chip in them, by its name in the catalog or as an object.",
         remedy=TWO_FORMS,
         beside="accelerator",
         query="chip",
@@ -405,39 +413,7 @@ SEARCH = table(
     hints={"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."},
 )
 
-ANY = table(
-    "search.cluster.any",
-    Field("providers", "names", "Providers", "Providers to look at.", maximum=MAX_LISTED, otherwise="all"),
-    Field(
-        "regions",
-        "names",
-        "Regions",
-        "Regions to buy in.",
-        maximum=MAX_LISTED,
-        otherwise="each provider's default, or the first that has the machine",
-    ),
-    Field("accelerators", "names", "Accelerators", "Chips to look at.", maximum=MAX_LISTED, otherwise="all"),
-    Field(
-        "purchases",
-        "names",
-        "Purchases",
-        "Ways to pay.",
-        choices=words.PURCHASES,
-        maximum=MAX_LISTED,
-        otherwise="on demand, or a capacity block where that alone is sold",
-    ),
-    Field(
-        "nodes",
-        "wholes",
-        "Nodes",
-        "Numbers of nodes to try.",
-        maximum=MAX_NODES,
-        default=(1, 2, 4, 8, 16, 32, 64),
-    ),
-    Field("price_as_of", "date", "Prices as of", "A day: prices as they were known then.", otherwise="today"),
-)
-
-ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, CLUSTER, LAYOUT)
+ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, CLUSTER, CARD, LAYOUT)
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
 BY_QUERY: dict[str, Field] = {

@@ -10,12 +10,14 @@ from typing import Any
 
 from planner.contract.fields import LAYOUT
 from planner.contract.jsontext import not_finite, plain_value
+from planner.contract.own_accelerator import render_own_accelerator
 from planner.engine.question.errors import HeadroomError, PlanError, PlanErrors, error_answer
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.result import (
     Cost,
+    Evidence,
+    Measured,
     Memory,
-    NearestFit,
     Parameters,
     PlanResult,
     Remedy,
@@ -68,6 +70,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "time": _time(result.time),
         "cost": None if result.cost is None else _cost(result.cost),
         "explanation": [_term(term) for term in result.explanation],
+        "evidence": None if result.evidence is None else _evidence(result.evidence),
         "warnings": [{"code": warning.code, "message": warning.message} for warning in result.warnings],
     }
 
@@ -99,7 +102,9 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
         }
     else:
         described = {
-            "accelerator": cluster.accelerator.slug,
+            "accelerator": render_own_accelerator(cluster.accelerator)
+            if cluster.accelerator.own
+            else cluster.accelerator.slug,
             "accelerators_per_node": int(cluster.accelerators_per_node),
             "nodes": nodes,
             "internode_gbps_per_node": gbps(cluster.internode_bytes_per_s),
@@ -125,27 +130,28 @@ def gbps(bytes_per_s: float) -> float:
     return near
 
 
-def render_nearest_fit(nearest: NearestFit) -> dict[str, Any]:
-    """The smallest change that makes a plan fit, as the contract shows it."""
+def render_remedy(remedy: Remedy) -> dict[str, Any]:
+    """A change that makes a plan fit: what to put over the request, its chance, time and cost."""
     return {
-        "change": nearest.change,
+        "kind": remedy.kind,
+        "change": remedy.change,
+        "request_patch": dict(remedy.request_patch),
+        "fit_probability": _number(remedy.fit_probability),
+        "total_s": _number(remedy.total_s),
+        "usd": None if remedy.usd is None else _number(remedy.usd),
+    }
+
+
+def render_nearest_fit(nearest: Remedy) -> dict[str, Any]:
+    """The first of the remedies, with the layout and the machines of the plan that it leads to."""
+    return {
+        **render_remedy(nearest),
         "layout": render_layout(nearest.layout),
         "nodes": int(nearest.nodes),
         "instance_type": nearest.instance_type,
         "accelerator": nearest.accelerator,
         "memory_total_bytes": _number(nearest.memory_total_bytes),
         "usable_bytes": _number(nearest.usable_bytes),
-    }
-
-
-def render_remedy(remedy: Remedy) -> dict[str, Any]:
-    """A change that makes a plan fit: what to put over the request, its chance, time and cost."""
-    return {
-        "change": remedy.change,
-        "request_patch": dict(remedy.request_patch),
-        "fit_probability": _number(remedy.fit_probability),
-        "total_s": _number(remedy.total_s),
-        "usd": None if remedy.usd is None else _number(remedy.usd),
     }
 
 
@@ -226,6 +232,22 @@ def _term(term: Term) -> dict[str, Any]:
         "source": term.source,
         "parent": term.parent,
         "part": term.part,
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    """What was measured near the plan: of step times, and ``memory`` apart."""
+    return {**_measured(evidence.time), "memory": _measured(evidence.memory)}
+
+
+def _measured(measured: Measured) -> dict[str, Any]:
+    error = measured.error_on_unseen
+    return {
+        "runs": measured.runs,
+        "sources": measured.sources,
+        "nearest": list(measured.nearest),
+        "error_on_unseen": None if error is None else _number(error),
+        "runs_on_accelerator": measured.runs_on_accelerator,
     }
 
 

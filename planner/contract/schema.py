@@ -8,8 +8,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
-from planner.contract.fields import ANY, CLUSTER, LAYOUT, MAX_LISTED, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
+from planner.contract.market_fields import ANY, MAX_LISTED
 from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import PPO, WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
@@ -38,6 +40,7 @@ def json_schema() -> dict[str, Any]:
             "moe": _object(MOE),
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
+            "own_card": _object(CARD),
             "layout": _object(LAYOUT),
             "any": _object(ANY),
         },
@@ -100,6 +103,9 @@ def _kind(field: Field) -> dict[str, Any]:
             return {"type": ["array", *null], "items": count, "minItems": 1}
         case "model":
             return {"anyOf": [_ref("model"), *([] if field.required else [{"type": "null"}])]}
+        case "card":
+            slug = {"type": "string", "minLength": 1}
+            return {"anyOf": [slug, _ref("own_card"), *({"type": kind} for kind in null)]}
         case "object":
             return {"type": ["object", *null]}
         case _:

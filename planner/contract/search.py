@@ -14,7 +14,8 @@ from typing import Any, cast
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import priced_cluster, provider_regions, read_cluster
-from planner.contract.fields import ANY, CLUSTER, MAX_LISTED, MAX_NODES, SEARCH
+from planner.contract.fields import CLUSTER, SEARCH
+from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
 from planner.contract.parse import note_stale_price, open_request, precision_asked, read_model_and_workload
 from planner.contract.precision import (
     check_precision,

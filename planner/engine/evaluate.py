@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,22 @@ class Evaluation:
         """Flags, shape (plans,): whether the peak stays within the rank's memory."""
         within: NDArray[np.bool_] = self.memory.total <= self.grid.memory_bytes
         return within
+
+    def split(self, plans: int) -> list[Evaluation]:
+        """The figures of each of the grid's plans as a grid of one, without the terms that explain them."""
+        return [
+            Evaluation(self.grid.rows(row), figures(self.memory, row), figures(self.step, row))
+            for row in range(plans)
+        ]
+
+
+Record = TypeVar("Record", MemoryTerms, StepTime)
+
+
+def figures(record: Record, row: int) -> Record:
+    """The record's numbers of one plan, without its terms."""
+    named = ((item.name, getattr(record, item.name)) for item in fields(record) if item.name != "terms")
+    return type(record)(**{name: value[row] if np.ndim(value) else value for name, value in named}, terms={})
 
 
 def evaluate(grid: PlanGrid, calibration: Calibration) -> Evaluation:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -23,7 +22,6 @@ from planner.contract.precision import ASSUMED_PRECISION, unit_flops_per_s, usua
 from planner.contract.render import render_error, render_result
 from planner.contract.search import parse_search_request, render_search
 from planner.engine.answer.estimate import estimate, estimate_many
-from planner.engine.answer.remedies import remedies
 from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
@@ -41,25 +39,22 @@ def estimate_plan(data: Any, catalog: Catalog, *, today: date | None = None) -> 
 
 
 def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
-    """The answer to a question that was read; other machines are looked at where it fits in no way.
+    """The answer to a question that was read; other machines are among the remedies where it does not fit.
 
     Raises PlanErrors for a layout that cannot exist.
     """
     try:
-        result = estimate(request, shipped_calibration())
-        if result.fits:
-            return result
-        others = alternatives(request, catalog)
-        if result.nearest_fit is None:
-            result = estimate(request, shipped_calibration(), others)
-        return replace(result, remedies=remedies(request, shipped_calibration(), others))
+        return estimate(request, shipped_calibration(), alternatives(request, catalog))
     except PlanError as one:
         raise PlanErrors([one]) from one
 
 
-def answer_each(requests: Iterable[PlanRequest]) -> list[PlanResult | PlanErrors]:
-    """The answer to each of many questions, or what is wrong with it; other machines are not looked at."""
-    return estimate_many(requests, shipped_calibration())
+def answer_each(requests: Iterable[PlanRequest], *, most_remedies: int = 0) -> list[PlanResult | PlanErrors]:
+    """The figures of each of many questions, or what is wrong with it, without explanations.
+
+    most_remedies: changes looked for where a plan does not fit; other machines are not looked at.
+    """
+    return estimate_many(requests, shipped_calibration(), most_remedies=most_remedies)
 
 
 def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:

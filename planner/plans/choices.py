@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from django import forms
 
+from planner.contract.card_fields import CARD
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
 from planner.contract.section import NOTHING
@@ -32,6 +33,7 @@ WIDGETS: dict[str, Any] = {
     "reward": lambda: forms.TextInput(attrs={"list": "models"}),
     "region": forms.Select,
     "chip": forms.Select,
+    "card_like": forms.Select,
 }
 
 
@@ -68,6 +70,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
     "ppo": tuple(field.query for field in PPO.fields if field.query),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "card": tuple(field.query for field in CARD.fields),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
 }
 OPEN = (

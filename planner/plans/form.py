@@ -56,6 +56,7 @@ class ScenarioForm(forms.Form):
         regions = picker.region_choices(catalog, state.values["instance"], purchase=bought, chosen=region)
         self._offer("region", regions)
         self._offer("chip", picker.chip_choices(catalog))
+        self._offer("card_like", picker.like_choices(catalog))
 
     @classmethod
     def of_query(cls, query: QueryDict, catalog: Catalog, changed: Collection[str] = ()) -> ScenarioForm:

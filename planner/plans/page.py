@@ -28,6 +28,7 @@ from planner.plans.scenario import (
     read_form,
     today,
 )
+from planner.plans.traces import traces
 from planner.web.responses import csv_response, swaps
 
 #: Fields that change other parts of the form: the picked machine and its regions, all prices, and the
@@ -62,6 +63,27 @@ def plan(request: HttpRequest) -> HttpResponse:
     if swaps(request):
         push_url(response, False if too_long else address)
     return response
+
+
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+def why(request: HttpRequest) -> HttpResponse:
+    """How each number of a plan was computed: a page of its own, or for htmx a part of the plan page.
+
+    It is asked for apart, since few readers want it and it is as long as the rest of the answer.
+    """
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        return plain_problems(wrong)
+    context = {
+        "traces": traces(result),
+        "verdict": presenters.verdict(question, result),
+        "query": form.query(),
+        "swap": swaps(request),
+    }
+    return render(request, "plans/traces.html" if swaps(request) else "plans/why.html", context)
 
 
 @require_safe

@@ -131,3 +131,8 @@ def chip_choices(catalog: Catalog) -> list[tuple[str, str]]:
         ("", "None: use the instance type"),
         *((record.slug, record.spec.name) for record in catalog.accelerators()),
     ]
+
+
+def like_choices(catalog: Catalog) -> list[tuple[str, str]]:
+    """Accelerators that a card of a user's own may be like."""
+    return [("", "none"), *((record.slug, record.spec.name) for record in catalog.accelerators())]

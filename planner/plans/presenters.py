@@ -7,20 +7,22 @@ records unchanged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from planner.catalog.facts.records import is_stale
+from planner.contract.card_fields import CARD
 from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import Cluster, Layout, PlanRequest
-from planner.engine.question.result import SURE, NearestFit, PlanResult
+from planner.engine.question.result import SURE, PlanResult
 from planner.engine.question.result import Remedy as Change
 from planner.engine.question.result import Verdict as VerdictKind
 from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
 from planner.launch import LaunchTable, launch_tables
-from planner.plans.traces import Trace, traces
+from planner.plans.evidence import Note, notes
+from planner.plans.room import in_cases, room
 from planner.plans.variations import FOLLOWING
 from planner.web import formats
 from planner.web.formats import Quantity
@@ -41,7 +43,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """One of the four figures. key: its trace's anchor.  term: glossary entry of its name, if it has one."""
+    """One of the four figures. key: its trace's anchor.  term: glossary entry of its name, if it has one.
+
+    evidence: what was measured near it.
+    """
 
     key: str
     label: str
@@ -49,6 +54,7 @@ class Headline:
     range: Quantity | None
     note: str = ""
     term: str = ""
+    evidence: Note | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,7 @@ class PriceNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """The nearest change that fits, and the form fields that make it."""
+    """A change that makes the plan fit, and the form fields that make it."""
 
     text: str
     changes: dict[str, str]
@@ -82,14 +88,13 @@ class PlanPage:
     launch: tuple[LaunchTable, ...]
     facts: tuple[tuple[str, Quantity | str], ...]
     warnings: tuple[str, ...]
-    traces: tuple[Trace, ...]
 
 
 def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> PlanPage:
     """Everything that the plan page says about one result, except charts. today: for the age of prices."""
     return PlanPage(
         verdict=verdict(request, result),
-        headlines=headlines(result),
+        headlines=with_evidence(headlines(result), notes(request, result)),
         remedies=remedies(result),
         price=price_note(result, today=today),
         layout=layout_in_words(result.layout, result.cluster),
@@ -100,7 +105,6 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
         warnings=tuple(
             warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")
         ),
-        traces=traces(result),
     )
 
 
@@ -115,14 +119,12 @@ def machines(cluster: Cluster) -> str:
 def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k (...)."""
     memory = result.memory
-    spare = memory.usable_bytes - memory.per_accelerator_bytes.total
-    chance = in_ten(memory.fit_probability)
     if result.verdict == "fits":
-        fit = f"fits with {formats.gib(spare)} to spare"
+        fit = f"fits with {room(result)}"
     elif result.verdict == "tight":
-        fit = f"tight, fits in about {chance} of 10 cases"
+        fit = f"tight, {in_cases(memory.fit_probability)}"
     else:
-        fit = f"does not fit, {formats.gib(-spare)} too much"
+        fit = f"does not fit, {room(result)}"
     total = formats.duration(result.time.total_s)
     time = f"{total} ({formats.duration_ends(*result.time.total_interval_s, result.time.total_s)})"
     cost = gist_cost = ""
@@ -133,8 +135,8 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     if result.verdict == "tight":
         high, usable = formats.gib(memory.interval_bytes[1]), formats.gib(memory.usable_bytes)
         narrow = (
-            "It may run out of memory: the 80 % range of its need reaches "
-            f"{high}, more than the {usable} that are usable."
+            f"It may run out of memory: it leaves {room(result)} of {usable},"
+            f" and the 80 % range of its need reaches {high}."
         )
     return Verdict(
         kind=result.verdict,
@@ -143,16 +145,11 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
         detail=_sentence(result.reason or narrow),
         gist=f"{GISTS[result.verdict]}: {total}{gist_cost}"
         if result.fits
-        else f"Does not fit: {formats.gib(-spare)} too much",
+        else f"Does not fit: {room(result)}",
     )
 
 
 GISTS: dict[VerdictKind, str] = {"fits": "Fits", "tight": "Tight", "does_not_fit": "Does not fit"}
-
-
-def in_ten(chance: float) -> int:
-    """A chance in whole tenths, from 1 to 9: neither never nor always is claimed."""
-    return min(9, max(1, round(10 * chance)))
 
 
 def unit_of(cluster: Cluster) -> str:
@@ -162,6 +159,11 @@ def unit_of(cluster: Cluster) -> str:
     if cluster.accelerator.ranks_per_accelerator > 1:
         return "NeuronCore"
     return "GPU" if cluster.accelerator.vendor.lower() in ("nvidia", "amd") else "accelerator"
+
+
+def with_evidence(figures: tuple[Headline, ...], found: Mapping[str, Note]) -> tuple[Headline, ...]:
+    """The figures with what was measured near each of them."""
+    return tuple(replace(figure, evidence=found.get(figure.key)) for figure in figures)
 
 
 def headlines(result: PlanResult) -> tuple[Headline, ...]:
@@ -215,10 +217,7 @@ def _sentence(text: str) -> str:
 
 
 def remedies(result: PlanResult) -> tuple[Remedy, ...]:
-    """The changes that make the plan fit, each with its chance, time and cost; else the nearest one alone."""
-    if not result.remedies:
-        nearest = result.nearest_fit
-        return () if nearest is None else (remedy(nearest, result.cluster),)
+    """The changes that make the plan fit, each with its chance, time and cost."""
     return tuple(
         Remedy(text=_remedy_words(found), changes=patched_fields(found.request_patch))
         for found in result.remedies
@@ -232,11 +231,11 @@ def _remedy_words(found: Change) -> str:
 
 
 def _chance(chance: float) -> str:
-    return "fits" if chance >= SURE else f"fits in about {in_ten(chance)} of 10 cases"
+    return "fits" if chance >= SURE else in_cases(chance)
 
 
 def patched_fields(patch: Mapping[str, Any]) -> dict[str, str]:
-    """A patch of the request as form fields. Replicas and accumulation follow from the others."""
+    """A merge patch of the request as form fields. Replicas and accumulation follow from the others."""
     written: dict[str, str] = {}
     for name, section in (("workload", WORKLOAD), ("cluster", CLUSTER), ("layout", LAYOUT)):
         values = patch.get(name, {})
@@ -246,36 +245,16 @@ def patched_fields(patch: Mapping[str, Any]) -> dict[str, str]:
             query = section[key].query
             if key == "activation_recompute":
                 written[WORKLOAD[key].query] = value or "auto"
+            elif key == "samples":
+                written |= {WORKLOAD["tokens"].query: f"{value:.15g}", WORKLOAD["epochs"].query: "1"}
             elif query:
                 flag = {True: "on", False: "", None: ""}
                 plain = flag[value] if value is None or isinstance(value, bool) else str(value)
                 plain = ",".join(value) if isinstance(value, list | tuple) else plain
                 written[query] = "" if key in FOLLOWING else plain
     if "instance" in written:
-        written["chip"] = ""
+        written |= dict.fromkeys(("chip", *(field.query for field in CARD.fields)), "")
     return written
-
-
-def remedy(nearest: NearestFit, cluster: Cluster) -> Remedy:
-    """The change in words and as form fields; replicas and accumulation follow from the others."""
-    layout = nearest.layout
-    changes = {
-        field.query: "" if field.name in FOLLOWING else getattr(layout, field.name)
-        for field in LAYOUT.fields
-        if field.query
-    }
-    changes |= {
-        LAYOUT["sequence_parallel"].query: "on" if layout.sequence_parallel else "",
-        WORKLOAD["activation_recompute"].query: layout.activation_recompute,
-        CLUSTER["nodes"].query: nearest.nodes,
-    }
-    written = {name: str(value) for name, value in changes.items()}
-    if nearest.instance_type is not None and nearest.instance_type != cluster.instance_type:
-        written |= {"instance": nearest.instance_type, "region": ""}
-    spare = nearest.usable_bytes - nearest.memory_total_bytes
-    return Remedy(
-        text=f"{_sentence(nearest.change)}: fits with {formats.gib(spare)} to spare", changes=written
-    )
 
 
 def price_note(result: PlanResult, *, today: date) -> PriceNote | None:

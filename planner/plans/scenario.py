@@ -59,9 +59,10 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "presets": PRESET_BUTTONS,
         "machine": picker.chosen_machine(catalog, values["instance"], sale),
         "machine_groups": picker.machine_groups(catalog, sale),
-        "own": bool(values["chip"]),
+        "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
         "open": {
             "own": bool(values["chip"]),
+            "card": any(values[name] for name in GROUPS["card"]),
             "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
             "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
         },

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.contract.card_fields import CARD
 from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
 from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT
@@ -30,7 +31,8 @@ from planner.plans.pasted_config import read_config, shape_keys
 USUAL_LENGTH = 8192
 USUAL_CONFIG_LENGTH = 2048
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
-SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)$", re.IGNORECASE)
+MULTIPLIERS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgt]i|[kmbgt]?)$", re.IGNORECASE)
 #: What an address or a posted form may hold beside fields. usual: the length that the form had filled in.
 ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual"})
 
@@ -100,12 +102,10 @@ def contract_request(state: FormState) -> dict[str, Any]:
     if state.unreadable is not None:
         raise state.unreadable
     layout = _said(state, LAYOUT.fields)
-    own = bool(state.values["chip"])
-    description = "accelerator" if own else "instance_type"
     return {
         "model": _model(state),
         "workload": _workload(state),
-        "cluster": _said(state, (field for field in CLUSTER.fields if field.beside in ("", description))),
+        "cluster": _cluster(state),
         **({"layout": layout} if layout else {}),
         **_said(state, [DEADLINE]),
     }
@@ -149,6 +149,14 @@ def _foreign(region: str, instance: str, catalog: Catalog) -> bool:
 
 def _model(state: FormState) -> str | dict[str, Any]:
     return state.values["model"] if state.config is None else {"hf_config": dict(state.config)}
+
+
+def _cluster(state: FormState) -> dict[str, Any]:
+    """A card of one's own wins over a chosen chip, and machines of one's own over an instance type."""
+    card = _said(state, CARD.fields)
+    description = "accelerator" if state.values["chip"] or card else "instance_type"
+    said = _said(state, (field for field in CLUSTER.fields if field.beside in ("", description)))
+    return {**said, "accelerator": card} if card else said
 
 
 def _workload(state: FormState) -> dict[str, Any]:
@@ -211,7 +219,7 @@ def named_model(typed: str, catalog: Catalog) -> str:
 
 
 def spelled_number(text: str) -> int | float | str:
-    """1T, 300B, 1.5e12, 1,000,000 or 16 as a number, whole where it is; what is no number stays text."""
+    """1T, 300B, 80Gi, 1.5e12, 1,000,000 or 16 as a number, whole where it is; others stay text."""
     plain = re.sub(r"(?<=\d)[,_ \u00a0](?=\d{3})", "", text.strip())
     match = SPELLED_NUMBER.match(plain)
     if match is None or len(plain) > 40:

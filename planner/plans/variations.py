@@ -15,7 +15,7 @@ from typing import Literal
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import REGION_UNAVAILABLE, priced_cluster
-from planner.contract.fields import MAX_NODES
+from planner.contract.market_fields import MAX_NODES
 from planner.contract.parse import PRICE_STALE
 from planner.contract.precision import (
     ASSUMED_PRECISION,
@@ -139,7 +139,7 @@ def _moved(request: PlanRequest, cluster: Cluster) -> PlanRequest | PlanErrors:
 @lru_cache(maxsize=8)
 def _answers(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
     """Cached: sorting a table asks the same questions again."""
-    return tuple(answer_each(asked))
+    return tuple(answer_each(asked, most_remedies=1))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:

@@ -30,6 +30,7 @@ def report() -> ValidationReport:
 def a_run(name: str = "a", **changes: object) -> ValidatedRun:
     run = ValidatedRun(
         name=name, model="gpt", source="s", framework="fsdp", accelerator="a100-sxm-80gb", accelerators=8,
+        kind="pretraining",
         quantity="step time", unit="s", measured=10.0, predicted=10.5, unseen=0.2, range="", covered=True,
     )  # fmt: skip
     return replace(run, **changes)  # type: ignore[arg-type]

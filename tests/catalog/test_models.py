@@ -95,6 +95,23 @@ def test_people_are_told_in_words() -> None:
     assert "must end after the day it begins" in said
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"placement_starts": "0 2"}, "Places overlap"),
+        ({"placement_starts": "4 0"}, "lowest first"),
+        ({"max_instances": 3}, "2 places to start"),
+    ],
+)
+def test_places_of_a_mig_profile_make_sense(changes: dict[str, Any], said: str) -> None:
+    row = MigProfile.objects.get(accelerator_id="a100-sxm-40gb", profile="3g.20gb")
+    row.full_clean()
+    for name, value in changes.items():
+        setattr(row, name, value)
+    with pytest.raises(ValidationError, match=said):
+        row.full_clean()
+
+
 def test_a_kind_that_is_in_use_cannot_be_deleted() -> None:
     with pytest.raises(ProtectedError):
         Accelerator.objects.get(slug="h100-sxm").delete()

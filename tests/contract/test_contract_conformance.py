@@ -16,6 +16,7 @@ from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.plans.answers import estimate_json
 from tests.contract.conformance import deviations
+from tests.contract.merge_patch import merge_patch
 
 Json = dict[str, Any]
 TODAY = date(2026, 11, 1)
@@ -278,11 +279,10 @@ def test_the_nearest_fit_fits(answers: list[Json], shipped: Catalog) -> None:
     tried = 0
     for question, answer in zip(QUESTIONS, answers, strict=True):
         if nearest := answer["nearest_fit"]:
-            cluster = answer["cluster"] | {"nodes": nearest["nodes"]}
-            if nearest["instance_type"] != cluster.get("instance_type"):
-                cluster = {"instance_type": nearest["instance_type"], "nodes": nearest["nodes"]}
-            changed = question | {"layout": nearest["layout"], "cluster": cluster}
-            assert estimate_json(changed, shipped, today=TODAY)["fits"], question
+            changed = estimate_json(merge_patch(question, nearest["request_patch"]), shipped, today=TODAY)
+            assert changed["fits"], question
+            assert changed["layout"] == nearest["layout"]
+            assert changed["cluster"]["nodes"] == nearest["nodes"]
             tried += 1
     assert tried
 

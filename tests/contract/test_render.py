@@ -27,9 +27,9 @@ from planner.engine.question.result import (
     Cost,
     Memory,
     MemoryParts,
-    NearestFit,
     Parameters,
     PlanResult,
+    Remedy,
     StepBreakdown,
     Term,
     Time,
@@ -62,7 +62,6 @@ def result(catalog: Catalog) -> PlanResult:
         id={"any": ["thing"]},
         fits=True,
         reason=None,
-        nearest_fit=None,
         layout=LAYOUT,
         layout_chosen=("activation_recompute",),
         cluster=parse_plan_request(BASE, catalog).cluster,
@@ -159,8 +158,13 @@ def test_what_is_unknown_is_null(result: PlanResult) -> None:
 
 
 def test_the_nearest_fit_can_be_sent_back(result: PlanResult, catalog: Catalog) -> None:
-    nearest = NearestFit(
+    nearest = Remedy(
+        kind="recompute",
         change="Recompute the attention.",
+        request_patch={"layout": {"activation_recompute": "full"}},
+        fit_probability=0.95,
+        total_s=3.0,
+        usd=None,
         layout=LAYOUT,
         nodes=16,
         instance_type="p5.48xlarge",
@@ -168,7 +172,9 @@ def test_the_nearest_fit_can_be_sent_back(result: PlanResult, catalog: Catalog) 
         memory_total_bytes=1.0,
         usable_bytes=2.0,
     )
-    rendered = render_result(replace(result, fits=False, reason="too big", nearest_fit=nearest))
+    rendered = render_result(replace(result, fits=False, reason="too big", remedies=(nearest,)))
+    first = rendered["remedies"][0]
+    assert {name: rendered["nearest_fit"][name] for name in first} == first
     read = parse_plan_request(bent({"layout": rendered["nearest_fit"]["layout"]}), catalog)
     assert render_layout(LAYOUT) == {name: getattr(read.layout, name) for name in contract.LAYOUT.names}
 
@@ -199,7 +205,7 @@ def test_one_problem_stands_alone_and_several_are_listed() -> None:
 
 def test_every_part_of_the_answer_is_rendered(result: PlanResult) -> None:
     rendered = render_result(replace(result, time=replace(result.time, samples_per_s=1.0)))
-    assert set(rendered) == {"verdict", *(field.name for field in fields(PlanResult))}
+    assert set(rendered) == {"verdict", "nearest_fit", *(field.name for field in fields(PlanResult))}
     for part, record in (("parameters", Parameters), ("memory", Memory), ("time", Time), ("cost", Cost)):
         assert set(rendered[part]) == {field.name for field in fields(record)}
     assert set(rendered["explanation"][0]) == {field.name for field in fields(Term)}

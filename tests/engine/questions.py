@@ -6,6 +6,8 @@ Questions go through the contract's parser, so that what the tests ask is what a
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -194,3 +196,16 @@ def odd_layout(draw: random.Random, batch: int) -> dict[str, Any] | str:
         "data_parallel": [1, 2, 8, 16],
     }
     return {name: draw.choice(values) for name, values in options.items() if draw.random() < 0.25}
+
+
+def patched(request: PlanRequest, patch: Mapping[str, Any]) -> PlanRequest:
+    """The question with a remedy's patch put over it, as whoever applies it would; not to other machines."""
+    layout = request.layout
+    if "layout" in patch:
+        layout = LayoutRequest() if patch["layout"] == "auto" else LayoutRequest(**patch["layout"])
+    return replace(
+        request,
+        workload=replace(request.workload, **patch.get("workload", {})),
+        cluster=replace(request.cluster, **patch.get("cluster", {})),
+        layout=layout,
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from planner.engine.layout.stacks import INTERLEAVED, STACKS, has
 from planner.launch import LaunchTable, launch_tables
 from tests.launch.asked import PPO, answered
 from tests.launch.test_refusals import processes
@@ -68,6 +69,8 @@ def test_degrees_multiply_to_the_ranks_and_batches_to_the_batch(
     workload: dict[str, Any],
     neuron: bool,
 ) -> None:
+    stack = STACKS[workload.get("framework", "generic")]
+    assume(sharding in stack.shardings and (chunks == 1 or has(stack, INTERLEAVED)))
     model_ranks = tensor * pipeline * context
     assume(RANKS % model_ranks == 0 and (chunks == 1 or pipeline > 1))
     data = RANKS // model_ranks

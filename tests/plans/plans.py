@@ -5,7 +5,7 @@ The figures are round and need not be possible; what is said of them is that par
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
@@ -16,9 +16,9 @@ from planner.engine.question.result import (
     Cost,
     Memory,
     MemoryParts,
-    NearestFit,
     Parameters,
     PlanResult,
+    Remedy,
     StepBreakdown,
     Term,
     Time,
@@ -63,6 +63,24 @@ def a_layout() -> Layout:
     )
 
 
+def a_remedy(nodes: int, usable_bytes: float) -> Remedy:
+    layout = replace(a_layout(), activation_recompute="full")
+    return Remedy(
+        kind="recompute",
+        change="recompute all activations",
+        request_patch={"layout": asdict(layout)},
+        fit_probability=0.97,
+        total_s=40.0 * DAY,
+        usd=8e5,
+        layout=layout,
+        nodes=nodes,
+        instance_type="p5.48xlarge",
+        accelerator="h100-sxm",
+        memory_total_bytes=30.0 * GIB,
+        usable_bytes=usable_bytes,
+    )
+
+
 def a_result(
     *, fits: bool = True, request: PlanRequest | None = None, seconds: float = 30 * DAY
 ) -> PlanResult:
@@ -89,17 +107,7 @@ def a_result(
         id=None,
         fits=fits,
         reason=None if fits else "each accelerator lacks 10.0 GiB: it needs 50.0 GiB and has 40.0 GiB.",
-        nearest_fit=None
-        if fits
-        else NearestFit(
-            change="recompute all activations",
-            layout=replace(a_layout(), activation_recompute="full"),
-            nodes=nodes,
-            instance_type="p5.48xlarge",
-            accelerator="h100-sxm",
-            memory_total_bytes=30.0 * GIB,
-            usable_bytes=usable,
-        ),
+        remedies=() if fits else (a_remedy(nodes, usable),),
         layout=a_layout(),
         layout_chosen=("tensor_parallel", "micro_batch_size"),
         cluster=request.cluster,

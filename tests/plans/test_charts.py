@@ -60,7 +60,7 @@ class TestMemory:
 
     def test_the_finding_says_what_is_most_and_what_is_left(self) -> None:
         assert memory_chart(a_result()).finding == (
-            "Weights take the most, 16.0 GiB of 50.0 GiB; 10.0 GiB stay free."
+            "Weights take the most, 16.0 GiB of 50.0 GiB; it leaves 10.0 GiB to spare."
         )
         assert "10.0 GiB too much" in memory_chart(a_result(fits=False)).finding
 

@@ -301,3 +301,18 @@ def test_a_field_of_no_known_path_has_a_place() -> None:
     assert ScenarioForm.field_of("workload.ppo.actor.layers") == "model"
     assert ScenarioForm.field_of("layout.something_new") == "tp"
     assert ScenarioForm.field_of("") == "model"
+
+
+def test_a_card_of_ones_own_is_the_clusters_accelerator(catalog: Catalog) -> None:
+    asked = "nodes=2&gbps=3200&card=H900&card_like=h100-sxm&card_memory=96Gi&card_bf16=800T"
+    form = form_of(asked, catalog)
+    cluster = form.request()["cluster"]
+    assert cluster["accelerator"] == {
+        "name": "H900",
+        "like": "h100-sxm",
+        "memory_bytes": 96 * 2**30,
+        "bf16_flops_per_s": 8e14,
+    }
+    assert "instance_type" not in cluster
+    chip = parse_plan_request(form.request(), catalog).cluster.accelerator
+    assert (chip.name, chip.own) == ("H900", True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -69,7 +71,10 @@ def plan(client: Client, query: str = "", **headers: str) -> HttpResponse:
 
 
 def verdict(response: HttpResponse) -> str:
-    text = response.content.decode()
+    return verdict_of(response.content.decode())
+
+
+def verdict_of(text: str) -> str:
     start = text.index("data-announce>") + len("data-announce>")
     return text[start : text.index("</h1>", start)]
 
@@ -106,6 +111,27 @@ class TestPlan:
         assert by_name["cost", "total"] == str(answer["cost"]["usd"])
         assert by_name["memory", "total"] == str(answer["memory"]["per_accelerator_bytes"]["total"])
         assert f'title="{answer["time"]["total_s"]!r} s"' in plan(client, query).content.decode()
+
+    def test_the_formulas_are_asked_for_apart(self, client: Client) -> None:
+        query = "model=llama-2-7b&nodes=4"
+        shown = plan(client, query).content.decode()
+        link = re.search(r'class="why" href="([^"]+)"[^>]*hx-get', shown)
+        assert link and unescape(link[1]) == f"/why?{query}#why-time"
+        assert 'class="tree"' not in shown
+        whole = client.get(f"/why?{query}").content.decode()
+        assert verdict_of(shown) in whole
+        for key in ("time", "cost", "memory", "mfu"):
+            assert f'id="why-{key}" open' in whole
+        part = client.get(f"/why?{query}", headers=HTMX).content.decode()
+        assert "<html" not in part
+        assert 'id="traces"' in part and 'class="tree"' in part
+
+    def test_formulas_of_a_question_that_makes_no_sense(self, client: Client) -> None:
+        assert client.get("/why?tp=7").status_code == 422
+
+    def test_a_swap_is_small(self, client: Client) -> None:
+        """Bytes: the formulas, half of what there was, are fetched when somebody wants them."""
+        assert len(client.get("/", headers=HTMX).content) < 36_000
 
     def test_htmx_gets_the_results_alone_and_the_address(self, client: Client) -> None:
         response = client.post("/", {"nodes": "8", "model": "llama-3.1-8b"}, headers=HTMX)

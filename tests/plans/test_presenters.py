@@ -11,6 +11,7 @@ from planner.catalog.facts.loader import load_shipped_catalog
 from planner.engine.question.result import PlanResult
 from planner.plans import exports, presenters, traces
 from planner.plans.answers import answer_plan
+from planner.plans.room import room
 from planner.plans.variations import NodePoint
 from tests.plans.plans import a_layout, a_request, a_result
 
@@ -41,8 +42,8 @@ def test_a_narrow_fit_is_called_one() -> None:
     assert said.kind == "tight"
     assert "tight, fits in about 7 of 10 cases" in said.sentence
     assert said.detail == (
-        "It may run out of memory: the 80 % range of its need reaches 55.0 GiB,"
-        " more than the 52.0 GiB that are usable."
+        "It may run out of memory: it leaves 2.00 GiB to spare of 52.0 GiB,"
+        " and the 80 % range of its need reaches 55.0 GiB."
     )
     assert presenters.verdict(a_request(), result).detail == ""
 
@@ -103,22 +104,19 @@ def test_every_degree_of_a_layout_is_told() -> None:
         assert words in said
 
 
-def test_the_nearest_change_pins_only_what_decides_the_fit() -> None:
-    result = a_result(fits=False)
-    assert result.nearest_fit is not None
-    remedy = presenters.remedy(result.nearest_fit, result.cluster)
-    assert remedy.text == "Recompute all activations: fits with 10.0 GiB to spare"
+def test_a_remedy_pins_only_what_decides_the_fit() -> None:
+    (remedy,) = presenters.remedies(a_result(fits=False))
+    assert remedy.text == "Recompute all activations: fits, 40.0 days, $800k"
     assert remedy.changes["recompute"] == "full"
     assert remedy.changes["dp"] == ""
     assert "instance" not in remedy.changes
 
 
-def test_a_nearest_change_to_another_machine_leaves_the_region() -> None:
-    result = a_result(fits=False)
-    assert result.nearest_fit is not None
-    elsewhere = replace(result.nearest_fit, instance_type="p5en.48xlarge")
-    changes = presenters.remedy(elsewhere, result.cluster).changes
-    assert (changes["instance"], changes["region"]) == ("p5en.48xlarge", "")
+def test_another_machine_takes_the_place_of_ones_own() -> None:
+    patch = {"cluster": {"instance_type": "p5en.48xlarge", "region": "us-east-2", "nodes": 2}}
+    changes = presenters.patched_fields(patch)
+    assert (changes["instance"], changes["region"], changes["nodes"]) == ("p5en.48xlarge", "us-east-2", "2")
+    assert changes["chip"] == ""
 
 
 class TestTraces:
@@ -209,3 +207,23 @@ def test_a_page_is_made_of_one_result() -> None:
     assert page.warnings == ("Outside what was measured.",)
     assert page.chosen == "tp=8 pp=1 vp=1 cp=1 ep=1 dp=16 group=16 mbs=1 ga=64"
     assert page.layout_chosen == "tensor parallel, micro batch size"
+
+
+class TestRoom:
+    """No estimate is exact to a MiB, so none is told."""
+
+    def said(self, total_gib: float, *, fits: bool = True) -> str:
+        result = a_result(fits=fits)
+        usable = result.memory.usable_bytes
+        parts = replace(result.memory.per_accelerator_bytes, total=usable - total_gib * 2**30)
+        return room(replace(result, memory=replace(result.memory, per_accelerator_bytes=parts)))
+
+    def test_what_is_left_is_told_in_gib(self) -> None:
+        assert self.said(10.0) == "10.0 GiB to spare"
+        assert self.said(-5.0, fits=False) == "5.00 GiB too much"
+
+    @pytest.mark.parametrize("bytes_left", [0, 1, 2**19, 2**24])
+    def test_almost_nothing_is_told_in_words(self, bytes_left: int) -> None:
+        assert self.said(bytes_left / 2**30) == "no room to spare"
+        if bytes_left:
+            assert self.said(-bytes_left / 2**30, fits=False) == "by a hair"

@@ -24,7 +24,7 @@ from scipy.optimize import least_squares
 from planner.accuracy.calibration import MEMORY_FILE, shipped_calibration
 from planner.accuracy.fit import memory_document
 from planner.accuracy.fit.timing import quantiles
-from planner.accuracy.runs import QUALITY_WEIGHT, read_rows
+from planner.accuracy.runs import FURTHER, MEASURED, QUALITY_WEIGHT, memory_counter, read_rows
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.choose.plan import choose
@@ -37,8 +37,6 @@ from planner.engine.question.errors import PlanErrors
 NOISE = 0.03
 #: The allocator's three views of one peak, in the order of the predictions.
 KINDS = ("allocated", "reserved", "nvidia-smi")
-#: torchtitan logs torch's reserved bytes, though not every table says so (torchtitan/components/metrics.py).
-KIND_OF_SOURCE = {"torchtitan": "reserved"}
 #: A second figure of a run counts half beside its first.
 SECOND_FIGURE_WEIGHT = 0.5
 GPU_ARCHITECTURES = tuple(name for name in ARCHITECTURES if name != "trainium")
@@ -161,6 +159,11 @@ class Figures:
         return np.array([self.rows[int(index)]["request"]["workload"]["task"] for index in self.plan])
 
 
+def every_row() -> list[dict[str, Any]]:
+    """All measured runs."""
+    return [*read_rows(MEASURED), *read_rows(FURTHER)]
+
+
 def plans_of(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], PlanGrid]:
     """The rows that are valid questions, and their plans. Invalid ones (too many chunks per stage) are left
     out.
@@ -183,7 +186,7 @@ def published_figures() -> Figures:
     rows, grid = plans_of(
         [
             row
-            for row in read_rows()
+            for row in every_row()
             if row["measured"].get("peak_memory_bytes") and row["request"]["workload"]["task"] != "ppo"
         ]
     )
@@ -197,10 +200,11 @@ def published_figures() -> Figures:
         measured = row["measured"]
         weight = QUALITY_WEIGHT[row["quality"]] * groups[f"{row['source']}/{row['group']}"] ** -0.25
         weight *= (sources[row["source"]] / 20.0) ** -0.25
-        kind = measured.get("memory_kind") or KIND_OF_SOURCE.get(row["source"], "nvidia-smi")
+        kind = memory_counter(row["source"], measured)
         table.append((index, KINDS.index(kind), measured["peak_memory_bytes"], weight, True))
-        if second := measured.get("nvidia_smi_bytes"):
-            table.append((index, KINDS.index("nvidia-smi"), second, weight * SECOND_FIGURE_WEIGHT, False))
+        for name, of in (("nvidia_smi_bytes", "nvidia-smi"), ("reserved_memory_bytes", "reserved")):
+            if second := measured.get(name):
+                table.append((index, KINDS.index(of), second, weight * SECOND_FIGURE_WEIGHT, False))
     columns = [np.array(column) for column in zip(*table, strict=True)]
     plan, kind_index, measured_bytes, weights, first = columns
     return Figures(grid, rows, plan, kind_index, np.log(measured_bytes), weights, first)
@@ -294,7 +298,7 @@ def verdicts(constants: MemoryConstants) -> dict[str, Any]:
     rows, grid = plans_of(
         [
             row
-            for row in read_rows()
+            for row in every_row()
             if row["request"]["workload"]["task"] != "ppo"
             and (
                 row["request"]["workload"].get("activation_recompute")

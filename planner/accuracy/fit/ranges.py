@@ -20,7 +20,7 @@ TAIL = 0.1
 SCALE_PRIOR, CLASS_PRIOR = 4.0, 3.0
 #: Tails are drawn in by this many of their own shares over n + 1 sources (split-conformal: 1 / TAIL - 1 for a
 #: range that holds on average over draws of the sources; less, since errors within a source are alike).
-CORRECTION = 1.0
+CORRECTION = 3.0
 #: Passes that settle the scales of several traits together.
 PASSES = 3
 

@@ -14,8 +14,7 @@ from typing import Any
 
 from planner.accuracy.calibration import TIMING_FILE
 from planner.accuracy.fit.held_out_memory import HELD_OUT_MEMORY_FILE, figure_name
-from planner.accuracy.fit.memory import KIND_OF_SOURCE
-from planner.accuracy.runs import GOLDEN, Run, read_rows, read_runs
+from planner.accuracy.runs import GOLDEN, Run, memory_counter, read_rows, read_runs
 from planner.engine.answer.estimate import estimate
 from planner.engine.question.result import PlanResult
 from planner.engine.sure.calibration import Calibration
@@ -23,7 +22,6 @@ from planner.engine.sure.calibration import Calibration
 HELD_OUT_FILE = TIMING_FILE.with_name("held_out_residuals.json")
 GOLDEN_SOURCE = "korthikanti-2022"
 #: Tool assumed for memory figures whose source does not name it.
-USUAL_MEMORY_KIND = "nvidia-smi"
 MEMORY_QUANTITIES = ("allocated memory", "reserved memory", "nvidia-smi memory", "resident memory")
 
 
@@ -174,7 +172,7 @@ def memory_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, fl
     memory, measured = result.memory, run.measured
     total = memory.per_accelerator_bytes.total
     ours = {"allocated": memory.allocated_bytes, "reserved": memory.reserved_bytes, "nvidia-smi": total}
-    kind = measured.get("memory_kind") or KIND_OF_SOURCE.get(run.source, USUAL_MEMORY_KIND)
+    kind = memory_counter(run.source, measured)
     published = {kind: measured.get("peak_memory_bytes"), "nvidia-smi": measured.get("nvidia_smi_bytes")}
     if kind == "nvidia-smi":
         published = {kind: measured.get("peak_memory_bytes")}

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import accumulate
 from typing import Protocol, TypeVar
@@ -78,6 +79,8 @@ class Catalog:
         self._mig_profiles: dict[str, list[MigProfileRecord]] = defaultdict(list)
         for profile in mig_profiles:
             self._mig_profiles[profile.spec.accelerator_slug].append(profile)
+        for slug, profiles in self._mig_profiles.items():
+            self._mig_profiles[slug] = _with_whole_gpu(profiles)
 
     def accelerator(self, slug: str) -> AcceleratorRecord:
         """The accelerator of this slug, or of a name (``RTX A6000``, ``nvidia-h20``) that only one card has.
@@ -177,6 +180,16 @@ class Catalog:
         if provider not in DEFAULT_REGIONS:
             raise UnknownSlugError("provider", provider, nearest(provider, DEFAULT_REGIONS))
         return DEFAULT_REGIONS[provider]
+
+
+def _with_whole_gpu(profiles: list[MigProfileRecord]) -> list[MigProfileRecord]:
+    """Profiles of one accelerator with the slices of the whole GPU: as many as its largest profile has."""
+    compute = max(record.spec.compute_slices for record in profiles)
+    memory = max(record.spec.memory_slices for record in profiles)
+    return [
+        replace(record, spec=replace(record.spec, gpu_compute_slices=compute, gpu_memory_slices=memory))
+        for record in profiles
+    ]
 
 
 SEPARATORS = re.compile(r"[-. ]")

@@ -3,82 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from planner.engine.answer.explain import explanation, records_of
-from planner.engine.answer.records import (
-    billed_nodes,
-    cost_of,
-    memory_of,
-    one_plan,
-    parameters_of,
-    time_of,
-    work_of,
-)
+from planner.engine.answer.records import Figures, billed_nodes, figures_of, one_plan
 from planner.engine.answer.remarks import reason, warnings_of
-from planner.engine.choose.plan import Choice, choose, evaluate_choice
-from planner.engine.choose.remedies import nearest_fit
-from planner.engine.evaluate import Evaluation
+from planner.engine.answer.remedies import remedies
+from planner.engine.choose.plan import Choice, choose, choose_each, evaluate_choice, evaluate_choices
 from planner.engine.memory.explain import recipe_term
-from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, PlanRequest
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import Evidence, PlanResult, Term
 from planner.engine.sure.calibration import Calibration
-from planner.engine.sure.intervals import what_is_far
+from planner.engine.sure.evidence import evidence_near
 
 
 def estimate(
     request: PlanRequest, calibration: Calibration, alternatives: Sequence[Cluster] = ()
 ) -> PlanResult:
-    """Memory, time and cost of one plan, with intervals and the trace of every number.
+    """Memory, time and cost of one plan, with intervals, the trace of every number and, where it does not fit
+    or is tight, the changes that make it fit.
 
-    alternatives: machines to look at, in this order, when the plan fits in no way on its own.
+    alternatives: other machines to look at then, in this order.
     Raises PlanErrors for a question that makes no sense. A plan that does not fit is a result.
     """
     choice = choose(request, calibration)
-    return answer(choice, evaluate_choice(choice, calibration), calibration, alternatives)
+    plan = one_plan(evaluate_choice(choice, calibration))
+    found = figures_of(choice, plan, calibration)
+    explained = replace(
+        result_of(choice, found),
+        explanation=explanation_of(choice, found),
+        evidence=evidence_of(choice, found, calibration),
+    )
+    if explained.verdict == "fits":
+        return explained
+    return replace(explained, remedies=remedies(request, choice, explained, calibration, alternatives))
 
 
-def estimate_many(requests: Iterable[PlanRequest], calibration: Calibration) -> list[PlanResult | PlanErrors]:
-    """Each request's result, or the errors of a question that makes no sense, in the order given."""
+def estimate_many(
+    requests: Iterable[PlanRequest], calibration: Calibration, *, most_remedies: int = 0
+) -> list[PlanResult | PlanErrors]:
+    """Each request's figures, or the errors of a question that makes no sense, in the order given.
+
+    All of them are computed in one grid, without explanations. most_remedies: as many changes, at most, are
+    looked for where a plan does not fit, one plan after another.
+    """
+    asked = tuple(requests)
+    choices = choose_each(asked, calibration)
+    sound = [choice for choice in choices if isinstance(choice, Choice)]
+    plans = iter(evaluate_choices(sound, calibration))
     answers: list[PlanResult | PlanErrors] = []
-    for request in requests:
-        try:
-            answers.append(estimate(request, calibration))
-        except PlanErrors as errors:
-            answers.append(errors)
-        except PlanError as error:
-            answers.append(PlanErrors([error]))
+    for request, choice in zip(asked, choices, strict=True):
+        if isinstance(choice, PlanErrors):
+            answers.append(choice)
+            continue
+        result = result_of(choice, figures_of(choice, one_plan(next(plans)), calibration))
+        if most_remedies and not result.fits:
+            found = remedies(request, choice, result, calibration, most=most_remedies)
+            result = replace(result, remedies=found)
+        answers.append(result)
     return answers
 
 
-def answer(
-    choice: Choice, result: Evaluation, calibration: Calibration, alternatives: Sequence[Cluster]
-) -> PlanResult:
-    """Turn the grid of one into the contract's answer."""
-    request, plan = choice.request, one_plan(result)
-    far = what_is_far(plan.grid, calibration.intervals, ppo=request.workload.ppo is not None)
-    work = work_of(choice, plan)
-    parameters = parameters_of(plan.grid)
-    memory = memory_of(plan, request, far=far, calibration=calibration)
-    time = time_of(plan, request, work=work, far=far, calibration=calibration)
-    cost = cost_of(plan, request, time)
-    records = records_of(
-        plan, request.workload, work=work, parameters=parameters, memory=memory, time=time, cost=cost
-    )
-    fits = bool(plan.fits)
+def result_of(choice: Choice, found: Figures) -> PlanResult:
+    """The figures as the contract's answer, without explanation and remedies."""
+    request, memory = choice.request, found.memory
+    fits = bool(found.plan.fits)
     return PlanResult(
         id=request.id,
         fits=fits,
         reason=None if fits else reason(memory, choice.layout),
-        nearest_fit=None if fits else nearest_fit(choice, calibration, alternatives),
         layout=choice.layout,
         layout_chosen=choice.open_fields,
         cluster=request.cluster,
         accelerators=billed_nodes(request.cluster) * request.cluster.accelerators_per_node,
-        parameters=parameters,
+        parameters=found.parameters,
         memory=memory,
-        time=time,
-        cost=cost,
-        explanation=explanation(records, recipe_term(request.workload, plan.grid)),
-        warnings=warnings_of(choice, plan.grid, total_s=time.total_s, far=far),
+        time=found.time,
+        cost=found.cost,
+        explanation=(),
+        warnings=warnings_of(choice, found.plan.grid, total_s=found.time.total_s, far=found.far),
     )
+
+
+def evidence_of(choice: Choice, found: Figures, calibration: Calibration) -> Evidence:
+    """What was measured near the plan."""
+    cluster = choice.request.cluster
+    return evidence_near(
+        choice.request,
+        calibration.measured,
+        parameters=float(found.parameters.total),
+        accelerators=float(billed_nodes(cluster) * cluster.accelerators_per_node),
+    )
+
+
+def explanation_of(choice: Choice, found: Figures) -> tuple[Term, ...]:
+    """The trace of every figure."""
+    workload = choice.request.workload
+    return explanation(records_of(found, workload), recipe_term(workload, found.plan.grid))

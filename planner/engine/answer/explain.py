@@ -13,11 +13,11 @@ from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
-from planner.engine.answer.records import Work
+from planner.engine.answer.records import Figures
 from planner.engine.evaluate import Evaluation
 from planner.engine.memory.explain import MEMORY_TEMPLATES
 from planner.engine.question.request import Workload
-from planner.engine.question.result import Cost, Memory, Parameters, Term, Time
+from planner.engine.question.result import Term, Time
 from planner.engine.rl.explain import PPO_TEMPLATES
 from planner.engine.run.explain import RUN_TEMPLATES
 from planner.engine.run.money import SECONDS_PER_HOUR
@@ -64,28 +64,20 @@ def shown(plan: Evaluation, time: Time) -> Shown:
     )
 
 
-def records_of(
-    plan: Evaluation,
-    workload: Workload,
-    *,
-    work: Work,
-    parameters: Parameters,
-    memory: Memory,
-    time: Time,
-    cost: Cost | None,
-) -> Mapping[str, Any]:
+def records_of(found: Figures, workload: Workload) -> Mapping[str, Any]:
     """The records by the names that templates call them."""
+    plan = found.plan
     return {
         "workload": workload,
         "grid": SimpleNamespace(**dict(zip(GRID_FIELDS, map(float, grid_fields(plan.grid)), strict=True))),
         "memory": plan.memory,
         "step": plan.step,
-        "work": work,
-        "parameters": parameters,
-        "usage": memory,
-        "time": time,
-        "cost": cost,
-        "shown": shown(plan, time),
+        "work": found.work,
+        "parameters": found.parameters,
+        "usage": found.memory,
+        "time": found.time,
+        "cost": found.cost,
+        "shown": shown(plan, found.time),
     }
 
 

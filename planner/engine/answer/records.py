@@ -21,7 +21,7 @@ from planner.engine.run import throughput
 from planner.engine.run.length import total_steps
 from planner.engine.run.money import run_usd, usd_per_million_tokens
 from planner.engine.sure.calibration import Calibration
-from planner.engine.sure.intervals import bounds, chance_within, run_class, spread, time_scale
+from planner.engine.sure.intervals import bounds, chance_within, run_class, spread, time_scale, what_is_far
 from planner.engine.time import flops
 from planner.engine.time.step import StepTime
 
@@ -39,6 +39,36 @@ class Work:
     model_flops: float
     recomputed_flops: float
     ranks: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Everything that is said of one plan in numbers. far: what of it lies outside all that was measured."""
+
+    plan: Evaluation
+    far: tuple[str, ...]
+    work: Work
+    parameters: Parameters
+    memory: Memory
+    time: Time
+    cost: Cost | None
+
+
+def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Figures:
+    """The figures of the plan, which is a grid of one in plain numbers."""
+    request = choice.request
+    far = what_is_far(plan.grid, calibration.intervals, ppo=request.workload.ppo is not None)
+    work = work_of(choice, plan)
+    time = time_of(plan, request, work=work, far=far, calibration=calibration)
+    return Figures(
+        plan=plan,
+        far=far,
+        work=work,
+        parameters=parameters_of(plan.grid),
+        memory=memory_of(plan, request, far=far, calibration=calibration),
+        time=time,
+        cost=cost_of(plan, request, time),
+    )
 
 
 def plain(values: Any) -> float:

@@ -6,15 +6,18 @@ Memory is computed first because it is cheap and rules most plans out. There is 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from planner.engine.grid.build import grid_over_layouts
+from planner.engine.grid.build import cluster_numbers
 from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.questions import grid_over_questions
 from planner.engine.layout.enumeration import Candidates, Mask, is_auto
 from planner.engine.memory.peak import total_per_rank
-from planner.engine.question.request import PlanRequest, Task
+from planner.engine.question.request import PlanRequest, Task, Workload
 from planner.engine.rl.ppo import evaluate_ppo
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.intervals import spread, what_is_far
@@ -52,6 +55,8 @@ class Priced:
         return int(np.argmin(self.step_s * (1.0 + reluctance(self))))
 
 
+#: Rows of one grid of several questions, at most: more would leave a core's cache.
+MOST_ROWS = 8192
 #: Share of step time that each doubling of a degree must save before it is chosen, because an expert prefers
 #: the plainer plan. Our own choice; it stands for the trouble of running it and for what is not modelled.
 RELUCTANCE = {
@@ -90,37 +95,94 @@ def reluctance(priced: Priced) -> Array:
     return total
 
 
-def price(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Priced:
-    """Memory of all candidates and time of those that fit.
+def price_each(asked: Sequence[tuple[PlanRequest, Candidates]], calibration: Calibration) -> list[Priced]:
+    """Memory of all candidates of each question and time of those that fit, in as few grids as may be.
 
     By the contract recompute ``auto`` is the least recompute that fits; the least that fits with a margin
     (nine times in ten, by the memory interval) is preferred where it costs little. Of plans that differ in
     recompute alone only these two are timed.
     """
-    count, task = len(candidates), request.workload.task
-    if request.workload.ppo:
-        result = evaluate_ppo(request, candidates.arrays, calibration)
-        total, usable = np.broadcast_to(result.memory.total, (count,)), float(result.grid.memory_bytes)
-        margin = margin_of(request, result.grid, calibration)
-        fits = worth_timing(total, usable, margin, candidates.kinds)
-        step_s = np.where(fits, result.step.step, np.inf)
-        return Priced(candidates, task, total, usable, margin, fits, step_s)
-    grid = grid_over_layouts(request, candidates.arrays)
-    total = np.broadcast_to(total_per_rank(grid, calibration.memory), (count,))
-    usable = float(grid.memory_bytes)
-    margin = margin_of(request, grid, calibration)
+    found: dict[int, Priced] = {}
+    together: list[int] = []
+    rows = 0
+    for index, (request, candidates) in enumerate(asked):
+        if request.workload.ppo:
+            found[index] = price_ppo(request, candidates, calibration)
+            continue
+        if together and rows + len(candidates) > MOST_ROWS:
+            found |= zip(together, price_grid([asked[i] for i in together], calibration), strict=True)
+            together, rows = [], 0
+        together.append(index)
+        rows += len(candidates)
+    if together:
+        found |= zip(together, price_grid([asked[i] for i in together], calibration), strict=True)
+    return [found[index] for index in range(len(asked))]
+
+
+def price_ppo(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Priced:
+    """One question of PPO, whose models have grids of their own."""
+    result = evaluate_ppo(request, candidates.arrays, calibration)
+    total, usable = np.broadcast_to(result.memory.total, (len(candidates),)), float(result.grid.memory_bytes)
+    margin = margin_of(request, result.grid, calibration)
     fits = worth_timing(total, usable, margin, candidates.kinds)
-    step_s = np.full(count, np.inf)
-    index = np.flatnonzero(fits)
-    if index.size == 1:
-        step_s[index] = 0.0
-    elif index.size:
-        step_s[index] = step_time(grid.rows(index), calibration.timing).step
-    return Priced(candidates, task, total, usable, margin, fits, step_s)
+    step_s = np.where(fits, result.step.step, np.inf)
+    return Priced(candidates, request.workload.task, total, usable, margin, fits, step_s)
 
 
-def margin_of(request: PlanRequest, grid: PlanGrid, calibration: Calibration) -> float:
-    """Ratio of usable to needed bytes from which on a plan fits nine times in ten: the interval's end.
+def price_grid(asked: Sequence[tuple[PlanRequest, Candidates]], calibration: Calibration) -> list[Priced]:
+    """The candidates of all questions in one grid."""
+    sizes = [len(candidates) for _, candidates in asked]
+    ends = np.cumsum(sizes)
+    parts = [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
+    grid = grid_over_questions([request for request, _ in asked], sizes, side_by_side(asked))
+    total = np.broadcast_to(total_per_rank(grid, calibration.memory), (int(ends[-1]),))
+    priced = [
+        priced_part(request, candidates, grid, total[part], part.start, calibration)
+        for (request, candidates), part in zip(asked, parts, strict=True)
+    ]
+    timed: list[NDArray[np.int64]] = []
+    for each, part in zip(priced, parts, strict=True):
+        index = np.flatnonzero(each.fits)
+        # A single plan that fits is chosen whatever its time.
+        each.step_s[index] = 0.0
+        timed.append(index + part.start if index.size > 1 else index[:0])
+    rows = np.concatenate(timed)
+    if rows.size:
+        step_s = step_time(grid.rows(rows), calibration.timing).step
+        lengths = np.cumsum([index.size for index in timed])[:-1]
+        for each, part, index, values in zip(priced, parts, timed, np.split(step_s, lengths), strict=True):
+            each.step_s[index - part.start] = values
+    return priced
+
+
+def priced_part(
+    request: PlanRequest,
+    candidates: Candidates,
+    grid: PlanGrid,
+    total: Array,
+    row: int,
+    calibration: Calibration,
+) -> Priced:
+    """One question's part of a grid, not timed yet. total: its bytes, shape (plans,).  row: its first row."""
+    usable = float(grid.memory_bytes[row] if grid.memory_bytes.ndim else grid.memory_bytes)
+    margin = margin_of(request, grid, calibration, row)
+    fits = worth_timing(total, usable, margin, candidates.kinds)
+    step_s = np.full(len(candidates), np.inf)
+    return Priced(candidates, request.workload.task, total, usable, margin, fits, step_s)
+
+
+def side_by_side(asked: Sequence[tuple[PlanRequest, Candidates]]) -> dict[str, Array]:
+    """The layout arrays of all questions, one after the other."""
+    if len(asked) == 1:
+        return asked[0][1].arrays
+    return {
+        name: np.concatenate([candidates.arrays[name] for _, candidates in asked])
+        for name in asked[0][1].arrays
+    }
+
+
+def margin_of(request: PlanRequest, grid: PlanGrid, calibration: Calibration, row: int = 0) -> float:
+    """Ratio of usable to needed bytes from which on plan ``row`` fits nine times in ten: the interval's end.
 
     1 where a layout was asked for: whoever lays a run out knows that it runs, and recompute ``auto`` is then
     the least that fits. (Two measured sources that publish all but the recompute ran without any, at 80 to
@@ -128,7 +190,12 @@ def margin_of(request: PlanRequest, grid: PlanGrid, calibration: Calibration) ->
     """
     if not is_auto(request):
         return 1.0
-    far = what_is_far(grid, calibration.intervals, ppo=request.workload.ppo is not None)
+    return surely_within(request, grid, calibration, row)
+
+
+def surely_within(request: PlanRequest, grid: PlanGrid, calibration: Calibration, row: int = 0) -> float:
+    """Ratio, one or more, of memory to the estimated peak of plan ``row`` that holds it nine times in ten."""
+    far = what_is_far(grid, calibration.intervals, row, ppo=request.workload.ppo is not None)
     _, high = spread("memory", calibration.intervals, far, request.workload.task)
     return math.exp(high)
 
@@ -149,10 +216,51 @@ def least_recompute(fits: Mask, kinds: int) -> Mask:
     return first.reshape(-1)
 
 
-def memory_fits(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Mask:
-    """Flags, shape (plans,): which candidates fit, from memory alone."""
-    if request.workload.ppo:
-        return evaluate_ppo(request, candidates.arrays, calibration).fits
-    grid = grid_over_layouts(request, candidates.arrays)
-    fits = total_per_rank(grid, calibration.memory) <= grid.memory_bytes
-    return np.broadcast_to(fits, (len(candidates),))
+def shares_filled(
+    asked: Sequence[tuple[PlanRequest, Candidates]], calibration: Calibration
+) -> list[tuple[Array, float]]:
+    """Of each question: the share of a rank's memory that each candidate fills, shape (plans,), and the
+    factor on it that holds nine times in ten. From memory alone, in as few grids as may be.
+    """
+    found: dict[int, tuple[Array, float]] = {}
+    for group in alike([request for request, _ in asked]):
+        members = [asked[index] for index in group]
+        sizes = [len(candidates) for _, candidates in members]
+        ends = np.cumsum(sizes)
+        requests = [request for request, _ in members]
+        grid, total = memory_of_questions(requests, sizes, side_by_side(members), calibration)
+        filled = np.broadcast_to(total / grid.memory_bytes, (int(ends[-1]),))
+        for index, end, size in zip(group, ends, sizes, strict=True):
+            start = int(end) - size
+            margin = surely_within(asked[index][0], grid, calibration, start)
+            found[index] = filled[start : int(end)], margin
+    return [found[index] for index in range(len(asked))]
+
+
+def alike(requests: Sequence[PlanRequest]) -> list[list[int]]:
+    """Positions of the questions whose memory can be computed in one grid: all, but for PPO of one workload,
+    since its models have grids of their own.
+    """
+    groups: dict[Workload | None, list[int]] = {}
+    for index, request in enumerate(requests):
+        groups.setdefault(request.workload if request.workload.ppo else None, []).append(index)
+    return list(groups.values())
+
+
+def memory_of_questions(
+    requests: Sequence[PlanRequest],
+    sizes: Sequence[int],
+    layouts: Mapping[str, Array],
+    calibration: Calibration,
+) -> tuple[PlanGrid, Array]:
+    """The grid of questions that are ``alike``, and the bytes of each plan's fullest rank, shape (plans,)."""
+    first = requests[0]
+    if not first.workload.ppo:
+        grid = grid_over_questions(requests, sizes, layouts)
+        return grid, total_per_rank(grid, calibration.memory)
+    numbers = [cluster_numbers(request.cluster, first.workload.precision) for request in requests]
+    machines = {
+        name: np.repeat(np.array([float(row[name]) for row in numbers]), sizes) for name in numbers[0]
+    }
+    result = evaluate_ppo(first, {**machines, **layouts}, calibration)
+    return result.grid, result.memory.total

@@ -7,15 +7,16 @@ plan that fits is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.engine.choose.candidates import Priced, memory_fits, price
+from planner.engine.choose.candidates import Priced, price_each
 from planner.engine.evaluate import Evaluation, evaluate
 from planner.engine.grid.build import grid_over_layouts, layout_numbers
 from planner.engine.grid.plan_grid import Array
+from planner.engine.grid.questions import grid_over_questions
 from planner.engine.layout.enumeration import (
     Axes,
     Candidates,
@@ -59,30 +60,83 @@ def evaluate_choice(choice: Choice, calibration: Calibration) -> Evaluation:
     return evaluate(grid_over_layouts(choice.request, layouts), calibration)
 
 
+def evaluate_choices(choices: Sequence[Choice], calibration: Calibration) -> list[Evaluation]:
+    """Memory and time of each plan, computed in one grid; PPO's models have grids of their own."""
+    together = [index for index, choice in enumerate(choices) if not choice.request.workload.ppo]
+    if len(together) < 2:
+        return [evaluate_choice(choice, calibration) for choice in choices]
+    rows = [layout_numbers(choices[index].layout) for index in together]
+    layouts = {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
+    grid = grid_over_questions([choices[index].request for index in together], [1] * len(together), layouts)
+    split = evaluate(grid, calibration).split(len(together))
+    found = dict(zip(together, split, strict=True))
+    return [
+        found[index] if index in found else evaluate_choice(choice, calibration)
+        for index, choice in enumerate(choices)
+    ]
+
+
 def one_row(layout: Layout) -> dict[str, Array]:
     """The layout as PlanGrid arrays of shape (1,)."""
     return {name: np.array([value], dtype=float) for name, value in layout_numbers(layout).items()}
 
 
 def choose_layout(request: PlanRequest, calibration: Calibration) -> Choice:
-    """The layout on the nodes that the cluster has."""
-    available = available_ranks(request)
-    ranks = asked_ranks(request, available)
-    given = complete_layout(request, ranks)
-    if given is not None:
-        return Choice(request=request, layout=given, open_fields=(), idle_ranks=available - ranks)
-    priced = best_on(request, ranks, calibration)
-    if priced is None and may_idle(request.layout):
-        ranks = most_usable_ranks(request, available)
-        priced = best_on(request, ranks, calibration)
-    if priced is None:
-        raise no_layout(request, available)
-    return Choice(
-        request=request,
-        layout=priced.candidates.layout(priced.best()),
-        open_fields=priced.candidates.open_fields,
-        idle_ranks=available - ranks,
-    )
+    """The layout on the nodes that the cluster has. Raises PlanErrors."""
+    (chosen,) = choose_layouts([request], calibration)
+    if isinstance(chosen, PlanErrors):
+        raise chosen
+    return chosen
+
+
+@dataclass(slots=True)
+class Open:
+    """A question whose layout is to be chosen. available, ranks: of its machines, and to be used (counts).
+
+    priced: the best candidates so far, None before any were found.
+    """
+
+    request: PlanRequest
+    available: int
+    ranks: int
+    priced: Priced | None = None
+
+    @property
+    def choice(self) -> Choice | PlanErrors:
+        """The best of the candidates, or the error of a question that no layout answers."""
+        if self.priced is None:
+            return no_layout(self.request, self.available)
+        return Choice(
+            request=self.request,
+            layout=self.priced.candidates.layout(self.priced.best()),
+            open_fields=self.priced.candidates.open_fields,
+            idle_ranks=self.available - self.ranks,
+        )
+
+
+def choose_layouts(requests: Sequence[PlanRequest], calibration: Calibration) -> list[Choice | PlanErrors]:
+    """The layout of each question on the nodes that its cluster has; all candidates are priced together."""
+    found: list[Choice | PlanErrors | Open] = []
+    for request in requests:
+        available = available_ranks(request)
+        try:
+            ranks = asked_ranks(request, available)
+        except PlanErrors as wrong:
+            found.append(wrong)
+            continue
+        given = complete_layout(request, ranks)
+        if given is None:
+            found.append(Open(request, available, ranks))
+        else:
+            idle = available - ranks
+            found.append(Choice(request=request, layout=given, open_fields=(), idle_ranks=idle))
+    open_ones = [each for each in found if isinstance(each, Open)]
+    price_open(open_ones, calibration)
+    without = [each for each in open_ones if each.priced is None and may_idle(each.request.layout)]
+    for each in without:
+        each.ranks = most_usable_ranks(each.request, each.available)
+    price_open(without, calibration)
+    return [each.choice if isinstance(each, Open) else each for each in found]
 
 
 def asked_ranks(request: PlanRequest, available: int) -> int:
@@ -145,23 +199,31 @@ def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:
     )
 
 
-def best_on(request: PlanRequest, ranks: int, calibration: Calibration) -> Priced | None:
-    """The candidates on exactly ``ranks`` ranks with memory and time; None where there are none.
+def price_open(questions: Sequence[Open], calibration: Calibration) -> None:
+    """Price the candidates of each question on exactly its ranks.
 
-    Where the question names some degrees, those that stacks leave at 1 by default stay at 1 as long as some
+    Where a question names some degrees, those that stacks leave at 1 by default stay at 1 as long as some
     plan fits with a margin. Uneven pipelines are tried where nothing else divides.
     """
-    found: Priced | None = None
+    turns = [(each, candidate_sets(each.request, each.ranks)) for each in questions]
+    while turns:
+        drawn = [(each, sets, candidates) for each, sets in turns if (candidates := next(sets, None))]
+        if not drawn:
+            return
+        priced = price_each([(each.request, candidates) for each, _, candidates in drawn], calibration)
+        for (each, _, _), found in zip(drawn, priced, strict=True):
+            best = each.priced
+            if best is None or (found.fits.any(), found.roomy) > (best.fits.any(), best.roomy):
+                each.priced = found
+        turns = [(each, sets) for each, sets, _ in drawn if each.priced is None or not each.priced.roomy]
+
+
+def candidate_sets(request: PlanRequest, ranks: int) -> Iterator[Candidates]:
+    """The sets of candidates on exactly ``ranks`` ranks that hold any, from the plainest to the widest."""
     for axes in axes_in_turn(request, ranks):
         candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
-        if not len(candidates):
-            continue
-        priced = price(request, candidates, calibration)
-        if found is None or (priced.fits.any(), priced.roomy) > (found.fits.any(), found.roomy):
-            found = priced
-        if found.roomy:
-            break
-    return found
+        if len(candidates):
+            yield candidates
 
 
 def axes_in_turn(request: PlanRequest, ranks: int) -> Iterator[Axes]:
@@ -216,12 +278,6 @@ def frugal_candidates(request: PlanRequest) -> Candidates:
     axes = frugal_axes(request)
     ranks = available_ranks(request) if request.cluster.mig_profile is None else 1
     return candidates_on(axes, request, degrees_on(axes, request, ranks))
-
-
-def may_fit(request: PlanRequest, calibration: Calibration) -> bool:
-    """False only where no plan on the request's machines fits, decided without looking at all of them."""
-    candidates = frugal_candidates(request)
-    return not len(candidates) or bool(memory_fits(request, candidates, calibration).any())
 
 
 def no_layout(request: PlanRequest, ranks: int) -> PlanErrors:

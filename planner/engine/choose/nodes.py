@@ -6,11 +6,12 @@ computed for many of them in one grid, and the deadline is met by doubling steps
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from planner.engine.choose.candidates import memory_fits
+from planner.engine.choose.candidates import shares_filled
 from planner.engine.choose.layout import Choice, choose_layout, evaluate_choice, few_axes, frugal_axes
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.layout.enumeration import (
@@ -72,11 +73,20 @@ def usable_node_counts(request: PlanRequest) -> Whole:
 def fewest_nodes_that_fit(
     request: PlanRequest, calibration: Calibration, *, least: int, most: int
 ) -> int | None:
-    """The smallest node count from ``least`` to ``most`` on which some layout fits; None where there is none.
+    """The smallest node count from ``least`` to ``most`` on which some layout fits; None without one."""
+    return next(node_counts_that_fit(request, calibration, least=least, most=most), None)
+
+
+def node_counts_that_fit(
+    request: PlanRequest, calibration: Calibration, *, least: int, most: int
+) -> Iterator[int]:
+    """The smallest node count from ``least`` to ``most`` on which some layout fits; then the smallest on
+    which one does so nine times in ten, where that is another.
 
     Looks at the plans that need least memory: the smallest micro-batch, the most recompute, no interleaving.
     """
     per_node = ranks_per_node(request.cluster)
+    fewest: int | None = None
     for plain in (False,) if is_auto(request) else (True, False):
         frugal = frugal_axes(request, plain=plain)
         degrees = degrees_of_any_size(frugal, request, most * per_node)
@@ -87,13 +97,21 @@ def fewest_nodes_that_fit(
         while start < kept.size:
             candidates = candidates_on(frugal, request, degrees.at(kept[start : start + portion]))
             if len(candidates):
-                fits = memory_fits(request, candidates, calibration)
-                if fits.any():
-                    arrays = candidates.arrays
-                    ranks = np.prod([arrays[name] for name in DEGREES], axis=0)
-                    return int(ranks[fits].min()) // per_node
+                ((filled, margin),) = shares_filled([(request, candidates)], calibration)
+                arrays = candidates.arrays
+                ranks = np.prod([arrays[name] for name in DEGREES], axis=0)
+                if fewest is None and (filled <= 1.0).any():
+                    fewest = int(ranks[filled <= 1.0].min()) // per_node
+                    yield fewest
+                surely = filled * margin <= 1.0
+                if surely.any():
+                    enough = int(ranks[surely].min()) // per_node
+                    if enough != fewest:
+                        yield enough
+                    return
             start, portion = start + portion, 4 * portion
-    return None
+        if fewest is not None:
+            return
 
 
 def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration) -> Choice:

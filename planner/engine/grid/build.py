@@ -34,14 +34,6 @@ RECOMPUTE_FLAGS = {
 }
 
 FINETUNING = ("full_finetuning", "lora", "qlora")
-#: A MIG compute slice is one seventh of the streaming multiprocessors, a memory slice one eighth of the
-#: memory and its bandwidth (NVIDIA MIG User Guide, "Concepts"); A30 has four of each.
-MIG_SLICES = {"a30": (4, 4)}
-
-
-MIG_SLICES_DEFAULT = (7, 8)
-
-
 #: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
 #: one direction.
 PCIE4_BYTES_PER_S = 32e9
@@ -306,9 +298,10 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
     if not link_bytes_per_s:
         link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
     if cluster.mig_profile is not None:
-        compute_slices, memory_slices = MIG_SLICES.get(chip.slug, MIG_SLICES_DEFAULT)
-        compute_share = cluster.mig_profile.compute_slices / compute_slices
-        memory_share = cluster.mig_profile.memory_slices / memory_slices
+        # Slices are equal parts of the multiprocessors, and of memory and its bandwidth (NVIDIA MIG User
+        # Guide, "Concepts").
+        compute_share = cluster.mig_profile.compute_slices / cluster.mig_profile.gpu_compute_slices
+        memory_share = cluster.mig_profile.memory_slices / cluster.mig_profile.gpu_memory_slices
         memory_bytes = float(cluster.mig_profile.memory_bytes)
         instances = cluster.mig_profile.max_instances
         # GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide, "Limitations").
@@ -331,6 +324,7 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         **host_numbers(cluster),
         "nodes": nodes,
         "architecture": architecture_index(chip.architecture),
+        "own_chip": chip.own,
         "usd_per_node_hour": np.nan if price is None else price,
     }
 
@@ -393,11 +387,14 @@ def cluster_scalars(cluster: Cluster, precision: str) -> Mapping[str, Any]:
     return running.constants(cluster_numbers(cluster, precision))
 
 
+#: Grid fields that a question counts in samples.
+COUNTED_IN_SAMPLES = ("global_batch_size", "micro_batch_size")
+
+
 def per_sequence(numbers: Mapping[str, Any], request: PlanRequest) -> dict[str, Any]:
     """Grid fields with the batch in sequences, where the question counts it in samples of several answers."""
     answers = request.workload.answers_per_sample
-    counted = ("global_batch_size", "micro_batch_size")
-    return {**numbers, **{name: numbers[name] * answers for name in counted}}
+    return {**numbers, **{name: numbers[name] * answers for name in COUNTED_IN_SAMPLES}}
 
 
 def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:

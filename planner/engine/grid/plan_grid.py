@@ -214,6 +214,7 @@ class PlanGrid:
     power_share: Array  #: power limit over the accelerator's own, at most 1 [ratio, ()]
     nodes: Array  #: machines [node, (plans,)]
     architecture: Array  #: the chip's, by its place in ARCHITECTURES [index, ()]
+    own_chip: Array  #: the chip is described by the question, not one of the catalog [flag, ()]
     usd_per_node_hour: Array  #: price of a node, nan where none is known [USD/h, ()]
     # layout
     tensor_parallel: Array  #: ranks that split each matrix [rank, (plans,)]

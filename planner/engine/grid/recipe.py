@@ -34,6 +34,11 @@ FROZEN_BYTES = {
     "int4": 0.5 + 0.127 / 8,
     "nf4": 0.5 + 0.127 / 8,
 }
+#: Stacks whose optimizers are fused, or asked to be.
+FUSED_STEPS = (
+    *("megatron", "deepspeed", "neuron", "torchtitan"),
+    *("trl", "axolotl", "torchtune", "llama_factory", "unsloth"),
+)
 #: Optimizer states per parameter, as a number of elements (papers of the optimizers; Adam keeps two moments,
 #: Lion and momentum SGD one, Muon one on matrices, Adafactor row and column sums only).
 STATE_ELEMENTS = {
@@ -93,7 +98,7 @@ def memory_recipe(workload: Workload, adam_share: float = 0.0) -> MemoryRecipe:
     adapters = workload.task in ("lora", "qlora")
     master = workload.master_weights or default_master_weights(workload)
     wide = full or master == "only"
-    weight = 4.0 if wide else ELEMENT_BYTES[workload.precision]
+    weight = primary_bytes(workload, wide=wide)
     usual_gradient = "fp32" if wide else default_gradient(workload, master)
     gradient_precision = workload.gradient_precision or usual_gradient
     state_precision = default_state_precision(workload, master)
@@ -133,6 +138,16 @@ def unsynced(workload: Workload, master: MasterWeights) -> bool:
     return workload.framework == "fsdp" and master == "none"
 
 
+def primary_bytes(workload: Workload, *, wide: bool) -> float:
+    """Bytes of a weight that the model computes with, as it is kept.
+
+    wide: it is the fp32 master itself. Source: Transformer Engine, primary weights in fp8
+    (fp8_model_init, "quantized_model_init").
+    """
+    usual = 4.0 if wide else ELEMENT_BYTES[workload.precision]
+    return {"fp8": 1.0, "bf16": 2.0, "fp16": 2.0, "fp32": 4.0}.get(workload.primary_weights or "", usual)
+
+
 def gathered_bytes(workload: Workload) -> float:
     """Bytes of a trained weight while it is gathered and computed with: 1 where it is kept in fp8."""
     return 1.0 if workload.primary_weights == "fp8" else ELEMENT_BYTES[workload.precision]
@@ -162,7 +177,8 @@ def default_k_bit(workload: Workload) -> bool:
 def default_master_weights(workload: Workload) -> MasterWeights:
     """Where the fp32 weights are kept when the question does not say, by framework and task.
 
-    fp32 training and adapters have fp32 weights only. For the sources of the stacks see ``memory_recipe``.
+    fp32 training, adapters, and fp16 fine-tuning under autocast have fp32 weights only. For the sources of
+    the stacks see ``memory_recipe``.
     """
     if workload.precision in ("fp32", "tf32") or workload.task in ("lora", "qlora"):
         return "only"
@@ -170,6 +186,8 @@ def default_master_weights(workload: Workload) -> MasterWeights:
         return "separate"
     if workload.framework in ("fsdp", "torchtitan"):
         return "only"
+    if workload.precision == "fp16" and workload.task == "full_finetuning":
+        return "only"  # torch's GradScaler takes no fp16 gradients, so autocast trains fp32 weights
     return "separate" if workload.task in ("pretraining", "ppo") else "none"
 
 
@@ -203,11 +221,17 @@ def state_elements(optimizer: str, adam_share: float) -> float:
 
 
 def default_kernel(workload: Workload) -> OptimizerKernel:
-    """PyTorch's own optimizers default to foreach; Megatron, DeepSpeed and Neuron bring fused ones."""
-    if workload.framework in ("megatron", "deepspeed", "neuron"):
-        return "fused"
-    plain = workload.framework in ("fsdp", "torchtitan") or workload.task != "pretraining"
-    return "foreach" if plain else "fused"
+    """PyTorch's own optimizers default to foreach; the other stacks bring fused ones or ask for them.
+
+    8-bit optimizers step one parameter after another, and so does a step within the backward pass: neither
+    makes a copy of all. Hugging Face's trainers ask for the fused AdamW since torch 2.8, torchtitan and
+    torchtune's configurations too. Source: transformers training_args.py (optim), bitsandbytes
+    optim/optimizer.py, torchtitan components/optimizer.py.
+    """
+    one_by_one = workload.optimizer == "adamw_8bit" or workload.optimizer_in_backward
+    fused = workload.framework in FUSED_STEPS or workload.task == "pretraining"
+    foreach = workload.framework == "fsdp" or not (fused or one_by_one)
+    return "foreach" if foreach and not one_by_one else "fused"
 
 
 def step_temporary_bytes(workload: Workload, weight_bytes: float) -> float:
@@ -223,7 +247,9 @@ def gradient_copy_bytes(workload: Workload) -> float:
     """Bytes per parameter of DeepSpeed's second set of gradients, beside the 16-bit ones.
 
     bf16 training with DeepSpeed's pipelines accumulates a flat fp32 set (4 bytes) and keeps a flat copy of
-    the 16-bit gradients (2 bytes). Source: DeepSpeed runtime/bf16_optimizer.py.
+    the 16-bit gradients (2 bytes); so does its ZeRO-1 where gradients are asked for in fp32. Whether there
+    is a pipeline, the layout says. Source: DeepSpeed runtime/bf16_optimizer.py, runtime/engine.py
+    (_do_optimizer_sanity_check), runtime/pipe/engine.py.
     """
     accumulated = workload.framework == "deepspeed" and workload.task == "pretraining"
     return 6.0 if accumulated and workload.precision == "bf16" else 0.0
@@ -237,7 +263,7 @@ def gradient_partition_bytes(workload: Workload) -> float:
     fp32_groups_gradient_flat_partition).
     """
     narrow = workload.framework == "deepspeed" and workload.precision not in ("fp32", "tf32")
-    if not narrow or gradient_copy_bytes(workload):
+    if not narrow:
         return 0.0
     return 6.0 if workload.precision == "fp16" else 4.0
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import NO_SHARDING, RECOMPUTES, SHARDINGS, Array
+from planner.engine.layout.stacks import CONTEXT, EXPERT, INTERLEAVED, PIPELINE, STACKS, TENSOR
 from planner.engine.question.request import (
     Cluster,
     Layout,
@@ -173,17 +174,20 @@ def axes_of(request: PlanRequest, *, plain: bool = False) -> Axes:
     plain: fields that stacks leave at 1 unless told otherwise (context, expert, interleaving) stay at 1.
     """
     asked, cluster, model = request.layout, request.cluster, request.model
-    alone = cluster.mig_profile is not None
+    stack = STACKS[request.workload.framework]
+    # GPU instances allow replicas only.
+    usual = frozenset[str]() if cluster.mig_profile is not None else stack.usual_axes
+    split = usual & {TENSOR, PIPELINE} if plain else usual
     return Axes(
-        tensor=one_or(asked.tensor_parallel, [1] if alone else tensor_choices(request)),
-        pipeline=one_or(asked.pipeline_parallel, [1] if alone else pipeline_choices(model)),
-        context=one_or(asked.context_parallel, [1] if plain or alone else context_choices(request)),
-        expert=one_or(asked.expert_parallel, [1] if plain or alone else expert_choices(model)),
-        interleaved=one_or(asked.interleaved_stages, [1] if plain or alone else interleaved_choices(request)),
+        tensor=one_or(asked.tensor_parallel, tensor_choices(request) if TENSOR in split else [1]),
+        pipeline=one_or(asked.pipeline_parallel, pipeline_choices(model) if PIPELINE in split else [1]),
+        context=one_or(asked.context_parallel, context_choices(request) if CONTEXT in split else [1]),
+        expert=one_or(asked.expert_parallel, expert_choices(model) if EXPERT in split else [1]),
+        interleaved=one_or(asked.interleaved_stages, list(INTERLEAVINGS) if INTERLEAVED in split else [1]),
         micro=one_or(asked.micro_batch_size, micro_batch_choices(request)),
         sharding=[SHARDINGS.index(kind) for kind in sharding_choices(request)],
         recompute=[RECOMPUTES.index(kind) for kind in recompute_choices(request)],
-        data=asked.data_parallel,
+        data=1 if stack.most_ranks == 1 else asked.data_parallel,
         accumulation=asked.gradient_accumulation,
         sharding_group=asked.sharding_group,
         sequence_parallel=default_sequence_parallel(request)
@@ -244,11 +248,6 @@ def expert_choices(model: ModelSpec) -> list[int]:
     return chosen if chosen[-1] == whole or model.experts % whole else [*chosen, whole]
 
 
-def interleaved_choices(request: PlanRequest) -> list[int]:
-    """Chunks per stage, for the stacks that have an interleaved schedule."""
-    return list(INTERLEAVINGS) if request.workload.framework in ("megatron", "generic") else [1]
-
-
 def micro_batch_choices(request: PlanRequest) -> list[int]:
     """Powers of two that divide the batch, up to LARGEST_MICRO_BATCH_TOKENS tokens.
 
@@ -273,21 +272,18 @@ def micro_batch_choices(request: PlanRequest) -> list[int]:
 def recompute_choices(request: PlanRequest) -> list[Recompute]:
     """The kind of recompute asked for, or all kinds."""
     asked = request.layout.activation_recompute or request.workload.activation_recompute
-    return list(RECOMPUTES) if asked == "auto" else [asked]
+    has = STACKS[request.workload.framework].recomputes
+    return [kind for kind in RECOMPUTES if kind in has] if asked == "auto" else [asked]
 
 
 def sharding_choices(request: PlanRequest) -> list[Sharding]:
     """What the named stack does. ZeRO-2, which lies between its neighbours, is tried only when asked for."""
-    framework, asked = request.workload.framework, request.layout.sharding
+    asked = request.layout.sharding
     if asked is not None:
         return [asked]
     if request.cluster.mig_profile is not None:
         return ["none"]
-    if framework in ("fsdp", "torchtitan"):
-        return ["zero3"]
-    if framework in ("megatron", "neuron"):
-        return ["zero1"]
-    return ["none", "zero1", "zero3"]
+    return list(STACKS[request.workload.framework].usual_shardings)
 
 
 @dataclass(frozen=True, slots=True)

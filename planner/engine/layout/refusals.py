@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.engine.layout.enumeration import blocks, divisors, ranks_per_node
+from planner.engine.layout.stacks import AXES, STACKS, has, label, those_with
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 
@@ -49,6 +50,7 @@ def check_layout(request: PlanRequest, ranks: int | None) -> None:
     ranks: of the cluster; None where the number of nodes is open.
     """
     refusals = Refusals(request.layout)
+    check_against_stack(request, refusals, ranks)
     check_against_model(request, refusals)
     if request.cluster.mig_profile is not None:
         check_gpu_instances(request, refusals, ranks)
@@ -58,6 +60,50 @@ def check_layout(request: PlanRequest, ranks: int | None) -> None:
         check_batch(request, refusals, ranks)
     if refusals.errors:
         raise PlanErrors(refusals.errors)
+
+
+def check_against_stack(request: PlanRequest, refusals: Refusals, ranks: int | None) -> None:
+    """What is asked for must be something that the named stack has (``STACKS``)."""
+    workload, asked = request.workload, request.layout
+    stack, name = STACKS[workload.framework], label(workload.framework)
+    for axis, in_words in AXES.items():
+        if (getattr(asked, axis) or 1) > 1 and not has(stack, axis):
+            others = those_with(lambda each, axis=axis: has(each, axis))  # type: ignore[misc]
+            refusals.add(
+                axis, f"{name} has no {in_words}.", f"Use 1, leave it out, or name a stack with it: {others}."
+            )
+    if asked.sharding is not None and asked.sharding not in stack.shardings:
+        refusals.add(
+            "sharding",
+            f"{name} does not shard so.",
+            f"Use {' or '.join(stack.shardings)}, or leave it out.",
+        )
+    recompute = asked.activation_recompute or workload.activation_recompute
+    if recompute != "auto" and recompute not in stack.recomputes:
+        path = "layout" if asked.activation_recompute else "workload"
+        refusals.add_elsewhere(
+            f"{path}.activation_recompute",
+            recompute,
+            f"{name} recomputes whole blocks or nothing.",
+            f"Use {' or '.join(stack.recomputes)}, or leave it out.",
+        )
+    for kind in workload.offload:
+        if kind not in stack.offloads:
+            others = those_with(lambda each, kind=kind: kind in each.offloads)  # type: ignore[misc]
+            can = f"Use {' or '.join(stack.offloads)}, or name" if stack.offloads else "Use none, or name"
+            refusals.add_elsewhere(
+                "workload.offload",
+                kind,
+                f"{name} cannot move {kind} to the host's memory.",
+                f"{can} a stack that does: {others}.",
+            )
+    if stack.most_ranks and ranks is not None and ranks > stack.most_ranks:
+        refusals.add_elsewhere(
+            "workload.framework",
+            workload.framework,
+            f"{name} trains on one GPU, and the cluster has {ranks}.",
+            "Take a machine with a single accelerator, or another stack, such as trl or axolotl.",
+        )
 
 
 def check_against_model(request: PlanRequest, refusals: Refusals) -> None:

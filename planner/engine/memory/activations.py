@@ -21,6 +21,8 @@ from planner.engine.memory.traits import Traits
 LOG_SUM_EXP_BYTES = 4.0
 #: Plain RMSNorm keeps its input as an fp32 copy (transformers' LlamaRMSNorm, torchtune's, litgpt's).
 WIDE_NORM_BYTES = 4.0
+#: Eager attention in 16 bits keeps its softmax in fp32 as well (transformers' eager_attention_forward).
+WIDE_SCORE_BYTES = 4.0
 #: One byte per element (Korthikanti et al. 2022, section 4.1).
 DROPOUT_MASK_BYTES = 1.0
 #: fp32 logits and probabilities of the router, per token and expert.
@@ -63,13 +65,15 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     alone; and to s b h (34/t + 5 a s / (h t)) with sequence parallelism.
     Source: Korthikanti et al. 2022, section 4; Dao et al. 2022, algorithm 2 (flash attention).
     """
-    tensor, element = grid.tensor_parallel, grid.element_bytes
+    tensor = grid.tensor_parallel
+    # Norms in fp32 hand fp32 to whatever follows them, and the residual stream stays fp32.
+    element = where(traits.widened > 0, 4.0, grid.element_bytes)
     token_share = where(grid.sequence_parallel > 0, 1.0 / tensor, 1.0)
     hidden = grid.hidden_size * token_share
     # Megatron keeps its own part of a matmul's input and gathers it again; plain modules keep it gathered.
     gathered = grid.hidden_size * where(traits.plain > 0, 1.0, token_share)
     # LoRA applies dropout to each adapter's input, which keeps a copy of the input and a mask.
-    matmul = element - grid.fp8 * traits["fp8_copies"] + grid.frozen * DROPOUT_MASK_BYTES
+    matmul = element - grid.fp8 * traits["fp8_copies"] + grid.adapter_dropout * DROPOUT_MASK_BYTES
     ffn_inputs = 1.0 + grid.frozen * grid.gated
     wide_norm = traits.eager * (1.0 - grid.layernorm)
     norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
@@ -77,6 +81,7 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
     kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
     latent = grid.kv_lora_rank * (2.0 * element)
+    eager_narrow = traits.eager * (1.0 - grid.full_precision)
     # The kernel's output is the projection's input: one tensor serves both.
     output = np.maximum(element, matmul * grid.output_input_kept)
     return TokenBytes(
@@ -91,10 +96,10 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
         score=heads
         * (
             (1.0 - grid.flash)
-            * (element + 4.0 * traits.eager + grid.dropout * (DROPOUT_MASK_BYTES + element))
+            * (element + WIDE_SCORE_BYTES * eager_narrow + grid.dropout * (DROPOUT_MASK_BYTES + element))
         ),
-        ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul),
-        experts=expert_bytes(grid, traits, matmul),
+        ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul, element),
+        experts=expert_bytes(grid, traits, matmul, element),
         masks=hidden * (2.0 * DROPOUT_MASK_BYTES * grid.dropout),
         states=grid.state_elements * grid.element_bytes / tensor,
         widened_inputs=grid.quantized
@@ -112,23 +117,25 @@ def inner_width(grid: PlanGrid) -> Array:
     return where(grid.moe_blocks > 0, routed, grid.ffn_size) / grid.tensor_parallel
 
 
-def mlp_bytes(grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array) -> Array:
+def mlp_bytes(
+    grid: PlanGrid, traits: Traits, width: Array, matmul_bytes: Array, element_bytes: Array
+) -> Array:
     """Bytes per token of an MLP's inner tensors, shape (plans,): those before the non-linearity (gate and up)
     and the input of the last matrix. A gated MLP of plain PyTorch modules also keeps the activated gate.
 
-    width: inner width on this rank, elements.  matmul_bytes: bytes per element of a kept matmul input.
+    width: inner width on this rank, elements.  matmul_bytes: bytes per element of a kept matmul input;
+    element_bytes: of any other tensor.
     Source: Korthikanti et al. 2022, section 4.1, for a plain MLP; the gated one is our own count.
     """
-    element = grid.element_bytes
-    inner = element * (1.0 + grid.gated * (1.0 + traits.plain))
+    inner = element_bytes * (1.0 + grid.gated * (1.0 + traits.plain))
     return width * (inner + matmul_bytes * grid.down_input_kept)
 
 
-def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
+def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array, element_bytes: Array) -> Array:
     """Bytes per token of a routed MLP, shape (plans,): dispatched inputs, inner tensors and outputs of the
     experts it visits, the shared experts, and the router's fp32 logits and probabilities.
 
-    matmul_bytes: bytes per element of a kept matmul input.
+    matmul_bytes: bytes per element of a kept matmul input; element_bytes: of any other tensor.
 
     With expert parallelism each expert is whole on its rank, and a rank's experts receive as many tokens as
     one sequence shard sends out on average; load imbalance is not counted. Source: Megatron-Core's MoE
@@ -140,8 +147,8 @@ def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array) -> Array:
     # Whole experts on a share of the tokens, or a share of each expert on all of them: the same inner bytes.
     width = (visits * grid.expert_ffn_size + grid.shared_expert_ffn_size) / tensor
     return (
-        ends * (matmul_bytes * grid.ffn_input_kept + grid.element_bytes)
-        + mlp_bytes(grid, traits, width, matmul_bytes)
+        ends * (matmul_bytes * grid.ffn_input_kept + element_bytes)
+        + mlp_bytes(grid, traits, width, matmul_bytes, element_bytes)
         + ROUTER_BYTES * grid.experts
     )
 

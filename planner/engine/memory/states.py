@@ -66,7 +66,7 @@ class ParametersHere:
     blocks: all of the stage's blocks without routed experts.  experts: routed experts.  embedding: token
     table.
     head: the output projection, where it is not the token table of the same stage.  trained_dense,
-    trained_experts: those with gradients and optimizer states.
+    trained_experts: those with gradients and optimizer states.  saved: layers trained whole beside adapters.
     """
 
     blocks: Array
@@ -75,6 +75,7 @@ class ParametersHere:
     head: Array
     trained_dense: Array
     trained_experts: Array
+    saved: Array
 
 
 def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> ParametersHere:
@@ -106,6 +107,12 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
         head=head,
         trained_dense=trained * (blocks + embedding + head) + adapters,
         trained_experts=trained * experts,
+        saved=(
+            stage.first * grid.saved_embedding_parameters
+            + stage.last * grid.saved_head_parameters
+            + stage.blocks_share * grid.saved_block_parameters
+        )
+        / tensor,
     )
 
 
@@ -129,6 +136,15 @@ class StateBytes:
     weight_shards: Array
     gradient_shards: Array
     state_shards: Array
+
+
+def fp8_copies(grid: PlanGrid) -> Array:
+    """Bytes per weight of the fp8 copies beside the kept one, shape (plans,): a copy and its transpose, or
+    the transpose alone where the weight itself is kept in fp8.
+
+    Source: Transformer Engine, float8 tensors with a transpose cache.
+    """
+    return where(grid.gathered_bytes < grid.element_bytes, 1.0, 2.0)
 
 
 def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBytes:
@@ -156,30 +172,44 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     # Gradient sync switched off between accumulation steps leaves them whole on every rank.
     unsynced = ((grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)) | in_pipeline
     replicated = (level < ZERO_1) & (grid.data_parallel > 1)
-    copy_bytes = grid.gradient_copy_bytes + grid.gradient_bytes * traits["bucket_copies"] * replicated
+    flat = grid.gradient_copy_bytes * ((grid.pipeline_parallel > 1) | (grid.gradient_bytes > 2.0))
+    copy_bytes = flat + grid.gradient_bytes * traits["bucket_copies"] * replicated
     # Paged moments lie in unified memory, which moves to the host when the accelerator is short, and which
     # torch's allocator does not count (Dettmers et al. 2023, section 3: paged optimizers).
     on_gpu = 1.0 - grid.offload
     held = on_gpu * (1.0 - grid.paged)
+    weights_here = 1.0 - grid.offload_parameters
+    # Gradients leave with the optimizer that they update (Ren et al. 2021, section 4.1), bucket by bucket.
+    leaving = np.maximum(grid.offload * (1.0 - traits["offload_keeps_gradients"]), grid.offload_parameters)
+    # A step within the backward pass frees each gradient as soon as it was used.
+    freed = grid.optimizer_in_backward * (grid.gradient_accumulation <= 1)
+    gradients_here = (1.0 - leaving) * (1.0 - freed)
     frozen_blocks = here.blocks * (grid.frozen_bytes / dense_split[2]) + here.experts * (
         grid.frozen_bytes / expert_split[2]
     )
-    frozen_tables = (here.embedding * grid.element_bytes + here.head * grid.frozen_head_bytes) / dense_split[
-        2
-    ]
+    table_bytes = where(traits.widened > 0, 4.0, grid.element_bytes)
+    head_bytes = where(traits.widened > 0, 4.0, grid.frozen_head_bytes)
+    frozen_tables = (here.embedding * table_bytes + here.head * head_bytes) / dense_split[2]
+    reference = grid.reference_held * (
+        here.trained_dense / dense_split[2] + here.trained_experts / expert_split[2]
+    )
     wider = (grid.weight_bytes > grid.element_bytes) & (level < ZERO_3)
     copied = (
-        grid.element_bytes * (wider | in_pipeline & (level >= ZERO_3)) + 2.0 * grid.fp8 * traits["fp8_copies"]
+        grid.element_bytes * (wider | in_pipeline & (level >= ZERO_3))
+        + fp8_copies(grid) * grid.fp8 * traits["fp8_copies"]
     )
     # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
     sub_group = where((traits["buckets"] > 0) & (level >= ZERO_3), SUB_GROUP_PARAMETERS, np.inf)
     at_once = np.minimum(states_kept, sub_group)
     return StateBytes(
-        frozen_weights=grid.frozen * (frozen_blocks + frozen_tables),
-        weights=weights_kept * grid.weight_bytes,
+        frozen_weights=weights_here
+        * (grid.frozen * (frozen_blocks + frozen_tables) + reference * grid.element_bytes),
+        weights=weights_here * (weights_kept * grid.weight_bytes)
+        + grid.saved_bytes * (here.saved / dense_split[0]),
         cast_weights=trained * ((1.0 - grid.frozen) * copied),
-        gradients=where(unsynced, trained, gradients_kept) * grid.gradient_bytes,
-        gradient_copies=gradients_kept * copy_bytes + at_once * (grid.gradient_partition_bytes * on_gpu),
+        gradients=gradients_here * (where(unsynced, trained, gradients_kept) * grid.gradient_bytes),
+        gradient_copies=gradients_here * gradients_kept * copy_bytes
+        + at_once * (where(flat > 0, 0.0, grid.gradient_partition_bytes) * on_gpu),
         master=states_kept * (grid.master_bytes * on_gpu),
         moments=states_kept * (grid.state_bytes * held),
         step_temporary=at_once * (grid.temporary_bytes * on_gpu),

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import DEEPSPEED, ZERO_3, Array, PlanGrid
 from planner.engine.memory.constants import TRAIT_NAMES, TRAIT_TABLE
 
+#: Bytes of an fp32 weight.
+FP32_BYTES = 4.0
 _ROW = {name: index for index, name in enumerate(TRAIT_NAMES)}
 
 
@@ -23,7 +25,8 @@ class Traits:
     plain: the model is written in plain PyTorch modules.  eager: plain and not compiled.
     repeated_heads: eager attention through scaled_dot_product_attention.  in_place_loss: cross-entropy that
     reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.  narrow_loss: loss in 16 bits
-    throughout, as in fp16 fine-tuning without autocast.
+    throughout, as in fp16 fine-tuning without autocast.  widened: norms, tables and residual stream of a
+    quantised base in fp32.
     """
 
     table: Array
@@ -33,6 +36,7 @@ class Traits:
     in_place_loss: Array
     compiled_loss: Array
     narrow_loss: Array
+    widened: Array
 
     def __getitem__(self, name: str) -> Array:
         trait: Array = self.table[_ROW[name]]
@@ -48,7 +52,9 @@ def traits_of(grid: PlanGrid) -> Traits:
         trait: Array = pretraining + grid.finetuning * (finetuning - pretraining)
         return trait
 
-    plain = of_task("plain")
+    # DeepSpeed's own models (Megatron-DeepSpeed) are split; what it trains unsplit is plain modules.
+    unsplit = (grid.framework == DEEPSPEED) & (grid.tensor_parallel == 1) & (grid.pipeline_parallel == 1)
+    plain = np.maximum(of_task("plain"), unsplit)
     eager = plain * (1.0 - grid.compiled)
     return Traits(
         table=table,
@@ -56,6 +62,13 @@ def traits_of(grid: PlanGrid) -> Traits:
         eager=eager,
         repeated_heads=table[_ROW["repeated_heads"]] * eager,
         in_place_loss=of_task("in_place_loss"),
-        compiled_loss=table[_ROW["compiled_loss"]] * grid.compiled * plain,
-        narrow_loss=np.maximum(table[_ROW["narrow_loss"]], grid.fp16) * grid.finetuning,
+        compiled_loss=of_task("compiled_loss") * grid.compiled * plain,
+        # fp32 weights mean autocast, under which the loss is fp32.
+        narrow_loss=grid.finetuning
+        * np.maximum(
+            table[_ROW["narrow_loss"]],
+            grid.fp16 * np.maximum(grid.frozen, grid.weight_bytes < FP32_BYTES),
+        ),
+        # A sharded base is gathered in 16 bits whatever PEFT prepared (measured: equal peaks under FSDP).
+        widened=grid.k_bit * (grid.sharding < ZERO_3),
     )

@@ -14,6 +14,23 @@ from typing import Any, Literal
 from planner.engine.question.request import Cluster, Layout
 
 Verdict = Literal["fits", "tight", "does_not_fit"]
+#: Kinds of remedies, in the order in which they cost effort and money: changes of one setting, of the layout,
+#: of several settings, of what is trained, and of the machines.
+RemedyKind = Literal[
+    "micro_batch",
+    "recompute",
+    "loss",
+    "sequence_length",
+    "frozen_precision",
+    "optimizer",
+    "offload",
+    "sharding",
+    "layout",
+    "several",
+    "adapters",
+    "machine",
+    "nodes",
+]
 #: From this chance on a plan is said to fit; below it, it is tight.
 SURE = 0.9
 
@@ -143,13 +160,21 @@ class Warning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NearestFit:
-    """The smallest change that makes a plan fit. change: in words.
+class Remedy:
+    """A change that makes a plan fit. kind: one of RemedyKind.  change: in words.
 
-    layout (complete), nodes, instance_type and accelerator are those of the changed plan.
+    request_patch: what to put over the request, as a JSON merge patch (RFC 7396: objects are merged, null
+    removes).  fit_probability: chance that the changed plan fits.  total_s: seconds of the changed run.  usd:
+    dollars, None where no price is known.  layout (complete), nodes, instance_type and accelerator are those
+    of the changed plan; memory_total_bytes and usable_bytes those of its fullest rank.
     """
 
+    kind: RemedyKind
     change: str
+    request_patch: Mapping[str, Any]
+    fit_probability: float
+    total_s: float
+    usd: float | None
     layout: Layout
     nodes: int
     instance_type: str | None
@@ -159,28 +184,40 @@ class NearestFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remedy:
-    """A change that makes a plan fit. change: in words.
+class Measured:
+    """How much of a quantity was measured near a plan. runs, sources: counts.  nearest: ids of runs.
 
-    request_patch: fields of the request by section, to be put over it.  total_s: seconds of the changed run.
-    usd: dollars, None where no price is known.
+    error_on_unseen: mean |predicted / measured - 1| of these runs with their source left out of the fit (of
+    the class of task where there is none near), None where not known.  runs_on_accelerator: of any kind, on
+    the plan's accelerator.
     """
 
-    change: str
-    request_patch: Mapping[str, Any]
-    fit_probability: float
-    total_s: float
-    usd: float | None
+    runs: int
+    sources: int
+    nearest: tuple[str, ...]
+    error_on_unseen: float | None
+    runs_on_accelerator: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was measured near a plan: of step times, and of memory."""
+
+    time: Measured
+    memory: Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
-    """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose."""
+    """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose.
+
+    remedies: of a plan that does not fit or is tight, the changes that make it fit, the cheapest first.
+    evidence: what was measured near the plan; None where only figures were asked for.
+    """
 
     id: Any
     fits: bool
     reason: str | None
-    nearest_fit: NearestFit | None
     layout: Layout
     layout_chosen: tuple[str, ...]
     cluster: Cluster
@@ -192,6 +229,7 @@ class PlanResult:
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
     remedies: tuple[Remedy, ...] = ()
+    evidence: Evidence | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -199,3 +237,8 @@ class PlanResult:
         if not self.fits:
             return "does_not_fit"
         return "tight" if self.memory.fit_probability < SURE else "fits"
+
+    @property
+    def nearest_fit(self) -> Remedy | None:
+        """The first of the remedies of a plan that does not fit."""
+        return None if self.fits or not self.remedies else self.remedies[0]

@@ -27,6 +27,8 @@ class AcceleratorSpec:
     link_bytes_per_s: intra-node link, one direction, per chip.
     link: its kind, e.g. ``nvlink3``, ``pcie4``, ``neuronlink2``.
     ranks_per_accelerator: software ranks on one chip (2 NeuronCores on Trainium1); 1 on GPUs.
+    own: described by the question, not in the catalog.  like: slug of the card whose efficiencies then stand
+    in, None where it is like none.
     """
 
     slug: str
@@ -45,6 +47,8 @@ class AcceleratorSpec:
     power_watts: float | None = None
     mig_capable: bool = False
     ranks_per_accelerator: int = 1
+    own: bool = False
+    like: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,11 @@ class InstanceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigProfileSpec:
-    """A kind of GPU instance that can be made on one accelerator. Slices are the hardware's own units."""
+    """A kind of GPU instance that can be made on one accelerator. Slices are the hardware's own units.
+
+    gpu_compute_slices, gpu_memory_slices: slices of the whole GPU, of which the instance has its own; the
+    catalog fills them in from the accelerator's largest profile.
+    """
 
     accelerator_slug: str
     profile: str
@@ -76,6 +84,8 @@ class MigProfileSpec:
     max_instances: int
     placement_size: int
     placement_starts: tuple[int, ...]
+    gpu_compute_slices: int = 0
+    gpu_memory_slices: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from planner.engine.shape.explicit import check_size
 from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.families.registry import PART_FAMILIES
 from planner.engine.shape.families.several import SEVERAL, read_several
-from planner.engine.shape.families.unknown import EXPERT_COUNTS, is_llama_shaped, read_unknown
+from planner.engine.shape.families.unknown import is_llama_shaped, read_unknown
 from planner.engine.shape.heads import class_named, with_head
 from planner.engine.shape.hf import encoders, gpt_like, mixtures
 from planner.engine.shape.hf.llama_like import LLAMA_VARIANTS, read_llama_like
@@ -96,15 +96,6 @@ def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """(code, message) of each warning that the reading of a readable config deserves."""
     model, reader = _read(config, "custom", "model.hf_config")
     notes = []
-    taken = [key for key in EXPERT_COUNTS if key in reader.assumed]
-    if taken:
-        notes.append(
-            (
-                "experts_assumed",
-                f"A mixture whose config says no {taken[0]}: {reader.assumed[taken[0]]} were taken, as its "
-                f"class does. If the model is none, model_type {_short(config.get('model_type'))} is wrong.",
-            )
-        )
     if str(config.get("model_type")) not in KNOWN:
         notes.append(
             (

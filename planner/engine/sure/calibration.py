@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from planner.engine.memory.peak import MemoryConstants
+from planner.engine.sure.evidence import MeasuredRuns
 from planner.engine.sure.intervals import Intervals
 from planner.engine.time.constants import TimingConstants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Everything fitted, and how. provenance: fitted_on (date), command, rows, errors."""
+    """Everything fitted, and how. provenance: fitted_on (date), command, rows, errors.
+
+    measured: the runs that tell how much is known near a plan.
+    """
 
     timing: TimingConstants
     memory: MemoryConstants
     intervals: Intervals
     provenance: Mapping[str, Any]
+    measured: MeasuredRuns = field(default_factory=MeasuredRuns)

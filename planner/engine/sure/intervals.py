@@ -35,6 +35,11 @@ UNKNOWN_BLOCKS = "unknown blocks:"
 #: one vendor's chips to another's (21 to 46 %: Chowdhery et al. 2022, table 3; up to 60 %: vendors' own
 #: reports), so a factor of 1.6 either way. Our judgement, not a measured quantile.
 UNKNOWN_CHIP_SPREAD = 0.47
+#: Start of the text that says that a card of the question's own stands in for one that was measured.
+OWN_CARD = "own card:"
+#: Half width of its range of time, in the log: what cards of one architecture differ by in their share of
+#: peak, such as the SXM and PCIe forms of the A100 and H100. Our judgement, not a measured quantile.
+OWN_CARD_SPREAD = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +146,8 @@ def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool
         far.append(f"accelerator: no measured run on {architecture}")
     elif f"{architecture}/{precision}" not in seen.get("precisions", ()):
         far.append(f"precision: no measured {precision} run on {architecture}")
+    if _at(grid.own_chip, row) and architecture != "other":
+        far.append(f"{OWN_CARD} no run on it was measured, only on the kind that it is said to be like")
     if _at(grid.state_flops, row):
         far.append(f"{UNKNOWN_BLOCKS} no run was measured with state-space or linear-attention blocks")
     if kind not in seen.get("kinds", ()):
@@ -178,6 +185,8 @@ def spread(
     low, high = quantiles.low * wider, quantiles.high * wider
     if quantity == "time" and any(words.startswith((UNKNOWN_CHIP, UNKNOWN_BLOCKS)) for words in far):
         low, high = min(low, -UNKNOWN_CHIP_SPREAD), max(high, UNKNOWN_CHIP_SPREAD)
+    elif quantity == "time" and any(words.startswith(OWN_CARD) for words in far):
+        low, high = min(low, -OWN_CARD_SPREAD), max(high, OWN_CARD_SPREAD)
     return low, high
 
 

@@ -193,7 +193,7 @@ def left_to_you(plan: LaunchPlan) -> list[str]:
 
 STACK = Stack(
     slug="axolotl",
-    frameworks=("deepspeed", "fsdp"),
+    frameworks=("axolotl", "deepspeed", "fsdp"),
     reasons=cannot,
     program=lambda plan: "torchrun … -m axolotl.cli.train config.yaml",
     settings=settings,

@@ -72,7 +72,7 @@ def left_to_you(plan: LaunchPlan) -> list[str]:
 
 STACK = Stack(
     slug="deepspeed",
-    frameworks=("deepspeed",),
+    frameworks=("trl", "deepspeed"),
     reasons=cannot,
     program=lambda plan: "torchrun … trl/scripts/sft.py … --deepspeed ds_config.json",
     settings=settings,

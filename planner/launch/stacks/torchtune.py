@@ -98,7 +98,7 @@ def left_to_you(plan: LaunchPlan) -> list[str]:
 
 STACK = Stack(
     slug="torchtune",
-    frameworks=("fsdp",),
+    frameworks=("torchtune", "fsdp"),
     reasons=cannot,
     program=lambda plan: "tune run … full_finetune_distributed --config …",
     settings=settings,

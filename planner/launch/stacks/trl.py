@@ -34,7 +34,7 @@ def settings(plan: LaunchPlan) -> list[Setting]:
 
 STACK = Stack(
     slug="trl",
-    frameworks=("fsdp",),
+    frameworks=("trl", "fsdp"),
     reasons=cannot,
     program=lambda plan: "accelerate launch … trl/scripts/sft.py …",
     settings=settings,

@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from planner.engine.question.result import PlanResult
+from planner.plans.room import room
 from planner.web import formats
 from planner.web.figure import Cell, Chart, Table
 
@@ -126,10 +127,9 @@ def memory_chart(result: PlanResult) -> Chart:
     ]
     rows += [("Total", formats.gib(total), formats.percent(1.0)), ("Usable", formats.gib(usable), "")]
     largest = max(parts, key=lambda part: part[-1])
-    spare = usable - total
-    finding = f"{largest[1]} take the most, {formats.gib(largest[-1])} of {formats.gib(total)}; " + (
-        f"{formats.gib(spare)} stay free." if spare >= 0 else f"{formats.gib(-spare)} too much."
-    )
+    does = "it leaves" if result.fits else "it does not fit,"
+    most = f"{formats.gib(largest[-1])} of {formats.gib(total)}"
+    finding = f"{largest[1]} take the most, {most}; {does} {room(result)}."
     return Chart(
         slug="chart-memory",
         title="Memory on the fullest GPU",

@@ -83,6 +83,6 @@ def machine_fields(row: variations.MachineRow, precision: str) -> dict[str, str]
         "instance": row.record.slug,
         "region": row.cluster.region or "",
         "nodes": "auto" if nodes is None else str(nodes),
-        "chip": "",
+        **dict.fromkeys(("chip", *GROUPS["card"]), ""),
         "precision": (row.precision or precision) if precision else "",
     }

@@ -16,7 +16,7 @@ from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans.compare.chart import machines_chart
-from planner.plans.presenters import in_ten
+from planner.plans.room import in_ten, room
 from planner.plans.variations import MachineRow, Spread
 from planner.web import formats
 from planner.web.figure import Chart
@@ -185,10 +185,9 @@ def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
 
 
 def _room(result: PlanResult) -> str:
-    spare = result.memory.usable_bytes - result.memory.per_accelerator_bytes.total
     if result.verdict == "tight":
         return f"tight, {in_ten(result.memory.fit_probability)} of 10"
-    return f"{formats.gib(spare)} to spare" if result.fits else f"{formats.gib(-spare)} too much"
+    return room(result)
 
 
 def _remedy(result: PlanResult) -> str:

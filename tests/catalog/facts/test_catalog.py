@@ -183,6 +183,8 @@ def test_mig_profiles() -> None:
     profile = CATALOG.mig_profile("a100-sxm-40gb", "3g.20gb")
     assert profile.spec.placement_starts == (0, 4)
     assert profile.spec.memory_bytes == 19968 * 2**20
+    assert (profile.spec.gpu_compute_slices, profile.spec.gpu_memory_slices) == (7, 8)
+    assert CATALOG.mig_profile("rtx-pro-6000", "2g.48gb").spec.gpu_memory_slices == 12
     assert CATALOG.mig_profiles("l4") == ()
     with pytest.raises(UnknownSlugError, match=r"3g\.20gb"):
         CATALOG.mig_profile("a100-sxm-40gb", "3g.40gb")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from planner.engine.answer.explain import GRID_FIELDS, TEMPLATES, records_of
-from planner.engine.answer.records import cost_of, memory_of, one_plan, parameters_of, time_of, work_of
+from planner.engine.answer.records import figures_of, one_plan
 from planner.engine.choose.plan import choose, evaluate_choice
 from planner.engine.memory.explain import MEMORY_TEMPLATES
 from planner.engine.rl.explain import PPO_TEMPLATES
@@ -25,17 +25,7 @@ def records(request: pytest.FixtureRequest, calibration: Calibration) -> dict[st
     asked = question(task="ppo", ppo=PPO) if request.param == "ppo" else question()
     choice = choose(asked, calibration)
     plan = one_plan(evaluate_choice(choice, calibration))
-    work = work_of(choice, plan)
-    time = time_of(plan, asked, work=work, far=(), calibration=calibration)
-    found = records_of(
-        plan,
-        asked.workload,
-        work=work,
-        parameters=parameters_of(plan.grid),
-        memory=memory_of(plan, asked, far=(), calibration=calibration),
-        time=time,
-        cost=cost_of(plan, asked, time),
-    )
+    found = records_of(figures_of(choice, plan, calibration), asked.workload)
     return {**found, "task": request.param}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.engine.choose.candidates import Priced, least_recompute, price, reluctance
+from planner.engine.choose.candidates import Priced, least_recompute, price_each, reluctance
 from planner.engine.layout.enumeration import Candidates, axes_of, candidates_on, degrees_on
 from planner.engine.sure.calibration import Calibration
 from tests.engine.questions import question
@@ -74,7 +74,8 @@ def test_the_least_recompute_that_fits_is_the_only_one_timed() -> None:
 def test_what_does_not_fit_is_never_timed(calibration: Calibration) -> None:
     request = question(model="llama-3.1-70b", sequence_length=8192)
     axes = axes_of(request)
-    found = price(request, candidates_on(axes, request, degrees_on(axes, request, 32)), calibration)
+    candidates = candidates_on(axes, request, degrees_on(axes, request, 32))
+    (found,) = price_each([(request, candidates)], calibration)
     assert found.fits.any()
     assert not found.fits.all()
     assert (np.isfinite(found.step_s) == found.fits).all()

@@ -13,7 +13,7 @@ from planner.engine.layout.enumeration import axes_of, ranks_per_node
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.engine.sure.calibration import Calibration
-from tests.engine.questions import answer, catalog, question, sent_back
+from tests.engine.questions import answer, catalog, patched, question, sent_back
 
 
 def codes(result: PlanResult) -> set[str]:
@@ -255,10 +255,11 @@ def test_the_nearest_fit_is_real(settings: dict[str, Any], calibration: Calibrat
     assert "bytes" in result.reason
     nearest = result.nearest_fit
     assert nearest is not None
-    asked = with_nodes(request, nearest.nodes)
-    again = estimate(replace(asked, layout=sent_back(nearest.layout)), calibration)
+    again = estimate(patched(request, nearest.request_patch), calibration)
     assert again.fits
-    assert again.memory.per_accelerator_bytes.total == nearest.memory_total_bytes <= nearest.usable_bytes
+    assert again.layout == nearest.layout
+    assert again.memory.per_accelerator_bytes.total == pytest.approx(nearest.memory_total_bytes, rel=1e-12)
+    assert nearest.memory_total_bytes <= nearest.usable_bytes
 
 
 def with_nodes(request: PlanRequest, nodes: int) -> PlanRequest:
@@ -271,7 +272,7 @@ def test_the_nearest_fit_is_the_mildest_change(calibration: Calibration) -> None
     result = estimate(request, calibration)
     assert not result.fits
     assert result.nearest_fit is not None
-    assert result.nearest_fit.change.endswith("activation recompute")
+    assert result.nearest_fit.change == "use a micro-batch of 4 instead of 16"
     assert result.nearest_fit.nodes == request.cluster.nodes
 
 

@@ -53,6 +53,20 @@ def test_an_a30_has_quarters() -> None:
     assert half["ranks_per_node"] == 2
 
 
+def test_an_rtx_pro_6000_has_quarters_of_compute_and_twelfths_of_memory() -> None:
+    """nvidia-smi mig -lgipp of an RTX PRO 6000: twelve places; a 1g takes three of them."""
+    asked = {
+        "accelerator": "rtx-pro-6000",
+        "accelerators_per_node": 1,
+        "nodes": 1,
+        "internode_gbps_per_node": 1,
+    }
+    whole = cluster_numbers(question(cluster=asked).cluster, "bf16")
+    quarter = cluster_numbers(question(cluster=asked | {"mig_profile": "1g.24gb"}).cluster, "bf16")
+    assert quarter["peak_flops_per_s"] == pytest.approx(whole["peak_flops_per_s"] / 4)
+    assert quarter["memory_bandwidth_bytes_per_s"] == pytest.approx(whole["memory_bandwidth_bytes_per_s"] / 4)
+
+
 def test_a_core_of_trainium_has_half_of_its_chip() -> None:
     found = cluster(instance_type="trn1.32xlarge", nodes=1)
     chip = catalog().accelerator("trainium1").spec

@@ -42,10 +42,17 @@ def test_a_loss_in_sixteen_bits_has_no_wider_copies() -> None:
 
 def test_a_fp32_accumulation_holds_the_partition_it_steps() -> None:
     """bf16 pipelines of DeepSpeed: 2 weights, 2 + 6 gradients, 12 states; nothing more, however sharded."""
-    layout = {**ALONE, "tensor_parallel": 8, "sharding": "zero1"}
+    layout = {**ALONE, "pipeline_parallel": 8, "sharding": "zero1"}
     memory = memory_of(layout, model=GPT, framework="deepspeed")
     parameters = one(memory.terms["trained_parameters"])
     assert one(memory.gradients) / parameters == pytest.approx(8.0)
+
+
+def test_deepspeed_without_a_pipeline_accumulates_in_sixteen_bits() -> None:
+    layout = {**ALONE, "data_parallel": 8, "sharding": "zero1"}
+    memory = memory_of(layout, model=GPT, framework="deepspeed")
+    parameters = one(memory.terms["trained_parameters"])
+    assert one(memory.gradients) / parameters == pytest.approx(2.0 + 4.0 / 8)
 
 
 def test_a_quantised_head_is_widened_whole() -> None:

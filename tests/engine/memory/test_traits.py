@@ -12,13 +12,23 @@ from tests.engine.bare import bare_grid, framework, number
         ("generic", 0, 1),
         ("megatron", 0, 0),
         ("fsdp", 1, 1),
-        ("deepspeed", 0, 0),
+        ("deepspeed", 0, 1),
         ("deepspeed", 1, 1),
         ("neuron", 1, 0),
     ],
 )
 def test_deepspeed_is_plain_when_it_fine_tunes(stack: str, finetuning: int, plain: int) -> None:
     assert number(traits_of(bare_grid(framework=framework(stack), finetuning=finetuning)).plain) == plain
+
+
+def test_what_deepspeed_pretrains_split_is_megatrons() -> None:
+    split = bare_grid(framework=framework("deepspeed"), tensor_parallel=2)
+    assert number(traits_of(split).plain) == 0
+
+
+def test_fp16_under_autocast_computes_its_loss_in_fp32() -> None:
+    under_autocast = bare_grid(fp16=1, finetuning=1, weight_bytes=4)
+    assert number(traits_of(under_autocast).narrow_loss) == 0
 
 
 def test_compilation_ends_eager_copies_and_fuses_the_loss() -> None:

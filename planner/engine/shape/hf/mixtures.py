@@ -221,6 +221,14 @@ def read_gpt_oss(reader: SpecReader, family: str, name: str) -> ModelSpec:
 
 
 def _experts(reader: SpecReader, key: str, default: int, default_per_token: int) -> dict[str, Any]:
+    """One that does not say how many experts it has is more likely of another family than the default."""
+    if not reader.has(key):
+        reader.problem(
+            key,
+            "A mixture of experts needs the number of its experts.",
+            f"Add {key}; if the model has no experts, its model_type is another.",
+        )
+        return {"experts": default, "experts_per_token": default_per_token}
     experts = reader.size(key, default, largest=MOST_EXPERTS)
     per_token_key = reader.first_present(("num_experts_per_tok", "experts_per_token"))
     per_token = reader.size(per_token_key, min(default_per_token, experts))

@@ -1,15 +1,13 @@
-"""Laws of remedies: one thing at a time, the mildest first, and what stacks cannot do is not proposed."""
+"""Laws of offers: one thing at a time, the mildest first, and what stacks cannot do is not proposed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from planner.engine.choose.layout import Choice
-from planner.engine.choose.remedies import in_words, may_hold_more, small_changes, stronger_sharding
-from planner.engine.question.request import Layout
+from planner.engine.choose.offers import may_hold_more, small_changes, stronger_sharding
 from tests.engine.memory.plans import plan_layout
 from tests.engine.questions import question
 
@@ -18,26 +16,28 @@ def choice(layout: dict[str, Any], **workload: Any) -> Choice:
     return Choice(request=question(**workload), layout=plan_layout(**layout), open_fields=())
 
 
-def test_recompute_comes_first_then_smaller_micro_batches_then_sharding() -> None:
+def test_smaller_micro_batches_come_first_then_recompute_then_sharding() -> None:
     asked = choice(
         {"micro_batch_size": 4, "gradient_accumulation": 2, "data_parallel": 4, "sharding": "zero2"}
     )
     found = [
-        (layout.micro_batch_size, layout.sharding, layout.activation_recompute)
-        for _, layout in small_changes(asked)
+        (kind, layout.micro_batch_size, layout.sharding, layout.activation_recompute)
+        for kind, _, layout in small_changes(asked)
     ]
     kinds = ("none", "selective", "full")
     assert found == [
-        *((4, "zero2", kind) for kind in kinds[1:]),
-        *((2, "zero2", kind) for kind in kinds),
-        *((1, "zero2", kind) for kind in kinds),
-        *((4, "zero3", kind) for kind in kinds),
+        ("micro_batch", 2, "zero2", "none"),
+        ("micro_batch", 1, "zero2", "none"),
+        *(("recompute", 4, "zero2", kind) for kind in kinds[1:]),
+        *(("recompute", 2, "zero2", kind) for kind in kinds[1:]),
+        *(("recompute", 1, "zero2", kind) for kind in kinds[1:]),
+        *(("sharding", 4, "zero3", kind) for kind in kinds),
     ]
 
 
 def test_a_smaller_micro_batch_keeps_the_batch() -> None:
     asked = choice({"micro_batch_size": 6, "gradient_accumulation": 2})
-    for _, layout in small_changes(asked):
+    for _, _, layout in small_changes(asked):
         assert layout.micro_batch_size * layout.gradient_accumulation == 12
         assert layout.micro_batch_size <= 6
 
@@ -75,10 +75,3 @@ def test_another_machine_has_more_ranks_or_more_memory() -> None:
         True,
         False,
     ]
-
-
-def test_a_layout_in_words_leaves_out_what_says_nothing() -> None:
-    plain: Layout = plan_layout(tensor_parallel=8, pipeline_parallel=2, data_parallel=16, sharding="zero1")
-    assert in_words(plain) == "TP 8, PP 2, DP 16, ZeRO-1, micro-batch 1"
-    full = replace(plain, context_parallel=2, expert_parallel=4, activation_recompute="full")
-    assert in_words(full) == "TP 8, PP 2, CP 2, EP 4, DP 16, ZeRO-1, micro-batch 1, full recompute"

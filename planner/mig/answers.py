@@ -1,0 +1,160 @@
+"""Questions of partitions in, answers out: the one way that command, API and page share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from planner.catalog.facts.catalog import Catalog
+from planner.contract.jsontext import read_json
+from planner.contract.render import render_error
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
+from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, present
+from planner.mig.exports.mig_parted import mig_parted
+from planner.mig.exports.slurm import slurm
+from planner.mig.placement.enumeration import count
+from planner.mig.placement.openness import fragmentation
+from planner.mig.placement.plan import plan
+from planner.mig.placement.question import Answer, Placement
+from planner.mig.placement.steps import Step, steps
+from planner.mig.request import Enumeration, Planning, read_request
+from planner.mig.sizing import job_profiles
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+EXPORTERS: dict[str, Callable[[Sequence[HostLayout]], str]] = {
+    "mig_parted": mig_parted,
+    "gpu_operator": gpu_operator,
+    "device_plugin": device_plugin,
+    "dra": dra,
+    "slurm": slurm,
+}
+
+
+def mig_text(text: str | bytes, catalog: Catalog) -> Json:
+    """As ``mig_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
+    try:
+        data = read_json(text)
+    except PlanError as unreadable:
+        return render_error(unreadable)
+    return mig_json(data, catalog)
+
+
+def mig_json(data: Any, catalog: Catalog) -> Json:
+    """The contract's response of ``mig`` to one JSON value; an ``error`` where it makes no sense."""
+    request_id = data.get("id") if isinstance(data, dict) else None
+    try:
+        question = read_question(data, catalog)
+        if isinstance(question, Enumeration):
+            return render_enumeration(question)
+        return render_plan(question, plan(question.question))
+    except (PlanError, PlanErrors) as problem:
+        return render_error(problem, request_id=request_id)
+    except Exception:  # the doorway: whatever goes wrong behind it, the asker gets an answer and no trace
+        log.exception("A question of partitions could not be answered")
+        fault = PlanError(
+            "", None, "This question could not be answered; the fault is ours.", "Report it with the request."
+        )
+        return render_error(fault, request_id=request_id)
+
+
+def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning:
+    """The question that a JSON value holds.  Raises PlanErrors."""
+    return read_request(data, catalog, lambda job, chip, chance: job_profiles(job, chip, catalog, chance))
+
+
+def render_enumeration(asked: Enumeration) -> Json:
+    """How many configurations there are, and the profiles that they are made of."""
+    found = count(asked.chip, asked.names)
+    return {
+        "id": asked.id,
+        "enumerate": asked.chip.slug,
+        "valid_configurations": found.valid,
+        "maximal_configurations": found.maximal,
+        "maximal_multisets": found.maximal_multisets,
+        "compute_slices": asked.chip.compute_slices,
+        "memory_slices": asked.chip.memory_slices,
+        "profiles": [
+            {
+                "profile": profile.name,
+                "profile_id": profile.number,
+                "compute_slices": profile.compute_slices,
+                "memory_slices": profile.size,
+                "memory_bytes": profile.memory_bytes,
+                "starts": list(profile.starts),
+                "max_instances": profile.max_instances,
+                "decoders": profile.decoders,
+                "copy_engines": profile.copy_engines,
+                "min_driver": profile.min_driver or None,
+            }
+            for profile in (asked.chip.by_name[name] for name in asked.names)
+        ],
+    }
+
+
+def render_plan(asked: Planning, answer: Answer) -> Json:
+    """The contract's response to a question of a layout."""
+    question = asked.question
+    layouts = host_layouts(question.gpus, answer)
+    way = steps(question.gpus, answer)
+    before = fragmentation(present(question.gpus))
+    after = fragmentation(afterwards(question.gpus, answer))
+    rendered: Json = {
+        "id": asked.id,
+        "objective": question.objective,
+        "gpus_used": answer.gpus_used,
+        "placements": [_placement(placement) for placement in answer.placements],
+        "staying": [_place(each) | {"in_use": each.in_use} for each in answer.staying],
+        "destroyed": [_place(each) for each in answer.destroyed],
+        "unplaced": [
+            {"demand": each.demand, "count": each.count, "reason": each.reason} for each in answer.unplaced
+        ],
+        "nearest_change": answer.nearest_change,
+        "served": answer.served,
+        "created": answer.created,
+        "usd_per_hour": answer.usd_per_hour,
+        "value": _plain(answer.value),
+        "optimal": answer.optimal,
+        "bound": _plain(answer.bound),
+        "elapsed_s": answer.elapsed_s,
+        "fragmentation": {"before": before.share, "after": after.share},
+        "commands": commands(way),
+        "steps": [
+            {
+                "kind": step.kind,
+                "host": step.host or None,
+                "gpus": list(step.indices),
+                "command": step.command,
+                "words": step.words,
+            }
+            for step in way
+        ],
+        "mig_parted": mig_parted(layouts),
+    }
+    for name in asked.exports:
+        rendered.setdefault("exports", {})[name] = EXPORTERS[name](layouts)
+    return rendered
+
+
+def commands(way: Sequence[Step]) -> list[str]:
+    """The commands in their order; those of several hosts say where to run them."""
+    hosts = {step.host for step in way}
+    if len(hosts) < 2:
+        return [step.command for step in way]
+    return [f"{step.command}  # on {step.host}" for step in way]
+
+
+def _plain(value: float) -> float | int:
+    return int(value) if value == int(value) else value
+
+
+def _place(placement: Placement) -> Json:
+    return {"gpu": placement.gpu, "profile": placement.place.profile, "start": placement.place.start}
+
+
+def _placement(placement: Placement) -> Json:
+    state = "kept" if placement.kept else "created"
+    return _place(placement) | {"demand": placement.demand, "state": state}

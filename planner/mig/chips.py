@@ -1,0 +1,54 @@
+"""The catalog's accelerators as chips to place instances on."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.facts.records import MigProfileRecord
+from planner.mig.placement.chip import Chip, Profile, with_driver
+
+RESETS_FOR_MODE = frozenset({"ampere"})
+"""Architectures whose GPUs are reset when MIG mode is switched; since Hopper it takes effect at once.
+Source: NVIDIA MIG User Guide, "Enable MIG Mode"."""
+
+
+def chip_of(catalog: Catalog, slug: str, driver: str = "") -> Chip | None:
+    """The accelerator as MIG divides it, with a driver version; None where it has no MIG profiles.
+
+    Raises UnknownSlugError for an accelerator that the catalog lacks.
+    """
+    record = catalog.accelerator(slug)
+    rows = catalog.mig_profiles(record.slug)
+    if not rows:
+        return None
+    return _chip(record.slug, record.spec.name, record.spec.architecture, rows, driver)
+
+
+@lru_cache(maxsize=256)
+def _chip(slug: str, name: str, architecture: str, rows: tuple[MigProfileRecord, ...], driver: str) -> Chip:
+    profiles = tuple(_profile(row) for row in rows)
+    chip = Chip(slug, name, profiles, resets_for_mode=architecture.lower() in RESETS_FOR_MODE)
+    return with_driver(chip, driver)
+
+
+def _profile(row: MigProfileRecord) -> Profile:
+    spec = row.spec
+    return Profile(
+        name=spec.profile,
+        number=row.profile_id,
+        compute_slices=spec.compute_slices,
+        size=spec.placement_size,
+        starts=spec.placement_starts,
+        max_instances=spec.max_instances,
+        memory_bytes=spec.memory_bytes,
+        decoders=row.decoders,
+        copy_engines=row.copy_engines,
+        min_driver=row.min_driver,
+    )
+
+
+def divisible(catalog: Catalog) -> tuple[Chip, ...]:
+    """Every accelerator of the catalog that MIG divides."""
+    chips = (chip_of(catalog, record.slug) for record in catalog.accelerators())
+    return tuple(chip for chip in chips if chip is not None)

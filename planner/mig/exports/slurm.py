@@ -1,0 +1,28 @@
+"""A layout for Slurm: the lines of gres.conf and of slurm.conf.
+
+Format: Slurm's gres guide, "MIG Management", and gres.conf(5): MIG devices are found by ``AutoDetect=nvml``,
+and a type has to be part of the name that slurmd reports (``nvidia_a100_3g.20gb``), so the profile serves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from planner.mig.exports.layouts import HostLayout
+
+
+def slurm(layouts: Iterable[HostLayout]) -> str:
+    """Lines for both files, by host."""
+    by_host: dict[str, Counter[str]] = {}
+    for layout in layouts:
+        counts = by_host.setdefault(layout.host or "<node>", Counter())
+        for name, count in layout.counts:
+            counts[name] += count * len(layout.indices)
+    lines = ["# gres.conf"]
+    lines += [f"NodeName={host} AutoDetect=nvml" for host in by_host]
+    lines += ["# slurm.conf, together with the node's other settings", "GresTypes=gpu"]
+    for host, counts in by_host.items():
+        wanted = ",".join(f"gpu:{name}:{count}" for name, count in sorted(counts.items()))
+        lines.append(f"NodeName={host} Gres={wanted}")
+    return "\n".join(lines) + "\n"

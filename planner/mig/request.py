@@ -1,0 +1,369 @@
+"""A question of partitions from its JSON: read once, every problem named with field, value and remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.contract.jsontext import not_finite
+from planner.contract.section import Problems, Section, near, suggestion
+from planner.mig import words
+from planner.mig.chips import chip_of, divisible
+from planner.mig.demands import Sizer, entries, read_demands
+from planner.mig.placement.chip import Chip, Placed
+from planner.mig.placement.question import Demand, Gpus, Question, Standing
+from planner.mig.prices import instance_usd_per_gpu_hour, usd_per_gpu_hour
+
+
+@dataclass(frozen=True, slots=True)
+class Enumeration:
+    """A question of how many configurations a chip has."""
+
+    id: Any
+    chip: Chip
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """A question of a layout.  exports: further files that were asked for."""
+
+    id: Any
+    question: Question
+    exports: tuple[str, ...] = ()
+
+
+EXPORTS = ("mig_parted", "gpu_operator", "device_plugin", "dra", "slurm")
+
+
+def read_request(data: Any, catalog: Catalog, sizer: Sizer) -> Enumeration | Planning:
+    """The question that one JSON value holds.  Raises PlanErrors with every problem."""
+    problems = Problems()
+    section = Section(data, "", problems)
+    for path, value in not_finite(data)[:1]:
+        problems.add(path, value, f"{value} is not a finite number.", "Give a finite number.")
+    problems.raise_if_any()
+    counting = section.has("enumerate")
+    found: Enumeration | Planning | None = (
+        _enumeration(section, catalog) if counting else _planning(section, catalog, sizer)
+    )
+    problems.raise_if_any()
+    assert found is not None
+    return found
+
+
+# --- counting ---
+
+
+def _enumeration(section: Section, catalog: Catalog) -> Enumeration | None:
+    section.only(words.ENUMERATE_FIELDS)
+    chip = _chip(section, "enumerate", catalog, _driver(section))
+    names = _profiles(section, [chip] if chip else [])
+    if chip is None:
+        return None
+    return Enumeration(section.data.get("id"), chip, chip.named(names))
+
+
+def _driver(section: Section) -> str:
+    text = section.text("driver") or ""
+    if text and not text.removeprefix("R")[:1].isdigit():
+        section.fail("driver", f'"{text}" is no driver version.', "Give it as 550.90.07 or R550.")
+        return ""
+    return text
+
+
+def _chip(section: Section, name: str, catalog: Catalog, driver: str) -> Chip | None:
+    slug = section.text(name)
+    if slug is None:
+        if not section.has(name):
+            section.missing(name, "Name an accelerator, for example a100-sxm-40gb.")
+        return None
+    try:
+        chip = chip_of(catalog, slug, driver)
+    except UnknownSlugError as unknown:
+        able = [each.slug for each in divisible(catalog)]
+        section.fail(
+            name,
+            "The catalog has no accelerator of this name.",
+            suggestion(near(slug, able) or unknown.suggestions, f"Choose one of {', '.join(able)}."),
+        )
+        return None
+    if chip is None or not chip.profiles:
+        able = [each.slug for each in divisible(catalog)]
+        why = "No MIG profile of it is offered by this driver." if chip else "It cannot be divided by MIG."
+        section.fail(name, why, f"Choose one of {', '.join(able)}.")
+        return None
+    return chip
+
+
+def _profiles(section: Section, chips: list[Chip]) -> str | tuple[str, ...]:
+    given = section.data.get("profiles")
+    if given is None:
+        return "standard"
+    if isinstance(given, str):
+        if given in words.PROFILES:
+            return given
+        section.fail(
+            "profiles",
+            f'"{given[:60]}" is not a choice of profiles.',
+            "Give standard, all, or a list of names.",
+        )
+        return "standard"
+    if not isinstance(given, list) or not given or not all(isinstance(name, str) for name in given):
+        section.fail("profiles", "Expected a choice of profiles.", "Give standard, all, or a list of names.")
+        return "standard"
+    known = list(dict.fromkeys(profile.name for chip in chips for profile in chip.profiles))
+    for name in given:
+        if chips and name not in known:
+            section.fail(
+                "profiles",
+                f"{' and '.join(dict.fromkeys(chip.name for chip in chips))} has no profile {name[:40]}.",
+                suggestion(near(name, known), f"It has {', '.join(known)}."),
+            )
+    return tuple(dict.fromkeys(given))
+
+
+# --- planning ---
+
+
+def _planning(section: Section, catalog: Catalog, sizer: Sizer) -> Planning | None:
+    section.only(words.PLAN_FIELDS)
+    gpus = list(_groups(section, catalog))
+    chips = list({each.chip.slug: each.chip for each in gpus}.values())
+    profiles = _profiles(section, chips)
+    objective = section.choice("objective", tuple(words.OBJECTIVES)) or "fewest_gpus"
+    if objective == "least_cost":
+        for number, each in enumerate(gpus):
+            if each.usd_per_gpu_hour is None:
+                section.problems.add(
+                    f"gpus.{number}.usd_per_gpu_hour",
+                    None,
+                    f"No price of {each.chip.slug} is known.",
+                    "Give its price an hour, or choose another objective.",
+                )
+    demands = list(read_demands(section, chips, profiles, sizer))
+    seconds = section.positive("time_limit_s", maximum=words.MAX_TIME_S) or words.USUAL_TIME_S
+    serves = section.flag("in_use_serves_demands")
+    destroys = section.flag("may_destroy_in_use")
+    exports = _exports(section)
+    if section.problems.errors:
+        return None
+    _bounded(section, gpus, demands)
+    question = Question(
+        gpus=gpus,
+        demands=demands,
+        objective=objective,
+        profiles=profiles,
+        in_use_serves=True if serves is None else serves,
+        may_destroy_in_use=bool(destroys),
+        time_limit_s=seconds,
+    )
+    return Planning(section.data.get("id"), question, exports)
+
+
+def _exports(section: Section) -> tuple[str, ...]:
+    given = section.data.get("exports")
+    if given is None:
+        return ()
+    if isinstance(given, list) and all(name in EXPORTS for name in given):
+        return tuple(given)
+    section.fail("exports", "Not a list of known exports.", f"Choose from {', '.join(EXPORTS)}.")
+    return ()
+
+
+def _groups(section: Section, catalog: Catalog) -> Iterator[Gpus]:
+    first = 0
+    for entry in entries(section, "gpus", '[{"accelerator": "a100-sxm-40gb", "count": 4}]'):
+        found = _group(entry, catalog, first)
+        if found is not None:
+            first += found.count
+            yield found
+
+
+def _group(entry: Section, catalog: Catalog, first: int) -> Gpus | None:
+    entry.only(words.GPU_FIELDS)
+    driver = _driver(entry)
+    count = entry.optional_whole("count", maximum=words.MAX_GPUS)
+    count = 1 if count is None else count
+    usd = _usd(entry)
+    mode = entry.flag("mig_mode")
+    per_node = 1
+    if entry.has("instance_type"):
+        if entry.has("accelerator"):
+            entry.fail("accelerator", "Both an accelerator and an instance type are given.", "Keep one.")
+            return None
+        found = _bought(entry, catalog, driver)
+        if found is None:
+            return None
+        chip, per_node, price = found
+        count *= per_node
+    else:
+        chip_found = _chip(entry, "accelerator", catalog, driver)
+        if chip_found is None:
+            return None
+        chip, price = chip_found, usd_per_gpu_hour(catalog, chip_found.slug)
+    standing = tuple(_existing(entry, chip))
+    if mode is False and standing:
+        entry.fail("mig_mode", "MIG mode is off, yet instances exist.", "Leave out one of the two.")
+    return Gpus(
+        chip=chip,
+        count=count,
+        first=first,
+        standing=standing,
+        mig_mode=mode is not False,
+        hosts=_hosts(entry, count),
+        usd_per_gpu_hour=price if usd is None else usd,
+        per_node=per_node,
+    )
+
+
+def _usd(entry: Section) -> float | None:
+    if entry.data.get("usd_per_gpu_hour") == 0 and entry.data["usd_per_gpu_hour"] is not False:
+        return 0.0
+    return entry.positive("usd_per_gpu_hour", maximum=1e6)
+
+
+def _bought(entry: Section, catalog: Catalog, driver: str) -> tuple[Chip, int, float | None] | None:
+    slug = entry.text("instance_type")
+    if slug is None:
+        return None
+    try:
+        spec = catalog.instance(slug).spec
+    except UnknownSlugError as unknown:
+        known = [record.slug for record in catalog.instances()]
+        entry.fail(
+            "instance_type",
+            "The catalog has no instance type of this name.",
+            suggestion(unknown.suggestions, f"Use for example {known[0]}."),
+        )
+        return None
+    chip = chip_of(catalog, spec.accelerator.slug, driver)
+    if chip is None or not chip.profiles:
+        entry.fail(
+            "instance_type",
+            f"Its {spec.accelerator.name} cannot be divided by MIG.",
+            "Choose one with A30, A100, H100 or later.",
+        )
+        return None
+    price = instance_usd_per_gpu_hour(
+        catalog, spec, entry.text("region"), entry.text("purchase") or "on_demand"
+    )
+    return chip, spec.accelerators_per_node, price
+
+
+def _hosts(entry: Section, count: int) -> tuple[tuple[str, int], ...]:
+    host = entry.text("host")
+    given = entry.data.get("indices")
+    if host is None:
+        if given is not None:
+            entry.fail("indices", "Indices need the host that they are of.", "Give host too.")
+        return ()
+    if given is None:
+        return tuple((host, index) for index in range(count))
+    whole = isinstance(given, list) and all(type(each) is int and 0 <= each < 1024 for each in given)
+    if not whole or len(set(given)) != count:
+        entry.fail("indices", "Not the index of each GPU once.", f"Give {count} different whole numbers.")
+        return ()
+    return tuple((host, index) for index in given)
+
+
+def _existing(entry: Section, chip: Chip) -> Iterator[Standing]:
+    given = entry.data.get("existing")
+    if given is None:
+        return
+    if not isinstance(given, list):
+        example = '[{"profile": "3g.20gb", "start": 0}]'
+        entry.fail("existing", "Expected a list.", f"Give a list such as {example}.")
+        return
+    if len(given) > chip.memory_slices:
+        entry.fail(
+            "existing",
+            f"{len(given)} instances are more than {chip.name} has memory slices.",
+            f"Give at most {chip.memory_slices}.",
+        )
+        return
+    standing: list[Placed] = []
+    for number, each in enumerate(given):
+        part = Section(each, f"{entry.at('existing')}.{number}", entry.problems)
+        found = _instance(part, chip)
+        if found is None:
+            continue
+        problem = chip.problem((*standing, found.place))
+        if problem is not None:
+            part.fail("start", problem, "Give instances that can exist at once.")
+            continue
+        standing.append(found.place)
+        yield found
+
+
+def _instance(part: Section, chip: Chip) -> Standing | None:
+    part.only(words.EXISTING_FIELDS)
+    name = part.text("profile")
+    in_use = part.flag("in_use")
+    number = part.optional_whole("gpu_instance_id", maximum=10_000, minimum=0)
+    size = part.optional_whole("size", maximum=chip.memory_slices)
+    start = part.optional_whole("start", maximum=chip.memory_slices - 1, minimum=0)
+    if not part.has("profile"):
+        part.missing("profile", f"Name a profile of {chip.name}: {', '.join(chip.by_name)}.")
+    if not part.has("start"):
+        part.missing("start", "Give the memory slice at which it begins.")
+    if name is None or start is None:
+        return None
+    if name in chip.by_name:
+        problem = chip.place_problem(name, start)
+        if problem is not None:
+            part.fail("start", problem, f"Choose one of {', '.join(map(str, chip.by_name[name].starts))}.")
+            return None
+        return Standing(Placed(start, chip.by_name[name].size, name), bool(in_use), number)
+    if size is None:
+        part.fail(
+            "profile",
+            f"{chip.name} has no profile of this name.",
+            f"{suggestion(near(name, chip.by_name), '')} It has {', '.join(chip.by_name)}; "
+            "an instance of another kind is kept where its size in memory slices is given.".strip(),
+        )
+        return None
+    if start + size > chip.memory_slices:
+        part.fail("size", f"It would end beyond {chip.memory_slices} memory slices.", "Give a smaller size.")
+        return None
+    return Standing(Placed(start, size, name), bool(in_use), number, foreign=True)
+
+
+# --- how much ---
+
+
+def _bounded(section: Section, gpus: list[Gpus], demands: list[Demand]) -> None:
+    """Refuse what is too much to place one by one, with the GPUs that it would need at the least."""
+    total = sum(group.count for group in gpus)
+    if total > words.MAX_GPUS:
+        most = f"Give at most {words.MAX_GPUS:,}."
+        section.problems.add("gpus", total, f"{total:,} GPUs are too many.", most)
+    wanted = sum(demand.count for demand in demands)
+    holds = sum(group.count * max(p.max_instances for p in group.chip.profiles) for group in gpus)
+    if min(wanted, holds) > words.MAX_PLACED:
+        section.problems.add(
+            "demands",
+            wanted,
+            f"{wanted:,} instances are too many to place one by one; they need at least "
+            f"{least_gpus(gpus, demands):,} of these GPUs.",
+            f"Ask for at most {words.MAX_PLACED:,}, or plan a part of it.",
+        )
+
+
+def least_gpus(gpus: list[Gpus], demands: list[Demand]) -> int:
+    """GPUs that demands need at the least: by compute slices or by memory slices alone, whichever is more."""
+    chips = {group.chip.slug: group.chip for group in gpus}
+    compute = memory = 0.0
+    for demand in demands:
+        serving = [
+            (chips[slug].by_name[name], chips[slug])
+            for slug, names in demand.accepts.items()
+            if slug in chips
+            for name in names
+        ]
+        compute += demand.count * min((p.compute_slices / c.compute_slices for p, c in serving), default=0.0)
+        memory += demand.count * min((p.size / c.memory_slices for p, c in serving), default=0.0)
+    return math.ceil(max(compute, memory) - 1e-9)

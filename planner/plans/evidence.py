@@ -1,0 +1,54 @@
+"""What was measured near a plan, in words under its figures, each with a link to the runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import Measured, PlanResult
+from planner.web import formats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One line. query: the filters of the validation page that show the runs, empty where there are none."""
+
+    text: str
+    query: str
+
+
+#: Kinds of runs on the validation page, by task; encoders stand apart.
+KINDS = {"pretraining": "pretraining", "ppo": "rlhf"}
+
+
+def notes(request: PlanRequest, result: PlanResult) -> dict[str, Note]:
+    """By headline: what stands behind its figure. Cost and MFU follow from the time."""
+    found = result.evidence
+    if found is None:
+        return {}
+    chip = result.cluster.accelerator
+    encoder = request.model.architecture == "encoder" and request.workload.task == "pretraining"
+    kind = "encoder" if encoder else KINDS.get(request.workload.task, "finetuning")
+
+    def note(measured: Measured, what: str) -> Note:
+        filters = {"accelerator": chip.slug, "kind": kind} if measured.runs else {"accelerator": chip.slug}
+        return Note(
+            text=in_words(measured, chip.name, what),
+            query=urlencode(filters) if measured.runs_on_accelerator else "",
+        )
+
+    return {"time": note(found.time, "timed"), "memory": note(found.memory, "measured")}
+
+
+def in_words(measured: Measured, chip: str, what: str) -> str:
+    """``timed on 130 H100 runs, 4 % off unseen``. what: was done to the runs."""
+    error = measured.error_on_unseen
+    off = "" if error is None else f", {formats.percent(error)} off unseen"
+    if measured.runs:
+        runs = "run" if measured.runs == 1 else "runs"
+        return f"{what} on {measured.runs:,} {chip} {runs} near this one{off}"
+    if measured.runs_on_accelerator:
+        others = f"{measured.runs_on_accelerator:,} of other kinds"
+        return f"no run like this {what} on {chip} ({others}); such runs elsewhere{off or ' exist'}"
+    return f"no run {what} on this chip: from its data sheet; such runs elsewhere{off or ' exist'}"

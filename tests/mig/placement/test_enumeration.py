@@ -1,0 +1,139 @@
+"""Counts of configurations, and that they are just those that some order of creation reaches."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from planner.mig.placement.chip import Chip
+from planner.mig.placement.enumeration import (
+    arrangements,
+    compute_instances,
+    configurations,
+    count,
+    maximal,
+    multiset,
+    next_places,
+)
+from tests.mig.asked import chip, placed
+
+SEVEN = ("a100-sxm-40gb", "a100-sxm-80gb", "a100-pcie-80gb", "h100-sxm", "h100-pcie", "h100-nvl", "gh200",
+         "h200-sxm", "b200")  # fmt: skip
+FOUR = ("a30", "rtx-pro-6000")
+
+
+@pytest.mark.parametrize("slug", SEVEN)
+def test_counts_of_chips_with_seven_compute_slices(slug: str) -> None:
+    of = chip(slug)
+    standard, everything = count(of, of.named("standard")), count(of, of.named("all"))
+    assert (standard.valid, standard.maximal, standard.maximal_multisets) == (297, 19, 14)
+    assert (everything.valid, everything.maximal, everything.maximal_multisets) == (722, 78, 38)
+
+
+@pytest.mark.parametrize("slug", FOUR)
+def test_counts_of_chips_with_four_compute_slices(slug: str) -> None:
+    found = count(chip(slug), chip(slug).named("standard"))
+    assert (found.valid, found.maximal, found.maximal_multisets) == (25, 5, 4)
+
+
+def test_before_r510_the_a100_has_one_maximal_configuration_less() -> None:
+    """NVIDIA's guide of that time draws 18: a 4g beside a 3g is missing, which those drivers did not hold."""
+    now, then = chip(), chip(driver="470.82.01")
+    names = now.named("standard")
+    assert count(then, then.named("standard")).maximal == 18
+    lost = set(maximal(now, names)) - set(maximal(then, names))
+    assert lost == {(placed(now, "4g.20gb", 0), placed(now, "3g.20gb", 4))}
+    assert "1g.10gb" in now.by_name
+    assert "1g.10gb" not in then.by_name
+
+
+def reached(of: Chip, names: tuple[str, ...]) -> set[frozenset[tuple[str, int]]]:
+    """What instances made one after the other lead to, whatever the order: with rules written out anew."""
+
+    def can_stand(each: frozenset[tuple[str, int]]) -> bool:
+        slices = [s for name, start in each for s in range(start, start + of.by_name[name].size)]
+        most = Counter(name for name, _ in each)
+        compute = sum(of.by_name[name].compute_slices for name, _ in each)
+        decoders = sum(of.by_name[name].decoders or 0 for name, _ in each)
+        return (
+            len(slices) == len(set(slices))
+            and all(most[name] <= of.by_name[name].max_instances for name in most)
+            and compute <= max(p.compute_slices for p in of.profiles)
+            and decoders <= max(p.decoders or 0 for p in of.profiles)
+        )
+
+    steps = [(name, start) for name in names for start in of.by_name[name].starts]
+    found: set[frozenset[tuple[str, int]]] = set()
+    front = {frozenset[tuple[str, int]]()}
+    while front:
+        made = {each | {step} for each in front for step in steps if step not in each}
+        front = {each for each in made if each not in found and can_stand(each)}
+        found |= front
+    return found
+
+
+@pytest.mark.parametrize(
+    ("slug", "which"),
+    [
+        ("a100-sxm-40gb", "standard"),
+        ("a100-sxm-40gb", "all"),
+        ("h100-nvl", "standard"),
+        ("a30", ("1g.6gb", "1g.6gb+me", "2g.12gb", "2g.12gb+me", "4g.24gb")),
+        ("rtx-pro-6000", ("1g.24gb", "1g.24gb+me.all", "1g.24gb-me", "2g.48gb", "2g.48gb+gfx")),
+    ],
+)
+def test_configurations_are_what_orders_of_creation_reach(slug: str, which: str | tuple[str, ...]) -> None:
+    of = chip(slug)
+    names = of.named(which)
+    found = configurations(of, names)
+    assert len(found) == len(set(found))
+    assert {frozenset((p.profile, p.start) for p in each) for each in found if each} == reached(of, names)
+
+
+def test_one_instance_with_all_media_engines_leaves_none_for_others() -> None:
+    of = chip("rtx-pro-6000")
+    everything = placed(of, "1g.24gb+me.all", 0)
+    beside = {place.profile for place in next_places(of, tuple(of.by_name), (everything,))}
+    assert "1g.24gb-me" in beside
+    assert "1g.24gb" not in beside
+
+
+def test_compute_instances_share_a_gpu_instance() -> None:
+    assert [len(compute_instances(slices)) for slices in (1, 2, 3, 4)] == [1, 4, 10, 25]
+    of_three = {multiset(each) for each in compute_instances(3)}
+    assert (("1c", 1), ("2c", 1)) in of_three
+    assert (("1c", 3),) in of_three
+    assert all(sum(place.size for place in each) <= 7 for each in compute_instances(7))
+    # 3c and 4c at 4 and 0; two 3c at 0 and 4; never 3c of a 4g.
+    assert (("3c", 1), ("4c", 1)) in {multiset(each) for each in compute_instances(7)}
+    assert not any(place.profile == "3c" for each in compute_instances(4) for place in each)
+
+
+@pytest.mark.parametrize("slices", [2, 3, 4, 7])
+def test_compute_instances_are_what_orders_of_creation_reach(slices: int) -> None:
+    singles = {each[0] for each in compute_instances(slices) if len(each) == 1}
+    found: set[frozenset[object]] = set()
+    front = {frozenset[object]()}
+    while front:
+        made = {each | {one} for each in front for one in singles if not any(
+            one.mask & other.mask for other in each)}  # type: ignore[attr-defined]  # fmt: skip
+        front = made - found
+        found |= front
+    assert {frozenset(each) for each in compute_instances(slices)} == found
+
+
+def test_arrangements_hold_just_what_was_asked() -> None:
+    of = chip()
+    found = arrangements(of, (("1g.5gb", 3), ("3g.20gb", 1)))
+    assert found
+    assert {multiset(each) for each in found} == {(("1g.5gb", 3), ("3g.20gb", 1))}
+    assert arrangements(of, (("4g.20gb", 1),), (placed(of, "1g.5gb", 3),)) == ()
+
+
+def test_an_instance_of_an_unknown_profile_takes_its_slices() -> None:
+    of = chip()
+    stranger = placed(of, "2g.10gb", 4).__class__(4, 2, "2g.12gb")
+    places = next_places(of, of.named("standard"), (stranger,))
+    assert not any(place.mask & stranger.mask for place in places)
+    assert placed(of, "4g.20gb", 0) in places
