@@ -144,7 +144,7 @@ class Sample:
 
 
 def cost(sample: Sample, residuals: Array, logarithms: Array) -> float:
-    """What the fit makes small: soft L1 of the residuals, and squared distances from the priors in spreads."""
+    """What the fit makes small: soft L1 of residuals, and squared distances from the priors in spreads."""
     soft = 2.0 * (np.sqrt(1.0 + (residuals / NOISE) ** 2) - 1.0)
     return float(np.sum(sample.weight * soft) + np.sum(((logarithms - START) / SPREAD) ** 2))
 
@@ -163,7 +163,8 @@ def jacobian(sample: Sample, logarithms: Array, residuals: Array) -> Array:
 def linear_optimum(sample: Sample, start: Array, residuals: Array, slopes: Array) -> Array:
     """Where the cost is least if residuals were linear, near ``start`` and within the bounds.
 
-    Soft L1 by weights that are set anew in each pass; a constant at a bound that the cost pushes on stays there.
+    Soft L1 by weights that are set anew in each pass; a constant at a bound that the cost pushes on stays
+    there.
     """
     at = start.copy()
     precision = 1.0 / SPREAD**2
@@ -203,16 +204,16 @@ def fit(sample: Sample, start: Array | None = None, rounds: int = ROUNDS) -> Arr
     return at
 
 
-def refitted_residuals(sample: Sample, labels: list[str], start: Array) -> Array:
+def refitted_residuals(sample: Sample, labels: list[str], start: Array, rounds: int = REFIT_ROUNDS) -> Array:
     """log(predicted / measured) of each run, by a refit without any run of the same label.
 
-    start: the fit to all runs, from which each refit starts.
+    start: the fit to all runs, from which each refit starts.  rounds: steps of each refit.
     """
     names = np.array(labels)
     residuals = np.full(len(labels), np.nan)
     for name in dict.fromkeys(labels):
         out = names == name
         left = np.flatnonzero(out)
-        fitted = fit(sample.rows(np.flatnonzero(~out)), start, REFIT_ROUNDS)
+        fitted = fit(sample.rows(np.flatnonzero(~out)), start, rounds)
         residuals[left] = sample.rows(left).residuals(fitted)
     return residuals

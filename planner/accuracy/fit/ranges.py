@@ -27,7 +27,7 @@ PASSES = 3
 
 def source_weights(sources: NDArray[np.str_]) -> Array:
     """Weight of each run, shape (runs,): every source weighs 1."""
-    names, where, count = np.unique(sources, return_inverse=True, return_counts=True)
+    _, where, count = np.unique(sources, return_inverse=True, return_counts=True)
     return 1.0 / count[where]
 
 
@@ -41,8 +41,8 @@ def weighted_quantile(values: Array, weight: Array, share: float) -> float:
 def class_quantiles(ratios: Array, sources: NDArray[np.str_]) -> Array:
     """Low and high that hold four runs in five of an unseen source, shape (2,).
 
-    ratios: log(measured / predicted) over the run's scale, shape (runs,).  The tails are those of n + 1 sources,
-    of which n are known (split-conformal, Lei et al. 2018).
+    ratios: log(measured / predicted) over the run's scale, shape (runs,).  The tails are those of n + 1
+    sources, of which n are known (split-conformal, Lei et al. 2018).
     """
     number = len(set(sources))
     tail = max(TAIL - TAIL / (number + 1.0) * CORRECTION, 0.02)
@@ -55,8 +55,8 @@ def trait_scales(
 ) -> dict[str, dict[str, float]]:
     """How much larger errors are by trait and value, ratios.
 
-    sizes: |log(measured / predicted)| over the class's mean, shape (runs,).  traits: of each run.  Each scale is
-    the mean over sources, drawn towards 1 by SCALE_PRIOR sources.
+    sizes: |log(measured / predicted)| over the class's mean, shape (runs,).  traits: of each run.  Each
+    scale is the mean over sources, drawn towards 1 by SCALE_PRIOR sources.
     """
     scales: dict[str, dict[str, float]] = {
         trait: dict.fromkeys(map(str, np.unique(values)), 1.0) for trait, values in traits.items()

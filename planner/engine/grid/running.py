@@ -1,4 +1,6 @@
-"""What runs, as PlanGrid fields: the stack's kernels, real lengths, experts, and the machine's clock and links."""
+"""What runs, as PlanGrid fields: the stack's kernels, real lengths, experts, and the machine's clock and
+links.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,22 @@ from planner.engine.shape.parameters import targeted_modules
 
 #: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
 LINK_DOMAINS = {"gb200": 72, "gb300": 72}
-#: What a provider's network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth: EFA some 90 %,
-#: Google's TCPX and TCPXO 80 to 90 %. Our reading of published nccl-tests logs, 2023 to 2025.
+#: What a provider's network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth: EFA some 90
+#: %, Google's TCPX and TCPXO 80 to 90 %. Our reading of published nccl-tests logs, 2023 to 2025.
 FABRIC_SHARES = {"aws": 0.9, "gcp": 0.85}
-#: Joules per 16-bit FLOP of large matrix products at full clock, by architecture: the catalog's limit in watts
-#: over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards); what A100, H100 and
-#: B200 lose to power is in their fitted efficiency. Our reading of measured matrix products: L40S 270 of 362
-#: TFLOP/s at 350 W, L4 60 of 121 at 72 W (public benchmarks, 2023 to 2025).
+#: Joules per 16-bit FLOP of large matrix products at full clock, by architecture: the catalog's limit in
+#: watts over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards); what
+#: A100, H100 and B200 lose to power is in their fitted efficiency. Our reading of measured matrix products:
+#: L40S 270 of 362 TFLOP/s at 350 W, L4 60 of 121 at 72 W (public benchmarks, 2023 to 2025).
 JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12}
 #: How the clock follows power: voltage falls with it, so that power goes with its square and more.
 CLOCK_PER_POWER = 0.5
 
 
 def workload_numbers(workload: Workload) -> dict[str, float]:
-    """Flags and indices of autocast and experts, and the real lengths in tokens. Rows are padded a micro-batch
-    at a time, of which the question alone does not tell the size: eight, or the batch, stand for it.
+    """Flags and indices of autocast and experts, and the real lengths in tokens. Rows are padded a
+    micro-batch at a time, of which the question alone does not tell the size: eight, or the batch, stand
+    for it.
     """
     at_once = float(min(workload.global_batch_size, 8))
     row = stack.row_tokens(workload.sequences, float(workload.sequence_length), at_once)
@@ -47,8 +50,8 @@ def workload_numbers(workload: Workload) -> dict[str, float]:
 
 
 def unsaid_inputs(workload: Workload) -> int:
-    """Count of inputs that turn a run's speed most and were left to defaults: the stack, the kernels between the
-    products, the attention kernel, and in fine-tuning the real lengths.
+    """Count of inputs that turn a run's speed most and were left to defaults: the stack, the kernels
+    between the products, the attention kernel, and in fine-tuning the real lengths.
     """
     return sum(
         (
@@ -72,12 +75,14 @@ def adapted_modules(model: ModelSpec, workload: Workload) -> float:
 
 
 def adapted_width(model: ModelSpec, workload: Workload) -> float:
-    """Inputs plus outputs of all adapted layers that one token meets, elements: of the routed experts those that
-    it visits.  Source: definition.
+    """Inputs plus outputs of all adapted layers that one token meets, elements: of the routed experts those
+    that it visits.  Source: definition.
     """
     visited = model.experts_per_token / model.experts if model.experts else 1.0
     return sum(
-        module.copies * (visited if module.routed_expert else 1.0) * (module.in_features + module.out_features)
+        module.copies
+        * (visited if module.routed_expert else 1.0)
+        * (module.in_features + module.out_features)
         for module in targeted_modules(model, workload.lora_targets)
     )
 

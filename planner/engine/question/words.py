@@ -65,9 +65,7 @@ SEQUENCE_KINDS = _words(
     padded_to_longest=("Padded to the longest of the batch", "rows padded to the longest of the batch"),
     unpadded=("Unpadded", "rows without padding"),
 )
-DISPATCHERS = _words(
-    all_to_all="All-to-all", all_gather="All-gather", deepep="DeepEP", hybridep="HybridEP"
-)
+DISPATCHERS = _words(all_to_all="All-to-all", all_gather="All-gather", deepep="DeepEP", hybridep="HybridEP")
 BALANCES = _words(
     forced=("Forced", "tokens spread evenly by force"), learned=("Learned", "the router's own spread")
 )

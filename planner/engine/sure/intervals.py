@@ -1,10 +1,10 @@
 """How sure: 80 % prediction intervals from runs that the fit had not seen, wider far from any run.
 
 Those of time are quantiles of log(measured / predicted) with the run's whole source left out of the fit, by
-class of run and in units of a scale: how much wider errors are on this kind of chip, for this kind of model, and
-with so many inputs left unsaid. Those of memory leave out one group at a time for plans like measured ones, and
-one whole source for plans of a kind that no source covers. Split-conformal in spirit (Lei et al. 2018): no shape
-of the error is assumed.
+class of run and in units of a scale: how much wider errors are on this kind of chip, for this kind of
+model, and with so many inputs left unsaid. Those of memory leave out one group at a time for plans like
+measured ones, and one whole source for plans of a kind that no source covers. Split-conformal in spirit
+(Lei et al. 2018): no shape of the error is assumed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
 
-#: Each thing that lies outside what was measured multiplies the width (in the logarithm) of a range of time by
-#: this factor, from the first on, and of memory beyond the first. Our own choice, held against the errors on
-#: sources of a chip that no other source has: 1.6 times those of the rest at their 80 % point.
+#: Each thing that lies outside what was measured multiplies the width (in the logarithm) of a range of time
+#: by this factor, from the first on, and of memory beyond the first. Our own choice, held against the
+#: errors on sources of a chip that no other source has: 1.6 times those of the rest at their 80 % point.
 WIDENING = 1.4
-#: ... and each input that matters and was left to a default, by this one. Our own choice: rows of measured runs
-#: that say more are of newer stacks, so that the runs themselves do not tell.
+#: ... and each input that matters and was left to a default, by this one. Our own choice: rows of measured
+#: runs that say more are of newer stacks, so that the runs themselves do not tell.
 UNSAID = 1.05
 #: The 90 % point of the standard normal distribution.
 NINE_TENTHS = 1.2815515655446004
@@ -54,10 +54,10 @@ class Quantiles:
 class Intervals:
     """The quantiles of both kinds of plan, by quantity (``time``, ``memory``) and class.
 
-    near: plans of a combination that was measured.  far: plans of one that was not.  Those of time are the same
-    in both, in units of the scale.
-    scales: by trait (``architecture``, ``kind``) and its value, how much wider errors of time are.
-    seen: what the measured runs cover: sets of combinations and the largest count of ranks.
+    near: plans of a combination that was measured.  far: plans of one that was not.  Those of time are the
+    same in both, in units of the scale. scales: by trait (``architecture``, ``kind``) and its value, how
+    much wider errors of time are. seen: what the measured runs cover: sets of combinations and the largest
+    count of ranks.
     """
 
     near: Mapping[str, Quantiles]
@@ -118,16 +118,17 @@ def traits_of(grid: PlanGrid, row: int = 0) -> dict[str, str]:
 
 
 def time_scale(grid: PlanGrid, intervals: Intervals, row: int = 0) -> float:
-    """How much wider than usual the error of plan ``row``'s time is, a ratio; 1 for a trait that is not known.
+    """How much wider than usual the error of plan ``row``'s time is, a ratio; 1 for a trait that is not
+    known.
 
     Each input that matters and was left to a default widens it by UNSAID.
     Source: errors on sources left out, by trait (``planner.accuracy.fit.ranges``).
     """
     scales = intervals.scales
-    known = math.prod(
+    known: float = math.prod(
         scales.get(trait, {}).get(value, 1.0) for trait, value in traits_of(grid, row).items()
     )
-    return known * UNSAID ** _at(grid.unsaid_inputs, row)
+    return known * float(UNSAID ** _at(grid.unsaid_inputs, row))
 
 
 def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool = False) -> tuple[str, ...]:

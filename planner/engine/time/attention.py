@@ -14,8 +14,8 @@ from planner.engine.time.kernels import achievable_bandwidth, fuses_softmax, mat
 
 TRAINIUM = float(ARCHITECTURES.index("trainium"))
 #: Share of the plain fp32 peak that fused attention reaches where its operands are fp32 (PyTorch's
-#: memory-efficient kernel without tensor cores). Our judgement, held against one source: QLoRA at 8,192 tokens
-#: with fp32 queries took 43 s a micro-step on H100, 97 s on A100 (universal-llm-trainer, 2025).
+#: memory-efficient kernel without tensor cores). Our judgement, held against one source: QLoRA at 8,192
+#: tokens with fp32 queries took 43 s a micro-step on H100, 97 s on A100 (universal-llm-trainer, 2025).
 WIDE_SHARE = 0.2
 #: Memory passes of an unfused softmax under autocast, which runs in fp32, over those in 16 bits.
 AUTOCAST_SCORES = 1.5
@@ -30,7 +30,7 @@ class AttentionTime:
 
 
 def fused_rate(
-    grid: PlanGrid, constants: TimingConstants, curve: attention_rates.Curve, tokens: Array
+    grid: PlanGrid, constants: TimingConstants, curve: attention_rates.Curves, tokens: Array
 ) -> Array:
     """FLOP/s of a fused attention kernel in one direction, shape (plans,).
 
@@ -40,18 +40,16 @@ def fused_rate(
     Source: ``attention_rates``.
     """
     kernel, chip = grid.attention_kernel.astype(int), grid.architecture.astype(int)
-    share = curve.share[kernel, chip]  # type: ignore[call-overload]
-    narrow = curve.narrow[kernel, chip]  # type: ignore[call-overload]
-    half = curve.half_tokens[kernel, chip] + attention_rates.CAUSAL_TOKENS * grid.causal  # type: ignore[call-overload]
+    share = curve.share[kernel, chip]
+    narrow = curve.narrow[kernel, chip]
+    half = curve.half_tokens[kernel, chip] + attention_rates.CAUSAL_TOKENS * grid.causal
     tiled = np.ceil(grid.head_dim / 32.0) * 32.0
     # The reciprocal rate is linear in 1 / width: 1 at 128, 1 / narrow at 64.
     slower = 1.0 + (1.0 / narrow - 1.0) * np.maximum(128.0 / tiled - 1.0, 0.0)
     published = grid.bf16_flops_per_s * share / slower / (1.0 + half / np.maximum(tokens, 1.0))
     published = published * grid.head_dim / tiled
     wide = grid.fp32_flops_per_s * WIDE_SHARE
-    own = where(
-        grid.architecture == TRAINIUM, grid.bf16_flops_per_s * constants.neuron_attention, published
-    )
+    own = where(grid.architecture == TRAINIUM, grid.bf16_flops_per_s * constants.neuron_attention, published)
     return where((grid.wide_attention > 0) | (grid.full_precision > 0), np.minimum(wide, own), own)
 
 
@@ -77,7 +75,9 @@ def attention_core_s(
     # Short samples of packed rows are short sequences to the kernel.
     tokens = np.minimum(queries, grid.sample_tokens)
     forward = operations / fused_rate(grid, constants, attention_rates.FORWARD, tokens)
-    backward = flops.FLASH_BACKWARD * operations / fused_rate(grid, constants, attention_rates.BACKWARD, tokens)
+    backward = (
+        flops.FLASH_BACKWARD * operations / fused_rate(grid, constants, attention_rates.BACKWARD, tokens)
+    )
     # Unfused, the two products are batched matmuls whose inner side is the head.
     peak = where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)
     arithmetic = operations / (peak * matmul_efficiency(grid, constants))

@@ -11,12 +11,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ARCHITECTURES, ATTENTION_KERNELS
+from planner.engine.grid.plan_grid import ARCHITECTURES, ATTENTION_KERNELS, Array
 
-#: A causal mask leaves tiles half empty and work unevenly spread: so many tokens more to reach half the rate.
-#: FlashAttention-2, H100, forward and backward: 163 to 328 TFLOP/s at 512 to 16k (half at 540), without a mask
-#: half at some 220 (FlashAttention repository's plots; Shah et al. 2024, figures 5 and 6).
+#: A causal mask leaves tiles half empty and work unevenly spread: so many tokens more to reach half the
+#: rate. FlashAttention-2, H100, forward and backward: 163 to 328 TFLOP/s at 512 to 16k (half at 540),
+#: without a mask half at some 220 (FlashAttention repository's plots; Shah et al. 2024, figures 5 and 6).
 CAUSAL_TOKENS = 320.0
+
+
+class Curves(NamedTuple):
+    """The fields of ``Curve`` as arrays of shape (kernels, architectures)."""
+
+    share: Array
+    narrow: Array
+    half_tokens: Array
 
 
 class Curve(NamedTuple):
@@ -54,16 +62,24 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         "blackwell": Rates(Curve(0.08, 1.05, 60.0), Curve(0.06, 1.05, 60.0), JUDGED + " of A100's by clock"),
         "ada": Rates(Curve(0.4, 1.0, 60.0), Curve(0.3, 1.0, 60.0), JUDGED),
         "volta": Rates(Curve(0.4, 1.0, 200.0), Curve(0.3, 1.0, 200.0), JUDGED),
-        "turing": Rates(Curve(0.4, 1.0, 200.0), Curve(0.3, 1.0, 200.0), JUDGED + ": Dao et al. 2022, appendix E"),
+        "turing": Rates(
+            Curve(0.4, 1.0, 200.0), Curve(0.3, 1.0, 200.0), JUDGED + ": Dao et al. 2022, appendix E"
+        ),
         "cdna3": Rates(Curve(0.2, 0.9, 200.0), Curve(0.15, 0.9, 200.0), JUDGED),
     },
     "flash_2": {
         "ampere": Rates(Curve(0.70, 0.86, 100.0), Curve(0.60, 0.88, 230.0), DAO + ": 99 to 189 TFLOP/s"),
         "hopper": Rates(Curve(0.375, 0.875, 100.0), Curve(0.327, 0.9, 260.0), SHAH),
-        "blackwell": Rates(Curve(0.19, 0.9, 100.0), Curve(0.155, 0.9, 260.0), JUDGED + ": mma.sync, as on H100"),
+        "blackwell": Rates(
+            Curve(0.19, 0.9, 100.0), Curve(0.155, 0.9, 260.0), JUDGED + ": mma.sync, as on H100"
+        ),
         "ada": Rates(Curve(0.62, 0.95, 100.0), Curve(0.52, 0.95, 260.0), JUDGED),
-        "cdna3": Rates(Curve(0.36, 0.85, 200.0), Curve(0.22, 0.85, 400.0), JUDGED + ": AMD's composable kernels"),
-        "cdna4": Rates(Curve(0.40, 0.85, 200.0), Curve(0.28, 0.85, 400.0), JUDGED + ": AMD's composable kernels"),
+        "cdna3": Rates(
+            Curve(0.36, 0.85, 200.0), Curve(0.22, 0.85, 400.0), JUDGED + ": AMD's composable kernels"
+        ),
+        "cdna4": Rates(
+            Curve(0.40, 0.85, 200.0), Curve(0.28, 0.85, 400.0), JUDGED + ": AMD's composable kernels"
+        ),
     },
     "flash_3": {
         "hopper": Rates(Curve(0.655, 0.765, 200.0), Curve(0.57, 0.84, 400.0), SHAH),
@@ -94,7 +110,7 @@ def rates_of(kernel: str, architecture: str) -> Rates:
     return PUBLISHED["flash_2"]["ampere"]
 
 
-def _table(direction: str, name: str) -> np.ndarray:
+def _table(direction: str, name: str) -> Array:
     return np.array(
         [
             [getattr(getattr(rates_of(kernel, chip), direction), name) for chip in ARCHITECTURES]
@@ -103,6 +119,5 @@ def _table(direction: str, name: str) -> np.ndarray:
     )
 
 
-#: Arrays of shape (kernels, architectures), by direction and the curve's field.
-FORWARD = Curve(*(_table("forward", name) for name in Curve._fields))  # type: ignore[arg-type]
-BACKWARD = Curve(*(_table("backward", name) for name in Curve._fields))  # type: ignore[arg-type]
+FORWARD = Curves(*(_table("forward", name) for name in Curves._fields))
+BACKWARD = Curves(*(_table("backward", name) for name in Curves._fields))

@@ -74,10 +74,10 @@ def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0)
     messages: count of collectives that the bytes are split over; each pays the latency of all rounds of the
     ring.
 
-    A ring moves (size - 1)/size of the buffer over each of its links. NCCL lays one ring per network card, so
-    that a node's rings share its network. The slowest link sets the pace; latency counts per round of the ring
-    or, over many machines, per level of a tree, up and down.
-    Source: Thakur et al. 2005; NCCL's ring, tree (2.4) and PAT (2.23) algorithms.
+    A ring moves (size - 1)/size of the buffer over each of its links. NCCL lays one ring per network card,
+    so that a node's rings share its network. The slowest link sets the pace; latency counts per round of
+    the ring or, over many machines, per level of a tree, up and down. Source: Thakur et al. 2005; NCCL's
+    ring, tree (2.4) and PAT (2.23) algorithms.
     """
     inside, machines = group.inside, group.machines
     moved = (group.size - 1.0) / group.size * nbytes

@@ -27,9 +27,11 @@ from planner.engine.time.experts import moe_block
 #: Bytes that the loss moves per logit beside reading it once, forward (the backward pass is counted as twice
 #: the forward): fp32 copy written (4), shifted copy read and written (8), softmax read and written (8).
 LOSS_BYTES = {"whole": 20.0, "chunked": 12.0, "compiled": 6.0, "fused": 2.0}
-#: Host time of routing (router, top-k, sort, permute and back, counts fetched by the host) in that of one expert's
-#: kernels: some forty kernels and a synchronisation against ten. Our judgement.
+#: Host time of routing (router, top-k, sort, permute and back, counts fetched by the host) in that of one
+#: expert's kernels: some forty kernels and a synchronisation against ten. Our judgement.
 ROUTING_LAUNCHES = 4.0
+#: Share of latent attention's weights that its up-projections hold (DeepSeek-V3: 53 of 187 million a block).
+LATENT_SHARE = 0.28
 #: Rows that token tables are padded to (Megatron-LM, make-vocab-size-divisible-by).
 VOCABULARY_MULTIPLE = 128.0
 
@@ -89,6 +91,7 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     backward: Array = np.asarray(0.0)
     core: Array = np.asarray(0.0)
     matmul: Array = np.asarray(0.0)
+    between: Array = np.asarray(0.0)
     for count, block in kinds:
         beside = block.elementwise + block.casts
         device = block.linear + block.attention.forward + beside + block.adapters + block.dequantisation
@@ -103,11 +106,12 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
         backward = backward + count * kernels.root_of_squares(device_backward, 2.0 * launch)
         core = core + count * block.attention.forward
         matmul = matmul + count * (block.linear + block.casts)
+        between = between + count * block.elementwise
     main = kinds[0][1]
     return StageCompute(
         forward=forward,
         backward=backward,
-        recompute=recompute_s(grid, forward, core, matmul),
+        recompute=recompute_s(grid, forward, core, matmul, between),
         head=head_s(grid, constants),
         blocks=all_blocks(grid),
         terms={
@@ -138,26 +142,48 @@ def block_launch_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     apart = (grid.grouped_matmul == 0) | (grid.fp8 > 0)
     each = ROUTING_LAUNCHES + where(apart, grid.experts / grid.expert_parallel, 0.0)
     experts = where(grid.moe_blocks > 0, constants.expert_launch_s * each, 0.0)
-    return plain * (1.0 + adapters) + experts
+    launch: Array = plain * (1.0 + adapters) + experts
+    return launch
 
 
-def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array) -> Array:
+def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array, between: Array) -> Array:
     """Seconds of recomputation in the backward pass of all blocks, shape (plans,).
 
-    forward, core, matmul: forward seconds of all blocks, and of their attention cores and matmuls among them.
-    Full recompute repeats the blocks' forward. Selective means what the named stack does: torchtitan's
-    per-operator policy keeps every second matmul and the attention output; Megatron repeats the attention
-    core, which a flash kernel recomputes anyway.
-    Source: Korthikanti et al. 2022, section 5; torchtitan's activation checkpointing.
+    forward, core, matmul, between: forward seconds of all blocks, and of their attention cores, matmuls and
+    memory passes among them. Full recompute repeats the forward of its share of the blocks. Selective means
+    the modules that were named, or what the stack does: torchtitan's per-operator policy keeps every second
+    matmul and the attention output; Megatron repeats the attention core, which a flash kernel recomputes
+    anyway. Source: Korthikanti et al. 2022, section 5; torchtitan's activation checkpointing.
     """
-    selective = where(
+    stack_s = where(
         grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, where(grid.flash > 0, 0.0, core)
     )
+    selective = where(grid.modules_named > 0, modules_s(grid, core, matmul, between), stack_s)
     return where(
         grid.recompute == FULL_RECOMPUTE,
-        forward,
+        forward * grid.recompute_blocks,
         where(grid.recompute == SELECTIVE_RECOMPUTE, selective, 0.0),
     )
+
+
+def modules_s(grid: PlanGrid, core: Array, matmul: Array, between: Array) -> Array:
+    """Seconds of repeating the forward pass of the modules that were named for recomputation, shape (plans,).
+
+    core, matmul, between: as in ``recompute_s``. Matmuls are shared out by their weights, memory passes by
+    those counted in ``kernels.elementwise_bytes`` (four of the hidden width's are the norms').
+    Source: our own count.
+    """
+    attention = grid.attention_matmul
+    mlp = where(grid.moe_blocks > 0, grid.shared_expert_matmul, grid.ffn_matmul)
+    routed = where(grid.moe_blocks > 0, grid.experts_per_token * grid.expert_matmul, 0.0)
+    weights = np.maximum(attention + mlp + routed, 1.0)
+    inner = (2.0 + grid.gated) * np.maximum(grid.ffn_size, grid.expert_ffn_size * grid.experts_per_token)
+    passes = 12.0 * grid.hidden_size + inner
+    latent = where(grid.kv_lora_rank > 0, LATENT_SHARE * attention, 0.0)
+    repeated = grid.recompute_mlp * mlp + grid.recompute_experts * routed + grid.recompute_latent * latent
+    activation = np.maximum(grid.recompute_activation, np.maximum(grid.recompute_mlp, grid.recompute_experts))
+    again = (grid.recompute_norms * 4.0 * grid.hidden_size + activation * inner) / passes
+    return grid.recompute_core * core + repeated / weights * matmul + again * between
 
 
 def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:

@@ -1,8 +1,8 @@
 """The fitted constants of the timing model: one set for all sources.
 
-Accelerators of one architecture share their constants; a named framework has a host overhead per step of its
-own, and no factor. ``planner/accuracy/data/timing_priors.csv`` says what each constant means and gives its prior and its
-bounds; ``make calibrate`` fits them to measured runs. Nothing here reads a file.
+Accelerators of one architecture share their constants; a named framework has a host overhead per step of
+its own, and no factor. ``planner/accuracy/data/timing_priors.csv`` says what each constant means and gives
+its prior and its bounds; ``make calibrate`` fits them to measured runs. Nothing here reads a file.
 """
 
 from __future__ import annotations

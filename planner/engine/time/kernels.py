@@ -29,8 +29,9 @@ SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
 TURING = float(ARCHITECTURES.index("turing"))
-#: Volta and Turing leave their tensor cores idle where a side is no multiple of 8 elements (NVIDIA Deep Learning
-#: Performance Guide, Matrix Multiplication, section 2: cuBLAS before 11): fp16 then runs at a quarter of the peak.
+#: Volta and Turing leave their tensor cores idle where a side is no multiple of 8 elements (NVIDIA Deep
+#: Learning Performance Guide, Matrix Multiplication, section 2: cuBLAS before 11): fp16 then runs at a
+#: quarter of the peak.
 NO_TENSOR_CORES = 4.0
 #: Rows of one tile of a grouped matmul (CUTLASS, 128 x 128 and up).
 TILE_ROWS = 128.0
@@ -38,13 +39,13 @@ TILE_ROWS = 128.0
 #: products are cast (6 bytes an element): 12 passes of 2 bytes become 12 of 4 and two casts. Our own count.
 AUTOCAST_HIDDEN = 2.5
 #: Output elements of one wave of tiles relative to A100's (108 multiprocessors, tiles of 128 x 256), by
-#: architecture: multiprocessors and tile of its usual kernels (V100 80 and 128 x 128, T4 40 and 128 x 128, L40S 142
-#: and 128 x 128, H100 132 and 128 x 256, B200 148 and 256 x 256 on pairs, a NeuronCore's 128 x 512 array, MI300X
-#: 304 and 256 x 128). 32-bit kernels have tiles of half the size.
-WAVES = dict(
-    volta=0.37, turing=0.19, ampere=1.0, ada=0.66, hopper=1.22, blackwell=1.8, trainium=0.05, other=1.0,
-    cdna3=2.8, cdna4=2.4,
-)  # fmt: skip
+#: architecture: multiprocessors and tile of its usual kernels (V100 80 and 128 x 128, T4 40 and 128 x 128,
+#: L40S 142 and 128 x 128, H100 132 and 128 x 256, B200 148 and 256 x 256 on pairs, a NeuronCore's 128 x 512
+#: array, MI300X 304 and 256 x 128). 32-bit kernels have tiles of half the size.
+WAVES = {
+    "volta": 0.37, "turing": 0.19, "ampere": 1.0, "ada": 0.66, "hopper": 1.22, "blackwell": 1.8,
+    "trainium": 0.05, "other": 1.0, "cdna3": 2.8, "cdna4": 2.4,
+}  # fmt: skip
 WAVE_SHARES = np.array([WAVES[name] for name in ARCHITECTURES])
 #: Host time of a block's launches relative to eager PyTorch, by kind of kernels (PLAIN, COMPILED, FUSED,
 #: TRANSFORMER_ENGINE): kernels counted. Our judgement.
@@ -76,8 +77,8 @@ def tuned(grid: PlanGrid) -> Flags:
 
 
 def fuses_softmax(grid: PlanGrid) -> Flags:
-    """Flags, shape (plans,): where scale, mask and softmax of unfused attention are one kernel: Megatron-LM and
-    what is built on it, Transformer Engine, and compiled graphs.
+    """Flags, shape (plans,): where scale, mask and softmax of unfused attention are one kernel: Megatron-LM
+    and what is built on it, Transformer Engine, and compiled graphs.
 
     Source: Megatron-LM fused softmax kernels; NVIDIA's BERT recipes leave them apart.
     """
@@ -101,7 +102,8 @@ def matmul_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: efficiency of the architecture (fitted) x what the power limit leaves (``sustained_share``).
     """
-    return constants.matmul_efficiency[grid.architecture.astype(int)] * grid.sustained_share
+    share: Array = constants.matmul_efficiency[grid.architecture.astype(int)] * grid.sustained_share
+    return share
 
 
 def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -148,7 +150,8 @@ def wave_elements(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: ``wave_elements`` (fitted, for A100) x WAVE_SHARES; half of it for 32-bit operands.
     """
     whole = constants.wave_elements * WAVE_SHARES[grid.architecture.astype(int)]
-    return where(grid.full_precision > 0, 0.5, 1.0) * whole
+    half: Array = where(grid.full_precision > 0, 0.5, 1.0) * whole
+    return half
 
 
 def matmul_s(
@@ -166,22 +169,43 @@ def matmul_s(
     Source: our own count; ``wave_elements``, ``shallow_inner`` and ``misaligned`` are fitted, with sources in
     timing_priors.csv.
     """
-    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
-    saturation = (
-        1.0
-        + wave_elements(grid, constants) / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n))
-        + constants.shallow_inner / 3.0 * (1.0 / m + 1.0 / k + 1.0 / n)
-    )
+    saturation = 1.0 + side_losses(grid, constants, rows, inner, columns, 1.0)
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
     aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
     uneven = (np.mod(inner, 8.0) != 0.0) | (np.mod(columns, 8.0) != 0.0)
     old = (grid.architecture <= TURING) & (grid.full_precision == 0)
-    saturation = saturation * where(
-        uneven & old, NO_TENSOR_CORES, where(aligned, 1.0, constants.misaligned)
-    )
+    saturation = saturation * where(uneven & old, NO_TENSOR_CORES, where(aligned, 1.0, constants.misaligned))
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
+    return root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
+
+
+def side_losses(
+    grid: PlanGrid,
+    constants: TimingConstants,
+    rows: Array,
+    inner: Array,
+    columns: Array,
+    groups: Array | float,
+) -> Array:
+    """What half-empty waves and tiles' prologues add to a matmul's time, a ratio, for the mean of its three
+    turns.
+
+    rows, inner, columns: counts of elements.  groups: matmuls that fill the multiprocessors together.
+    Source: as ``matmul_s``.
+    """
+    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
+    waves = wave_elements(grid, constants) * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n)) / groups
+    losses: Array = (waves + constants.shallow_inner * (1.0 / m + 1.0 / k + 1.0 / n)) / 3.0
+    return losses
+
+
+def operand_s(grid: PlanGrid, constants: TimingConstants, rows: Array, inner: Array, columns: Array) -> Array:
+    """Seconds to move a matmul's two operands and its result, shape (plans,).
+
+    rows, inner, columns: counts of elements.  Source: Williams et al. 2009 (the roofline).
+    """
     traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
-    return root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
+    return traffic / achievable_bandwidth(grid, constants)
 
 
 def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Array:
@@ -201,21 +225,27 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
     return tokens * (hidden + inner) * grid.element_bytes
 
 
-def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
-    """Seconds of memory-bound kernels that move ``nbytes`` bytes, shape (plans,).
+def traffic_factor(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Memory traffic between the matmuls relative to the counted one, a ratio, shape (plans,).
 
-    nbytes: counted traffic. Source: bytes / achievable bandwidth; the traffic factors of plain, compiled,
-    hand-fused and Transformer Engine's kernels are fitted. Plain fine-tuning runs Hugging Face's modules
-    (RMSNorm, rotary embedding), plain pretraining a stack's own.
+    Plain fine-tuning runs Hugging Face's modules, whose RMSNorm and rotary embedding are many small kernels
+    (its LayerNorm is one); plain pretraining a stack's own.
+    Source: the factors of plain, compiled, hand-fused and Transformer Engine's kernels are fitted.
     """
-    # Hugging Face's RMSNorm and rotary embedding are many small kernels, its LayerNorm is one.
     many = (grid.finetuning > 0) & (grid.layernorm == 0)
     plain = where(many, constants.plain_traffic, constants.eager_traffic)
     fused = where(grid.kernels == FUSED, constants.fused_traffic, constants.engine_traffic)
-    share = where(
+    return where(
         grid.kernels == PLAIN, plain, where(grid.kernels == COMPILED, constants.compiled_traffic, fused)
     )
-    return share * nbytes / achievable_bandwidth(grid, constants)
+
+
+def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
+    """Seconds of memory-bound kernels that move ``nbytes`` bytes, shape (plans,).
+
+    nbytes: counted traffic. Source: bytes x ``traffic_factor`` / achievable bandwidth.
+    """
+    return traffic_factor(grid, constants) * nbytes / achievable_bandwidth(grid, constants)
 
 
 def fp8_cast_s(grid: PlanGrid, constants: TimingConstants, operand_elements: Array) -> Array:
@@ -256,14 +286,11 @@ def grouped_matmul_s(
     last tile of rows is filled on average by half, and few rows cannot hide reading the weights.
     Source: our own count, with the constants of ``matmul_s``; TILE_ROWS as CUTLASS's grouped kernels have.
     """
-    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
-    all_groups = np.maximum(groups, 1.0)
-    waves = wave_elements(grid, constants) / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n)) / all_groups
-    shallow = constants.shallow_inner / 3.0 * (1.0 / m + 1.0 / k + 1.0 / n)
-    saturation = 1.0 + waves + shallow + 0.5 * TILE_ROWS / m
+    together = np.maximum(groups, 1.0)
+    losses = side_losses(grid, constants, rows, inner, columns, together)
+    saturation = 1.0 + losses + 0.5 * TILE_ROWS / np.maximum(rows, 1.0)
     arithmetic = 2.0 * rows * inner * columns / (rate * constants.grouped_efficiency) * saturation
-    traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
-    return all_groups * root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
+    return together * root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
 
 
 def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks: Array) -> Array:

@@ -25,6 +25,10 @@ from planner.engine.time.compute import StageCompute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import expert_tensor_parallel
 
+#: Share of the PCIe rate that copies between a rank and its host's pinned memory reach (20 to 25 of 32 GB/s
+#: on PCIe 4 x16).
+HOST_LINK_EFFICIENCY = 0.7
+
 
 @dataclass(frozen=True, slots=True)
 class DataExposure:
@@ -57,7 +61,7 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     exposed = forward * (2.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE) + 2.0 * behind)
     # Where experts are split by tensor parallel too, each routed copy of a token is gathered and summed.
     split = expert_tensor_parallel(grid) > 1
-    copies = np.maximum(grid.experts_per_token - 1.0, 0.0) * (split & (grid.expert_parallel > 1))
+    copies = np.maximum(grid.experts_per_token - 1.0, 0.0) * split
     blocks = compute.blocks + 0.5 * grid.moe_blocks * copies
     return where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
 
@@ -92,14 +96,19 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     group = collectives.expert_group(grid, constants)
     token = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
     copies, size, machines = np.maximum(grid.experts_per_token, 1.0), group.size, group.machines
-    fused = grid.dispatcher >= DEEPEP
-    # Copies to each place: all of them, or one for every distinct place (DeepEP; Zhao et al. 2025).
-    ranks = where(fused, collectives.places_met(size, copies), copies)
-    nodes = where(fused, collectives.places_met(machines, copies), copies)
-    ranks = where(grid.dispatcher == ALL_GATHER, size, ranks)
-    nodes = where(grid.dispatcher == ALL_GATHER, machines, nodes)
-    local = token * ranks * (1.0 - 1.0 / size)
-    remote = token * nodes * (1.0 - 1.0 / machines)
+    inside = group.inside
+    fused, everywhere = grid.dispatcher >= DEEPEP, grid.dispatcher == ALL_GATHER
+    # Plain: each copy by itself. Fused: once to every distinct machine, from there to every distinct rank.
+    local = where(
+        fused, collectives.places_met(size, copies) * (inside - 1.0) / inside, copies * (inside - 1.0) / size
+    )
+    remote = where(
+        fused,
+        collectives.places_met(machines, copies) * (1.0 - 1.0 / machines),
+        copies * (size - inside) / size,
+    )
+    local = token * where(everywhere, size - 1.0, local)
+    remote = token * where(everywhere, (size - inside) / inside, remote)
     passes = 4.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE)
     total = passes * grid.moe_blocks * collectives.all_to_all_s(group, local, remote)
     total = total * experts.load_of_the_fullest(grid, constants)
@@ -107,16 +116,15 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     return where(grid.expert_parallel > 1, exposed * total, 0.0)
 
 
-def exposed_s(
-    grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array
-) -> Array:
+def exposed_s(grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array) -> Array:
     """Seconds of ``communication`` that compute does not hide, shape (plans,).
 
-    communication: seconds.  cover: seconds of compute that it can hide behind. Stacks that prefetch on streams
-    of their own (FSDP, Megatron's overlapped gradient reduction) hide nearly all; those that work from hooks
-    (DDP's buckets, DeepSpeed) less. The excess over the reachable share of the cover is exposed, with a smooth transition. So is a
-    share of what is hidden, because it takes streaming multiprocessors and memory bandwidth from the compute.
-    Without overlap all of it is exposed. Source: our own choice of the smooth maximum; the shares are fitted.
+    communication: seconds.  cover: seconds of compute that it can hide behind. Stacks that prefetch on
+    streams of their own (FSDP, Megatron's overlapped gradient reduction) hide nearly all; those that work
+    from hooks (DDP's buckets, DeepSpeed) less. The excess over the reachable share of the cover is exposed,
+    with a smooth transition. So is a share of what is hidden, because it takes streaming multiprocessors
+    and memory bandwidth from the compute. Without overlap all of it is exposed. Source: our own choice of
+    the smooth maximum; the shares are fitted.
     """
     reach = constants.overlap_reach * cover
     excess = np.minimum(kernels.root_of_squares(communication, reach) - reach, communication)
@@ -124,6 +132,25 @@ def exposed_s(
     contention = where(eager, constants.prefetched_contention, constants.hooked_contention)
     overlapped = excess + contention * (communication - excess)
     return where(grid.overlap > 0, overlapped, communication)
+
+
+def activation_offload_s(
+    grid: PlanGrid, constants: TimingConstants, forward: Array, backward: Array
+) -> Array:
+    """Exposed seconds a micro-batch of moving kept activations to the host and back, shape (plans,).
+
+    forward, backward: seconds of compute that the copies can hide behind. Under full recompute each block's
+    input is kept; without it some 17 times as much (Korthikanti et al. 2022, equation 2 with flash
+    attention). Source: our own count; the copies run on a stream of their own.
+    """
+    if not np.any(grid.offload_activations > 0):
+        return np.asarray(0.0)
+    inputs = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes * all_blocks(grid)
+    split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
+    kept = where(grid.recompute == FULL_RECOMPUTE, 1.0, 17.0) * inputs / (grid.pipeline_parallel * split)
+    each = kept / (grid.host_link_bytes_per_s * HOST_LINK_EFFICIENCY)
+    moved = exposed_s(grid, constants, each, forward) + exposed_s(grid, constants, each, backward)
+    return where(grid.offload_activations > 0, moved, 0.0)
 
 
 def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
@@ -160,11 +187,12 @@ def data_communication_s(
     """Exposed seconds of sharding and gradient reduction, shape (plans,).
 
     forward, backward: seconds of compute of one micro-batch that the communication can hide behind. ZeRO-3
-    gathers every block's weights forward and backward and scatters its gradients in each micro-batch. ZeRO-0
-    to 2 reduce once a step, behind the last backward pass, and gather the new weights (or finish the
-    all-reduce) behind the next forward pass. Experts are replicated over fewer ranks; frozen weights have no
-    gradients.
-    Source: Rajbhandari et al. 2020, section 7.2.
+    gathers every block's weights forward and backward and scatters its gradients in each micro-batch, or in
+    the last one alone where gradient sync is off between; over groups smaller than all ranks, the groups'
+    shards are all-reduced once a step. Weights kept on the host come over its link before each gather.
+    ZeRO-0 to 2 reduce once a step, behind the last backward pass, and gather the new weights (or finish the
+    all-reduce) behind the next forward pass. Experts are replicated over fewer ranks; frozen weights have
+    no gradients. Source: Rajbhandari et al. 2020, section 7.2.
     """
     dense, routed_weights = local_parameters(grid)
     trained, trained_experts = trained_parameters(grid)
@@ -188,15 +216,26 @@ def data_communication_s(
             expert_ranks, routed * wire, where(routed > 0, messages, 0.0)
         )
 
-    gather = over(sharded, dense, routed_weights, weight_wire)
+    from_host = (dense + routed_weights) / np.minimum(grid.sharding_group, ranks) * grid.element_bytes
+    host_s = where(
+        grid.offload_parameters > 0, from_host / (grid.host_link_bytes_per_s * HOST_LINK_EFFICIENCY), 0.0
+    )
+    gather = over(sharded, dense, routed_weights, weight_wire) + host_s
     # Adapters in FSDP's flat parameters: the base's gradients are made and reduced with theirs.
     whole = (grid.adapters_with_base > 0) & (grid.framework == FSDP)
     scattered, scattered_experts = where(whole, dense, trained), where(whole, routed_weights, trained_experts)
     scatter = over(sharded, scattered, scattered_experts, gradient_wire)
     zero3 = (grid.sharding == ZERO_3) & (grid.sharding_group > 1)
+    last_alone = (grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)
+    each, once = where(last_alone, 0.0, scatter), where(last_alone, scatter, 0.0)
     per_micro_batch = exposed_s(grid, constants, gather, forward) + exposed_s(
-        grid, constants, gather + scatter, backward
+        grid, constants, gather + each, backward
     )
+    # Shards of groups smaller than all ranks are summed over the groups (hybrid sharding).
+    shards = np.minimum(grid.sharding_group, ranks)
+    between = collectives.group(grid, constants, ranks / shards, grid.tensor_parallel * shards)
+    summed = 2.0 * collectives.reduce_scatter_s(between, trained / shards * gradient_wire, messages)
+    hybrid = exposed_s(grid, constants, once + where(ranks > shards, summed, 0.0), backward)
     # Copies, casts and divisions of two gathers and a scatter; a frozen weight is not scattered.
     copied = 2.0 * (dense + routed_weights) + trained + trained_experts
     copies = (
@@ -210,5 +249,5 @@ def data_communication_s(
     per_step = exposed_s(grid, constants, reduce, backward) + exposed_s(grid, constants, renew, forward)
     return DataExposure(
         per_micro_batch=where(zero3, per_micro_batch + copies, 0.0),
-        per_step=where(zero3 | (ranks <= 1.0), 0.0, per_step),
+        per_step=where(zero3, hybrid, where(ranks <= 1.0, 0.0, per_step)),
     )

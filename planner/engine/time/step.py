@@ -5,7 +5,7 @@ Communication counts where it is exposed. The step is the sum of its named parts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,18 +17,20 @@ from planner.engine.time.constants import TimingConstants
 
 #: LAMB reads weights and updates once more for its layer-wise norms (You et al. 2020, algorithm 2).
 LAMB_EXTRA_PASSES = 2.0
-#: Bytes that a host optimizer moves per parameter: fp32 weight and two moments read and written (24), gradient
-#: read (4), 16-bit weight written (2). Source: Ren et al. 2021 (ZeRO-Offload), DeepSpeed's CPU-Adam.
+#: Passes over weight-sized tensors that a foreach step makes beyond a fused one: some 17 of its dozen kernels
+#: against 7. Kernels counted: PyTorch's _multi_tensor_adamw.
+FOREACH_EXTRA_PASSES = 10.0
+#: Bytes that a host optimizer moves per parameter: fp32 weight and two moments read and written (24),
+#: gradient read (4), 16-bit weight written (2). Source: Ren et al. 2021 (ZeRO-Offload), DeepSpeed's
+#: CPU-Adam.
 HOST_BYTES = 30.0
-#: Share of the host's memory bandwidth that it reaches. Our judgement, between CPU-Adam's own figures (some 4e9
-#: parameters a second on two sockets of 2019, Ren et al. 2021: about half of their bandwidth) and whole runs
-#: (Llama 8B on 8 x H200, B200: some 2 s a step, a fifth, stas00/ml-engineering 2026; Llama 7B on 8 x A800: 17 to
-#: 20 s, a thirtieth, gist.github.com/chenyaofo, read November 2026).
+#: Share of the host's memory bandwidth that it reaches. Our judgement, between CPU-Adam's own figures (some
+#: 4e9 parameters a second on two sockets of 2019, Ren et al. 2021: about half of their bandwidth) and whole
+#: runs (Llama 8B on 8 x H200, B200: some 2 s a step, a fifth, stas00/ml-engineering 2026; Llama 7B on 8 x
+#: A800: 17 to 20 s, a thirtieth, gist.github.com/chenyaofo, read November 2026).
 HOST_EFFICIENCY = 0.25
 #: Bytes over the PCIe link of a rank per parameter it updates: its gradient down, its weight up.
 HOST_LINK_BYTES = 4.0
-#: Share of the PCIe rate that copies from pinned memory reach (20 to 25 of 32 GB/s on PCIe 4 x16).
-HOST_LINK_EFFICIENCY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +138,15 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
 def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Seconds of the optimizer step, shape (plans,).
 
-    Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update).
-    Source: our own count of the bytes; ``optimizer_traffic`` is fitted; Ren et al. 2021 where it is
-    offloaded.
+    Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update);
+    foreach kernels pass over them more often. Source: our own count of the bytes; ``optimizer_traffic`` is
+    fitted; Ren et al. 2021 where it is offloaded.
     """
     trained, experts = overlap.trained_parameters(grid)
     ranks = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
+    passes = passes + FOREACH_EXTRA_PASSES * grid.temporary_bytes
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
     return where(grid.offload > 0, host_optimizer_s(grid), on_gpu)
@@ -152,9 +155,9 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
 def accumulation_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Seconds a micro-batch to add its gradients to those before, shape (plans,); 0 for a single micro-batch.
 
-    Each new gradient is read, the sum read and written; DeepSpeed's bf16 optimizer adds to a second, fp32 set.
-    Megatron's weight-gradient matmuls add into theirs (gradient accumulation fusion). ZeRO-3 adds shards.
-    Source: PyTorch AccumulateGrad; DeepSpeed runtime/bf16_optimizer.py; our own count of the bytes.
+    Each new gradient is read, the sum read and written; DeepSpeed's bf16 optimizer adds to a second, fp32
+    set. Megatron's weight-gradient matmuls add into theirs (gradient accumulation fusion). ZeRO-3 adds
+    shards. Source: PyTorch AccumulateGrad; DeepSpeed runtime/bf16_optimizer.py; our own count of the bytes.
     """
     trained, experts = overlap.trained_parameters(grid)
     shards = where(grid.sharding == ZERO_3, grid.sharding_group, 1.0)
@@ -173,7 +176,7 @@ def host_optimizer_s(grid: PlanGrid) -> Array:
     updates = host_updates(grid)
     own = updates / np.minimum(grid.ranks_per_node, grid.ranks)
     host = updates * HOST_BYTES / (grid.host_bandwidth_bytes_per_s * HOST_EFFICIENCY)
-    return host + own * HOST_LINK_BYTES / (grid.host_link_bytes_per_s * HOST_LINK_EFFICIENCY)
+    return host + own * HOST_LINK_BYTES / (grid.host_link_bytes_per_s * overlap.HOST_LINK_EFFICIENCY)
 
 
 def host_updates(grid: PlanGrid) -> Array:
@@ -205,7 +208,7 @@ def computed_rows(grid: PlanGrid) -> PlanGrid:
     """
     if np.all(grid.row_tokens == grid.sequence_length):
         return grid
-    return grid.with_fields(sequence_length=grid.row_tokens)
+    return replace(grid, sequence_length=grid.row_tokens)
 
 
 def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
@@ -226,11 +229,14 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         stage.forward + stage.head_forward,
         stage.backward + stage.recompute + stage.head_backward,
     )
+    host_copies = overlap.activation_offload_s(
+        grid, constants, stage.forward, stage.backward + stage.recompute
+    )
     slack = constants.micro_batch_slack_s * grid.interleaved_stages
     pipeline, hand_over = pipeline_communication_s(grid, constants)
     waiting = (grid.pipeline_parallel - 1.0) / grid.interleaved_stages
     parts = {
-        "forward": micro_batches * (stage.forward + stage.head_forward),
+        "forward": micro_batches * (1.0 + grid.reference_forwards) * (stage.forward + stage.head_forward),
         "backward": micro_batches * (stage.backward + stage.head_backward),
         "recompute": micro_batches * stage.recompute,
         "pipeline_bubble": waiting * (stage.blocks + slack),
@@ -238,7 +244,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         "context_communication": micro_batches * stage.context,
         "expert_communication": micro_batches * stage.expert,
         "pipeline_communication": pipeline,
-        "data_communication": micro_batches * data.per_micro_batch + data.per_step,
+        "data_communication": micro_batches * (data.per_micro_batch + host_copies) + data.per_step,
         "optimizer": optimizer_s(grid, constants) + micro_batches * accumulation_s(grid, constants),
     }
     busy = sum(parts.values(), np.asarray(0.0))
