@@ -12,8 +12,9 @@ from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
@@ -47,9 +48,15 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
-    ("Real lengths", "", SEQUENCES),
-    ("Experts", "", MOE),
-    ("PPO", "", PPO),
+    ("Real lengths", "`workload.sequences`.", SEQUENCES),
+    ("Experts", "`workload.moe`.", MOE),
+    (
+        "Reinforcement learning",
+        "`workload.ppo`, for PPO, GRPO, RLOO, DAPO and their kin. A step is one round over "
+        "`global_batch_size` sequences.",
+        PPO,
+    ),
+    ("Generation", "`workload.ppo.generation`: what is left out is chosen.", GENERATION),
     (
         "Cluster",
         "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",

@@ -36,7 +36,20 @@ CHAPTERS = (
     ("Compute time", ("time.kernels", "time.attention", "time.block", "time.experts", "time.compute")),
     ("Communication", ("time.collectives", "time.overlap")),
     ("Step time", ("time.step",)),
-    ("PPO", ("rl.generation", "rl.scoring", "rl.ppo")),
+    (
+        "Reinforcement learning",
+        (
+            "rl.lengths",
+            "rl.rollout",
+            "rl.decode",
+            "rl.generation",
+            "rl.synchronization",
+            "rl.scoring",
+            "rl.pools",
+            "rl.memory",
+            "rl.ppo",
+        ),
+    ),
     ("The run", ("run.length", "run.throughput", "run.money")),
     ("Ranges", ("sure.intervals",)),
 )

@@ -173,19 +173,33 @@ MUTATIONS: list[Mutation] = [
         ("no room kept", "np.maximum(np.minimum(wished_reserve, room), least)", "np.maximum(wished_reserve, least)"),
     ),
     *mistakes(
-        "planner/engine/rl/generation.py", f"{TESTS}/rl/test_generation.py",
-        ("the faster of memory and arithmetic", "np.maximum((weights + cache) / bandwidth, arithmetic)", "np.minimum((weights + cache) / bandwidth, arithmetic)"),
-        ("the whole answer in each token's cache", "(prompt + 0.5 * rollout_tokens)", "(prompt + rollout_tokens)"),
+        "planner/engine/rl/decode.py", f"{TESTS}/rl/test_generation.py",
+        ("the faster of memory and arithmetic", "np.maximum(memory_s, arithmetic_s)", "np.minimum(memory_s, arithmetic_s)"),
         ("values not cached", "grid.kv_heads * (grid.head_dim + grid.value_head_dim)", "grid.kv_heads * grid.head_dim"),
-        ("rounds rounded down", "rounds = np.ceil(waiting / sequences)", "rounds = np.floor(waiting / sequences)"),
+        ("experts read by none", "1.0 - missed**sequences", "missed**sequences"),
+        ("groups never wait", "np.maximum(2.0 * groups, replica.stages)", "np.maximum(groups, replica.stages)"),
     ),
     *mistakes(
-        "planner/engine/rl/scoring.py", f"{TESTS}/rl/test_scoring.py",
-        ("a pipeline that fills at once", "+ grid.pipeline_parallel - 1.0) * stage", ") * stage"),
+        "planner/engine/rl/generation.py", f"{TESTS}/rl/test_generation.py",
+        ("every place is filled once more", "(waiting / together - 1.0) * lengths.mean", "(waiting / together) * lengths.mean"),
+        ("rounds rounded down", "np.ceil(waiting / together) * last", "np.floor(waiting / together) * last"),
+        ("nobody waits for the longest", "lengths.tokens * of_round * each", "lengths.tokens * lengths.alive * each"),
     ),
     *mistakes(
-        "planner/engine/rl/ppo.py", f"{TESTS}/rl/test_models.py",
-        ("weights not split", "grid.element_bytes / (split * sharded)", "grid.element_bytes / sharded"),
+        "planner/engine/rl/lengths.py", f"{TESTS}/rl/test_lengths.py",
+        ("no answer is cut", "np.exp(np.minimum(middle + shape * SCORES, 700.0)), limit)", "np.exp(np.minimum(middle + shape * SCORES, 700.0)), np.inf)"),
+    ),
+    *mistakes(
+        "planner/engine/rl/pools.py", f"{TESTS}/rl/test_pools.py",
+        ("both pools in turn", "np.maximum(own - busy, 0.0)", "own"),
+    ),
+    *mistakes(
+        "planner/engine/rl/scoring.py", f"{TESTS}/rl/test_pools.py",
+        ("a pipeline that fills at once", "step.forward + talk / passes + bubble", "step.forward + talk / passes"),
+    ),
+    *mistakes(
+        "planner/engine/rl/memory.py", f"{TESTS}/rl/test_models.py",
+        ("weights not split", "(grid.pipeline_parallel * sharded)", "sharded"),
         ("the smaller activations", "np.maximum(moving[\"activations\"], each", "np.minimum(moving[\"activations\"], each"),
     ),
     *mistakes(

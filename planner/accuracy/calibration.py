@@ -17,11 +17,13 @@ from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.evidence import MeasuredRuns
 from planner.engine.sure.intervals import Intervals
 from planner.engine.time.constants import TimingConstants
+from planner.engine.time.rollout_constants import RolloutConstants
 
 #: Files that ship with the project: measured runs, and the constants fitted to them.
 DATA_DIRECTORY = Path(__file__).parent / "data"
 TIMING_FILE = DATA_DIRECTORY / "timing_calibration.json"
 MEMORY_FILE = DATA_DIRECTORY / "memory_calibration.json"
+ROLLOUT_FILE = DATA_DIRECTORY / "rollout_calibration.json"
 INTERVALS_FILE = DATA_DIRECTORY / "intervals.json"
 #: One row a measured run, made by ``make validate``.
 EVIDENCE_FILE = DATA_DIRECTORY / "evidence.json"
@@ -30,12 +32,19 @@ EVIDENCE_FILE = DATA_DIRECTORY / "evidence.json"
 @lru_cache(maxsize=1)
 def shipped_calibration() -> Calibration:
     """The constants that ship with this version, read once per process."""
-    timing, memory, intervals = (read(path) for path in (TIMING_FILE, MEMORY_FILE, INTERVALS_FILE))
+    timing, memory, rollout, intervals = (
+        read(path) for path in (TIMING_FILE, MEMORY_FILE, ROLLOUT_FILE, INTERVALS_FILE)
+    )
     return Calibration(
         timing=TimingConstants.from_mapping(timing["constants"]),
         memory=MemoryConstants.from_mapping(memory),
         intervals=Intervals.from_mapping(with_memory(intervals, memory)),
-        provenance={"timing": timing["provenance"], "memory": memory.get("provenance", {})},
+        provenance={
+            "timing": timing["provenance"],
+            "memory": memory.get("provenance", {}),
+            "rollout": rollout["provenance"],
+        },
+        rollout=RolloutConstants.from_mapping(rollout["constants"]),
         measured=MeasuredRuns.from_mapping(read(EVIDENCE_FILE)),
     )
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from planner.accuracy.calibration import DATA_DIRECTORY
 from planner.contract.fields import CLUSTER, LAYOUT
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.rl_fields import PPO
+from planner.contract.workload_fields import WORKLOAD
 
 TABLE = DATA_DIRECTORY / "runs" / "facts.csv"
 ANY = "*"
@@ -76,6 +77,9 @@ def request_with_facts(row: dict[str, Any]) -> dict[str, Any]:
     """The row's request, completed with what its facts and its source say."""
     request: dict[str, Any] = deepcopy(row["request"])
     facts = {**(row.get("facts") or {}), **({"kernels": row["kernels"]} if "kernels" in row else {})}
+    if request.get("layout") == "auto" and "training_layout" in facts:
+        # Apart from generation, the training layout can be said; these stacks shard optimizer states.
+        request["layout"] = {**facts["training_layout"], "sharding": "zero1", "micro_batch_size": 1}
     for each in mappings():
         if each.meets(row, facts) and each.known():
             *sections, name = each.field.split(".")

@@ -16,8 +16,9 @@ from planner.contract.jsontext import not_finite
 from planner.contract.layout import read_layout
 from planner.contract.model import read_model, with_named_layers
 from planner.contract.precision import check_precision, with_usual_precision
+from planner.contract.rl import read_ppo
 from planner.contract.section import Problems, Section
-from planner.contract.workload import read_ppo, read_workload
+from planner.contract.workload import read_workload
 from planner.contract.workload_fields import MAX_LORA_TARGETS
 from planner.engine.question.request import Cluster, PlanRequest, Workload
 from planner.engine.question.specs import ModelSpec

@@ -49,7 +49,7 @@ STEP_PARTS = (
     "optimizer",
     "other",
 )
-PPO_STEP_PARTS = ("generation", "scoring")
+PPO_STEP_PARTS = ("generation", "scoring", "weight_synchronization", "waiting")
 
 
 def render_result(result: PlanResult) -> dict[str, Any]:

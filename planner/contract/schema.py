@@ -12,8 +12,9 @@ from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -35,7 +36,8 @@ def json_schema() -> dict[str, Any]:
             "model": _model(),
             "workload": _object(WORKLOAD, **{name: _ref(name) for name in ("ppo", "sequences", "moe")})
             | {"required": _length_apart(WORKLOAD)},
-            "ppo": _object(PPO),
+            "ppo": _object(PPO, generation=_ref("generation")),
+            "generation": _object(GENERATION),
             "sequences": _object(SEQUENCES),
             "moe": _object(MOE),
             "instance_cluster": _described("instance_type"),

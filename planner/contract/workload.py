@@ -5,13 +5,11 @@ Knows the model (vision models count patches, adapters name its layers) but not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from planner.contract.precision import USUAL
+from planner.contract.rl import check_rows
 from planner.contract.running import check_kernels, read_experts, read_sequences
 from planner.contract.section import Section, described, near
-from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, PPO, WORKLOAD
+from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.engine.question.request import PpoWorkload, Workload
 from planner.engine.question.specs import ModelSpec
@@ -32,9 +30,6 @@ READ_APART = (
     "moe",
     "ppo",
 )
-
-ReadModel = Callable[[Any, str], ModelSpec | None]
-"""Reads a model at a dotted path; None after a problem."""
 
 
 def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload | None) -> Workload:
@@ -65,49 +60,6 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
         moe=read_experts(section, model),
         ppo=ppo if task == "ppo" else None,
         **plain | {"precision": plain["precision"] or USUAL},
-    )
-
-
-def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -> PpoWorkload | None:
-    """The models of PPO. The actor is the request's model unless named; the reference, unless named or null,
-    is a frozen copy of the actor. Returns None after a problem with the actor, or where there is no block."""
-    other_task = section.data.get("task") in WORKLOAD["task"].values and section.data.get("task") != "ppo"
-    if not section.has("ppo") or other_task:
-        return None
-    block = Section(section.data["ppo"], section.at("ppo"), section.problems)
-    block.only(PPO.names)
-    named = {
-        role.name: read_model(block.data[role.name], block.at(role.name)) if block.has(role.name) else None
-        for role in PPO.fields
-        if role.kind == "model"
-    }
-    actor = named["actor"] or model
-    if actor is not None and actor.architecture not in ("decoder", "encoder_decoder"):
-        block.problems.add(
-            block.at("actor") if block.has("actor") else "model",
-            actor.name,
-            f"Only a decoder writes answers to be rewarded, and {actor.name} is none.",
-            'Name a model that generates, for example "llama-3.1-8b".',
-        )
-    reference = named["reference"]
-    if "reference" not in block.data:
-        reference = actor
-        section.problems.note(
-            "assumed_reference", "No reference model was named: a frozen copy of the actor is counted as one."
-        )
-    rollout_tokens = block.read(PPO["rollout_tokens"])
-    ppo_epochs = block.read(PPO["ppo_epochs"])
-    if actor is None:
-        if not block.has("actor"):
-            block.missing("actor", 'Name the model that is trained, for example "llama-3.1-8b".')
-        return None
-    return PpoWorkload(
-        actor=actor,
-        critic=named["critic"],
-        reference=reference,
-        reward=named["reward"],
-        rollout_tokens=rollout_tokens,
-        ppo_epochs=ppo_epochs,
     )
 
 
@@ -168,13 +120,8 @@ def _check_ppo(section: Section, task: str, ppo: PpoWorkload | None, sequence_le
         )
     elif task == "ppo" and not section.has("ppo"):
         section.missing("ppo", WORKLOAD["ppo"].remedy)
-    elif ppo is not None and section.ok("sequence_length") and ppo.rollout_tokens > sequence_length:
-        section.problems.add(
-            section.at("ppo.rollout_tokens"),
-            ppo.rollout_tokens,
-            f"More tokens are generated than the {sequence_length:,} of prompt and response together.",
-            "Lower it, or raise workload.sequence_length.",
-        )
+    elif ppo is not None and section.ok("sequence_length"):
+        check_rows(section, ppo, sequence_length)
 
 
 def _check_adapters(section: Section, task: str) -> None:

@@ -1,4 +1,4 @@
-"""The fields of ``workload`` and ``workload.ppo``: the largest part of the contract, beside ``fields``."""
+"""The fields of ``workload``: the largest part of the contract, beside ``fields``."""
 
 from __future__ import annotations
 
@@ -257,53 +257,4 @@ WORKLOAD = table(
         "sharding": "It belongs to the layout: layout.sharding.",
         "dtype": "Use precision.",
     },
-)
-
-PPO = table(
-    "workload.ppo",
-    Field("actor", "model", "Actor", "The model that is trained.", otherwise="the request's model"),
-    Field(
-        "critic",
-        "model",
-        "Critic",
-        "The model that judges states: “same” as the actor, “none” as in GRPO, or a model's name. In JSON a "
-        "model, or null for none.",
-        otherwise="none",
-        query="critic",
-    ),
-    Field(
-        "reference",
-        "model",
-        "Reference",
-        "The frozen model that the actor is held near; null for none.",
-        otherwise="a frozen copy of the actor",
-    ),
-    Field(
-        "reward",
-        "model",
-        "Reward model",
-        "The model that rates answers: “same” as the actor in size, “none” for a rule, or a model's name. "
-        "In JSON a model, or null for none.",
-        otherwise="none",
-        query="reward",
-    ),
-    Field(
-        "rollout_tokens",
-        "whole",
-        "Generated tokens",
-        "Tokens generated for each sequence; the rest of its length is the prompt.",
-        unit="tokens",
-        maximum=MAX_LENGTH,
-        required=True,
-        query="rollout",
-    ),
-    Field(
-        "ppo_epochs",
-        "whole",
-        "PPO epochs",
-        "How many times each generated batch is trained on.",
-        maximum=1000,
-        default=1,
-        query="ppo_epochs",
-    ),
 )

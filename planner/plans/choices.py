@@ -14,8 +14,9 @@ from django import forms
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import NOTHING
-from planner.contract.workload_fields import ADAPTERS, PPO, WORKLOAD
+from planner.contract.workload_fields import ADAPTERS, WORKLOAD
 
 Choices = list[tuple[str, str]]
 UNIT = "unit"
@@ -68,7 +69,7 @@ CHOICES: dict[str, Choices] = {
 #: The form's folds, each with its fields; what is in none stands in the open.
 GROUPS: dict[str, tuple[str, ...]] = {
     "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
-    "ppo": tuple(field.query for field in PPO.fields if field.query),
+    "ppo": tuple(field.query for table in (PPO, GENERATION) for field in table.fields if field.query),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
     "card": tuple(field.query for field in CARD.fields),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),

@@ -21,9 +21,11 @@ from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
 from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT
 from planner.contract.model import read_model
+from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
 from planner.contract.workload import patches
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.plans.choices import DEFAULTS, PRESETS, UNIT
 from planner.plans.pasted_config import read_config, shape_keys
@@ -176,7 +178,8 @@ def _workload(state: FormState) -> dict[str, Any]:
     workload |= {name: value for name, value in length.items() if value is not None}
     if task == "ppo":
         workload["ppo"] = _ppo(state)
-    return workload
+    parts = {"sequences": _said(state, SEQUENCES.fields), "moe": _said(state, MOE.fields)}
+    return workload | {name: part for name, part in parts.items() if part}
 
 
 def _ppo(state: FormState) -> dict[str, Any]:
@@ -187,7 +190,9 @@ def _ppo(state: FormState) -> dict[str, Any]:
         for field in PPO.fields
         if field.kind == "model" and field.query
     }
-    return {**_said(state, (field for field in PPO.fields if field.kind != "model")), **models}
+    round_of_it = _said(state, (field for field in PPO.fields if field.kind != "model"))
+    engine = _said(state, GENERATION.fields)
+    return {**round_of_it, **models, **({"generation": engine} if engine else {})}
 
 
 def _said(state: FormState, fields: Iterable[Field]) -> dict[str, Any]:

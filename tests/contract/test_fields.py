@@ -12,9 +12,10 @@ from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, ESTIMATE, LAYOUT, TABLES
 from planner.contract.layout import read_layout
 from planner.contract.parse import parse_plan_request
+from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
-from planner.contract.workload_fields import PPO, WORKLOAD
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import request, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
 from tests.contract.conftest import bent
@@ -40,6 +41,10 @@ TIED = [
     (words.BALANCES, request.Balance),
     (words.FROZEN_PRECISIONS, request.FrozenPrecision),
     (words.SHARDINGS, request.Sharding),
+    (words.ALGORITHMS, request.Algorithm),
+    (words.ENGINES, request.Engine),
+    (words.ENGINE_PRECISIONS, request.EnginePrecision),
+    (words.PLACEMENTS, request.Placement),
     (words.PURCHASES, request.Purchase),
     (words.OBJECTIVES, search_request.Objective),
     (words.GRADIENT_SYNCS, request.GradientSync),
@@ -81,6 +86,7 @@ def test_layout_and_workload_are_the_engines_records() -> None:
     assert SEQUENCES.names == tuple(field.name for field in fields(request.Sequences))
     assert MOE.names == tuple(field.name for field in fields(request.Experts))
     assert set(PPO.names) == {field.name for field in fields(request.PpoWorkload)}
+    assert set(GENERATION.names) == {field.name for field in fields(request.GenerationRequest)}
 
 
 def test_defaults_are_the_engines() -> None:

@@ -183,13 +183,20 @@ def linear_optimum(sample: Sample, start: Array, residuals: Array, slopes: Array
     return at
 
 
-def fit(sample: Sample, start: Array | None = None, rounds: int = ROUNDS) -> Array:
-    """Logarithms of the constants that explain the runs best. start: where the search starts."""
+def fit(
+    sample: Sample, start: Array | None = None, rounds: int = ROUNDS, slopes: Array | None = None
+) -> Array:
+    """Logarithms of the constants that explain the runs best.
+
+    start: where the search starts.  slopes: derivatives to take all steps by, where they are known well
+    enough (the residuals are computed anew after each); None computes them anew too.
+    """
     at = np.clip(START if start is None else start, LOW, HIGH)
     residuals = sample.residuals(at)
     before = cost(sample, residuals, at)
     for _ in range(rounds):
-        target = linear_optimum(sample, at, residuals, jacobian(sample, at, residuals))
+        steep = jacobian(sample, at, residuals) if slopes is None else slopes
+        target = linear_optimum(sample, at, residuals, steep)
         for share in (1.0, 0.5, 0.25, 0.125):
             moved = at + share * (target - at)
             found = sample.residuals(moved)
@@ -204,16 +211,18 @@ def fit(sample: Sample, start: Array | None = None, rounds: int = ROUNDS) -> Arr
     return at
 
 
-def refitted_residuals(sample: Sample, labels: list[str], start: Array, rounds: int = REFIT_ROUNDS) -> Array:
+def refitted_residuals(sample: Sample, labels: list[str], start: Array, slopes: Array | None = None) -> Array:
     """log(predicted / measured) of each run, by a refit without any run of the same label.
 
-    start: the fit to all runs, from which each refit starts.  rounds: steps of each refit.
+    start: the fit to all runs, from which each refit starts.  slopes: its derivatives, shape (runs,
+    unknowns), for refits that move the constants little (many small labels); None takes each refit's own.
     """
     names = np.array(labels)
     residuals = np.full(len(labels), np.nan)
     for name in dict.fromkeys(labels):
         out = names == name
-        left = np.flatnonzero(out)
-        fitted = fit(sample.rows(np.flatnonzero(~out)), start, rounds)
+        left, kept = np.flatnonzero(out), np.flatnonzero(~out)
+        steep = None if slopes is None else slopes[kept]
+        fitted = fit(sample.rows(kept), start, REFIT_ROUNDS, steep)
         residuals[left] = sample.rows(left).residuals(fitted)
     return residuals

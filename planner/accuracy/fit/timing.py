@@ -112,7 +112,8 @@ def main() -> None:
     groups, sources = [run.group for run in runs], [run.source for run in runs]
     inside = sample.residuals(fitted)
     by_source = least_squares.refitted_residuals(sample, sources, fitted)
-    by_group = least_squares.refitted_residuals(sample, groups, fitted, rounds=2)
+    slopes = least_squares.jacobian(sample, fitted, inside)
+    by_group = least_squares.refitted_residuals(sample, groups, fitted, slopes)
     errors = {
         "fit": error_summary(inside, runs),
         "leave_one_group_out": error_summary(by_group, runs),

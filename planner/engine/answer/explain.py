@@ -30,6 +30,11 @@ TEMPLATES = (*MEMORY_TEMPLATES, *PPO_TEMPLATES, *STEP_TEMPLATES, *RUN_TEMPLATES)
 GRID_FIELDS = sorted(
     {name for each in TEMPLATES for name in re.findall(r"\bgrid\.(\w+)", f"{each.value} {each.formula}")}
 )
+#: Of a round of reinforcement learning, beside training.
+PHASES = (
+    " + {generation:.4g} generation + {waiting:.4g} waiting + {scoring:.4g} scoring"
+    " + {weight_synchronization:.4g} weight synchronization"
+)
 grid_fields = attrgetter(*GRID_FIELDS)
 
 
@@ -59,7 +64,7 @@ def shown(plan: Evaluation, time: Time) -> Shown:
         matmul_rate_tflops=float(numbers["matmul_rate_flops_per_s"]) / 1e12,
         bandwidth_gbyte_s=float(grid.memory_bandwidth_bytes_per_s) / 1e9,
         bubble_each_s=float(bubble_each_s(grid, plan.step)),
-        phases=" + {generation:.4g} generation + {scoring:.4g} scoring".format_map(numbers) if ppo else "",
+        phases=PHASES.format_map(numbers) if ppo else "",
         also=" for the actor; the critic and further epochs come on top" if ppo else "",
     )
 

@@ -185,6 +185,8 @@ def breakdown_of(step: StepTime) -> StepBreakdown:
         **{name: getattr(step, name) for name in STEP_PARTS},
         generation=terms.get("generation"),
         scoring=terms.get("scoring"),
+        weight_synchronization=terms.get("weight_synchronization"),
+        waiting=terms.get("waiting"),
     )
 
 

@@ -29,7 +29,7 @@ from planner.engine.layout.enumeration import (
     is_auto,
     ranks_per_node,
 )
-from planner.engine.layout.refusals import DEGREES, check_layout, total_ranks
+from planner.engine.layout.refusals import DEGREES, check_layout, check_pools, generating_ranks, total_ranks
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Layout, LayoutRequest, PlanRequest
 from planner.engine.rl.ppo import evaluate_ppo
@@ -165,9 +165,11 @@ def asked_ranks(request: PlanRequest, available: int) -> int:
 
 
 def available_ranks(request: PlanRequest) -> int:
-    """Count of ranks on the request's nodes."""
+    """Count of ranks on the request's nodes that train; others may only generate."""
     assert request.cluster.nodes is not None
-    return total_ranks(request.cluster, request.cluster.nodes)
+    ranks = total_ranks(request.cluster, request.cluster.nodes)
+    check_pools(request, ranks)
+    return ranks - generating_ranks(request, ranks)
 
 
 def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:

@@ -26,6 +26,73 @@ def total_ranks(cluster: Cluster, nodes: int) -> int:
     return nodes * ranks_per_node(cluster)
 
 
+def generating_ranks(request: PlanRequest, ranks: int) -> int:
+    """Count of the cluster's ``ranks`` that only generate, and so are no part of the training layout.
+
+    Where generation and training are apart and nobody said how many generate: what the degrees of a complete
+    layout leave, or half of them, in whole nodes where there are several.
+    """
+    ppo = request.workload.ppo
+    if ppo is None or not ppo.split:
+        return 0
+    if ppo.generation.accelerators is not None:
+        per_chip: int = request.cluster.accelerator.ranks_per_accelerator
+        return ppo.generation.accelerators * per_chip
+    degrees = [getattr(request.layout, name) for name in DEGREES]
+    if None not in degrees and 0 < math.prod(degrees) < ranks:
+        return ranks - int(math.prod(degrees))
+    per_node = ranks_per_node(request.cluster)
+    return (ranks // per_node // 2) * per_node if ranks >= 2 * per_node else ranks // 2
+
+
+def check_pools(request: PlanRequest, ranks: int) -> None:
+    """Raise PlanErrors where the accelerators that generate are not among the cluster's ``ranks``, or leave
+    none to train.
+    """
+    ppo = request.workload.ppo
+    if ppo is None:
+        return
+    asked, per_chip = ppo.generation.accelerators, request.cluster.accelerator.ranks_per_accelerator
+    chips = ranks // per_chip
+    path = "workload.ppo.generation.accelerators"
+    replica = (ppo.generation.tensor_parallel or 1) * (ppo.generation.pipeline_parallel or 1)
+    if ppo.split and chips < 2:
+        raise PlanErrors(
+            [
+                PlanError(
+                    "workload.ppo.placement",
+                    ppo.placement or "split",
+                    "One accelerator cannot both train and generate apart.",
+                    'Use placement "colocated" with staleness_steps 0, or more nodes.',
+                )
+            ]
+        )
+    if asked is not None and asked >= chips + (not ppo.split):
+        most = chips - 1 if ppo.split else chips
+        raise PlanErrors(
+            [
+                PlanError(
+                    path,
+                    asked,
+                    f"The cluster has {chips:,} accelerators"
+                    + (", and some must be left to train." if ppo.split else "."),
+                    f"Use at most {most:,}, or more nodes.",
+                )
+            ]
+        )
+    if replica > (asked or chips) * per_chip:
+        raise PlanErrors(
+            [
+                PlanError(
+                    "workload.ppo.generation.tensor_parallel",
+                    ppo.generation.tensor_parallel,
+                    f"A replica takes {replica} ranks; {asked or chips:,} accelerators generate.",
+                    "Lower it or pipeline_parallel, or let more accelerators generate.",
+                )
+            ]
+        )
+
+
 @dataclass(slots=True)
 class Refusals:
     """Collects what is wrong with one layout, at most one problem per field."""

@@ -47,17 +47,47 @@ PrimaryWeights = Literal["bf16", "fp16", "fp32", "fp8"]
 RecomputeModule = Literal["attention_core", "norms", "activation", "mlp", "moe_experts", "mla_up_projection"]
 TrainingObjective = Literal["sft", "dpo", "kto", "reward", "mlm"]
 Sharding = Literal["none", "zero1", "zero2", "zero3"]
+Algorithm = Literal["ppo", "grpo", "rloo", "dapo", "gspo", "gpg", "reinforce"]
+Engine = Literal["static", "vllm", "sglang", "tensorrt_llm"]
+EnginePrecision = Literal["bf16", "fp16", "fp8"]
+Placement = Literal["colocated", "split"]
 Purchase = Literal[
     "on_demand", "spot", "reserved_1y", "reserved_3y", "savings_1y", "savings_3y", "capacity_block"
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PpoWorkload:
-    """The four models of PPO. critic and reward are None where the method has none, as in GRPO.
+class GenerationRequest:
+    """How the actor generates. None stands for "not asked", which ``planner.engine.rl.rollout`` fills in.
 
+    accelerators: chips that generate.  max_sequences: decoded together by one replica, at most.
+    memory_share: share of a rank's memory that the engine may fill, its weights included.
+    prefix_cache: answers to one prompt share its keys and values.
+    """
+
+    engine: Engine | None = None
+    tensor_parallel: int | None = None
+    pipeline_parallel: int | None = None
+    expert_parallel: int | None = None
+    accelerators: int | None = None
+    precision: EnginePrecision | None = None
+    max_sequences: int | None = None
+    memory_share: float | None = None
+    prefix_cache: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PpoWorkload:
+    """Reinforcement learning: its models, what is generated, and how the phases share the machines.
+
+    critic and reward are None where the method has none, as in GRPO.
     rollout_tokens: tokens generated per sequence (``sequence_length`` is prompt + response).
-    ppo_epochs: passes of training over each rollout.
+    ppo_epochs: passes of training over each rollout.  updates_per_step: optimizer steps of one such pass.
+    prompts, responses_per_prompt: of one round.  mean_*, max_*, response_std_tokens: real lengths.
+    staleness_steps: rounds that generation may be ahead of training, 0 for synchronous.
+    partial_rollouts: unfinished answers go on in the next round.  micro_batch_tokens: of a rank, packed.
+    actor_lora_rank: the actor is trained by adapters of this rank.  sleep: the engine's weights and cache
+    leave the accelerator while it trains.
     """
 
     actor: ModelSpec
@@ -66,6 +96,26 @@ class PpoWorkload:
     reward: ModelSpec | None
     rollout_tokens: int
     ppo_epochs: int = 1
+    algorithm: Algorithm | None = None
+    prompts: int | None = None
+    responses_per_prompt: int | None = None
+    mean_prompt_tokens: float | None = None
+    mean_response_tokens: float | None = None
+    max_response_tokens: int | None = None
+    response_std_tokens: float | None = None
+    generation: GenerationRequest = field(default_factory=GenerationRequest)
+    placement: Placement | None = None
+    staleness_steps: int = 0
+    partial_rollouts: bool = False
+    updates_per_step: int = 1
+    micro_batch_tokens: int | None = None
+    actor_lora_rank: int | None = None
+    sleep: bool | None = None
+
+    @property
+    def split(self) -> bool:
+        """Whether other accelerators generate than train: what working ahead needs, unless said otherwise."""
+        return self.placement == "split" if self.placement else self.staleness_steps > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

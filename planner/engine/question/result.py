@@ -82,7 +82,7 @@ class Memory:
 class StepBreakdown:
     """Seconds of one optimizer step; the parts add up to the step. Only exposed communication counts.
 
-    generation and scoring are None except for PPO.
+    The last four are None except in reinforcement learning.
     """
 
     forward: float
@@ -98,6 +98,8 @@ class StepBreakdown:
     other: float
     generation: float | None = None
     scoring: float | None = None
+    weight_synchronization: float | None = None
+    waiting: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,26 @@ SHARDINGS = _words(
     zero2=("ZeRO-2: and gradients", "ZeRO-2 (optimizer states and gradients sharded)"),
     zero3=("ZeRO-3 / FSDP: and weights", "ZeRO-3 (weights, gradients and optimizer states sharded)"),
 )
+ALGORITHMS = _words(
+    ppo="PPO",
+    grpo="GRPO",
+    rloo="RLOO",
+    dapo="DAPO",
+    gspo="GSPO",
+    gpg="GPG",
+    reinforce="REINFORCE",
+)
+ENGINES = _words(
+    static=("Static batches", "static batches in the training stack"),
+    vllm="vLLM",
+    sglang="SGLang",
+    tensorrt_llm="TensorRT-LLM",
+)
+ENGINE_PRECISIONS = _words(bf16="bf16", fp16="fp16", fp8="fp8")
+PLACEMENTS = _words(
+    colocated=("Same accelerators", "generation and training take turns on the same accelerators"),
+    split=("Apart", "generation and training have accelerators of their own"),
+)
 PURCHASES = _words(
     on_demand=("On demand", "on demand"),
     spot=("Spot", "spot"),

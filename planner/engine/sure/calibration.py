@@ -10,6 +10,7 @@ from planner.engine.memory.peak import MemoryConstants
 from planner.engine.sure.evidence import MeasuredRuns
 from planner.engine.sure.intervals import Intervals
 from planner.engine.time.constants import TimingConstants
+from planner.engine.time.rollout_constants import RolloutConstants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class Calibration:
     """Everything fitted, and how. provenance: fitted_on (date), command, rows, errors.
 
     measured: the runs that tell how much is known near a plan.
+    rollout: constants of generation and of a round's hand-overs.
     """
 
     timing: TimingConstants
@@ -24,3 +26,4 @@ class Calibration:
     intervals: Intervals
     provenance: Mapping[str, Any]
     measured: MeasuredRuns = field(default_factory=MeasuredRuns)
+    rollout: RolloutConstants = field(default_factory=RolloutConstants)

@@ -72,8 +72,6 @@ class TimingConstants:
     optimizer_traffic: float
     micro_batch_slack_s: float
     jitter: float
-    decode_bandwidth: float
-    decode_launch_s: float
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TimingConstants:

@@ -206,28 +206,6 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         " waiting for the slowest of {grid.nodes:.0f} nodes",
         source=FIT,
     ),
-    TermTemplate(
-        name="generation",
-        value="step.terms[generation]",
-        unit="s",
-        parent="step_s",
-        part=True,
-        formula="{step.terms[rollout_tokens]:.0f} tokens decoded one by one,"
-        " {step.terms[generation_sequences]:.0f} sequences at"
-        " a time",
-        source="Pope et al. 2022, section 2.1: weights and cache are read once per token",
-        optional=True,
-    ),
-    TermTemplate(
-        name="scoring",
-        value="step.terms[scoring]",
-        unit="s",
-        parent="step_s",
-        part=True,
-        formula="forward passes of reference, reward, critic and actor over the finished sequences",
-        source="one forward pass of each model",
-        optional=True,
-    ),
 )
 
 
