@@ -28,7 +28,7 @@ def test_lengths_and_experts_are_read(catalog: Catalog) -> None:
     assert workload(catalog, sequences=lengths).sequences == Sequences(**lengths)
     experts = {"dispatcher": "deepep", "capacity_factor": 1.25, "balance": "forced", "grouped_matmul": True}
     mixture = {
-        "layers": 4, "hidden_size": 512, "attention_heads": 8, "vocab_size": 32000,
+        "architecture": "decoder", "layers": 4, "hidden_size": 512, "attention_heads": 8, "vocab_size": 32000,
         "experts": 8, "experts_per_token": 2, "expert_ffn_size": 1024,
     }  # fmt: skip
     read = parse_plan_request(bent({"model": mixture, "workload.moe": experts}), catalog)
