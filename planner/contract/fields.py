@@ -12,8 +12,10 @@ from typing import get_args
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
+from planner.contract.price_fields import BUDGET, PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
 from planner.engine.question.search_request import Variable
@@ -87,9 +89,9 @@ REQUEST = table(
         otherwise=ON_ITS_OWN,
     ),
     DEADLINE,
+    BUDGET,
     hints={
         "objective": "It belongs to search; estimate answers about one plan.",
-        "budget_usd": "It belongs to search; estimate answers about one plan.",
         "nodes": "It belongs to the cluster: cluster.nodes.",
         "instance_type": "It belongs to the cluster: cluster.instance_type.",
     },
@@ -101,9 +103,17 @@ PASTED_MODEL = table(
         "hf_config",
         "object",
         "Hugging Face config.json",
-        "The content of the model's config.json, up to 64 KiB, braces included. It wins over the name.",
+        "The content of the model's config.json, up to 4 MiB, braces included. It wins over the name.",
         required=True,
         query="config",
+    ),
+    Field(
+        "name",
+        "text",
+        "Name of the model",
+        "What a pasted or own model is called in the answer; left out, a config's own name.",
+        otherwise="its own name",
+        query="name",
     ),
 )
 
@@ -184,17 +194,7 @@ CLUSTER = table(
         beside="accelerator",
         query="gbps",
     ),
-    Field(
-        "usd_per_node_hour",
-        "number",
-        "Price",
-        "What one machine costs an hour; empty leaves the cost out.",
-        unit="dollars a node-hour",
-        maximum=1e7,
-        otherwise="no cost is given",
-        beside="accelerator",
-        query="usd",
-    ),
+    *PRICE_FIELDS,
     Field(
         "mig_profile",
         "text",
@@ -385,15 +385,7 @@ SEARCH = table(
         default="cost",
     ),
     DEADLINE,
-    Field(
-        "budget_usd",
-        "number",
-        "Budget",
-        "What costs more is left out.",
-        unit="dollars",
-        maximum=1e15,
-        otherwise="none",
-    ),
+    BUDGET,
     Field(
         "max_nodes",
         "whole",
@@ -416,7 +408,7 @@ SEARCH = table(
 )
 
 ESTIMATE: tuple[Table, ...] = (
-    *(REQUEST, PASTED_MODEL, WORKLOAD, SEQUENCES, MOE, PPO, GENERATION),
+    *(REQUEST, PASTED_MODEL, SHAPE, WORKLOAD, SEQUENCES, MOE, PPO, GENERATION),
     *(CLUSTER, CARD, LAYOUT),
 )
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)

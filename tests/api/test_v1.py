@@ -74,7 +74,7 @@ def test_what_is_no_json_is_a_bad_request(body: bytes, client: Client) -> None:
 def test_a_long_body_is_refused(client: Client) -> None:
     answer = ask(client, b" " * (MAX_JSON_BYTES + 1))
     assert answer.status_code == 422
-    assert "1 MiB" in answer.json()["error"]["message"]
+    assert "4 MiB" in answer.json()["error"]["message"]
 
 
 def test_an_address_that_the_api_has_not_is_answered_as_json(client: Client) -> None:
@@ -140,7 +140,7 @@ def test_a_search_says_of_its_plans_what_estimate_says(client: Client) -> None:
     assert found["id"] == [1, "two"]
     assert found["evaluated"] >= found["fitting"] > 0
     assert len(found["top"]) == 3
-    assert set(found["rejected"]) == {"memory", "divisibility", "deadline", "budget"}
+    assert set(found["rejected"]) == {"memory", "divisibility", "deadline", "budget", "unavailable"}
     summaries = [*found["top"], *found["pareto"]]
     for summary in summaries:
         asked = QUESTION | {"cluster": summary["cluster"], "layout": summary["layout"]}

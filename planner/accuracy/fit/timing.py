@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from planner.accuracy.calibration import INTERVALS_FILE, TIMING_FILE, shipped_calibration
 from planner.accuracy.fit import least_squares, ranges
 from planner.accuracy.runs import (
-    QUALITY_WEIGHT,
     Run,
     every_run,
     grid_of_runs,
@@ -24,7 +23,6 @@ from planner.accuracy.runs import (
     timed,
     weights,
 )
-from planner.engine.choose.plan import evaluate_choice, total_steps
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
 from planner.engine.sure.intervals import model_kind, precision_kind
 
@@ -135,8 +133,6 @@ def main() -> None:
         },
     )
     tables = ranges.tables(sample.grid, by_source, np.array(sources))
-    for table in ("near", "far"):
-        tables[table]["time/ppo"] = ppo_quantiles(everything)
     write(INTERVALS_FILE, {**tables, "seen": what_was_seen(runs, sample.grid)})
     held_out = {
         run.row_id: [round(float(near), 4), round(float(far), 4)]
@@ -166,30 +162,6 @@ def rules_of_one_source(sample: least_squares.Sample, runs: list[Run], fitted: A
         elif own.max() > 0.5 * total:
             found[label] = str(names[own.argmax()])
     return found
-
-
-def ppo_quantiles(runs: list[Run]) -> list[float]:
-    """Low and high of log(measured / predicted) of the PPO runs.
-
-    Nothing is fitted to them: their phases rest on the training constants and priors.
-    """
-    calibration = shipped_calibration()
-    published = [run for run in runs if run.request.workload.ppo is not None]
-    compared = []
-    for run in published:
-        result = evaluate_choice(run.choice, calibration)
-        step_s, total_s = run.step_s, run.measured.get("total_s")
-        measured = step_s if step_s is not None else total_s and float(total_s) / total_steps(run.request)
-        if measured and np.all(result.fits):
-            compared.append((run, float(np.log(np.max(result.step.step) / measured))))
-    kept = [run for run, _ in compared]
-    quality = np.array([QUALITY_WEIGHT[run.quality] for run in kept])
-    # With so few runs a rank correction would return the extremes; the typical error, both ways, is used.
-    size = np.abs([error for _, error in compared])
-    order, count = np.argsort(size), group_weights(kept) * quality
-    cumulative = np.cumsum(count[order]) / count.sum()
-    spread = round(float(size[order][np.searchsorted(cumulative, 1.0 - 2.0 * ranges.TAIL)]), 4)
-    return [-spread, spread]
 
 
 def write(path: Path, data: object) -> None:

@@ -57,6 +57,8 @@ VENDOR_DENSE_TFLOPS = {
     "h100-sxm": 990,
     "h100-pcie": 756.5,
     "h100-nvl": 835.5,
+    "h200-nvl": 835.5,
+    "rtx-4070-ti-super": 88.2,
     "h200-sxm": 990,
     "b200": 2250,
     "l4": 121,
@@ -128,6 +130,8 @@ PRINTED_NODE_MEMORY_GB = {
 # Sold as cards, modules or pods, or in machines of providers that the catalog does not hold.
 LOOSE_CARDS = {
     "a30",
+    "h200-nvl",
+    "rtx-4070-ti-super",
     "h100-pcie",
     "a800-sxm-80gb",
     "a800-pcie-80gb",
@@ -398,7 +402,10 @@ def test_mig_keys_are_unique() -> None:
 def test_every_source_is_used_and_none_is_missing() -> None:
     cited = {
         row["source"]
-        for name in ("accelerators", "instances", "prices", "availability", "mig_profiles")
+        for name in (
+            *("accelerators", "instances", "prices", "availability", "mig_profiles"),
+            *("purchase_rules", "spot_interruptions", "price_volatility"),
+        )
         for row in rows(f"{name}.csv")
     }
     keys = [row["key"] for row in rows("sources.csv")]
