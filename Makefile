@@ -48,6 +48,7 @@ bench-accuracy: .venv/.requirements-dev ## our error beside the one that peers r
 calibrate: .venv/.requirements-dev ## fit all constants to the measured runs, then validate
 	$(BIN)/python -m planner.accuracy.fit.memory
 	$(BIN)/python -m planner.accuracy.fit.timing
+	$(BIN)/python -m planner.accuracy.fit.rollout
 	$(BIN)/python -m planner.accuracy.fit.held_out_memory
 	@$(MAKE) --no-print-directory validate
 

@@ -12,6 +12,7 @@ app_name = "planner"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", plans.plan, name="plan"),
     path("why", plans.why, name="why"),
+    path("assumed", plans.assumed, name="assumed"),
     path("plan.csv", plans.plan_csv, name="plan_csv"),
     path("plan.json", plans.plan_json, name="plan_json"),
     path("compare", compare.compare, name="compare"),

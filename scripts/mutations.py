@@ -199,6 +199,19 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         "planner/engine/run/money.py", f"{TESTS}/run/test_money.py",
         ("minutes for hours", "SECONDS_PER_HOUR = 3600.0", "SECONDS_PER_HOUR = 60.0"),
+        ("machines to the last second of a block", "(np.asarray(total_s) + blocks.ends_early_s)", "np.asarray(total_s)"),
+        ("days where weeks are sold", "np.where(days <= blocks.block_days, days, weeks)", "days"),
+        ("blocks of any size", "& (nodes <= blocks.nodes_in_all)", "& (nodes > 0)"),
+        ("one term for any run", "return max(1, math.ceil(total_s / SECONDS_PER_DAY", "return min(1, math.ceil(total_s / SECONDS_PER_DAY"),
+        ("a price as old as twice its age", "years = max(0.0, age_days) / DAYS_PER_YEAR", "years = max(0.0, age_days) / 182.5"),
+        ("the larger of two uncertainties", "math.exp(math.hypot(high, of_price[1]))", "math.exp(max(high, of_price[1]))"),
+    ),
+    *mistakes(
+        "planner/engine/run/interruptions.py", f"{TESTS}/run/test_interruptions.py",
+        ("one machine's losses", "return nodes * interruptions.per_node_day", "return interruptions.per_node_day"),
+        ("no restart", "rate * interruptions.restart_s", "rate * 0.0"),
+        ("checkpoints for nothing", "(interval + interruptions.write_s)", "(interval)"),
+        ("Young without the two", "np.sqrt(2.0 * interruptions.write_s / rate)", "np.sqrt(interruptions.write_s / rate)"),
     ),
     *mistakes(
         "planner/engine/layout/enumeration.py", f"{TESTS}/layout/test_enumeration.py",

@@ -38,7 +38,7 @@ def shipped_calibration() -> Calibration:
     return Calibration(
         timing=TimingConstants.from_mapping(timing["constants"]),
         memory=MemoryConstants.from_mapping(memory),
-        intervals=Intervals.from_mapping(with_memory(intervals, memory)),
+        intervals=Intervals.from_mapping(with_rollout(with_memory(intervals, memory), rollout)),
         provenance={
             "timing": timing["provenance"],
             "memory": memory.get("provenance", {}),
@@ -63,6 +63,15 @@ def with_memory(intervals: Mapping[str, Any], memory: Mapping[str, Any]) -> dict
             name: [log(low), log(high)] for name, (low, high) in factors.items()
         }
     return merged
+
+
+def with_rollout(intervals: Mapping[str, Any], rollout: Mapping[str, Any]) -> dict[str, Any]:
+    """The interval tables with the quantiles of reinforcement learning, of sources left out, as logarithms.
+
+    rollout: the calibration file.
+    """
+    ends = {"time/ppo": rollout["interval"]}
+    return {**intervals, **{table: intervals[table] | ends for table in ("near", "far")}}
 
 
 def read(path: Path) -> Any:

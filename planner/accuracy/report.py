@@ -29,7 +29,7 @@ TABLES = (
     ("step_time_by_framework", "Step time by framework", ""),
     ("memory_by_kind", "Peak memory by the counter that was published", ""),
     ("memory_by_source", "Peak memory by source", "source"),
-    ("ppo", "PPO, composed of the same constants and never fitted", ""),
+    ("ppo", "Reinforcement learning", ""),
 )
 
 

@@ -281,4 +281,13 @@ GENERATION = table(
         otherwise="yes, but for static batches",
         query="gen_prefix",
     ),
+    Field(
+        "eager",
+        "flag",
+        "Eager kernels",
+        "The engine launches kernels one by one (vLLM's enforce_eager) rather than as captured graphs: "
+        "slower steps where few answers are left.",
+        otherwise="as verl has it with FSDP on the same accelerators: yes; else only for static batches",
+        query="gen_eager",
+    ),
 )

@@ -14,6 +14,7 @@ from django import forms
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.price_fields import PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import NOTHING
 from planner.contract.workload_fields import ADAPTERS, WORKLOAD
@@ -66,11 +67,16 @@ CHOICES: dict[str, Choices] = {
     },
 }
 
+#: What reinforcement learning cannot do without; the rest of its round is folded away.
+OF_ROUND_FIRST = ("critic", "reward", "rollout", "answers")
 #: The form's folds, each with its fields; what is in none stands in the open.
 GROUPS: dict[str, tuple[str, ...]] = {
     "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
-    "ppo": tuple(field.query for table in (PPO, GENERATION) for field in table.fields if field.query),
+    "ppo": OF_ROUND_FIRST,
+    "round": tuple(field.query for field in PPO.fields if field.query and field.query not in OF_ROUND_FIRST),
+    "engine": tuple(field.query for field in GENERATION.fields),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "price": (*(field.query for field in PRICE_FIELDS), CLUSTER["price_as_of"].query),
     "card": tuple(field.query for field in CARD.fields),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
 }
@@ -154,7 +160,9 @@ PRESET_BUTTONS = (
     Preset("ppo", "PPO", "Reinforcement learning with a critic and a reward model of the same size"),
 )
 
-_WORKLOAD = ("tokens", UNIT, "epochs", "seq", "target", "batch", *GROUPS["adapters"], *GROUPS["ppo"])
+#: Every field of reinforcement learning.
+OF_RL = (*GROUPS["ppo"], *GROUPS["round"], *GROUPS["engine"])
+_WORKLOAD = ("tokens", UNIT, "epochs", "seq", "target", "batch", *GROUPS["adapters"], *OF_RL)
 _USUAL = {name: DEFAULTS[name] for name in _WORKLOAD}
 _TUNING = {"tokens": "100M", "epochs": "3", "seq": "", "batch": "64"}
 

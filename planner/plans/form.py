@@ -30,6 +30,7 @@ ERROR_FIELDS: dict[str, str] = {
     "workload.dataset_tokens": "tokens",
     "workload.samples": "tokens",
     "workload.ppo": "rollout",
+    "workload.ppo.generation": "engine",
     "workload.ppo.actor": "model",
     "workload.ppo.reference": "model",
     "cluster": "instance",

@@ -16,7 +16,7 @@ from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans import answers, picker
-from planner.plans.choices import GROUPS, PRESET_BUTTONS
+from planner.plans.choices import DEFAULTS, GROUPS, PRESET_BUTTONS
 from planner.plans.form import ScenarioForm, sentence, valid_day
 
 
@@ -62,7 +62,9 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
         "open": {
             "own": bool(values["chip"]),
+            "price": not form.state.changed.isdisjoint(GROUPS["price"]),
             "card": any(values[name] for name in GROUPS["card"]),
+            "round": any(values[name] != DEFAULTS[name] for name in GROUPS["round"] + GROUPS["engine"]),
             "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
             "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
         },

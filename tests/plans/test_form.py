@@ -16,7 +16,7 @@ from planner.engine.question.errors import PlanError, PlanErrors
 from planner.plans.choices import CHOICES, DEFAULTS, GROUPS, OPEN, PRESETS
 from planner.plans.form import ERROR_FIELDS, ScenarioForm
 from planner.plans.pasted_config import MAX_CONFIG_BYTES, read_config
-from planner.plans.state import spelled_number
+from planner.plans.state import contract_request, spelled_number
 
 GPT2 = {
     "model_type": "gpt2",
@@ -317,3 +317,11 @@ def test_a_card_of_ones_own_is_the_clusters_accelerator(catalog: Catalog) -> Non
     assert "instance_type" not in cluster
     chip = parse_plan_request(form.request(), catalog).cluster.accelerator
     assert (chip.name, chip.own) == ("H900", True)
+
+
+def test_a_round_and_its_engine_are_asked_as_the_contract_names_them(catalog: Catalog) -> None:
+    typed = "task=ppo&rollout=512&critic=none&answers=8&staleness=1&engine=sglang&gen_tp=4&gen_memory=0.8"
+    ppo = contract_request(form_of(typed, catalog).state)["workload"]["ppo"]
+    assert ppo["critic"] is None
+    assert (ppo["responses_per_prompt"], ppo["staleness_steps"]) == (8, 1)
+    assert ppo["generation"] == {"engine": "sglang", "tensor_parallel": 4, "memory_share": 0.8}

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from planner.accuracy.calibration import DATA_DIRECTORY, ROLLOUT_FILE, shipped_calibration
-from planner.accuracy.runs import QUALITY_WEIGHT, Run, read_runs
+from planner.accuracy.runs import FURTHER, MEASURED, QUALITY_WEIGHT, Run, read_runs
 from planner.engine.choose.layout import one_row
 from planner.engine.grid.plan_grid import Array
 from planner.engine.rl.ppo import PARTS, Models, evaluate_round, models_of
@@ -80,6 +80,10 @@ def published_seconds(run: Run) -> dict[str, float]:
     return found
 
 
+Residuals = list[tuple[Round, str, float]]
+"""Of each figure: its round, its name, and log(predicted / measured)."""
+
+
 def rounds_of(runs: Sequence[Run], calibration: Calibration) -> list[Round]:
     """The runs of reinforcement learning that publish a time."""
     return [
@@ -112,9 +116,7 @@ def constants_of(logarithms: Array) -> RolloutConstants:
     )
 
 
-def residuals(
-    logarithms: Array, rounds: Sequence[Round], calibration: Calibration
-) -> list[tuple[Round, str, float]]:
+def residuals(logarithms: Array, rounds: Sequence[Round], calibration: Calibration) -> Residuals:
     """(round, figure, log(predicted / measured)) of every published figure."""
     now = replace(calibration, rollout=constants_of(logarithms))
     found = []
@@ -150,7 +152,7 @@ def figure_weights(rounds: Sequence[Round]) -> Array:
 FIGURES_OF_A_SOURCE = 8.0
 
 
-def fit(rounds: Sequence[Round], calibration: Calibration) -> Array:
+def fit(rounds: Sequence[Round], calibration: Calibration, start: Array = START) -> Array:
     """Logarithms of the constants that explain the rounds best, held by the priors, shape (constants,)."""
     weight = np.sqrt(FIGURES_OF_A_SOURCE * figure_weights(rounds))
 
@@ -160,22 +162,61 @@ def fit(rounds: Sequence[Round], calibration: Calibration) -> Array:
         return np.concatenate([weight * robust, (logarithms - START) / SPREAD])
 
     solved = least_squares(
-        cost, START, bounds=(LOW, HIGH), diff_step=DERIVATIVE_STEP, x_scale=SPREAD, max_nfev=25
+        cost, start, bounds=(LOW, HIGH), diff_step=DERIVATIVE_STEP, x_scale=SPREAD, max_nfev=12, ftol=1e-3
     )
     return np.asarray(solved.x)
 
 
-def left_out(rounds: Sequence[Round], calibration: Calibration) -> list[tuple[Round, str, float]]:
-    """Residuals of every figure with its source left out of the fit: true refits."""
+def left_out(rounds: Sequence[Round], calibration: Calibration, start: Array) -> Residuals:
+    """Residuals of every figure with its source left out of the fit: true refits, from ``start`` on."""
     found = []
-    for source in dict.fromkeys(each.run.source for each in rounds):
+    for source in sources_of(rounds):
         others = [each for each in rounds if each.run.source != source]
         own = [each for each in rounds if each.run.source == source]
-        found += residuals(fit(others, calibration), own, calibration)
+        found += residuals(fit(others, calibration, start), own, calibration)
     return found
 
 
-def balanced(found: Sequence[tuple[Round, str, float]]) -> dict[str, float]:
+def sources_of(rounds: Sequence[Round]) -> list[str]:
+    """The sources, in order."""
+    return list(dict.fromkeys(each.run.source for each in rounds))
+
+
+def interval_of(unseen: Residuals) -> tuple[float, float]:
+    """(low, high) of log(measured / predicted) of a step, to hold four in five steps of an unseen source.
+
+    unseen: residuals of sources left out. Each source counts the same. Symmetrical, since a handful of
+    sources do not tell the two sides apart; the rank is that of split conformal prediction over sources,
+    (n + 1)/n of four fifths (Lei et al. 2018), taken between the order statistics.
+    """
+    steps = [(each.run.source, abs(error)) for each, name, error in unseen if name == "step"]
+    count: dict[str, int] = {}
+    for source, _ in steps:
+        count[source] = count.get(source, 0) + 1
+    size = np.array([error for _, error in steps])
+    weight = np.array([1.0 / count[source] for source, _ in steps]) / len(count)
+    order = np.argsort(size)
+    cumulative = np.cumsum(weight[order]) - 0.5 * weight[order]
+    level = min((1.0 + 1.0 / len(count)) * HELD, 1.0)
+    end = float(np.interp(level, cumulative, size[order]))
+    return -end, end
+
+
+#: Share of the measured values that an interval should hold.
+HELD = 0.8
+
+
+def nested_coverage(unseen: Residuals) -> dict[str, float]:
+    """Share of the steps of each source that the interval of the other sources holds."""
+    found = {}
+    for source in dict.fromkeys(each.run.source for each, _, _ in unseen):
+        low, high = interval_of([item for item in unseen if item[0].run.source != source])
+        own = [error for each, name, error in unseen if each.run.source == source and name == "step"]
+        found[source] = round(float(np.mean([low <= -error <= high for error in own])), 3)
+    return found
+
+
+def balanced(found: Residuals) -> dict[str, float]:
     """Mean absolute error, as a share, by figure: mean over sources of the means over their groups."""
     errors: dict[str, dict[str, dict[str, list[float]]]] = {}
     for each, name, error in found:
@@ -195,26 +236,30 @@ def balanced(found: Sequence[tuple[Round, str, float]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Fit, check on sources left out, and write constants with their errors."""
+    """Fit, check on sources left out, and write constants with their errors and interval."""
     calibration = shipped_calibration()
-    rounds = rounds_of(read_runs(calibration), calibration)
+    runs = [run for path in (MEASURED, FURTHER) for run in read_runs(calibration, path)]
+    rounds = rounds_of(runs, calibration)
     fitted = fit(rounds, calibration)
     constants = {
         prior.name: float(f"{np.exp(value):.4g}") for prior, value in zip(PRIORS, fitted, strict=True)
     }
-    unseen = left_out(rounds, calibration)
+    unseen = left_out(rounds, calibration, fitted)
+    coverage = nested_coverage(unseen)
     document: dict[str, Any] = {
         "provenance": {
             "fitted_on": date.today().isoformat(),
             "command": "make calibrate",
             "runs": len(rounds),
-            "sources": len({each.run.source for each in rounds}),
+            "sources": len(sources_of(rounds)),
             "relative_error": {
                 "fit": balanced(residuals(fitted, rounds, calibration)),
                 "leave_one_source_out": balanced(unseen),
             },
+            "nested_coverage": {"mean": round(float(np.mean(list(coverage.values()))), 3), **coverage},
         },
         "constants": constants,
+        "interval": [round(end, 4) for end in interval_of(unseen)],
         "left_out": {f"{each.run.row_id}/{name}": round(error, 4) for each, name, error in unseen},
     }
     ROLLOUT_FILE.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

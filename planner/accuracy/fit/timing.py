@@ -15,7 +15,6 @@ import numpy as np
 from planner.accuracy.calibration import INTERVALS_FILE, TIMING_FILE, shipped_calibration
 from planner.accuracy.fit import least_squares
 from planner.accuracy.runs import (
-    QUALITY_WEIGHT,
     Run,
     grid_of_runs,
     measured_step_s,
@@ -23,7 +22,6 @@ from planner.accuracy.runs import (
     timed,
     weights,
 )
-from planner.engine.choose.plan import evaluate_choice, total_steps
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
 from planner.engine.sure.intervals import model_kind, precision_kind
 
@@ -123,8 +121,6 @@ def main() -> None:
         },
     )
     tables = interval_tables(runs, sample.grid, by_group, by_source)
-    for table in ("near", "far"):
-        tables[table]["time/ppo"] = ppo_quantiles(read_runs(shipped_calibration()))
     write(INTERVALS_FILE, tables)
     held_out = {
         run.row_id: [round(float(near), 4), round(float(far), 4)]
@@ -155,30 +151,6 @@ def interval_tables(runs: list[Run], grid: PlanGrid, by_group: Array, by_source:
             tables["near"][f"time/{kind}"] = quantiles(pooled, np.concatenate([count[own], count[own]]))
             tables["far"][f"time/{kind}"] = quantiles(by_source[own], count[own])
     return {**tables, "seen": what_was_seen(runs, grid)}
-
-
-def ppo_quantiles(runs: list[Run]) -> list[float]:
-    """Low and high of log(measured / predicted) of the PPO runs.
-
-    Nothing is fitted to them: their phases rest on the training constants and priors.
-    """
-    calibration = shipped_calibration()
-    published = [run for run in runs if run.request.workload.ppo is not None]
-    compared = []
-    for run in published:
-        result = evaluate_choice(run.choice, calibration)
-        step_s, total_s = run.step_s, run.measured.get("total_s")
-        measured = step_s if step_s is not None else total_s and float(total_s) / total_steps(run.request)
-        if measured and np.all(result.fits):
-            compared.append((run, float(np.log(np.max(result.step.step) / measured))))
-    kept = [run for run, _ in compared]
-    quality = np.array([QUALITY_WEIGHT[run.quality] for run in kept])
-    # With so few runs a rank correction would return the extremes; the typical error, both ways, is used.
-    size = np.abs([error for _, error in compared])
-    order, count = np.argsort(size), group_weights(kept) * quality
-    cumulative = np.cumsum(count[order]) / count.sum()
-    spread = round(float(size[order][np.searchsorted(cumulative, 1.0 - 2.0 * TAIL)]), 4)
-    return [-spread, spread]
 
 
 def write(path: Path, data: object) -> None:

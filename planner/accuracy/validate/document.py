@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from planner.accuracy.calibration import shipped_calibration
 from planner.accuracy.validate.known_causes import cause
 from planner.accuracy.validate.peers import ELSEWHERE, read_peers
 from planner.accuracy.validate.predictions import GOLDEN_SOURCE, MEMORY_QUANTITIES, Prediction
@@ -61,6 +62,7 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
         verdict_runs=verdicts["runs"],
         verdict_failed=verdicts["failed_runs"],
         verdict_missed="" if not wrong else f"Wrong: {', '.join(f'`{name}`' for name in wrong)}.",
+        **rl_errors(),
         ppo=error_lines("Quantity", tables["ppo"]),
         ppo_rows=ppo_lines(found),
         largest_step_time=largest_lines(steps),
@@ -140,6 +142,21 @@ def mean_and_largest(errors: Sequence[float]) -> str:
     """Mean and largest absolute error, as text."""
     sizes = [abs(each) for each in errors]
     return f"{fmean(sizes) * 100:.2f} %, {max(sizes) * 100:.2f} %"
+
+
+def rl_errors() -> dict[str, str]:
+    """What the fit of reinforcement learning says of itself, as text."""
+    said = shipped_calibration().provenance["rollout"]
+    errors = said["relative_error"]
+    unseen = errors["leave_one_source_out"]
+    return {
+        "rl_fit": percent(errors["fit"]["step"]),
+        "rl_unseen": percent(unseen["step"]),
+        "rl_coverage": percent(said["nested_coverage"]["mean"]),
+        "rl_phases": ", ".join(
+            f"{name} {percent(unseen[name])}" for name in ("generation", "scoring", "training")
+        ),
+    }
 
 
 def ppo_lines(found: Sequence[Prediction]) -> str:

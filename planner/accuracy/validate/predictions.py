@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import log
 from typing import Any
 
@@ -16,7 +16,7 @@ from planner.accuracy.calibration import TIMING_FILE
 from planner.accuracy.fit.held_out_memory import HELD_OUT_MEMORY_FILE, figure_name
 from planner.accuracy.runs import GOLDEN, Run, memory_counter, read_rows, read_runs
 from planner.engine.answer.estimate import estimate
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import PlanResult, StepBreakdown
 from planner.engine.sure.calibration import Calibration
 
 HELD_OUT_FILE = TIMING_FILE.with_name("held_out_residuals.json")
@@ -130,7 +130,7 @@ def beside(run: Run, row: dict[str, Any], result: PlanResult, figure: Figure) ->
 
 
 def time_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, float]]) -> Iterator[Figure]:
-    """Step, whole run and, for PPO, the phases; training is everything in a step except generation."""
+    """Step, whole run and, for reinforcement learning, the phases."""
     time, measured = result.time, run.measured
     if run.step_s is not None:
         yield Figure(
@@ -151,20 +151,21 @@ def time_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, floa
             predicted=time.total_s,
             interval=time.total_interval_s,
         )
-    generation = time.step_breakdown_s.generation
-    if generation and "generation_s" in measured:
-        yield Figure(
-            quantity="generation time",
-            unit="s",
-            measured=float(measured["generation_s"]),
-            predicted=generation,
-        )
-        yield Figure(
-            quantity="training time",
-            unit="s",
-            measured=float(measured["training_s"]),
-            predicted=time.step_s - generation,
-        )
+    for name, seconds in phases_of(time.step_breakdown_s).items():
+        if f"{name}_s" in measured:
+            yield Figure(
+                quantity=f"{name} time", unit="s", measured=float(measured[f"{name}_s"]), predicted=seconds
+            )
+
+
+def phases_of(parts: StepBreakdown) -> dict[str, float]:
+    """Seconds of a round's phases as sources count them: new weights go with generation. Empty for others."""
+    beside = ("generation", "scoring", "weight_synchronization", "waiting")
+    if parts.generation is None:
+        return {}
+    training = sum(getattr(parts, part.name) for part in fields(parts) if part.name not in beside)
+    generation = parts.generation + (parts.weight_synchronization or 0.0) + (parts.waiting or 0.0)
+    return {"generation": generation, "scoring": parts.scoring or 0.0, "training": training}
 
 
 def memory_figures(run: Run, result: PlanResult, seen: dict[str, tuple[float, float]]) -> Iterator[Figure]:

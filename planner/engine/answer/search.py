@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.answer.estimate import estimate
+from planner.engine.choose.layout import pool_sizes
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import SHARDINGS, Array
-from planner.engine.layout.enumeration import Axes, Candidates, axes_of, candidates_on, degrees_on, divisors
-from planner.engine.layout.refusals import total_ranks
+from planner.engine.layout.enumeration import Axes, Candidates, axes_of, candidates_on, divisors
+from planner.engine.layout.pools import degrees_over
 from planner.engine.memory.peak import total_per_rank
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
@@ -30,8 +31,9 @@ from planner.engine.question.search_request import (
     Variable,
 )
 from planner.engine.rl.ppo import evaluate_ppo
+from planner.engine.run.interruptions import lasting_s
 from planner.engine.run.length import SECONDS_PER_DAY, total_steps
-from planner.engine.run.money import run_usd
+from planner.engine.run.money import billed_s, can_be_bought, run_usd
 from planner.engine.sure.calibration import Calibration
 from planner.engine.time.step import step_time
 
@@ -71,6 +73,7 @@ class Found:
     no_memory: int = 0
     late: int = 0
     dear: int = 0
+    unsold: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,11 @@ def search(request: SearchRequest, calibration: Calibration) -> SearchResult:
     for kind in hardware:
         search_machines(request, kind, calibration, found=found)
     rejected = Rejections(
-        memory=found.no_memory, divisibility=found.indivisible, deadline=found.late, budget=found.dear
+        memory=found.no_memory,
+        divisibility=found.indivisible,
+        deadline=found.late,
+        budget=found.dear,
+        unavailable=found.unsold,
     )
     answers = Answers(request, calibration, found)
     top = answers.at(best_by(request.objective, answers.total_s, answers.usd)[: request.limit])
@@ -130,7 +137,7 @@ def machines(request: SearchRequest) -> list[Hardware]:
 
 def plan_request(request: SearchRequest, cluster: Cluster) -> PlanRequest:
     """The question on one cluster, with an open layout."""
-    return PlanRequest(model=request.model, workload=request.workload, cluster=cluster)
+    return PlanRequest(model=request.model, workload=request.workload, cluster=cluster, today=request.today)
 
 
 def axes_to_vary(request: SearchRequest, asked: PlanRequest) -> Axes:
@@ -146,9 +153,16 @@ def axes_to_vary(request: SearchRequest, asked: PlanRequest) -> Axes:
     return replace(axes, **held)  # type: ignore[arg-type]
 
 
-def ranks_to_use(cluster: Cluster) -> int:
-    """Count of ranks: all of the cluster's; a single GPU instance under MIG."""
-    return 1 if cluster.mig_profile else total_ranks(cluster, cluster.nodes or 1)
+def sizes_to_use(request: SearchRequest, cluster: Cluster) -> tuple[int, ...]:
+    """Counts of ranks that may train: all of the cluster's, a single GPU instance under MIG, or several sizes
+    where other accelerators generate.
+    """
+    return (1,) if cluster.mig_profile else pool_sizes(plan_request(request, on_nodes_of(cluster)))
+
+
+def on_nodes_of(cluster: Cluster) -> Cluster:
+    """The cluster with its number of nodes, one where it is open."""
+    return replace(cluster, nodes=cluster.nodes or 1)
 
 
 def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
@@ -159,11 +173,11 @@ def refuse_too_many(request: SearchRequest, hardware: list[Hardware]) -> None:
         beside = len(axes.micro) * len(axes.sharding) * len(axes.recompute)
         beside *= len(axes.expert) * len(axes.interleaved)
         for members in kind.by_nodes().values():
-            ranks = ranks_to_use(members[0][1])
-            split = [
-                [d for d in axis if ranks % d == 0] for axis in (axes.tensor, axes.pipeline, axes.context)
-            ]
-            plans += beside * len(split[0]) * len(split[1]) * len(split[2])
+            for ranks in sizes_to_use(request, members[0][1]):
+                split = [
+                    [d for d in axis if ranks % d == 0] for axis in (axes.tensor, axes.pipeline, axes.context)
+                ]
+                plans += beside * len(split[0]) * len(split[1]) * len(split[2])
     if plans > MOST_PLANS:
         raise PlanErrors(
             [
@@ -185,7 +199,7 @@ def search_machines(
     axes = axes_to_vary(request, asked)
     sizes = kind.by_nodes()
     each = {
-        nodes: candidates_on(axes, asked, degrees_on(axes, asked, ranks_to_use(members[0][1])))
+        nodes: candidates_on(axes, asked, degrees_over(axes, asked, sizes_to_use(request, members[0][1])))
         for nodes, members in sizes.items()
     }
     counts = [len(candidates) for candidates in each.values()]
@@ -200,8 +214,9 @@ def search_machines(
         candidates = each[nodes]
         part = slice(start, start + len(candidates))
         start += len(candidates)
-        total_s = steps * step_s[part]
+        computing_s = steps * step_s[part]
         for index, cluster in members:
+            total_s = np.asarray(lasting_s(computing_s, float(nodes), cluster.sale.interruptions))
             evaluated = OnCluster(index, cluster, candidates, fits[part], total_s)
             keep_best(request, evaluated, found)
 
@@ -248,16 +263,20 @@ class OnCluster:
 def keep_best(request: SearchRequest, evaluated: OnCluster, found: Found) -> None:
     """Count the rejected plans of one cluster by reason, and keep its best few.
 
-    On one cluster dollars are seconds times a constant, so the fastest plans are the cheapest too.
+    On one cluster the bill never falls with a longer run, so the fastest plans are the cheapest too.
     """
     candidates, cluster, total_s = evaluated.candidates, evaluated.cluster, evaluated.total_s
     plans = len(candidates)
     price = cluster.usd_per_node_hour
-    usd = np.asarray(run_usd(float(cluster.nodes or 1), total_s, np.nan if price is None else price))
+    nodes, sale = float(cluster.nodes or 1), cluster.sale
+    usd = np.asarray(run_usd(nodes, billed_s(total_s, sale), np.nan if price is None else price))
     found.looked_at += max(candidates.looked_at, plans)
     found.indivisible += max(candidates.looked_at, plans) - plans
     found.no_memory += plans - int(np.count_nonzero(evaluated.fits))
     within = evaluated.fits
+    sold = within & can_be_bought(nodes, total_s, sale)
+    found.unsold += int(np.count_nonzero(within)) - int(np.count_nonzero(sold))
+    within = sold
     if request.deadline_days is not None:
         in_time = within & (total_s <= request.deadline_days * SECONDS_PER_DAY)
         found.late += int(np.count_nonzero(within)) - int(np.count_nonzero(in_time))

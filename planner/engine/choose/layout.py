@@ -29,7 +29,8 @@ from planner.engine.layout.enumeration import (
     is_auto,
     ranks_per_node,
 )
-from planner.engine.layout.refusals import DEGREES, check_layout, check_pools, generating_ranks, total_ranks
+from planner.engine.layout.pools import degrees_over, training_sizes
+from planner.engine.layout.refusals import DEGREES, check_layout, total_ranks
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Layout, LayoutRequest, PlanRequest
 from planner.engine.rl.ppo import evaluate_ppo
@@ -91,14 +92,15 @@ def choose_layout(request: PlanRequest, calibration: Calibration) -> Choice:
 
 @dataclass(slots=True)
 class Open:
-    """A question whose layout is to be chosen. available, ranks: of its machines, and to be used (counts).
+    """A question whose layout is to be chosen. available: ranks of its machines that may train.
 
-    priced: the best candidates so far, None before any were found.
+    sizes: counts of ranks to use, of which one is taken: several where generation has accelerators of its own
+    and nobody said how many.  priced: the best candidates so far, None before any were found.
     """
 
     request: PlanRequest
     available: int
-    ranks: int
+    sizes: tuple[int, ...]
     priced: Priced | None = None
 
     @property
@@ -106,11 +108,13 @@ class Open:
         """The best of the candidates, or the error of a question that no layout answers."""
         if self.priced is None:
             return no_layout(self.request, self.available)
+        layout = self.priced.candidates.layout(self.priced.best())
+        apart = len(self.sizes) > 1
         return Choice(
-            request=self.request,
-            layout=self.priced.candidates.layout(self.priced.best()),
+            request=with_generating(self.request, trained_ranks(layout)) if apart else self.request,
+            layout=layout,
             open_fields=self.priced.candidates.open_fields,
-            idle_ranks=self.available - self.ranks,
+            idle_ranks=0 if apart else self.available - self.sizes[0],
         )
 
 
@@ -118,15 +122,20 @@ def choose_layouts(requests: Sequence[PlanRequest], calibration: Calibration) ->
     """The layout of each question on the nodes that its cluster has; all candidates are priced together."""
     found: list[Choice | PlanErrors | Open] = []
     for request in requests:
-        available = available_ranks(request)
         try:
+            sizes = pool_sizes(request)
+            available = available_ranks(request)
+            if len(sizes) > 1:
+                check_layout(request, None)
+                found.append(Open(request, available, sizes))
+                continue
             ranks = asked_ranks(request, available)
         except PlanErrors as wrong:
             found.append(wrong)
             continue
         given = complete_layout(request, ranks)
         if given is None:
-            found.append(Open(request, available, ranks))
+            found.append(Open(request, available, (ranks,)))
         else:
             idle = available - ranks
             found.append(Choice(request=request, layout=given, open_fields=(), idle_ranks=idle))
@@ -134,9 +143,29 @@ def choose_layouts(requests: Sequence[PlanRequest], calibration: Calibration) ->
     price_open(open_ones, calibration)
     without = [each for each in open_ones if each.priced is None and may_idle(each.request.layout)]
     for each in without:
-        each.ranks = most_usable_ranks(each.request, each.available)
+        each.sizes = (most_usable_ranks(each.request, each.available),)
     price_open(without, calibration)
     return [each.choice if isinstance(each, Open) else each for each in found]
+
+
+def pool_sizes(request: PlanRequest) -> tuple[int, ...]:
+    """Counts of ranks that may train on the request's nodes."""
+    assert request.cluster.nodes is not None
+    return training_sizes(request, total_ranks(request.cluster, request.cluster.nodes))
+
+
+def trained_ranks(layout: Layout) -> int:
+    """Count of ranks of a layout."""
+    return math.prod(int(getattr(layout, name)) for name in DEGREES)
+
+
+def with_generating(request: PlanRequest, ranks: int) -> PlanRequest:
+    """The question with all that is not among the ``ranks`` that train set to generate."""
+    ppo, cluster = request.workload.ppo, request.cluster
+    assert ppo is not None and cluster.nodes is not None
+    chips = (total_ranks(cluster, cluster.nodes) - ranks) // cluster.accelerator.ranks_per_accelerator
+    generation = replace(ppo.generation, accelerators=chips)
+    return replace(request, workload=replace(request.workload, ppo=replace(ppo, generation=generation)))
 
 
 def asked_ranks(request: PlanRequest, available: int) -> int:
@@ -167,9 +196,8 @@ def asked_ranks(request: PlanRequest, available: int) -> int:
 def available_ranks(request: PlanRequest) -> int:
     """Count of ranks on the request's nodes that train; others may only generate."""
     assert request.cluster.nodes is not None
-    ranks = total_ranks(request.cluster, request.cluster.nodes)
-    check_pools(request, ranks)
-    return ranks - generating_ranks(request, ranks)
+    sizes = training_sizes(request, total_ranks(request.cluster, request.cluster.nodes))
+    return sizes[len(sizes) // 2]
 
 
 def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:
@@ -202,12 +230,12 @@ def complete_layout(request: PlanRequest, ranks: int) -> Layout | None:
 
 
 def price_open(questions: Sequence[Open], calibration: Calibration) -> None:
-    """Price the candidates of each question on exactly its ranks.
+    """Price the candidates of each question on exactly its ranks, or on as many as one of its sizes.
 
     Where a question names some degrees, those that stacks leave at 1 by default stay at 1 as long as some
     plan fits with a margin. Uneven pipelines are tried where nothing else divides.
     """
-    turns = [(each, candidate_sets(each.request, each.ranks)) for each in questions]
+    turns = [(each, candidate_sets(each.request, each.sizes)) for each in questions]
     while turns:
         drawn = [(each, sets, candidates) for each, sets in turns if (candidates := next(sets, None))]
         if not drawn:
@@ -220,10 +248,10 @@ def price_open(questions: Sequence[Open], calibration: Calibration) -> None:
         turns = [(each, sets) for each, sets, _ in drawn if each.priced is None or not each.priced.roomy]
 
 
-def candidate_sets(request: PlanRequest, ranks: int) -> Iterator[Candidates]:
-    """The sets of candidates on exactly ``ranks`` ranks that hold any, from the plainest to the widest."""
-    for axes in axes_in_turn(request, ranks):
-        candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
+def candidate_sets(request: PlanRequest, sizes: tuple[int, ...]) -> Iterator[Candidates]:
+    """The sets of candidates on as many ranks as one of ``sizes`` that hold any, the plainest first."""
+    for axes in axes_in_turn(request, sizes[0]):
+        candidates = candidates_on(axes, request, degrees_over(axes, request, sizes))
         if len(candidates):
             yield candidates
 
@@ -276,10 +304,14 @@ def frugal_axes(request: PlanRequest, *, plain: bool = False) -> Axes:
 
 
 def frugal_candidates(request: PlanRequest) -> Candidates:
-    """The plans that need least memory on all of the request's machines (on one GPU instance under MIG)."""
-    axes = frugal_axes(request)
-    ranks = available_ranks(request) if request.cluster.mig_profile is None else 1
-    return candidates_on(axes, request, degrees_on(axes, request, ranks))
+    """The plans that need least memory on the ranks that ``choose_layouts`` would use; perhaps none."""
+    axes, available = frugal_axes(request), available_ranks(request)
+    ranks = asked_ranks(request, available)
+    candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
+    if not len(candidates) and may_idle(request.layout):
+        ranks = most_usable_ranks(request, available)
+        candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
+    return candidates
 
 
 def no_layout(request: PlanRequest, ranks: int) -> PlanErrors:

@@ -22,7 +22,8 @@ from planner.engine.layout.enumeration import (
     ranks_per_node,
 )
 from planner.engine.layout.refusals import DEGREES, check_layout
-from planner.engine.question.request import PlanRequest
+from planner.engine.question.request import GenerationRequest, PlanRequest
+from planner.engine.run.interruptions import lasting_s
 from planner.engine.run.length import SECONDS_PER_DAY, total_steps
 from planner.engine.sure.calibration import Calibration
 from planner.engine.time import flops
@@ -40,6 +41,8 @@ MOST_TRIES = 32
 
 def choose_nodes(request: PlanRequest, calibration: Calibration) -> Choice:
     """Fewest nodes that fit or, with a deadline, the fewest that meet it."""
+    if request.workload.ppo is not None and request.workload.ppo.split:
+        return choose_nodes_apart(request, calibration)
     check_layout(request, None)
     if request.cluster.mig_profile is not None:
         per_node = ranks_per_node(request.cluster)
@@ -55,6 +58,27 @@ def choose_nodes(request: PlanRequest, calibration: Calibration) -> Choice:
     if request.deadline_days is None:
         return choose_layout(on_nodes(request, fewest), calibration)
     return fewest_in_time(request, counts[counts >= fewest], calibration)
+
+
+def choose_nodes_apart(request: PlanRequest, calibration: Calibration) -> Choice:
+    """Nodes where generation has accelerators of its own: the fewest that training fits on, and as many again
+    or those that were asked for. With a deadline twice as many, and twice again, until it is met.
+    """
+    ppo = request.workload.ppo
+    assert ppo is not None
+    together = replace(ppo, placement="colocated", staleness_steps=0, generation=GenerationRequest())
+    alone = replace(request, workload=replace(request.workload, ppo=together), deadline_days=None)
+    nodes = choose_nodes(alone, calibration).request.cluster.nodes or 1
+    generating = ppo.generation.accelerators
+    own = -(-generating // request.cluster.accelerators_per_node) if generating else nodes
+    deadline_s = np.inf if request.deadline_days is None else request.deadline_days * SECONDS_PER_DAY
+    while True:
+        choice = choose_layout(on_nodes(request, nodes + own), calibration)
+        result = evaluate_choice(choice, calibration)
+        in_time = float(np.max(result.step.step)) * total_steps(request) <= deadline_s
+        if in_time or 2 * (nodes + own) > min(MOST_NODES, request.workload.global_batch_size):
+            return replace(choice, late=not in_time)
+        nodes, own = 2 * nodes, own if generating else 2 * own
 
 
 def on_nodes(request: PlanRequest, nodes: int) -> PlanRequest:
@@ -128,7 +152,10 @@ def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration
         if position not in tried:
             choice = choose_layout(on_nodes(request, int(counts[position])), calibration)
             result = evaluate_choice(choice, calibration)
-            total_s = float(np.max(result.step.step)) * total_steps(request)
+            computing_s = float(np.max(result.step.step)) * total_steps(request)
+            total_s = float(
+                lasting_s(computing_s, float(counts[position]), request.cluster.sale.interruptions)
+            )
             tried[position] = choice, total_s if np.all(result.fits) else np.inf
         return tried[position][1] <= deadline_s
 

@@ -146,7 +146,7 @@ def decode_step_s(
     reduced_s = where(replica.tensor > 1.0, sent / replica.link_bytes_per_s, 0.0)
     launches_s = visits * grid.layers / replica.stages * (per_layer + reduced_s)
     host_s = visits * constants.engine_step_s + sequences * constants.engine_sequence_s
-    if rollout.eager:
+    if rollout.static:
         # The training stack's own loop: one call a step, tokens stay on the device.
         host_s = visits * constants.stage_visit_s * (replica.stages > 1.0)
     return np.maximum(memory_s, arithmetic_s) + launches_s + host_s

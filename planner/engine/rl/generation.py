@@ -109,7 +109,12 @@ def generation_phase(
 
 def picked(values: Any, best: NDArray[np.int_], shape: tuple[int, ...]) -> Array:
     """Row ``best`` of each plan, shape (plans,), a scalar for a grid of one. Source: a choice."""
-    whole = np.broadcast_to(values, np.broadcast_shapes(np.shape(values), shape))
+    found = np.asarray(values)
+    if best.size == 1 and found.size <= shape[0]:
+        # One plan: a column of layouts, from which one number is taken.
+        one: Array = found.reshape(-1)[int(best.flat[0]) if found.size > 1 else 0]
+        return one
+    whole = np.broadcast_to(found, np.broadcast_shapes(found.shape, shape))
     rows: Array = np.take_along_axis(whole, np.atleast_1d(best)[None, :], axis=0)[0]
     return rows[0] if rows.shape == (1,) else rows
 
@@ -266,16 +271,16 @@ _WIDE = (
 
 def widened(grid: PlanGrid) -> PlanGrid:
     """The grid with a last axis for segments, where its fields vary with the plan."""
-    return grid.with_fields(
-        **{name: value[..., None] for name in _WIDE if (value := getattr(grid, name)).ndim}
-    )
+    varying = {name: value[..., None] for name in _WIDE if (value := getattr(grid, name)).ndim}
+    return grid.with_fields(**varying) if varying else grid
 
 
 def ranks_that_generate(grid: PlanGrid, rollout: Rollout) -> Array:
-    """Count of ranks that generate, shape (plans,): those asked for, or all of the plan's.
+    """Count of ranks that generate, shape (plans,): those asked for, all of the plan's, or
+    where they are apart those that do not train.
 
     Source: the question.
     """
     if rollout.accelerators is None:
-        return grid.ranks
+        return grid.nodes * grid.ranks_per_node - grid.ranks if rollout.split else grid.ranks
     return rollout.accelerators * grid.ranks_per_accelerator

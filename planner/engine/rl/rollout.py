@@ -23,10 +23,10 @@ class Rollout:
     """A round of generation; counts, tokens and flags that no layout changes.
 
     sequences: generated in a round.  group: answers to one prompt.  prompt_tokens: mean.
-    engine: its kind.  static: batches that end with their longest answer.  eager: kernels launched one by
-    one.  most_sequences: decoded together by a replica, at most.  weight_bytes: of one weight.
+    engine: its kind.  most_sequences: decoded together by a replica, at most.  weight_bytes: of one weight.
     memory_share: of a rank's memory.  shared_prompts: answers to a prompt share its keys and values.
-    split: generation has accelerators of its own.  accelerators: that generate, None: all, or to be chosen.
+    eager: kernels are launched one by one.  split: generation has accelerators of its own.  accelerators:
+    that generate, None: all, or to be chosen.
     """
 
     sequences: float
@@ -41,6 +41,7 @@ class Rollout:
     shared_prompts: bool
     split: bool
     sleep: bool
+    eager: bool
     accelerators: int | None
     tensor_parallel: int | None
     pipeline_parallel: int | None
@@ -53,11 +54,6 @@ class Rollout:
         """Whether batches end with their longest answer."""
         return self.engine == "static"
 
-    @property
-    def eager(self) -> bool:
-        """Whether kernels are launched one by one, as the training stack does."""
-        return self.engine == "static"
-
 
 def default_engine(workload: Workload) -> Engine:
     """DeepSpeed-Chat generates in the training engine; the RL stacks of today have an engine beside it.
@@ -65,6 +61,14 @@ def default_engine(workload: Workload) -> Engine:
     Source: Yao et al. 2023 (DeepSpeed-Chat), section 4; Sheng et al. 2024 (HybridFlow), section 6.
     """
     return "static" if workload.framework == "deepspeed" else "vllm"
+
+
+def default_eager(workload: Workload, engine: Engine, *, split: bool) -> bool:
+    """The training stack launches its kernels one by one, and so does verl's engine beside FSDP by default.
+
+    Source: verl, trainer/config/ppo_trainer.yaml at commit 008db45 (2025): rollout.enforce_eager is True.
+    """
+    return engine == "static" or (workload.framework == "fsdp" and not split)
 
 
 @lru_cache(maxsize=1024)
@@ -104,6 +108,7 @@ def rollout_of(workload: Workload, variation: float) -> Rollout:
         shared_prompts=bool(cached),
         split=split,
         sleep=ppo.sleep if ppo.sleep is not None else True,
+        eager=default_eager(workload, engine, split=split) if asked.eager is None else asked.eager,
         accelerators=asked.accelerators,
         tensor_parallel=asked.tensor_parallel,
         pipeline_parallel=asked.pipeline_parallel,

@@ -48,6 +48,16 @@ def _of_models(plan: LaunchPlan) -> list[str]:
         found.append("Its reference is the model that the actor starts from.")
     if ppo.reward is not None:
         found.append("A reward model of its own has a worker of its own, which is not written here.")
+    if ppo.split or ppo.staleness_steps or ppo.partial_rollouts:
+        found.append("Its trainer generates and trains in turn on the same GPUs.")
+    if ppo.generation.engine == "static":
+        found.append("It generates with an engine that batches continuously.")
+    if (ppo.responses_per_prompt or 1) > 1 or (ppo.prompts or 0) not in (0, plan.workload.global_batch_size):
+        found.append("Several answers to a prompt are not written here.")
+    if ppo.actor_lora_rank is not None or ppo.micro_batch_tokens is not None:
+        found.append("An actor of adapters, or micro-batches counted in tokens, are not written here.")
+    if plan.workload.global_batch_size % ppo.updates_per_step:
+        found.append("Its batch does not divide into the updates of a round.")
     if plan.workload.global_batch_size % (plan.layout.data_parallel * plan.layout.micro_batch_size):
         found.append("Its batch does not divide over the replicas.")
     return found
@@ -84,6 +94,7 @@ def settings(plan: LaunchPlan) -> list[Setting]:
     ppo = workload.ppo
     assert ppo is not None
     prompt = workload.sequence_length - ppo.rollout_tokens
+    mini_batch = workload.global_batch_size // ppo.updates_per_step
     return [
         said("trainer.nnodes", plan.nodes, "nodes"),
         said("trainer.n_gpus_per_node", plan.processes_per_node, "processes a node, one a GPU"),
@@ -94,7 +105,7 @@ def settings(plan: LaunchPlan) -> list[Setting]:
         said("data.max_response_length", ppo.rollout_tokens, "generated, tokens"),
         said("actor_rollout_ref.rollout.n", 1, "responses to a prompt"),
         said(f"{ACTOR}.ppo_epochs", ppo.ppo_epochs, "passes over a round's sequences"),
-        said(f"{ACTOR}.ppo_mini_batch_size", workload.global_batch_size, "sequences of an optimizer step"),
+        said(f"{ACTOR}.ppo_mini_batch_size", mini_batch, "sequences of an optimizer step"),
         said(f"{ACTOR}.ppo_micro_batch_size_per_gpu", layout.micro_batch_size, "micro-batch, sequences"),
         said(f"{ACTOR}.use_dynamic_bsz", False, "micro-batches are counted in sequences"),
         said(f"{ACTOR}.use_kl_loss", False, "distance from the reference in the loss"),

@@ -44,6 +44,7 @@ ROLLOUT = Rollout(
     shared_prompts=False,
     split=False,
     sleep=True,
+    eager=False,
     accelerators=None,
     tensor_parallel=1,
     pipeline_parallel=None,

@@ -66,7 +66,9 @@ def test_places_are_filled_again_as_answers_end() -> None:
     run_out = float(np.sum(lengths.tokens * (1 - (1 - lengths.alive) ** 8)))
     assert continuous == pytest.approx(6 + run_out)
     eager = replace(IDEAL, eager_layer_s=0.5)
-    static = number(phase(replace(varied, engine="static"), constants=eager, peak_flops_per_s=1e30).seconds)
+    static = number(
+        phase(replace(varied, engine="static", eager=True), constants=eager, peak_flops_per_s=1e30).seconds
+    )
     own = float(np.sum(lengths.tokens * (1 - (1 - lengths.alive) ** 4)))
     assert static == pytest.approx(2 * own)
 

@@ -129,3 +129,12 @@ def test_one_formula_for_one_plan_and_for_many(split: bool) -> None:
         assert float(together.step.step[row]) == pytest.approx(float(alone.step.step), rel=1e-12)
         total = np.broadcast_to(together.memory.total, (2,))[row]
         assert float(total) == pytest.approx(float(np.max(alone.memory.total)), rel=1e-12)
+
+
+def test_the_answer_says_how_it_generates() -> None:
+    pool = ppo(ppo={"generation": {"engine": "sglang", "tensor_parallel": 4}}, **LAYOUT).generation
+    assert pool is not None
+    assert (pool.engine, pool.tensor_parallel, pool.pipeline_parallel) == ("sglang", 4, 1)
+    assert pool.replicas * 4 == pool.accelerators
+    assert pool.round_s > 0 and pool.idle_s == 0
+    assert answer(question()).generation is None
