@@ -94,7 +94,7 @@ def why(request: HttpRequest) -> HttpResponse:
 def assumed(request: HttpRequest) -> HttpResponse:
     """What a plan leaves to defaults, and the same run by each stack: a page of its own, or for htmx a part.
 
-    The plan page fetches it after the answer, which need not wait for it.
+    The plan page fetches it once a reader comes to it; the answer need not wait for it.
     """
     form = read_form(request)
     try:
