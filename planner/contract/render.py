@@ -206,6 +206,8 @@ def _memory(memory: Memory) -> dict[str, Any]:
         "interval_bytes": _interval(memory.interval_bytes),
         "fit_probability": _number(memory.fit_probability),
         "worst_stage": int(memory.worst_stage),
+        "host_bytes": float(memory.host_bytes),
+        "host_usable_bytes": None if memory.host_usable_bytes is None else float(memory.host_usable_bytes),
     }
 
 

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 from planner.engine.answer.explain import explanation, records_of
 from planner.engine.answer.records import Figures, billed_nodes, figures_of, one_plan
-from planner.engine.answer.remarks import meets_budget, meets_deadline, reason, unavailable, warnings_of
+from planner.engine.answer.remarks import (
+    host_warnings,
+    meets_budget,
+    meets_deadline,
+    reason,
+    unavailable,
+    warnings_of,
+)
 from planner.engine.answer.remedies import remedies
 from planner.engine.choose.plan import Choice, choose, choose_each, evaluate_choice, evaluate_choices
 from planner.engine.memory.explain import recipe_term
@@ -96,7 +103,10 @@ def result_of(choice: Choice, found: Figures) -> PlanResult:
         time=found.time,
         cost=found.cost,
         explanation=(),
-        warnings=warnings_of(choice, found.plan.grid, time=found.time, cost=found.cost, far=found.far),
+        warnings=(
+            *warnings_of(choice, found.plan.grid, time=found.time, cost=found.cost, far=found.far),
+            *host_warnings(request.workload, memory),
+        ),
         unavailable=unavailable(request, found.time),
         meets_deadline=meets_deadline(request, found.time),
         meets_budget=meets_budget(request, found.cost),

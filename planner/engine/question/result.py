@@ -67,6 +67,8 @@ class Memory:
     has.
     worst_stage: index of the pipeline stage that needs most.  fit_probability: the chance, by the memory
     interval, that the peak stays within what is usable.
+    host_bytes: what the plan keeps in the memory of one node's CPUs; host_usable_bytes: what that node has,
+    None where it is not known.
     """
 
     per_accelerator_bytes: MemoryParts
@@ -77,6 +79,8 @@ class Memory:
     interval_bytes: tuple[float, float]
     worst_stage: int
     fit_probability: float
+    host_bytes: float
+    host_usable_bytes: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
