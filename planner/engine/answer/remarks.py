@@ -30,9 +30,17 @@ def reason(memory: Memory, layout: Layout) -> str:
     of = f"pipeline stage {memory.worst_stage + 1} of {stages}" if stages > 1 else "each accelerator"
     largest = max(PARTS_OF_THE_PLAN, key=lambda name: getattr(parts, name))
     return (
-        f"{of} lacks {lacking:,.0f} bytes ({lacking / 2**30:.1f} GiB): it needs {parts.total / 2**30:.1f} GiB"
-        f" and has {usable / 2**30:.1f} GiB; the largest part is {largest.replace('_', ' ')}"
-        f" with {getattr(parts, largest) / 2**30:.1f} GiB."
+        f"{of} lacks {in_words(lacking)}: it needs {in_words(parts.total)} and has {in_words(usable)};"
+        f" the largest part is {largest.replace('_', ' ')} with {in_words(getattr(parts, largest))}."
+    )
+
+
+def in_words(memory_bytes: float) -> str:
+    """Bytes as people say them: GiB, below a tenth of one MiB, and below one MiB in words."""
+    if memory_bytes < 2**20:
+        return "less than 1 MiB"
+    return (
+        f"{memory_bytes / 2**20:.0f} MiB" if memory_bytes < 0.1 * 2**30 else f"{memory_bytes / 2**30:.1f} GiB"
     )
 
 

@@ -20,20 +20,23 @@ MEMORY_PARTS = (
     ("temporary", "Temporary", "token:c-sky", "#000000"),
     ("framework", "Framework", "token:c-grey", "#000000"),
 )
+#: What the seconds of a step are spent on; none of these colours stands for a part of the memory.
+COMPUTE, COMMUNICATION, IDLE = "token:c-compute", "token:c-yellow", "token:c-idle"
+STEP_LEGEND = ((COMPUTE, "computing"), (COMMUNICATION, "communicating"), (IDLE, "waiting and the rest"))
 STEP_PARTS = (
-    ("forward", "Forward", "token:c-blue"),
-    ("backward", "Backward", "token:c-sky"),
-    ("recompute", "Recompute", "token:c-yellow"),
-    ("generation", "Generation", "token:c-orange"),
-    ("scoring", "Scoring", "token:c-pink"),
-    ("pipeline_bubble", "Pipeline bubble", "token:c-grey"),
-    ("tensor_communication", "Tensor comms", "token:c-red"),
-    ("context_communication", "Context comms", "token:c-red"),
-    ("expert_communication", "Expert comms", "token:c-red"),
-    ("pipeline_communication", "Pipeline comms", "token:c-red"),
-    ("data_communication", "Data comms", "token:c-red"),
-    ("optimizer", "Optimizer step", "token:c-green"),
-    ("other", "Other", "token:c-grey"),
+    ("forward", "Forward", COMPUTE),
+    ("backward", "Backward", COMPUTE),
+    ("recompute", "Recompute", COMPUTE),
+    ("generation", "Generation", COMPUTE),
+    ("scoring", "Scoring", COMPUTE),
+    ("optimizer", "Optimizer step", COMPUTE),
+    ("tensor_communication", "Tensor comms", COMMUNICATION),
+    ("context_communication", "Context comms", COMMUNICATION),
+    ("expert_communication", "Expert comms", COMMUNICATION),
+    ("pipeline_communication", "Pipeline comms", COMMUNICATION),
+    ("data_communication", "Data comms", COMMUNICATION),
+    ("pipeline_bubble", "Pipeline bubble", IDLE),
+    ("other", "Other", IDLE),
 )
 #: Ends a hover text; without it Plotly adds a box with the trace's name.
 NO_BOX = "<extra></extra>"
@@ -188,8 +191,10 @@ def memory_chart(result: PlanResult) -> Chart:
         figure={"data": traces, "layout": layout},
         table=Table(columns=("Part", "Memory", "Share"), rows=rows),
         css="short wide",
-        legend=tuple(
-            (label, colour.removeprefix("token:")) for _, label, colour, _, value in parts if value > 0
+        legend=(
+            *((label, colour.removeprefix("token:")) for _, label, colour, _, value in parts if value > 0),
+            ("usable", "mark-dots"),
+            ("80 % range of the total", "mark-range"),
         ),
     )
 
@@ -254,4 +259,9 @@ def step_chart(result: PlanResult) -> Chart:
         },
         table=Table(columns=("Part", "Time", "Share"), rows=rows),
         css="wide",
+        legend=tuple(
+            (words, colour.removeprefix("token:"))
+            for colour, words in STEP_LEGEND
+            if any(colour == used for _, used, _ in parts)
+        ),
     )
