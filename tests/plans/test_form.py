@@ -158,7 +158,7 @@ def test_every_field_that_a_question_may_hold_is_in_the_form() -> None:
     """Those apart: what the form makes of others, and what comes back in answers only."""
     made = {"id", "workload", "cluster", "layout", "workload.dataset_tokens", "workload.samples"}
     made |= {"workload.ppo", "workload.ppo.actor", "workload.ppo.reference", "workload.ppo.generation"}
-    made |= {"layout.activation_recompute"}
+    made |= {"layout.activation_recompute", "workload.moe", "workload.sequences"}
     lacking = {field.path for table in ESTIMATE for field in table.fields if not field.query}
     assert lacking == made
 
