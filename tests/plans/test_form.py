@@ -220,7 +220,7 @@ def test_an_address_leaves_out_what_says_nothing_of_shape(catalog: Catalog) -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{" + " " * MAX_CONFIG_BYTES + "}", "64 KiB"),
+        ("{" + " " * MAX_CONFIG_BYTES + "}", "4 MiB"),
         ("x" * 10_000_000, "10,000,000 bytes"),
         ("{not json", "not JSON"),
         ("[1, 2]", "not the object"),
