@@ -73,6 +73,12 @@ def test_places_are_filled_again_as_answers_end() -> None:
     assert static == pytest.approx(2 * own)
 
 
+def test_a_static_batch_that_is_not_full_takes_as_long() -> None:
+    eager = replace(IDEAL, eager_layer_s=0.5)
+    static = rollout(engine="static", eager=True, sequences=7.0, most_sequences=4.0)
+    assert number(phase(static, constants=eager, peak_flops_per_s=1e30).seconds) == pytest.approx(2 * 6)
+
+
 def test_memory_limits_the_places_and_states_move_for_a_few() -> None:
     """Room for 20 sequences of 8 tokens x 64 bytes beside 3072 of weights; less with states that stay."""
     many = rollout(sequences=100.0, memory_share=1.0)
