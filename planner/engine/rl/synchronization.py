@@ -34,7 +34,8 @@ def weight_synchronization_s(
     Source: Sheng et al. 2024 (HybridFlow), section 5. Published seconds: NVIDIA-NeMo/RL pull requests 449,
     2808 and 2971 (30 to 671 billion parameters), and the gathering that PUZZLE's logs of DeepSpeed-Chat name.
     """
-    changed = grid.trainable_parameters / grid.total_parameters
+    # Static batches decode with the base as it is gathered, whatever was trained.
+    changed = 1.0 if rollout.static else grid.trainable_parameters / grid.total_parameters
     whole = grid.total_parameters * rollout.weight_bytes * changed
     several = ranks > grid.ranks_per_node
     slowest = where(
