@@ -13,6 +13,7 @@ from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
@@ -47,6 +48,8 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
+    ("Real lengths", "`workload.sequences`.", SEQUENCES),
+    ("Experts", "`workload.moe`.", MOE),
     (
         "Reinforcement learning",
         "`workload.ppo`, for PPO, GRPO, RLOO, DAPO and their kin. A step is one round over "

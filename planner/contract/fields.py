@@ -13,6 +13,7 @@ from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
 from planner.engine.question.search_request import Variable
@@ -414,7 +415,10 @@ SEARCH = table(
     hints={"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."},
 )
 
-ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, GENERATION, CLUSTER, CARD, LAYOUT)
+ESTIMATE: tuple[Table, ...] = (
+    *(REQUEST, PASTED_MODEL, WORKLOAD, SEQUENCES, MOE, PPO, GENERATION),
+    *(CLUSTER, CARD, LAYOUT),
+)
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
 BY_QUERY: dict[str, Field] = {
