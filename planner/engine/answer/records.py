@@ -25,7 +25,7 @@ from planner.engine.question.result import (
     StepBreakdown,
     Time,
 )
-from planner.engine.rl.rollout import rollout_of
+from planner.engine.rl.rollout import range_scale, rollout_of
 from planner.engine.run import throughput
 from planner.engine.run.length import total_steps
 from planner.engine.run.money import run_usd, usd_per_million_tokens
@@ -158,7 +158,7 @@ def time_of(
     grid, step_s = plan.grid, float(plan.step.step)
     intervals = calibration.intervals
     key = "ppo" if request.workload.ppo else run_class(grid)
-    scale = 1.0 if request.workload.ppo else time_scale(grid, intervals)
+    scale = range_scale(request.workload) if request.workload.ppo else time_scale(grid, intervals)
     low, high = bounds(step_s, "time", intervals, far, key, scale)
     steps = total_steps(request)
     tokens_per_s = throughput.tokens_per_s(tokens_per_step(grid), step_s)

@@ -96,7 +96,7 @@ def replica_of(
     # A look-up reads a row of the input table, not the table.
     plain = np.maximum(grid.total_parameters - routed, 0.0)
     heads = where(grid.kv_lora_rank > 0, 1.0, np.minimum(tensor, grid.kv_heads))
-    crosses = tensor > grid.ranks_per_node
+    crosses = tensor > grid.link_domain_ranks
     slower = where(crosses, grid.internode_bytes_per_s / grid.ranks_per_node, grid.link_bytes_per_s)
     eight_bit = where(grid.fp8 > 0, 1.0, 2.0 if rollout.weight_bytes == 1.0 else 1.0)
     return Replica(

@@ -37,7 +37,7 @@ def weight_synchronization_s(
     # Static batches decode with the base as it is gathered, whatever was trained.
     changed = 1.0 if rollout.static else grid.trainable_parameters / grid.total_parameters
     whole = grid.total_parameters * rollout.weight_bytes * changed
-    several = ranks > grid.ranks_per_node
+    several = ranks > grid.link_domain_ranks
     slowest = where(
         several, np.minimum(grid.internode_bytes_per_s, grid.link_bytes_per_s), grid.link_bytes_per_s
     )
