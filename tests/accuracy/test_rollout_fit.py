@@ -20,12 +20,14 @@ from planner.accuracy.fit.rollout import (
     interval_of,
     nested_coverage,
 )
+from planner.accuracy.runs import QUALITY_WEIGHT
 
 SHIPPED = json.loads(ROLLOUT_FILE.read_text(encoding="utf-8"))
 
 
 def round_of(source: str, group: str = "one", quality: str = "good", figures: int = 1) -> Any:
-    run = SimpleNamespace(source=source, group=group, quality=quality)
+    request = SimpleNamespace(workload=SimpleNamespace(ppo=None))
+    run = SimpleNamespace(source=source, group=group, quality=quality, request=request)
     return SimpleNamespace(run=run, published=dict.fromkeys("abcd"[:figures], 1.0))
 
 
@@ -33,7 +35,7 @@ def test_each_source_weighs_the_same_and_each_group_within_it() -> None:
     rounds = [round_of("a", "x"), round_of("a", "x"), round_of("a", "y"), round_of("b", figures=2)]
     weights = figure_weights(rounds)
     assert weights.tolist() == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.5])
-    assert figure_weights([round_of("a", quality="fair")]).tolist() == [0.3]
+    assert figure_weights([round_of("a", quality="fair")]).tolist() == [QUALITY_WEIGHT["fair"]]
 
 
 def residuals(**errors: list[float]) -> Any:

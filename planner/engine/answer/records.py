@@ -67,7 +67,7 @@ class Figures:
 def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Figures:
     """The figures of the plan, which is a grid of one in plain numbers."""
     request = choice.request
-    far = what_is_far(plan.grid, calibration.intervals, ppo=request.workload.ppo is not None)
+    far = what_is_far(plan.grid, calibration.intervals)
     work = work_of(choice, plan)
     time = time_of(plan, request, work=work, far=far, calibration=calibration)
     return Figures(

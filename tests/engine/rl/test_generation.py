@@ -102,6 +102,15 @@ def test_two_ranks_share_a_token_and_replicas_share_the_batch() -> None:
     assert number(phase(ranks=2.0).replicas) == 2
 
 
+def test_a_link_that_joins_machines_makes_their_reductions_short() -> None:
+    """Eight ranks on machines of four: between nodes, unless one link joins them all (GB200 NVL72)."""
+    far = replace(IDEAL, network_reduction_s=1.0)
+    asked = rollout(tensor_parallel=8)
+    apart = phase(asked, ranks=8.0, constants=far, attention_heads=8, link_domain_ranks=4)
+    joined = phase(asked, ranks=8.0, constants=far, attention_heads=8, link_domain_ranks=72)
+    assert number(apart.seconds) > number(joined.seconds) + 6 * 2 * 2 * 0.9
+
+
 def test_answers_to_one_prompt_read_it_once() -> None:
     shared = rollout(group=4.0, shared_prompts=True)
     assert number(phase(shared).prefill) == pytest.approx(number(phase().prefill) / 4)
