@@ -1,7 +1,7 @@
 """Ranges of time that hold on unseen sources: quantiles by class, in units of a scale by trait.
 
-Everything is made from errors with the run's whole source left out of the fit. A source counts once, however
-many rows it has; what few sources say is drawn towards what all say.
+Everything is made from errors with the run's whole source left out of the fit. A source counts once in a
+scale and as the root of its rows in a quantile; what few sources say is drawn towards what all say.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TAIL = 0.1
 SCALE_PRIOR, CLASS_PRIOR = 4.0, 3.0
 #: Tails are drawn in by this many of their own shares over n + 1 sources (split-conformal: 1 / TAIL - 1 for a
 #: range that holds on average over draws of the sources; less, since errors within a source are alike).
-CORRECTION = 3.0
+CORRECTION = 5.0
 #: Passes that settle the scales of several traits together.
 PASSES = 3
 
@@ -29,6 +29,13 @@ def source_weights(sources: NDArray[np.str_]) -> Array:
     """Weight of each run, shape (runs,): every source weighs 1."""
     _, where, count = np.unique(sources, return_inverse=True, return_counts=True)
     return 1.0 / count[where]
+
+
+def root_weights(sources: NDArray[np.str_]) -> Array:
+    """Weight of each run, shape (runs,): a source weighs the root of its rows."""
+    _, where, count = np.unique(sources, return_inverse=True, return_counts=True)
+    root: Array = count[where] ** -0.5
+    return root
 
 
 def weighted_quantile(values: Array, weight: Array, share: float) -> float:
@@ -46,7 +53,7 @@ def class_quantiles(ratios: Array, sources: NDArray[np.str_]) -> Array:
     """
     number = len(set(sources))
     tail = max(TAIL - TAIL / (number + 1.0) * CORRECTION, 0.02)
-    weight = source_weights(sources)
+    weight = root_weights(sources)
     return np.array([weighted_quantile(ratios, weight, share) for share in (tail, 1.0 - tail)])
 
 

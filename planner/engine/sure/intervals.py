@@ -21,7 +21,7 @@ from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, Plan
 #: Each thing that lies outside what was measured multiplies the width (in the logarithm) of a range of time
 #: by this factor, from the first on, and of memory beyond the first. Our own choice, held against the
 #: errors on sources of a chip that no other source has: 1.6 times those of the rest at their 80 % point.
-WIDENING = 1.4
+WIDENING = 1.3
 #: ... and each input that matters and was left to a default, by this one. Our own choice: rows of measured
 #: runs that say more are of newer stacks, so that the runs themselves do not tell.
 UNSAID = 1.05
