@@ -16,6 +16,7 @@ from planner.contract.jsontext import not_finite
 from planner.contract.layout import read_layout
 from planner.contract.model import read_model, with_named_layers
 from planner.contract.precision import check_precision, with_usual_precision
+from planner.contract.price_fields import BUDGET
 from planner.contract.rl import read_ppo
 from planner.contract.section import Problems, Section
 from planner.contract.workload import read_workload
@@ -48,6 +49,7 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
             workload = with_usual_precision(workload, cluster.accelerator, problems)
         check_precision(workload, cluster.accelerator, problems)
         note_stale_price(cluster, today, problems)
+    budget_usd = section.read(BUDGET)
     problems.raise_if_any()
     assert model is not None
     assert workload is not None
@@ -59,6 +61,8 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
         layout=layout,
         id=section.data.get("id"),
         deadline_days=deadline_days,
+        budget_usd=budget_usd,
+        today=today,
         notes=tuple(problems.notes),
     )
 

@@ -14,6 +14,7 @@ from django import forms
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
+from planner.contract.price_fields import PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import NOTHING
 from planner.contract.workload_fields import ADAPTERS, WORKLOAD
@@ -75,6 +76,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "round": tuple(field.query for field in PPO.fields if field.query and field.query not in OF_ROUND_FIRST),
     "engine": tuple(field.query for field in GENERATION.fields),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "price": (*(field.query for field in PRICE_FIELDS), CLUSTER["price_as_of"].query),
     "card": tuple(field.query for field in CARD.fields),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
 }

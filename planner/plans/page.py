@@ -15,9 +15,10 @@ from planner.contract.render import render_error, render_result
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.plans import exports, presenters, variations
+from planner.plans import assumptions, exports, presenters, variations
 from planner.plans.charts.nodes import node_charts
 from planner.plans.charts.plan import memory_chart, step_chart
+from planner.plans.charts.stacks import stack_chart
 from planner.plans.form import ScenarioForm
 from planner.plans.scenario import (
     answer,
@@ -36,6 +37,8 @@ from planner.web.responses import csv_response, swaps
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
 MODEL_FIELDS = ("model", "config")
+#: Runs on more accelerators than this are not asked whether a part of one would do.
+MOST_FOR_A_SLICE = 8
 #: Longest address that web servers read; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
 
@@ -86,6 +89,30 @@ def why(request: HttpRequest) -> HttpResponse:
     return render(request, "plans/traces.html" if swaps(request) else "plans/why.html", context)
 
 
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+def assumed(request: HttpRequest) -> HttpResponse:
+    """What a plan leaves to defaults, and the same run by each stack: a page of its own, or for htmx a part.
+
+    The plan page fetches it once a reader comes to it; the answer need not wait for it.
+    """
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        return plain_problems(wrong)
+    stacks = assumptions.stacks(form, question, result)
+    context = {
+        "assumed": assumptions.assumptions(form, question, result),
+        "stacks": stacks,
+        "own": question.workload.framework,
+        "chart": stack_chart(stacks, result, question.workload.framework),
+        "verdict": presenters.verdict(question, result),
+        "query": form.query(),
+    }
+    return render(request, "plans/assumed.html" if swaps(request) else "plans/assumed_page.html", context)
+
+
 @require_safe
 def plan_csv(request: HttpRequest) -> HttpResponse:
     """Every number of the plan page, exact, one per line."""
@@ -121,6 +148,7 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
             *node_charts(points, result),
         ],
         "query": form.query(),
+        "may_take_a_slice": result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE,
         "remedies": [(found.text, form.query(**found.changes)) for found in page.remedies],
     }
 

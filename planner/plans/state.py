@@ -21,6 +21,7 @@ from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
 from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT
 from planner.contract.model import read_model
+from planner.contract.price_fields import BUDGET
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
@@ -109,7 +110,7 @@ def contract_request(state: FormState) -> dict[str, Any]:
         "workload": _workload(state),
         "cluster": _cluster(state),
         **({"layout": layout} if layout else {}),
-        **_said(state, [DEADLINE]),
+        **_said(state, [DEADLINE, BUDGET]),
     }
 
 

@@ -168,6 +168,7 @@ def _priced(record: InstanceRecord, request: PlanRequest, catalog: Catalog, *, n
         purchase=request.cluster.purchase or "on_demand",
         nodes=nodes,
         as_of=request.cluster.price_asked_as_of,
+        asked=request.cluster,
     )
 
 

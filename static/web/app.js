@@ -106,6 +106,8 @@
     const name = event.detail.triggeringEvent?.target?.name;
     if (name) changed.add(name);
     event.detail.headers["X-Changed"] = [...changed].join(",");
+    // A changed field presses no button, even where the next button has the focus by the time of the request.
+    if (event.detail.triggeringEvent?.type === "change") delete event.detail.parameters.do;
   });
   document.addEventListener("headroom:answered", () => changed.clear());
   // Half a number is no mistake: while somebody types, only answers are shown; errors wait until the field is left.

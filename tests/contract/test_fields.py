@@ -16,7 +16,7 @@ from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
 from planner.contract.workload_fields import WORKLOAD
-from planner.engine.question import request, search_request, specs, words
+from planner.engine.question import request, sale, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
 from tests.contract.conftest import bent
 
@@ -47,6 +47,7 @@ TIED = [
     (words.PLACEMENTS, request.Placement),
     (words.PURCHASES, request.Purchase),
     (words.OBJECTIVES, search_request.Objective),
+    (words.PAYMENT_OPTIONS, sale.PaymentOption),
     (words.GRADIENT_SYNCS, request.GradientSync),
     (words.ADAPTER_WRAPPINGS, request.AdapterWrapping),
     (words.PRIMARY_WEIGHTS, request.PrimaryWeights),

@@ -16,7 +16,6 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from planner.plans import page
 from planner.plans.form import ScenarioForm
 
 pytestmark = pytest.mark.django_db
@@ -195,11 +194,23 @@ class TestPlan:
         told = verdict(client.get(f"/{remedy}"))
         assert ": fits with" in told or ": tight" in told
 
-    def test_an_old_price_is_marked(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        from datetime import date
+    def test_a_price_says_its_age_quietly(self, client: Client) -> None:
+        text = plan(client).content.decode()
+        assert text.count("days old") == 1 and '<span class="badge">price of' in text
+        assert '<span class="badge warn">price of' in plan(client, "buy=spot").content.decode()
 
-        monkeypatch.setattr(page, "today", lambda: date(2030, 1, 1))
-        assert "check it before you rely on it" in plan(client).content.decode()
+    def test_own_terms_are_kept_in_the_address_and_said(self, client: Client) -> None:
+        """20 % off 55.04 is 44.03; a price of one's own stands in place of the catalog's."""
+        text = plan(client, "discount=20").content.decode()
+        assert "$44.03/h per node, 20 % off the list price of $55.04/h" in text
+        assert "discount=20" in text
+        assert "$40.00/h per node, your price" in plan(client, "usd=40").content.decode()
+
+    def test_a_missed_limit_is_in_the_verdict(self, client: Client) -> None:
+        told = verdict(plan(client, "deadline=2"))
+        assert "misses the deadline of 2 days by" in told
+        assert "over the budget of $1,000" in verdict(plan(client, "budget=1000"))
+        assert "within the budget of $10M" in verdict(plan(client, "budget=10M"))
 
     def test_only_reading_and_planning_are_answered(self, client: Client) -> None:
         assert client.put("/").status_code == 405

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from planner.engine.choose.plan import Choice
 from planner.engine.grid.plan_grid import PlanGrid
-from planner.engine.question.request import Layout
-from planner.engine.question.result import Memory, Warning
+from planner.engine.question.request import Layout, PlanRequest
+from planner.engine.question.result import Cost, Memory, Time, Warning
 from planner.engine.run.length import SECONDS_PER_DAY
+from planner.engine.run.money import why_not_sold
 
 #: Parts of the memory that a change of the plan changes; what the driver and the allocator take does not.
 PARTS_OF_THE_PLAN = ("weights", "gradients", "optimizer_states", "activations", "logits", "temporary")
@@ -27,9 +28,9 @@ def reason(memory: Memory, layout: Layout) -> str:
 
 
 def warnings_of(
-    choice: Choice, grid: PlanGrid, *, total_s: float, far: tuple[str, ...]
+    choice: Choice, grid: PlanGrid, *, time: Time, cost: Cost | None, far: tuple[str, ...]
 ) -> tuple[Warning, ...]:
-    """total_s: seconds of the run; far: what of the plan lies outside everything that was measured."""
+    """far: what of the plan lies outside everything that was measured."""
     request = choice.request
     found = [Warning(code=code, message=message) for code, message in request.notes]
     if request.cluster.usd_per_node_hour is None and not any(warning.code == "no_price" for warning in found):
@@ -38,9 +39,17 @@ def warnings_of(
         )
     if choice.idle_ranks:
         found.append(idle_warning(choice, grid))
-    deadline = request.deadline_days
-    if deadline is not None and total_s > deadline * SECONDS_PER_DAY:
-        found.append(deadline_warning(choice, deadline, total_s))
+    if meets_deadline(request, time) is False:
+        assert request.deadline_days is not None
+        found.append(deadline_warning(choice, request.deadline_days, time.total_s))
+    if meets_budget(request, cost) is False:
+        assert cost is not None
+        message = f"The run costs {cost.usd:,.0f} USD, more than the budget of {request.budget_usd:,.0f} USD."
+        found.append(Warning(code="budget_missed", message=message))
+    if reason_not_sold := unavailable(request, time):
+        found.append(Warning(code="unavailable", message=reason_not_sold))
+    elif cost is not None and (cost.blocks or 0) > 1:
+        found.append(Warning(code="several_blocks", message=blocks_message(request, cost)))
     if far:
         found.append(
             Warning(
@@ -49,6 +58,32 @@ def warnings_of(
             )
         )
     return tuple(found)
+
+
+def unavailable(request: PlanRequest, time: Time) -> str:
+    """Why these machines cannot be bought so, "" where they can."""
+    return why_not_sold(request.cluster.nodes or 1, time.total_s, request.cluster.sale)
+
+
+def meets_deadline(request: PlanRequest, time: Time) -> bool | None:
+    """Whether the run ends in time; None without a deadline."""
+    deadline = request.deadline_days
+    return None if deadline is None else time.total_s <= deadline * SECONDS_PER_DAY
+
+
+def meets_budget(request: PlanRequest, cost: Cost | None) -> bool | None:
+    """Whether the run costs no more than it may; None without a budget, or where no price is known."""
+    return None if request.budget_usd is None or cost is None else cost.usd <= request.budget_usd
+
+
+def blocks_message(request: PlanRequest, cost: Cost) -> str:
+    """That so many machines are several blocks, which need not stand together."""
+    blocks = request.cluster.sale.blocks
+    assert blocks is not None
+    return (
+        f"{request.cluster.nodes:,} instances are {cost.blocks} capacity blocks of at most"
+        f" {blocks.nodes_a_block}: they have to start on the same day in the same zone to work on one run."
+    )
 
 
 def idle_warning(choice: Choice, grid: PlanGrid) -> Warning:

@@ -304,10 +304,14 @@ def frugal_axes(request: PlanRequest, *, plain: bool = False) -> Axes:
 
 
 def frugal_candidates(request: PlanRequest) -> Candidates:
-    """The plans that need least memory on all of the request's machines (on one GPU instance under MIG)."""
-    axes = frugal_axes(request)
-    ranks = available_ranks(request) if request.cluster.mig_profile is None else 1
-    return candidates_on(axes, request, degrees_on(axes, request, ranks))
+    """The plans that need least memory on the ranks that ``choose_layouts`` would use; perhaps none."""
+    axes, available = frugal_axes(request), available_ranks(request)
+    ranks = asked_ranks(request, available)
+    candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
+    if not len(candidates) and may_idle(request.layout):
+        ranks = most_usable_ranks(request, available)
+        candidates = candidates_on(axes, request, degrees_on(axes, request, ranks))
+    return candidates
 
 
 def no_layout(request: PlanRequest, ranks: int) -> PlanErrors:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from planner.engine.question.sale import Sale
 from planner.engine.question.specs import AcceleratorSpec, ComputePrecision, MigProfileSpec, ModelSpec
 
 Task = Literal["pretraining", "full_finetuning", "lora", "qlora", "ppo"]
@@ -216,6 +217,7 @@ class Cluster:
     price_source, price_as_of: source and date of that price.
     instance_type, region, purchase: None for a cluster described by its accelerators.
     price_asked_as_of: the day whose prices were asked for, None for the latest known.
+    sale: what is billed beside the price by the hour, and how sure the price is.
     host_memory_bytes, host_memory_bandwidth_bytes_per_s: of one node's CPUs as given, None where not.
     instance_host_memory_bytes: what the instance type has, None where not known.
     power_limit_watts: of one accelerator, None where it runs at its own.
@@ -234,6 +236,7 @@ class Cluster:
     price_as_of: date | None = None
     price_asked_as_of: date | None = None
     mig_profile: MigProfileSpec | None = None
+    sale: Sale = field(default_factory=Sale)
     host_memory_bytes: float | None = None
     host_memory_bandwidth_bytes_per_s: float | None = None
     power_limit_watts: float | None = None
@@ -268,6 +271,8 @@ class PlanRequest:
     """One question to ``estimate``. A layout of which every field is None is ``"auto"``.
 
     deadline_days: with ``nodes: "auto"``, the fewest nodes that finish within it.
+    budget_usd: what the run may cost.  today: the day of the question, for the age of its price (None: no
+    price is called old).
     notes: warnings raised while the question was read (code, message), carried into the result.
     """
 
@@ -277,6 +282,8 @@ class PlanRequest:
     layout: LayoutRequest = field(default_factory=LayoutRequest)
     id: Any = None
     deadline_days: float | None = None
+    budget_usd: float | None = None
+    today: date | None = None
     notes: tuple[tuple[str, str], ...] = ()
 
 

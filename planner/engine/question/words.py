@@ -163,4 +163,9 @@ PURCHASES = _words(
     savings_3y=("Savings plan, 3 years", "savings plan of 3 years"),
     capacity_block=("Capacity block", "capacity block"),
 )
+PAYMENT_OPTIONS = _words(
+    no_upfront=("No upfront", "nothing up front, paid by the month"),
+    partial_upfront=("Partial upfront", "half up front, the rest by the month"),
+    all_upfront=("All upfront", "all of it paid up front"),
+)
 OBJECTIVES = _words(cost="Cost", time="Time", balanced="Balanced")

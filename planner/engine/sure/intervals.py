@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
+from planner.engine.run.money import NINE_TENTHS
 
 #: Each thing that lies outside what was measured multiplies the width (in the logarithm) of a range of time
 #: by this factor, from the first on, and of memory beyond the first. Our own choice, held against the
@@ -25,8 +26,6 @@ WIDENING = 1.3
 #: ... and each input that matters and was left to a default, by this one. Our own choice: rows of measured
 #: runs that say more are of newer stacks, so that the runs themselves do not tell.
 UNSAID = 1.05
-#: The 90 % point of the standard normal distribution.
-NINE_TENTHS = 1.2815515655446004
 #: Start of the text that says that no chip of the plan's kind was measured.
 UNKNOWN_CHIP = "unknown chip:"
 #: ... and that say so of the model's blocks.
