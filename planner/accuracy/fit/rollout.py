@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from planner.accuracy.calibration import DATA_DIRECTORY, ROLLOUT_FILE, shipped_calibration
+from planner.accuracy.fit.ranges import class_quantiles
 from planner.accuracy.runs import FURTHER, MEASURED, QUALITY_WEIGHT, Run, read_runs
 from planner.engine.choose.layout import one_row
 from planner.engine.grid.plan_grid import Array
@@ -185,31 +186,20 @@ def sources_of(rounds: Sequence[Round]) -> list[str]:
 
 def interval_of(unseen: Residuals) -> tuple[float, float]:
     """(low, high) of log(measured / predicted) of a step over its scale, to hold four in five steps of an
-    unseen source.
+    unseen source, made as the ranges of training are (``ranges.class_quantiles``): each source counts the
+    same.
 
-    unseen: residuals of sources left out. Each source counts the same. Symmetrical, since a handful of
-    sources do not tell the two sides apart; the rank is that of split conformal prediction over sources,
-    (n + 1)/n of four fifths (Lei et al. 2018), taken between the order statistics.
+    unseen: residuals of sources left out.
     """
     steps = [
-        (each.run.source, abs(error) / range_scale(each.run.request.workload))
+        (each.run.source, -error / range_scale(each.run.request.workload))
         for each, name, error in unseen
         if name == "step"
     ]
-    count: dict[str, int] = {}
-    for source, _ in steps:
-        count[source] = count.get(source, 0) + 1
-    size = np.array([error for _, error in steps])
-    weight = np.array([1.0 / count[source] for source, _ in steps]) / len(count)
-    order = np.argsort(size)
-    cumulative = np.cumsum(weight[order]) - 0.5 * weight[order]
-    level = min((1.0 + 1.0 / len(count)) * HELD, 1.0)
-    end = float(np.interp(level, cumulative, size[order]))
-    return -end, end
-
-
-#: Share of the measured values that an interval should hold.
-HELD = 0.8
+    low, high = class_quantiles(
+        np.array([error for _, error in steps]), np.array([source for source, _ in steps])
+    )
+    return float(low), float(high)
 
 
 def nested_coverage(unseen: Residuals) -> dict[str, float]:
