@@ -261,6 +261,7 @@ def overlapped_s(
 
 _WIDE = (
     "layers",
+    "moe_blocks",
     "hidden_size",
     "active_parameters",
     "experts",
