@@ -34,7 +34,7 @@ def source_weights(sources: NDArray[np.str_]) -> Array:
 def root_weights(sources: NDArray[np.str_]) -> Array:
     """Weight of each run, shape (runs,): a source weighs the root of its rows."""
     _, where, count = np.unique(sources, return_inverse=True, return_counts=True)
-    root: Array = count[where] ** -0.5
+    root: Array = 1.0 / np.sqrt(count[where])
     return root
 
 

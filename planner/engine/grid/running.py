@@ -22,10 +22,12 @@ LINK_DOMAINS = {"gb200": 72, "gb300": 72}
 #: %, Google's TCPX and TCPXO 80 to 90 %. Our reading of published nccl-tests logs, 2023 to 2025.
 FABRIC_SHARES = {"aws": 0.9, "gcp": 0.85}
 #: Joules per 16-bit FLOP of large matrix products at full clock, by architecture: the catalog's limit in
-#: watts over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards); what
-#: A100, H100 and B200 lose to power is in their fitted efficiency. Our reading of measured matrix products:
-#: L40S 270 of 362 TFLOP/s at 350 W, L4 60 of 121 at 72 W (public benchmarks, 2023 to 2025).
-JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12}
+#: watts over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards, MI300X at
+#: 750 W against MI325X at 1000); what A100, H100 and B200 lose to power is in their fitted efficiency. Our
+#: reading of measured matrix products: L40S 270 of 362 TFLOP/s at 350 W, L4 60 of 121 at 72 W (public
+#: benchmarks, 2023 to 2025); AMD's maximum achievable rates of MI300X and MI325X differ by about a fifth
+#: (ROCm blog, 2025).
+JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12, "cdna3": 1.0e-12}
 #: How the clock follows power: voltage falls with it, so that power goes with its square and more.
 CLOCK_PER_POWER = 0.5
 

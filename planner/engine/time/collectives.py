@@ -29,6 +29,7 @@ class Group:
     bytes_per_s: achievable bandwidth of one rank's ring inside a node.
     internode_bytes_per_s: achievable bandwidth of this group's share of the node's network.
     latency_s, internode_latency_s: seconds per round on each kind of link.
+    rounds_s: seconds of latency of one reduction or gather over all of the group.
     """
 
     size: Array
@@ -37,6 +38,7 @@ class Group:
     internode_bytes_per_s: Array
     latency_s: float
     internode_latency_s: float
+    rounds_s: Array
 
     @property
     def machines(self) -> Array:
@@ -64,7 +66,22 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
         * share,
         latency_s=constants.link_latency_s,
         internode_latency_s=constants.network_latency_s,
+        rounds_s=latency_of_rounds_s(constants, inside, np.maximum(size / inside, 1.0)),
     )
+
+
+def latency_of_rounds_s(constants: TimingConstants, inside: Array, machines: Array) -> Array:
+    """Seconds of latency of one reduction or gather, shape (plans,): a round for each rank of a node but one,
+    and across machines one for each but one, or those of a tree where that has fewer.
+
+    inside, machines: counts of ranks in a node and of nodes.
+    Source: Thakur et al. 2005; NCCL's tree (2.4) and PAT (2.23) algorithms.
+    """
+    hops = machines - 1.0
+    if np.any(hops > TREE_DEPTHS):
+        hops = np.minimum(hops, TREE_DEPTHS * np.log2(machines))
+    rounds: Array = (inside - 1.0) * constants.link_latency_s + hops * constants.network_latency_s
+    return rounds
 
 
 def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0) -> Array:
@@ -83,9 +100,7 @@ def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0)
     moved = (group.size - 1.0) / group.size * nbytes
     local = where(inside > 1.0, moved / group.bytes_per_s, 0.0)
     remote = where(machines > 1.0, moved / group.internode_bytes_per_s, 0.0)
-    hops = np.minimum(machines - 1.0, TREE_DEPTHS * np.log2(machines))
-    rounds = (inside - 1.0) * group.latency_s + hops * group.internode_latency_s
-    return np.maximum(local, remote) + messages * rounds
+    return np.maximum(local, remote) + messages * group.rounds_s
 
 
 def all_to_all_s(group: Group, local_bytes: Array, remote_bytes: Array) -> Array:

@@ -138,9 +138,9 @@ def block_launch_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """
     plain = constants.launch_s * kernels.LAUNCH_SHARES[grid.kernels.astype(int)]
     adapters = constants.adapter_launch * (grid.adapted_modules / 7.0 + grid.quantized)
-    # Grouped products in fp8 still cast each expert's operands apart.
-    apart = (grid.grouped_matmul == 0) | (grid.fp8 > 0)
-    each = ROUTING_LAUNCHES + where(apart, grid.experts / grid.expert_parallel, 0.0)
+    # Grouped products in fp8 still cast each expert's operands apart: half of what an expert launches.
+    apart = where(grid.grouped_matmul > 0, 0.5 * grid.fp8, 1.0)
+    each = ROUTING_LAUNCHES + apart * grid.experts / grid.expert_parallel
     experts = where(grid.moe_blocks > 0, constants.expert_launch_s * each, 0.0)
     launch: Array = plain * (1.0 + adapters) + experts
     return launch

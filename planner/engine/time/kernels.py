@@ -172,9 +172,11 @@ def matmul_s(
     saturation = 1.0 + side_losses(grid, constants, rows, inner, columns, 1.0)
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
     aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
-    uneven = (np.mod(inner, 8.0) != 0.0) | (np.mod(columns, 8.0) != 0.0)
+    saturation = saturation * where(aligned, 1.0, constants.misaligned)
     old = (grid.architecture <= TURING) & (grid.full_precision == 0)
-    saturation = saturation * where(uneven & old, NO_TENSOR_CORES, where(aligned, 1.0, constants.misaligned))
+    if np.any(old):
+        uneven = (np.mod(inner, 8.0) != 0.0) | (np.mod(columns, 8.0) != 0.0)
+        saturation = saturation * where(uneven & old, NO_TENSOR_CORES / constants.misaligned, 1.0)
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
     return root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
 

@@ -207,11 +207,14 @@ def data_communication_s(
     # Megatron reduces in the precision it accumulates in; the others in the working precision.
     gradient_wire = where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
 
+    mixture = bool(np.any(grid.moe_blocks > 0))
     # One collective per block: FSDP's units and the reduction buckets of the others are of about that size.
     messages = np.maximum(all_blocks(grid) / grid.pipeline_parallel, 1.0)
 
     def over(group: collectives.Group, own: Array, routed: Array, wire: Array) -> Array:
         dense_s = collectives.reduce_scatter_s(group, own * wire, messages)
+        if not mixture:
+            return dense_s
         return dense_s + collectives.reduce_scatter_s(
             expert_ranks, routed * wire, where(routed > 0, messages, 0.0)
         )
@@ -233,9 +236,12 @@ def data_communication_s(
     )
     # Shards of groups smaller than all ranks are summed over the groups (hybrid sharding).
     shards = np.minimum(grid.sharding_group, ranks)
-    between = collectives.group(grid, constants, ranks / shards, grid.tensor_parallel * shards)
-    summed = 2.0 * collectives.reduce_scatter_s(between, trained / shards * gradient_wire, messages)
-    hybrid = exposed_s(grid, constants, once + where(ranks > shards, summed, 0.0), backward)
+    summed: Array = np.asarray(0.0)
+    if np.any(zero3 & (ranks > shards)):
+        between = collectives.group(grid, constants, ranks / shards, grid.tensor_parallel * shards)
+        both = 2.0 * collectives.reduce_scatter_s(between, trained / shards * gradient_wire, messages)
+        summed = where(ranks > shards, both, 0.0)
+    hybrid = exposed_s(grid, constants, once + summed, backward)
     # Copies, casts and divisions of two gathers and a scatter; a frozen weight is not scattered.
     copied = 2.0 * (dense + routed_weights) + trained + trained_experts
     copies = (
