@@ -121,7 +121,7 @@ MUTATIONS: list[Mutation] = [
         ("hand-overs forward only", "count = 2.0 * grid.interleaved_stages", "count = grid.interleaved_stages"),
         ("states read only", "states = 2.0 * (grid.weight_bytes", "states = 1.0 * (grid.weight_bytes"),
         ("gradients read once", "states + 2.0 * grid.gradient_bytes", "states + grid.gradient_bytes"),
-        ("reduction in each micro-batch", "+ host_copies) + data.per_step", "+ host_copies + data.per_step)"),
+        ("reduction in each micro-batch", "* data.per_micro_batch + data.per_step", "* (data.per_micro_batch + data.per_step)"),
         ("gradients added at no cost", "+ micro_batches * accumulation_s(grid, constants)", ""),
         ("no reference forward", "(1.0 + grid.reference_forwards)", "(1.0 + 0.0 * grid.reference_forwards)"),
     ),

@@ -162,6 +162,8 @@ def memory_of(
         usable_bytes=float(plan.grid.memory_bytes),
         interval_bytes=bounds(memory.total, "memory", calibration.intervals, far, request.workload.task),
         worst_stage=int(memory.worst_stage),
+        host_bytes=float(memory.host),
+        host_usable_bytes=request.cluster.host_bytes,
         fit_probability=chance_within(
             memory.total,
             float(plan.grid.memory_bytes),

@@ -25,10 +25,6 @@ from planner.engine.time.compute import StageCompute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import expert_tensor_parallel
 
-#: Share of the PCIe rate that copies between a rank and its host's pinned memory reach (20 to 25 of 32 GB/s
-#: on PCIe 4 x16).
-HOST_LINK_EFFICIENCY = 0.7
-
 
 @dataclass(frozen=True, slots=True)
 class DataExposure:
@@ -134,25 +130,6 @@ def exposed_s(grid: PlanGrid, constants: TimingConstants, communication: Array, 
     return where(grid.overlap > 0, overlapped, communication)
 
 
-def activation_offload_s(
-    grid: PlanGrid, constants: TimingConstants, forward: Array, backward: Array
-) -> Array:
-    """Exposed seconds a micro-batch of moving kept activations to the host and back, shape (plans,).
-
-    forward, backward: seconds of compute that the copies can hide behind. Under full recompute each block's
-    input is kept; without it some 17 times as much (Korthikanti et al. 2022, equation 2 with flash
-    attention). Source: our own count; the copies run on a stream of their own.
-    """
-    if not np.any(grid.offload_activations > 0):
-        return np.asarray(0.0)
-    inputs = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes * all_blocks(grid)
-    split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
-    kept = where(grid.recompute == FULL_RECOMPUTE, 1.0, 17.0) * inputs / (grid.pipeline_parallel * split)
-    each = kept / (grid.host_link_bytes_per_s * HOST_LINK_EFFICIENCY)
-    moved = exposed_s(grid, constants, each, forward) + exposed_s(grid, constants, each, backward)
-    return where(grid.offload_activations > 0, moved, 0.0)
-
-
 def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
     """Counts of parameters on one rank before data-parallel sharding, on the mean stage: (dense, routed
     experts).
@@ -189,7 +166,7 @@ def data_communication_s(
     forward, backward: seconds of compute of one micro-batch that the communication can hide behind. ZeRO-3
     gathers every block's weights forward and backward and scatters its gradients in each micro-batch, or in
     the last one alone where gradient sync is off between; over groups smaller than all ranks, the groups'
-    shards are all-reduced once a step. Weights kept on the host come over its link before each gather.
+    shards are all-reduced once a step.
     ZeRO-0 to 2 reduce once a step, behind the last backward pass, and gather the new weights (or finish the
     all-reduce) behind the next forward pass. Experts are replicated over fewer ranks; frozen weights have
     no gradients. Source: Rajbhandari et al. 2020, section 7.2.
@@ -219,11 +196,7 @@ def data_communication_s(
             expert_ranks, routed * wire, where(routed > 0, messages, 0.0)
         )
 
-    from_host = (dense + routed_weights) / np.minimum(grid.sharding_group, ranks) * grid.element_bytes
-    host_s = where(
-        grid.offload_parameters > 0, from_host / (grid.host_link_bytes_per_s * HOST_LINK_EFFICIENCY), 0.0
-    )
-    gather = over(sharded, dense, routed_weights, weight_wire) + host_s
+    gather = over(sharded, dense, routed_weights, weight_wire)
     # Adapters in FSDP's flat parameters: the base's gradients are made and reduced with theirs.
     whole = (grid.adapters_with_base > 0) & (grid.framework == FSDP)
     scattered, scattered_experts = where(whole, dense, trained), where(whole, routed_weights, trained_experts)

@@ -11,7 +11,7 @@ import numpy as np
 
 from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
-from planner.engine.time import collectives, kernels, overlap
+from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
 from planner.engine.time.constants import TimingConstants
 
@@ -20,17 +20,6 @@ LAMB_EXTRA_PASSES = 2.0
 #: Passes over weight-sized tensors that a foreach step makes beyond a fused one: some 17 of its dozen kernels
 #: against 7. Kernels counted: PyTorch's _multi_tensor_adamw.
 FOREACH_EXTRA_PASSES = 10.0
-#: Bytes that a host optimizer moves per parameter: fp32 weight and two moments read and written (24),
-#: gradient read (4), 16-bit weight written (2). Source: Ren et al. 2021 (ZeRO-Offload), DeepSpeed's
-#: CPU-Adam.
-HOST_BYTES = 30.0
-#: Share of the host's memory bandwidth that it reaches. Our judgement, between CPU-Adam's own figures (some
-#: 4e9 parameters a second on two sockets of 2019, Ren et al. 2021: about half of their bandwidth) and whole
-#: runs (Llama 8B on 8 x H200, B200: some 2 s a step, a fifth, stas00/ml-engineering 2026; Llama 7B on 8 x
-#: A800: 17 to 20 s, a thirtieth, gist.github.com/chenyaofo, read November 2026).
-HOST_EFFICIENCY = 0.25
-#: Bytes over the PCIe link of a rank per parameter it updates: its gradient down, its weight up.
-HOST_LINK_BYTES = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +138,8 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     passes = passes + FOREACH_EXTRA_PASSES * grid.temporary_bytes
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
-    return where(grid.offload > 0, host_optimizer_s(grid), on_gpu)
+    on_host = host.update_s(grid, host_updates(grid)) + host.exchange_s(grid, trained + experts, ranks)
+    return where(grid.offload > 0, on_host, on_gpu)
 
 
 def accumulation_s(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -165,18 +155,6 @@ def accumulation_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     nbytes = (trained + experts) / shards * (3.0 * grid.gradient_bytes + second)
     apart = (grid.gradient_accumulation > 1) & (grid.framework != MEGATRON)
     return where(apart, nbytes / kernels.achievable_bandwidth(grid, constants), 0.0)
-
-
-def host_optimizer_s(grid: PlanGrid) -> Array:
-    """Seconds of an offloaded optimizer's step, shape (plans,): bytes over the host's memory bandwidth, and
-    gradients and weights over each rank's PCIe link before and after.
-
-    Source: Ren et al. 2021 (ZeRO-Offload); HOST_BYTES and the rates beside it.
-    """
-    updates = host_updates(grid)
-    own = updates / np.minimum(grid.ranks_per_node, grid.ranks)
-    host = updates * HOST_BYTES / (grid.host_bandwidth_bytes_per_s * HOST_EFFICIENCY)
-    return host + own * HOST_LINK_BYTES / (grid.host_link_bytes_per_s * overlap.HOST_LINK_EFFICIENCY)
 
 
 def host_updates(grid: PlanGrid) -> Array:
@@ -229,9 +207,6 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         stage.forward + stage.head_forward,
         stage.backward + stage.recompute + stage.head_backward,
     )
-    host_copies = overlap.activation_offload_s(
-        grid, constants, stage.forward, stage.backward + stage.recompute
-    )
     slack = constants.micro_batch_slack_s * grid.interleaved_stages
     pipeline, hand_over = pipeline_communication_s(grid, constants)
     waiting = (grid.pipeline_parallel - 1.0) / grid.interleaved_stages
@@ -244,12 +219,15 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         "context_communication": micro_batches * stage.context,
         "expert_communication": micro_batches * stage.expert,
         "pipeline_communication": pipeline,
-        "data_communication": micro_batches * (data.per_micro_batch + host_copies) + data.per_step,
+        "data_communication": micro_batches * data.per_micro_batch + data.per_step,
         "optimizer": optimizer_s(grid, constants) + micro_batches * accumulation_s(grid, constants),
     }
     busy = sum(parts.values(), np.asarray(0.0))
     jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
-    slack_s = constants.step_slack_s[grid.framework.astype(int)] + micro_batches * slack
+    weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
+    compute_s = parts["forward"] + parts["backward"] + parts["recompute"]
+    transfers = host.waiting_s(grid, weight_shards, compute_s / micro_batches)
+    slack_s = constants.step_slack_s[grid.framework.astype(int)] + micro_batches * slack + transfers
     # As keywords, so that a name given twice is an error.
     terms = dict(
         **compute.terms,
@@ -266,6 +244,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         reduction_exposed_s=data.per_step,
         hand_over_s=hand_over,
         host_updates=host_updates(grid),
+        host_transfers_s=transfers,
         slack_s=slack_s,
         jitter_s=jitter,
     )
