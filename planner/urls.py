@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from planner.accuracy import page as accuracy
+from planner.mig import page as mig
 from planner.plans import page as plans
 from planner.plans.compare import page as compare
 from planner.web import glossary
@@ -11,10 +12,15 @@ app_name = "planner"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", plans.plan, name="plan"),
     path("why", plans.why, name="why"),
+    path("assumed", plans.assumed, name="assumed"),
     path("plan.csv", plans.plan_csv, name="plan_csv"),
     path("plan.json", plans.plan_json, name="plan_json"),
+    path("what-if", plans.what_if, name="what_if"),
     path("compare", compare.compare, name="compare"),
     path("compare.csv", compare.compare_csv, name="compare_csv"),
+    path("mig", mig.mig, name="mig"),
+    path("mig.json", mig.mig_answer, name="mig_answer"),
+    path("mig/fit", mig.fit, name="mig_fit"),
     path("validation", accuracy.validation, name="validation"),
     path("validation.csv", accuracy.validation_csv, name="validation_csv"),
     path("glossary", glossary.glossary, name="glossary"),

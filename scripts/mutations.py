@@ -199,6 +199,19 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         "planner/engine/run/money.py", f"{TESTS}/run/test_money.py",
         ("minutes for hours", "SECONDS_PER_HOUR = 3600.0", "SECONDS_PER_HOUR = 60.0"),
+        ("machines to the last second of a block", "(np.asarray(total_s) + blocks.ends_early_s)", "np.asarray(total_s)"),
+        ("days where weeks are sold", "np.where(days <= blocks.block_days, days, weeks)", "days"),
+        ("blocks of any size", "& (nodes <= blocks.nodes_in_all)", "& (nodes > 0)"),
+        ("one term for any run", "return max(1, math.ceil(total_s / SECONDS_PER_DAY", "return min(1, math.ceil(total_s / SECONDS_PER_DAY"),
+        ("a price as old as twice its age", "years = max(0.0, age_days) / DAYS_PER_YEAR", "years = max(0.0, age_days) / 182.5"),
+        ("the larger of two uncertainties", "math.exp(math.hypot(high, of_price[1]))", "math.exp(max(high, of_price[1]))"),
+    ),
+    *mistakes(
+        "planner/engine/run/interruptions.py", f"{TESTS}/run/test_interruptions.py",
+        ("one machine's losses", "return nodes * interruptions.per_node_day", "return interruptions.per_node_day"),
+        ("no restart", "rate * interruptions.restart_s", "rate * 0.0"),
+        ("checkpoints for nothing", "(interval + interruptions.write_s)", "(interval)"),
+        ("Young without the two", "np.sqrt(2.0 * interruptions.write_s / rate)", "np.sqrt(interruptions.write_s / rate)"),
     ),
     *mistakes(
         "planner/engine/layout/enumeration.py", f"{TESTS}/layout/test_enumeration.py",
@@ -276,5 +289,42 @@ MUTATIONS: list[Mutation] = [
         "planner/plans/variations.py", "tests/plans/compare/test_node_counts.py",
         ("a part of a machine dropped", "math.ceil(plan.accelerators", "math.floor(plan.accelerators"),
         ("replicas kept", "replace(layout, **dict.fromkeys(FOLLOWING))", "layout"),
+    ),
+    *mistakes(
+        "planner/mig/placement/chip.py", "tests/mig/placement/test_enumeration.py",
+        ("a place too early", "return ((1 << self.size) - 1) << self.start", "return ((1 << self.size) - 1) << self.start >> 1"),
+        ("the pair held by old drivers", "FIRST_DRIVER_WITH_4G_AND_3G = 510", "FIRST_DRIVER_WITH_4G_AND_3G = 410"),
+        ("double memory as standard", "and p.name not in self.double_memory", "and p.name"),
+    ),
+    *mistakes(
+        "planner/mig/placement/enumeration.py", "tests/mig/placement/test_enumeration.py",
+        ("one more of a profile", "or left[profile.name] < 1", "or left[profile.name] < 0"),
+        ("decoders without end", "or (profile.decoders or 0) > decoders", "or False"),
+        ("compute slices without end", "or profile.compute_slices > compute", "or False"),
+    ),
+    *mistakes(
+        "planner/mig/placement/openness.py", "tests/mig/placement/test_openness.py",
+        ("the least open place", "return max(\n        fitting,", "return min(\n        fitting,"),
+        ("what fits taken for what could", "max(further(chip, name, layout) for layout in layouts)", "further(chip, name, standing)"),
+    ),
+    *mistakes(
+        "planner/mig/placement/optimise.py", "tests/mig/placement/test_plan.py",
+        ("changes without what is destroyed", "costs[column] = pattern.destroyed", "costs[column] = 0"),
+        ("parts of machines", "* gpus.per_node\n        return costs", "* 1.0\n        return costs"),
+        ("busy GPUs as empty ones", "+ PER_GPU * empty", "+ PER_GPU"),
+    ),
+    *mistakes(
+        "planner/mig/placement/patterns.py", "tests/mig/placement/test_plan.py",
+        ("what is in use may go", "s.foreign or (s.in_use and not may_destroy_in_use)", "s.foreign"),
+        ("busy instances serve", "and (in_use_serves or not s.in_use)", "and True"),
+    ),
+    *mistakes(
+        "planner/mig/placement/steps.py", "tests/mig/placement/test_steps.py",
+        ("made before destroyed", "order = {ENABLE: 0, DESTROY: 1, CREATE: 2}", "order = {ENABLE: 0, DESTROY: 2, CREATE: 1}"),
+    ),
+    *mistakes(
+        "planner/mig/prices.py", "tests/mig/test_prices.py",
+        ("the smaller part", "return max(profile.compute_slices", "return min(profile.compute_slices"),
+        ("more than the whole", "whole = max(1.0, sum(shares))", "whole = 1.0"),
     ),
 ]  # fmt: skip

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from inventory.need.match import have_against_need
+from inventory.need.partitions import LiveGpu, free_instances, live_gpus, partitions_address
 from inventory.need.pools import pools
 from inventory.need.presenters import match_row, match_verdict, subject, trainable_rows
 from inventory.need.trainable import TASKS_TO_TRY, trainable
-from inventory.pages.address import named_host
+from inventory.pages.address import gpu_of_uuid, named_host
 from inventory.pages.prices import Pricing
 from inventory.store import selectors
+from inventory.store.models import Host
+from planner.catalog.facts.catalog import Catalog
 from planner.catalog.selectors import current_catalog
 from planner.engine.question.errors import PlanErrors
+from planner.plans.form import ScenarioForm
 from planner.plans.scenario import question_of, read_form
 
 
@@ -39,9 +45,45 @@ def need(request: HttpRequest) -> HttpResponse:
         "subject": subject(question),
         "verdict": match_verdict(matches, len(hosts)),
         "rows": [match_row(match) for match in matches],
+        "free": [
+            (found, f"{100 * min(found.chance, 0.99):.0f} %")
+            for found in free_instances(_live(divided(hosts), catalog), job_of(form), catalog)
+        ],
         "left_out": len(hosts) - sum(len(pool.hosts) for pool in owned),
     }
     return render(request, "inventory/need/need.html", context)
+
+
+@require_safe
+def partitions(request: HttpRequest) -> HttpResponse:
+    """To the partitions page with the present layout of one GPU, one host, or all GPUs in MIG mode."""
+    catalog = current_catalog()
+    if uuid := request.GET.get("gpu", ""):
+        found = gpu_of_uuid(uuid)
+        gpus = [gpu for gpu in _live([found.host], catalog) if gpu.index == found.index] if found.host else []
+    elif name := request.GET.get("host", ""):
+        gpus = _live([named_host(name)], catalog)
+    else:
+        gpus = _live(divided(selectors.hosts(selectors.Filters(), now=timezone.now())), catalog)
+    if not gpus:
+        raise Http404("no GPU here that the catalog says MIG divides")
+    return HttpResponseRedirect(f"{reverse('planner:mig')}?{partitions_address(gpus)}")
+
+
+def divided(hosts: Iterable[Host]) -> list[Host]:
+    """Hosts with a GPU in MIG mode; `hosts` come with their GPUs."""
+    return [host for host in hosts if any(gpu.mig_mode for gpu in host.gpus.all())]
+
+
+def _live(hosts: Iterable[Host], catalog: Catalog) -> list[LiveGpu]:
+    snapshots = (selectors.latest_snapshot(host) for host in hosts)
+    return live_gpus((snapshot for snapshot in snapshots if snapshot is not None), Pricing(catalog))
+
+
+def job_of(form: ScenarioForm) -> dict[str, Any]:
+    """The form's run without its machines."""
+    asked = form.request()
+    return {name: asked[name] for name in ("model", "workload") if name in asked}
 
 
 @require_safe

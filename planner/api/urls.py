@@ -8,6 +8,7 @@ app_name = "api"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("estimate", v1.estimate, name="estimate"),
     path("search", v1.search, name="search"),
+    path("mig", v1.mig, name="mig"),
     path("models", v1.models, name="models"),
     path("instances", v1.instances, name="instances"),
     path("accelerators", v1.accelerators, name="accelerators"),

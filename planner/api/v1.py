@@ -22,6 +22,7 @@ from planner.contract.lists import render_accelerators, render_instances, render
 from planner.contract.render import render_error
 from planner.contract.schema import json_schema
 from planner.engine.question.errors import PlanError
+from planner.mig.answers import mig_json
 from planner.plans import answers
 
 OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
@@ -70,6 +71,12 @@ def search(request: HttpRequest) -> HttpResponse:
     return _question(request, answers.search_json)
 
 
+@endpoint("POST")
+def mig(request: HttpRequest) -> HttpResponse:
+    """Partitions of GPUs: the contract's ``mig``."""
+    return _question(request, mig_json)
+
+
 @endpoint("GET")
 def models(request: HttpRequest) -> HttpResponse:
     """The catalog's models with their counted parameters."""
@@ -102,7 +109,8 @@ def unknown(request: HttpRequest, rest: str) -> HttpResponse:
         "",
         excerpt(request.path),
         "The API has no such address.",
-        "POST to estimate or search, or GET models, instances, accelerators or schema, each under /api/v1/.",
+        "POST to estimate, search or mig, or GET models, instances, accelerators or schema, each under "
+        "/api/v1/.",
     )
     return answered(render_error(refused), NOT_FOUND)
 

@@ -20,7 +20,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from planner.catalog.facts.records import DEFAULT_REGIONS, PROVIDER_NAMES
-from planner.engine.question.words import PURCHASES
+from planner.engine.question.words import PAYMENT_OPTIONS, PURCHASES
 
 SLUG = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]*$", "Use lower-case letters, digits, dots and hyphens, as p5.48xlarge."
@@ -265,10 +265,11 @@ class InstanceType(CatalogRow):
 class Price(CatalogRow):
     """USD for one instance-hour, in force from ``valid_from`` up to, not including, ``valid_to``.
 
-    Never overwritten: a new price is a new row, and the one before it ends on that day.
+    Never overwritten: a new price is a new row, and the one before it ends on that day. The zones' prices are
+    empty where a region has one price, or where they are unknown.
     """
 
-    FACTS = ("usd_per_hour", "valid_to")
+    FACTS = ("usd_per_hour", "usd_per_hour_low", "usd_per_hour_high", "payment_option", "valid_to")
 
     instance_type = models.ForeignKey(
         InstanceType, on_delete=models.PROTECT, related_name="prices", to_field="slug"
@@ -279,6 +280,19 @@ class Price(CatalogRow):
     )
     usd_per_hour = models.DecimalField(
         "USD per hour", max_digits=12, decimal_places=6, help_text="For one instance, Linux, without tax."
+    )
+    usd_per_hour_low = models.DecimalField(
+        "USD per hour, cheapest zone", max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    usd_per_hour_high = models.DecimalField(
+        "USD per hour, dearest zone", max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    payment_option = models.CharField(
+        "payment",
+        max_length=20,
+        blank=True,
+        choices=[(slug, word.label) for slug, word in PAYMENT_OPTIONS.items()],
+        help_text="How a commitment or a block is paid; empty: nothing is owed, or the source is silent.",
     )
     valid_from = models.DateField("valid from", help_text="The first day on which the source shows it.")
     valid_to = models.DateField(

@@ -109,7 +109,10 @@ def price_values(record: PriceRecord) -> Values:
         "instance_type_id": record.instance_slug,
         "region": record.region,
         "purchase": record.purchase,
-        "usd_per_hour": Decimal(repr(record.usd_per_hour)).quantize(Decimal("0.000001")),
+        "usd_per_hour": _dollars(record.usd_per_hour),
+        "usd_per_hour_low": _dollars(record.usd_per_hour_low),
+        "usd_per_hour_high": _dollars(record.usd_per_hour_high),
+        "payment_option": record.payment_option,
         "valid_from": record.valid_from,
         "valid_to": record.valid_to,
     }
@@ -216,6 +219,9 @@ def price_record(row: Values) -> PriceRecord:
         usd_per_hour=float(row["usd_per_hour"]),
         valid_from=row["valid_from"],
         valid_to=row["valid_to"],
+        usd_per_hour_low=_number_of(row["usd_per_hour_low"]),
+        usd_per_hour_high=_number_of(row["usd_per_hour_high"]),
+        payment_option=row["payment_option"],
         provenance=_provenance_of(row),
     )
 
@@ -263,6 +269,14 @@ def model_record(row: Values) -> ModelRecord:
         max_context=row["max_context"],
         provenance=_provenance_of(row),
     )
+
+
+def _dollars(usd: float | None) -> Decimal | None:
+    return None if usd is None else Decimal(repr(usd)).quantize(Decimal("0.000001"))
+
+
+def _number_of(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _provenance(provenance: Provenance) -> Values:

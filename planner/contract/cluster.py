@@ -5,20 +5,27 @@ Looks prices up in the catalog as of the day asked for; no price known is no err
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.catalog.facts.selling import sale_of
 from planner.contract.fields import CLUSTER, OTHER_DESCRIPTION, OWN_CARD, OWN_MACHINES, TWO_FORMS
 from planner.contract.market_fields import MAX_NODES
 from planner.contract.own_accelerator import read_own_accelerator
 from planner.contract.render import BYTES_PER_S_IN_GBPS
 from planner.contract.section import Problems, Section, near, suggestion
 from planner.engine.question.request import Cluster, Purchase
+from planner.engine.question.sale import Interruptions, PriceSpread, Sale
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec
+from planner.engine.run.interruptions import RESTART_S, WRITE_S
 
 MAX_SLUG = 100
+SECONDS_PER_MINUTE = 60.0
+OWN_PRICE = "given in the request"
+INTERRUPTION_FIELDS = ("interruptions_per_node_day", "checkpoint_minutes", "restart_minutes")
 LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
 USUAL_NAMES = "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
 REGION_UNAVAILABLE = "region_unavailable"
@@ -114,14 +121,17 @@ def priced_cluster(
     purchase: str,
     nodes: int | None,
     as_of: date | None,
+    asked: Cluster | None = None,
 ) -> Cluster:
     """The cluster of one instance type with its price in force on a day (None: the latest known).
 
     ``price_as_of`` is the last day on which the price was seen, or the day asked for if that is earlier.
+    asked: a cluster whose discount holds here too where the provider is the same, whose own price does where
+    the machine is, and whose figures of interruptions do everywhere.
     """
     price = catalog.price(instance.slug, region, purchase, as_of)
     seen = None if price is None else price.provenance.as_of
-    return Cluster(
+    cluster = Cluster(
         accelerator=instance.accelerator,
         accelerators_per_node=instance.accelerators_per_node,
         nodes=nodes,
@@ -134,8 +144,75 @@ def priced_cluster(
         price_source=None if price is None else price.provenance.source,
         price_as_of=min(seen, as_of) if seen is not None and as_of is not None else seen,
         price_asked_as_of=as_of,
+        sale=sale_of(instance, catalog, region=region, purchase=purchase, price=price, as_of=as_of),
         instance_host_memory_bytes=instance.host_memory_bytes,
     )
+    return cluster if asked is None else sold_as(cluster, asked)
+
+
+def sold_as(cluster: Cluster, asked: Cluster) -> Cluster:
+    """A cluster on the terms of another one, as far as they go for it."""
+    sale = asked.sale
+    if sale.own_price and asked.instance_type == cluster.instance_type:
+        cluster = at_own_price(cluster, cast(float, asked.usd_per_node_hour))
+    if sale.discount_percent is not None and asked.provider == cluster.provider:
+        cluster = discounted(cluster, sale.discount_percent)
+    given = () if sale.interruptions is None else sale.interruptions.given
+    if sale.interruptions is None or not given:
+        return cluster
+    own = {
+        "interruptions_per_node_day": sale.interruptions.per_node_day,
+        "checkpoint_minutes": (sale.interruptions.checkpoint_s or 0.0) / SECONDS_PER_MINUTE,
+        "restart_minutes": sale.interruptions.restart_s / SECONDS_PER_MINUTE,
+    }
+    return interrupted(cluster, {name: own[name] for name in given})
+
+
+def at_own_price(cluster: Cluster, usd_per_node_hour: float) -> Cluster:
+    """At a price of the buyer's own: it is neither old nor uncertain, and nothing is unsold at it."""
+    sale = replace(
+        cluster.sale,
+        own_price=True,
+        price_note="",
+        not_sold="",
+        spread=PriceSpread(),
+        moved_to_usd=None,
+        moved_on=None,
+    )
+    return replace(
+        cluster,
+        usd_per_node_hour=usd_per_node_hour,
+        price_source=OWN_PRICE,
+        price_as_of=None,
+        sale=sale,
+    )
+
+
+def discounted(cluster: Cluster, percent: float) -> Cluster:
+    """With what a contract takes off the list price."""
+    listed = cluster.usd_per_node_hour
+    sale = replace(cluster.sale, discount_percent=percent, list_usd_per_node_hour=listed)
+    paid = None if listed is None else listed * (1.0 - percent / 100.0)
+    return replace(cluster, usd_per_node_hour=paid, sale=sale)
+
+
+def interrupted(cluster: Cluster, said: Mapping[str, float]) -> Cluster:
+    """With what a question says of interruptions. said: by the names of the fields."""
+    known = cluster.sale.interruptions
+    if not said or (known is None and "interruptions_per_node_day" not in said):
+        return cluster
+    known = known or Interruptions(per_node_day=0.0, write_s=WRITE_S, restart_s=RESTART_S)
+    per_node_day = said.get("interruptions_per_node_day")
+    checkpoint, restart = said.get("checkpoint_minutes"), said.get("restart_minutes")
+    found = replace(
+        known,
+        per_node_day=known.per_node_day if per_node_day is None else per_node_day,
+        source=known.source if per_node_day is None else OWN_PRICE,
+        checkpoint_s=known.checkpoint_s if checkpoint is None else checkpoint * SECONDS_PER_MINUTE,
+        restart_s=known.restart_s if restart is None else restart * SECONDS_PER_MINUTE,
+        given=tuple(said),
+    )
+    return replace(cluster, sale=replace(cluster.sale, interruptions=found))
 
 
 def provider_regions(catalog: Catalog, provider: str) -> list[str]:
@@ -163,7 +240,28 @@ def _bought_cluster(section: Section, catalog: Catalog) -> Cluster | None:
         nodes=nodes,
         as_of=as_of,
     )
-    return _with_mig(section, _with_limits(section, cluster), catalog)
+    return _with_mig(section, _with_limits(section, _on_own_terms(section, cluster)), catalog)
+
+
+def _on_own_terms(section: Section, cluster: Cluster) -> Cluster:
+    """With the price, the discount and the interruptions that the question gives."""
+    usd, percent = section.read(CLUSTER["usd_per_node_hour"]), section.read(CLUSTER["discount_percent"])
+    if usd is not None and percent is not None:
+        section.fail(
+            "discount_percent",
+            "A price of your own has no discount.",
+            "Keep one: usd_per_node_hour as you pay it, or discount_percent off the list price.",
+        )
+    elif usd is not None:
+        cluster = at_own_price(cluster, usd)
+    elif percent is not None:
+        cluster = discounted(cluster, percent)
+    return interrupted(cluster, _said_of_interruptions(section))
+
+
+def _said_of_interruptions(section: Section) -> dict[str, float]:
+    read = {name: section.read(CLUSTER[name]) for name in INTERRUPTION_FIELDS}
+    return {name: value for name, value in read.items() if value is not None}
 
 
 def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
@@ -186,10 +284,12 @@ def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
         if network is None
         else network * BYTES_PER_S_IN_GBPS,
         usd_per_node_hour=usd,
-        price_source=None if usd is None else "given in the request",
+        price_source=None if usd is None else OWN_PRICE,
         price_as_of=as_of,
         price_asked_as_of=as_of,
+        sale=Sale(own_price=usd is not None),
     )
+    cluster = interrupted(cluster, _said_of_interruptions(section))
     return _with_mig(section, _with_limits(section, cluster), catalog)
 
 

@@ -12,6 +12,7 @@ from typing import get_args
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
+from planner.contract.price_fields import BUDGET, PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
@@ -86,9 +87,9 @@ REQUEST = table(
         otherwise=ON_ITS_OWN,
     ),
     DEADLINE,
+    BUDGET,
     hints={
         "objective": "It belongs to search; estimate answers about one plan.",
-        "budget_usd": "It belongs to search; estimate answers about one plan.",
         "nodes": "It belongs to the cluster: cluster.nodes.",
         "instance_type": "It belongs to the cluster: cluster.instance_type.",
     },
@@ -183,17 +184,7 @@ CLUSTER = table(
         beside="accelerator",
         query="gbps",
     ),
-    Field(
-        "usd_per_node_hour",
-        "number",
-        "Price",
-        "What one machine costs an hour; empty leaves the cost out.",
-        unit="dollars a node-hour",
-        maximum=1e7,
-        otherwise="no cost is given",
-        beside="accelerator",
-        query="usd",
-    ),
+    *PRICE_FIELDS,
     Field(
         "mig_profile",
         "text",
@@ -384,15 +375,7 @@ SEARCH = table(
         default="cost",
     ),
     DEADLINE,
-    Field(
-        "budget_usd",
-        "number",
-        "Budget",
-        "What costs more is left out.",
-        unit="dollars",
-        maximum=1e15,
-        otherwise="none",
-    ),
+    BUDGET,
     Field(
         "max_nodes",
         "whole",

@@ -16,12 +16,15 @@ from planner.contract.jsontext import not_finite
 from planner.contract.layout import read_layout
 from planner.contract.model import read_model, with_named_layers
 from planner.contract.precision import check_precision, with_usual_precision
+from planner.contract.price_fields import BUDGET
 from planner.contract.rl import read_ppo
 from planner.contract.section import Problems, Section
 from planner.contract.workload import read_workload
 from planner.contract.workload_fields import MAX_LORA_TARGETS
+from planner.engine.grid.build import FINETUNING
 from planner.engine.question.request import Cluster, PlanRequest, Workload
 from planner.engine.question.specs import ModelSpec
+from planner.engine.shape.heads import scoring
 
 PRICE_STALE = "price_stale"
 
@@ -48,6 +51,7 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
             workload = with_usual_precision(workload, cluster.accelerator, problems)
         check_precision(workload, cluster.accelerator, problems)
         note_stale_price(cluster, today, problems)
+    budget_usd = section.read(BUDGET)
     problems.raise_if_any()
     assert model is not None
     assert workload is not None
@@ -59,6 +63,8 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
         layout=layout,
         id=section.data.get("id"),
         deadline_days=deadline_days,
+        budget_usd=budget_usd,
+        today=today,
         notes=tuple(problems.notes),
     )
 
@@ -112,7 +118,9 @@ def read_model_and_workload(section: Section, catalog: Catalog) -> tuple[ModelSp
         _model_missing(section)
     if not inner.sound:
         return model, None
-    return model, read_workload(inner, model=model, ppo=ppo)
+    workload = read_workload(inner, model=model, ppo=ppo)
+    scores = workload.objective == "reward" and workload.task in FINETUNING
+    return scoring(model) if model is not None and scores else model, workload
 
 
 def precision_asked(section: Section) -> bool:

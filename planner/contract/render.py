@@ -50,6 +50,7 @@ STEP_PARTS = (
     "optimizer",
     "other",
 )
+INTERRUPTION_PARTS = ("expected", "computing_s", "lost_s", "checkpoint_interval_s")
 PPO_STEP_PARTS = ("generation", "scoring", "weight_synchronization", "waiting")
 
 
@@ -60,6 +61,9 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "fits": bool(result.fits),
         "verdict": result.verdict,
         "reason": result.reason,
+        "unavailable": result.unavailable or None,
+        "meets_deadline": result.meets_deadline,
+        "meets_budget": result.meets_budget,
         "nearest_fit": None if result.nearest_fit is None else render_nearest_fit(result.nearest_fit),
         "remedies": [render_remedy(remedy) for remedy in result.remedies],
         "layout": render_layout(result.layout),
@@ -102,6 +106,8 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
             "purchase": cluster.purchase,
             "nodes": nodes,
         }
+        if cluster.sale.discount_percent is not None:
+            described["discount_percent"] = float(cluster.sale.discount_percent)
     else:
         described = {
             "accelerator": render_own_accelerator(cluster.accelerator)
@@ -111,8 +117,9 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
             "nodes": nodes,
             "internode_gbps_per_node": gbps(cluster.internode_bytes_per_s),
         }
-        if cluster.usd_per_node_hour is not None:
-            described["usd_per_node_hour"] = float(cluster.usd_per_node_hour)
+    if cluster.sale.own_price and cluster.usd_per_node_hour is not None:
+        described["usd_per_node_hour"] = float(cluster.usd_per_node_hour)
+    described |= _interruptions_asked(cluster)
     for name in ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts"):
         if getattr(cluster, name) is not None:
             described[name] = float(getattr(cluster, name))
@@ -121,6 +128,18 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
     if cluster.price_asked_as_of is not None:
         described["price_as_of"] = cluster.price_asked_as_of.isoformat()
     return described
+
+
+def _interruptions_asked(cluster: Cluster) -> dict[str, float]:
+    interruptions = cluster.sale.interruptions
+    if interruptions is None:
+        return {}
+    told = {
+        "interruptions_per_node_day": interruptions.per_node_day,
+        "checkpoint_minutes": (interruptions.checkpoint_s or 0.0) / 60.0,
+        "restart_minutes": interruptions.restart_s / 60.0,
+    }
+    return {name: told[name] for name in interruptions.given}
 
 
 def gbps(bytes_per_s: float) -> float:
@@ -187,6 +206,8 @@ def _memory(memory: Memory) -> dict[str, Any]:
         "interval_bytes": _interval(memory.interval_bytes),
         "fit_probability": _number(memory.fit_probability),
         "worst_stage": int(memory.worst_stage),
+        "host_bytes": float(memory.host_bytes),
+        "host_usable_bytes": None if memory.host_usable_bytes is None else float(memory.host_usable_bytes),
     }
 
 
@@ -207,6 +228,9 @@ def _time(time: Time) -> dict[str, Any]:
         "steps": int(time.steps),
         "total_s": _number(time.total_s),
         "total_interval_s": _interval(time.total_interval_s),
+        "interruptions": None
+        if time.interruptions is None
+        else {name: _number(getattr(time.interruptions, name)) for name in INTERRUPTION_PARTS},
     }
     if time.samples_per_s is not None:
         rendered["samples_per_s"] = _number(time.samples_per_s)
@@ -232,6 +256,20 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "price_source": cost.price_source,
         "purchase": cost.purchase,
         "usd_per_million_tokens": _number(cost.usd_per_million_tokens),
+        "billed_usd": _number(cost.billed_usd),
+        "billed_hours": _number(cost.billed_hours),
+        "idle_usd": _number(cost.idle_usd),
+        "commitment_usd": _known(cost.commitment_usd),
+        "commitment_years": _known(cost.commitment_years),
+        "payment_option": cost.payment_option,
+        "upfront_usd": _number(cost.upfront_usd),
+        "blocks": cost.blocks,
+        "block_days": _known(cost.block_days),
+        "price_interval_usd_per_node_hour": _interval(cost.price_interval_usd_per_node_hour),
+        "list_usd_per_node_hour": _known(cost.list_usd_per_node_hour),
+        "discount_percent": _known(cost.discount_percent),
+        "own_price": cost.own_price,
+        "price_note": cost.price_note,
     }
 
 
@@ -266,6 +304,10 @@ def _measured(measured: Measured) -> dict[str, Any]:
 def _interval(interval: tuple[float, float]) -> list[float]:
     low, high = interval
     return [_number(low), _number(high)]
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None else _number(value)
 
 
 def _number(value: float) -> float:

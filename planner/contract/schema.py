@@ -13,6 +13,7 @@ from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
@@ -33,9 +34,12 @@ def json_schema() -> dict[str, Any]:
             | {"required": ["workload", "cluster"]},
             "search": _object(SEARCH, cluster=_searched(), **shared) | {"required": ["workload", "cluster"]},
             "model": _model(),
-            "workload": _object(WORKLOAD, ppo=_ref("ppo")) | {"required": _length_apart(WORKLOAD)},
+            "workload": _object(WORKLOAD, **{name: _ref(name) for name in ("ppo", "sequences", "moe")})
+            | {"required": _length_apart(WORKLOAD)},
             "ppo": _object(PPO, generation=_ref("generation")),
             "generation": _object(GENERATION),
+            "sequences": _object(SEQUENCES),
+            "moe": _object(MOE),
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
             "own_card": _object(CARD),

@@ -31,7 +31,7 @@ from planner.engine.question.search_request import SearchRequest, SearchResult, 
 
 DEFAULT_NODES: tuple[int, ...] = ANY["nodes"].default
 MAX_CLUSTERS = 20_000
-REJECTIONS = ("memory", "divisibility", "deadline", "budget")
+REJECTIONS = ("memory", "divisibility", "deadline", "budget", "unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         limit=limit,
         id=section.data.get("id"),
         notes=tuple(problems.notes[:MAX_LISTED]),
+        today=today,
     )
 
 

@@ -14,12 +14,14 @@ from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
 from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, present
 from planner.mig.exports.mig_parted import mig_parted
 from planner.mig.exports.slurm import slurm
-from planner.mig.placement.enumeration import count
+from planner.mig.placement.enumeration import compute_instances, count
 from planner.mig.placement.openness import fragmentation
 from planner.mig.placement.plan import plan
 from planner.mig.placement.question import Answer, Placement
 from planner.mig.placement.steps import Step, steps
+from planner.mig.prices import unused_usd_per_hour
 from planner.mig.request import Enumeration, Planning, read_request
+from planner.mig.right_sizing import RightSizing, render_right_sizes
 from planner.mig.sizing import job_profiles
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ def mig_json(data: Any, catalog: Catalog) -> Json:
         question = read_question(data, catalog)
         if isinstance(question, Enumeration):
             return render_enumeration(question)
+        if isinstance(question, RightSizing):
+            return render_right_sizes(question, catalog)
         return render_plan(question, plan(question.question))
     except (PlanError, PlanErrors) as problem:
         return render_error(problem, request_id=request_id)
@@ -61,7 +65,7 @@ def mig_json(data: Any, catalog: Catalog) -> Json:
         return render_error(fault, request_id=request_id)
 
 
-def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning:
+def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning | RightSizing:
     """The question that a JSON value holds.  Raises PlanErrors."""
     return read_request(data, catalog, lambda job, chip, chance: job_profiles(job, chip, catalog, chance))
 
@@ -89,6 +93,7 @@ def render_enumeration(asked: Enumeration) -> Json:
                 "decoders": profile.decoders,
                 "copy_engines": profile.copy_engines,
                 "min_driver": profile.min_driver or None,
+                "compute_instance_configurations": len(compute_instances(profile.compute_slices)),
             }
             for profile in (asked.chip.by_name[name] for name in asked.names)
         ],
@@ -116,6 +121,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
         "served": answer.served,
         "created": answer.created,
         "usd_per_hour": answer.usd_per_hour,
+        "unused_usd_per_hour": unused_usd_per_hour(question.gpus, answer),
         "value": _plain(answer.value),
         "optimal": answer.optimal,
         "bound": _plain(answer.bound),

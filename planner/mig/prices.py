@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from planner.catalog.facts.catalog import Catalog
 from planner.engine.question.specs import InstanceSpec
-from planner.mig.placement.chip import Chip, Profile
+from planner.mig.placement.chip import Chip, Placed, Profile
+from planner.mig.placement.question import Answer, Gpus
 
 
 def instance_usd_per_gpu_hour(
@@ -54,3 +58,24 @@ def shared_out(chip: Chip, names: list[str]) -> tuple[list[float], float]:
     shares = [share(chip, chip.by_name[name]) for name in names]
     whole = max(1.0, sum(shares))
     return [each / whole for each in shares], max(0.0, 1.0 - sum(shares))
+
+
+def unused_usd_per_hour(groups: Sequence[Gpus], answer: Answer) -> float | None:
+    """The part of the serving GPUs' price that is for slices which nothing takes; None without a price.
+
+    An instance of a profile that the chip does not list takes its part of the memory slices.
+    """
+    held: dict[int, list[Placed]] = defaultdict(list)
+    for placement in (*answer.placements, *answer.staying):
+        held[placement.gpu].append(placement.place)
+    total = 0.0
+    for group in groups:
+        serving = {placement.gpu for placement in answer.placements if placement.gpu in group.numbers}
+        if serving and group.usd_per_gpu_hour is None:
+            return None
+        for number in serving:
+            known = [place.profile for place in held[number] if place.profile in group.chip.by_name]
+            strange = sum(place.size for place in held[number] if place.profile not in group.chip.by_name)
+            unused = shared_out(group.chip, known)[1] - strange / group.chip.memory_slices
+            total += max(0.0, unused) * (group.usd_per_gpu_hour or 0.0)
+    return total

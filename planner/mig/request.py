@@ -16,6 +16,7 @@ from planner.mig.demands import Sizer, entries, read_demands
 from planner.mig.placement.chip import Chip, Placed
 from planner.mig.placement.question import Demand, Gpus, Question, Standing
 from planner.mig.prices import instance_usd_per_gpu_hour, usd_per_gpu_hour
+from planner.mig.right_sizing import RightSizing, read_jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,20 @@ class Planning:
 EXPORTS = ("mig_parted", "gpu_operator", "device_plugin", "dra", "slurm")
 
 
-def read_request(data: Any, catalog: Catalog, sizer: Sizer) -> Enumeration | Planning:
+def read_request(data: Any, catalog: Catalog, sizer: Sizer) -> Enumeration | Planning | RightSizing:
     """The question that one JSON value holds.  Raises PlanErrors with every problem."""
     problems = Problems()
     section = Section(data, "", problems)
     for path, value in not_finite(data)[:1]:
         problems.add(path, value, f"{value} is not a finite number.", "Give a finite number.")
     problems.raise_if_any()
-    counting = section.has("enumerate")
-    found: Enumeration | Planning | None = (
-        _enumeration(section, catalog) if counting else _planning(section, catalog, sizer)
-    )
+    found: Enumeration | Planning | RightSizing | None
+    if section.has("enumerate"):
+        found = _enumeration(section, catalog)
+    elif section.has("right_size"):
+        found = _right_sizing(section, catalog)
+    else:
+        found = _planning(section, catalog, sizer)
     problems.raise_if_any()
     assert found is not None
     return found
@@ -124,6 +128,14 @@ def _profiles(section: Section, chips: list[Chip]) -> str | tuple[str, ...]:
                 suggestion(near(name, known), f"It has {', '.join(known)}."),
             )
     return tuple(dict.fromkeys(given))
+
+
+def _right_sizing(section: Section, catalog: Catalog) -> RightSizing | None:
+    section.only(words.RIGHT_SIZE_FIELDS)
+    chip = _chip(section, "accelerator", catalog, _driver(section))
+    chance = section.positive("min_chance", maximum=1.0) or words.SURE_CHANCE
+    jobs = tuple(read_jobs(section))
+    return None if chip is None else RightSizing(section.data.get("id"), chip, jobs, chance)
 
 
 # --- planning ---
@@ -310,7 +322,17 @@ def _instance(part: Section, chip: Chip) -> Standing | None:
         part.missing("profile", f"Name a profile of {chip.name}: {', '.join(chip.by_name)}.")
     if not part.has("start"):
         part.missing("start", "Give the memory slice at which it begins.")
-    if name is None or start is None:
+    if name is None:
+        return None
+    if name not in chip.by_name and size is None:
+        part.fail(
+            "profile",
+            f"{chip.name} has no profile of this name.",
+            f"{suggestion(near(name, chip.by_name), '')} It has {', '.join(chip.by_name)}; an instance of "
+            "another kind is kept where its size in memory slices is given.".strip(),
+        )
+        return None
+    if start is None:
         return None
     if name in chip.by_name:
         problem = chip.place_problem(name, start)
@@ -318,14 +340,7 @@ def _instance(part: Section, chip: Chip) -> Standing | None:
             part.fail("start", problem, f"Choose one of {', '.join(map(str, chip.by_name[name].starts))}.")
             return None
         return Standing(Placed(start, chip.by_name[name].size, name), bool(in_use), number)
-    if size is None:
-        part.fail(
-            "profile",
-            f"{chip.name} has no profile of this name.",
-            f"{suggestion(near(name, chip.by_name), '')} It has {', '.join(chip.by_name)}; "
-            "an instance of another kind is kept where its size in memory slices is given.".strip(),
-        )
-        return None
+    assert size is not None
     if start + size > chip.memory_slices:
         part.fail("size", f"It would end beyond {chip.memory_slices} memory slices.", "Give a smaller size.")
         return None

@@ -96,7 +96,8 @@ class RightSize:
     """A job on every profile of a chip and on the whole GPU.
 
     best: the smallest profile that it surely fits on.  whole: the estimate on the GPU without MIG.
-    time_sliced: how many such jobs the whole GPU's memory holds at once, which share its time.
+    shared: the run on the whole GPU as it would run beside others, with the micro-batch of the best profile.
+    together: how many of those the whole GPU's memory holds at once.
     """
 
     chip: Chip
@@ -105,7 +106,8 @@ class RightSize:
     usd_per_gpu_hour: float | None
     instance_type: str | None
     best: Offer | None
-    time_sliced: int
+    shared: PlanResult | None
+    together: int
 
 
 def right_size(job: Mapping[str, Any], chip: Chip, catalog: Catalog, *, sure: float) -> RightSize:
@@ -133,14 +135,30 @@ def right_size(job: Mapping[str, Any], chip: Chip, catalog: Catalog, *, sure: fl
         for each in offers
         if each.sized.result is not None and each.sized.result.fits and each.sized.chance >= sure
     ]
-    peak = float(whole.memory.per_accelerator_bytes.total)
-    usable = float(whole.memory.usable_bytes)
+    best = fitting[0] if fitting else None
+    shared = _beside_others(job, chip, best, catalog) if best is not None else None
+    peak = float(shared.memory.per_accelerator_bytes.total) if shared is not None else 0.0
     return RightSize(
         chip=chip,
         offers=tuple(offers),
         whole=whole,
         usd_per_gpu_hour=usd,
         instance_type=None if priced is None else priced[0],
-        best=fitting[0] if fitting else None,
-        time_sliced=int(usable // peak) if peak else 0,
+        best=best,
+        shared=shared,
+        together=int(float(whole.memory.usable_bytes) // peak) if peak else 0,
     )
+
+
+def _beside_others(job: Mapping[str, Any], chip: Chip, best: Offer, catalog: Catalog) -> PlanResult | None:
+    """The run on the whole GPU with the micro-batch of its smallest profile, as jobs that share have it."""
+    result = best.sized.result
+    assert result is not None
+    layout = {
+        "micro_batch_size": result.layout.micro_batch_size,
+        "activation_recompute": result.layout.activation_recompute,
+    }
+    try:
+        return answers.estimate_plan(on_instance(job, chip.slug, None) | {"layout": layout}, catalog)
+    except PlanErrors:
+        return None

@@ -25,6 +25,7 @@ SURE_CHANCE = 0.9
 """Chance from which a job is said to fit a profile: the one below which a plan is called tight."""
 
 ENUMERATE_FIELDS = ("id", "enumerate", "profiles", "driver")
+RIGHT_SIZE_FIELDS = ("id", "right_size", "accelerator", "min_chance", "driver")
 PLAN_FIELDS = (
     "id", "gpus", "demands", "objective", "profiles", "in_use_serves_demands", "may_destroy_in_use",
     "time_limit_s", "exports",

@@ -6,7 +6,8 @@ Reads the clock and the catalog, so that the engine need not. Changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -21,11 +22,12 @@ from planner.contract.parse import parse_plan_request
 from planner.contract.precision import ASSUMED_PRECISION, unit_flops_per_s, usual_precision
 from planner.contract.render import render_error, render_result
 from planner.contract.search import parse_search_request, render_search
-from planner.engine.answer.estimate import estimate, estimate_many
+from planner.engine.answer.estimate import estimate, estimate_at, estimate_many
 from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.request import Cluster, PlanRequest
+from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.engine.question.specs import MigProfileSpec
 
 Answer = dict[str, Any]
 
@@ -57,6 +59,11 @@ def answer_each(requests: Iterable[PlanRequest], *, most_remedies: int = 0) -> l
     return estimate_many(requests, shipped_calibration(), most_remedies=most_remedies)
 
 
+def answer_at(layout: Layout, requests: Sequence[PlanRequest]) -> list[PlanResult]:
+    """The figures of each question at one complete layout, without explanations and remedies."""
+    return estimate_at(layout, requests, shipped_calibration())
+
+
 def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     """Machines with more memory per node, of the same number, sold in the same way: the cheapest first.
 
@@ -85,6 +92,7 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
                 purchase=asked.purchase or "on_demand",
                 nodes=asked.nodes or 1,
                 as_of=asked.price_asked_as_of,
+                asked=asked,
             )
         )
     priced = [cluster for cluster in found if cluster.usd_per_node_hour is not None]
@@ -93,7 +101,26 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     for cluster in sorted(same_provider or priced, key=lambda cluster: cluster.usd_per_node_hour or 0.0):
         if not any(_holds_as_much(cheaper, cluster) for cheaper in kept):
             kept.append(cluster)
-    return kept
+    return [*larger_partitions(asked, catalog), *kept]
+
+
+def larger_partitions(asked: Cluster, catalog: Catalog) -> list[Cluster]:
+    """The same machines with larger GPU instances, the next larger first.
+
+    Of one size of memory that with most compute. Empty where the plan has no partition.
+    """
+    own = asked.mig_profile
+    if own is None:
+        return []
+    by_memory: dict[int, MigProfileSpec] = {}
+    for record in catalog.mig_profiles(asked.accelerator.slug):
+        profile = record.spec
+        least = by_memory.get(profile.memory_bytes)
+        if profile.memory_bytes > own.memory_bytes and (
+            least is None or profile.compute_slices > least.compute_slices
+        ):
+            by_memory[profile.memory_bytes] = profile
+    return [replace(asked, mig_profile=by_memory[size], nodes=asked.nodes or 1) for size in sorted(by_memory)]
 
 
 def _holds_as_much(cheaper: Cluster, cluster: Cluster) -> bool:

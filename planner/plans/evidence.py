@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import Measured, PlanResult
-from planner.web import formats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +43,11 @@ def notes(request: PlanRequest, result: PlanResult) -> dict[str, Note]:
 def in_words(measured: Measured, chip: str, what: str) -> str:
     """``timed on 130 H100 runs, 4 % off unseen``. what: was done to the runs."""
     error = measured.error_on_unseen
-    off = "" if error is None else f", {formats.percent(error)} off unseen"
+    off = "" if error is None else f"{100 * error:.0f} % off unseen"
     if measured.runs:
         runs = "run" if measured.runs == 1 else "runs"
-        return f"{what} on {measured.runs:,} {chip} {runs} near this one{off}"
+        return f"{what} on {measured.runs:,} {chip} {runs} near this one" + (f", {off}" if off else "")
+    elsewhere = f" (such runs elsewhere: {off})" if off else ""
     if measured.runs_on_accelerator:
-        others = f"{measured.runs_on_accelerator:,} of other kinds"
-        return f"no run like this {what} on {chip} ({others}); such runs elsewhere{off or ' exist'}"
-    return f"no run {what} on this chip: from its data sheet; such runs elsewhere{off or ' exist'}"
+        return f"no run like this {what} on {chip}, {measured.runs_on_accelerator:,} others{elsewhere}"
+    return f"no run {what} on this chip: from its data sheet{elsewhere}"

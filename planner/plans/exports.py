@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner.engine.question.request import PlanRequest
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import Cost, PlanResult
 from planner.plans.presenters import machines
 from planner.plans.variations import NodePoint
 
@@ -30,7 +30,9 @@ def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
     ]  # fmt: skip
     if cost is not None:
         rows.append(("cost", "total", cost.usd, "USD", *cost.usd_interval))
-        rows.append(("cost", "node-hour", cost.price_usd_per_node_hour, "USD", "", ""))
+        each = cost.price_interval_usd_per_node_hour
+        rows.append(("cost", "node-hour", cost.price_usd_per_node_hour, "USD", *each))
+        rows += bill_rows(result, cost)
     for name in (
         "weights",
         "gradients",
@@ -50,6 +52,26 @@ def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
     for name in result.layout.__slots__:
         rows.append(("layout", name, getattr(result.layout, name), "", "", ""))
     return [tuple(str(cell) for cell in row) for row in rows]
+
+
+def bill_rows(result: PlanResult, cost: Cost) -> list[tuple[Any, ...]]:
+    """The bill beside its total: where the price is from, what is billed, what is owed."""
+    told: list[tuple[str, Any, str]] = [
+        ("purchase", cost.purchase, ""),
+        ("price seen", cost.price_as_of, ""),
+        ("price source", cost.price_source, ""),
+        ("price note", cost.price_note, ""),
+        ("list price", cost.list_usd_per_node_hour, "USD"),
+        ("discount", cost.discount_percent, "%"),
+        ("billed of each node", cost.billed_hours, "h"),
+        ("idle", cost.idle_usd, "USD"),
+        ("commitment", cost.commitment_usd, "USD"),
+        ("commitment lasts", cost.commitment_years, "year"),
+        ("payment", cost.payment_option, ""),
+        ("due on the first day", cost.upfront_usd, "USD"),
+        ("cannot be bought", result.unavailable, ""),
+    ]
+    return [("cost", name, value, unit, "", "") for name, value, unit in told if value not in (None, "")]
 
 
 def node_csv_rows(points: Sequence[NodePoint]) -> list[tuple[str, ...]]:

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from planner.catalog.facts.records import is_stale
 from planner.contract.card_fields import CARD
 from planner.contract.fields import CLUSTER, LAYOUT
 from planner.contract.workload_fields import WORKLOAD
+from planner.engine.answer.remarks import PARTS_OF_THE_PLAN
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import SURE, PlanResult
 from planner.engine.question.result import Remedy as Change
 from planner.engine.question.result import Verdict as VerdictKind
-from planner.engine.question.words import PURCHASES, RECOMPUTES, SHARDINGS
+from planner.engine.question.words import RECOMPUTES, SHARDINGS
 from planner.launch import LaunchTable, launch_tables
+from planner.plans.bills import PriceNote, limits, price_note
 from planner.plans.evidence import Note, notes
 from planner.plans.room import in_cases, room
 from planner.plans.variations import FOLLOWING
@@ -55,15 +56,6 @@ class Headline:
     note: str = ""
     term: str = ""
     evidence: Note | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceNote:
-    """The price behind the cost, in a sentence. stale: it should be checked."""
-
-    text: str
-    source: str
-    stale: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +94,7 @@ def present_plan(request: PlanRequest, result: PlanResult, *, today: date) -> Pl
         chosen=chosen_fields(result.layout),
         launch=launch_tables(request, result),
         facts=facts(request, result),
-        warnings=tuple(
-            warning.message for warning in result.warnings if warning.code not in ("price_stale", "no_price")
-        ),
+        warnings=tuple(warning.message for warning in result.warnings if warning.code not in SAID_ELSEWHERE),
     )
 
 
@@ -131,25 +121,45 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     if result.cost is not None:
         gist_cost = f", {formats.dollars(result.cost.usd)}"
         cost = f"; {formats.dollars(result.cost.usd)} ({formats.dollar_range(*result.cost.usd_interval)})"
-    narrow = ""
+    asked = limits(request, result)
+    if asked.missed:
+        fit = f"{fit}, but {' and '.join(asked.missed)}"
+    kept = f"; {asked.kept}" if asked.kept else ""
+    detail = ""
+    high, usable = formats.gib(memory.interval_bytes[1]), formats.gib(memory.usable_bytes)
     if result.verdict == "tight":
-        high, usable = formats.gib(memory.interval_bytes[1]), formats.gib(memory.usable_bytes)
-        narrow = (
+        detail = (
             f"It may run out of memory: it leaves {room(result)} of {usable},"
             f" and the 80 % range of its need reaches {high}."
         )
+    elif not result.fits:
+        detail = _lack(result)
     return Verdict(
-        kind=result.verdict,
+        # What fits and misses what was asked for is no green tick.
+        kind="tight" if result.fits and asked.missed else result.verdict,
         subject=f"{request.model.name} on {machines(result.cluster)}",
-        sentence=f"{fit}; {time}{cost}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
-        detail=_sentence(result.reason or narrow),
-        gist=f"{GISTS[result.verdict]}: {total}{gist_cost}"
+        sentence=f"{fit}; {time}{cost}{kept}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
+        detail=" ".join(part for part in (detail, result.unavailable) if part),
+        gist=f"{asked.gist or GISTS[result.verdict]}: {total}{gist_cost}"
         if result.fits
         else f"Does not fit: {room(result)}",
     )
 
 
+#: Warnings that the verdict or the note on the price says in its own words.
+SAID_ELSEWHERE = ("price_stale", "no_price", "budget_missed", "unavailable")
 GISTS: dict[VerdictKind, str] = {"fits": "Fits", "tight": "Tight", "does_not_fit": "Does not fit"}
+
+
+def _lack(result: PlanResult) -> str:
+    """What the plan needs and has where it lacks most, and the largest part of the need."""
+    parts, usable = result.memory.per_accelerator_bytes, result.memory.usable_bytes
+    where = _stage(result).removeprefix(", on ") or f"each {unit_of(result.cluster)}"
+    largest = max(PARTS_OF_THE_PLAN, key=lambda name: float(getattr(parts, name)))
+    return (
+        f"{_sentence(where)} needs {formats.gib(parts.total)} and has {formats.gib(usable)};"
+        f" the largest part is {largest.replace('_', ' ')} with {formats.gib(getattr(parts, largest))}."
+    )
 
 
 def unit_of(cluster: Cluster) -> str:
@@ -257,41 +267,6 @@ def patched_fields(patch: Mapping[str, Any]) -> dict[str, str]:
     return written
 
 
-def price_note(result: PlanResult, *, today: date) -> PriceNote | None:
-    """The price behind the cost, and whether it is old."""
-    cost, cluster = result.cost, result.cluster
-    if cost is None:
-        if cluster.instance_type is None:
-            return None
-        bought = _paid(cluster.purchase)
-        return PriceNote(
-            text=f"No {bought} price of {cluster.instance_type} is known in {cluster.region}. "
-            "Choose another region or purchase, or add the price in the catalog.",
-            source="",
-            stale=True,
-        )
-    where = f" in {cluster.region}" if cluster.region else ""
-    bought = _paid(cost.purchase) or "as given"
-    hourly = formats.dollars_per_hour(cost.price_usd_per_node_hour)
-    if cost.price_as_of is None:
-        return PriceNote(
-            text=f"{hourly} per node, {bought}{where}.", source=cost.price_source or "", stale=False
-        )
-    age = today - cost.price_as_of
-    stale = is_stale(cost.price_as_of, today)
-    old = f", {age.days:,} days ago: check it before you rely on it" if stale else ""
-    return PriceNote(
-        text=f"{hourly} per node, {bought}{where}: list price of {formats.day(cost.price_as_of)}{old}.",
-        source=cost.price_source or "",
-        stale=stale,
-    )
-
-
-def _paid(purchase: str | None) -> str:
-    word = PURCHASES.get(purchase or "")
-    return (purchase or "") if word is None else word.in_sentence()
-
-
 def layout_in_words(layout: Layout, cluster: Cluster) -> str:
     """8-way tensor parallel inside each node with sequence parallel, 16 replicas, ZeRO-1, ..."""
     per_node = cluster.accelerators_per_node * cluster.accelerator.ranks_per_accelerator
@@ -353,6 +328,4 @@ def facts(request: PlanRequest, result: PlanResult) -> tuple[tuple[str, Quantity
         ("Allocated, as PyTorch reports it", formats.gib(memory.allocated_bytes)),
         ("Reserved, as PyTorch reports it", formats.gib(memory.reserved_bytes)),
     ]
-    if result.cost is not None and result.cost.price_source:
-        rows.append(("Price from", result.cost.price_source))
     return tuple(rows)

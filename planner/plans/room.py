@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import PlanResult, Verdict
 from planner.web import formats
 
+VERDICTS: dict[Verdict, str] = {"fits": "fits", "tight": "tight", "does_not_fit": "does not fit"}
 #: Share of the memory under which what is left, or lacking, is told in words: no estimate is that exact.
 HAIR = 0.005
 

@@ -21,12 +21,13 @@ from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
 from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT
 from planner.contract.model import read_model
+from planner.contract.price_fields import BUDGET
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import Problems
 from planner.contract.workload import patches
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
-from planner.plans.choices import DEFAULTS, PRESETS, UNIT
+from planner.plans.choices import DEFAULTS, UNIT
 from planner.plans.pasted_config import read_config, shape_keys
 
 USUAL_LENGTH = 8192
@@ -61,9 +62,14 @@ class FormState:
         """What a field holds where an address says nothing of it."""
         return self.usual_length if name == "seq" else DEFAULTS[name]
 
+    @property
+    def model(self) -> str | dict[str, Any]:
+        """The contract's model: a name, or the pasted configuration."""
+        return self.values["model"] if self.config is None else {"hf_config": dict(self.config)}
+
 
 def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[str] = ()) -> FormState:
-    """The state that an address or a posted form stands for; a preset in it overrides its workload.
+    """The state that an address or a posted form stands for.
 
     changed: fields that the reader changed last. With another machine, a region that its provider does not
     have means nothing; with another model, a length that was the last one's gives way to its own.
@@ -73,7 +79,6 @@ def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[s
         said["model"] = named_model(said["model"], catalog)
     if said.get("seq") == said.get("usual"):
         said.pop("seq", None)
-    said |= PRESETS.get(said.get("preset", ""), {})
     values = {name: said.get(name, default) for name, default in DEFAULTS.items()}
     config, unreadable = _pasted(values["config"])
     usual = usual_length(values["model"], config, catalog)
@@ -104,11 +109,11 @@ def contract_request(state: FormState) -> dict[str, Any]:
         raise state.unreadable
     layout = _said(state, LAYOUT.fields)
     return {
-        "model": _model(state),
+        "model": state.model,
         "workload": _workload(state),
         "cluster": _cluster(state),
         **({"layout": layout} if layout else {}),
-        **_said(state, [DEADLINE]),
+        **_said(state, [DEADLINE, BUDGET]),
     }
 
 
@@ -148,10 +153,6 @@ def _foreign(region: str, instance: str, catalog: Catalog) -> bool:
     return region not in provider_regions(catalog, provider)
 
 
-def _model(state: FormState) -> str | dict[str, Any]:
-    return state.values["model"] if state.config is None else {"hf_config": dict(state.config)}
-
-
 def _cluster(state: FormState) -> dict[str, Any]:
     """A card of one's own wins over a chosen chip, and machines of one's own over an instance type."""
     card = _said(state, CARD.fields)
@@ -181,7 +182,7 @@ def _workload(state: FormState) -> dict[str, Any]:
 
 
 def _ppo(state: FormState) -> dict[str, Any]:
-    actor = _model(state)
+    actor = state.model
     named = {"same": actor, "none": None, "": actor}
     models = {
         field.name: named.get(state.values[field.query].lower(), state.values[field.query])

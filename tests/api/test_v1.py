@@ -140,7 +140,7 @@ def test_a_search_says_of_its_plans_what_estimate_says(client: Client) -> None:
     assert found["id"] == [1, "two"]
     assert found["evaluated"] >= found["fitting"] > 0
     assert len(found["top"]) == 3
-    assert set(found["rejected"]) == {"memory", "divisibility", "deadline", "budget"}
+    assert set(found["rejected"]) == {"memory", "divisibility", "deadline", "budget", "unavailable"}
     summaries = [*found["top"], *found["pareto"]]
     for summary in summaries:
         asked = QUESTION | {"cluster": summary["cluster"], "layout": summary["layout"]}

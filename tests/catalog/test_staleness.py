@@ -7,10 +7,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from planner.catalog.facts.records import STALE_PRICE_DAYS
+from planner.catalog.facts.records import STALE_PRICE_DAYS, is_stale
 from planner.contract.parse import note_stale_price
 from planner.contract.section import Problems
-from planner.plans.compare.table import _stale
 from tests.engine.questions import question
 
 SEEN = date(2026, 1, 1)
@@ -26,7 +25,7 @@ def test_a_price_is_stale_from_the_91st_day(days: int, stale: bool) -> None:
     problems = Problems()
     note_stale_price(replace(question().cluster, price_as_of=SEEN), today, problems)
     assert [code for code, _ in problems.notes] == (["price_stale"] if stale else [])
-    assert _stale(SEEN, today) is stale
+    assert is_stale(SEEN, today) is stale
 
 
 def test_the_day_asked_for_counts_rather_than_today() -> None:
@@ -41,4 +40,3 @@ def test_what_was_never_seen_or_needs_no_price_is_not_stale() -> None:
         problems = Problems()
         note_stale_price(replace(question().cluster, **changes), SEEN + timedelta(days=365), problems)
         assert not problems.notes
-    assert _stale(None, SEEN) is False

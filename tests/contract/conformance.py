@@ -100,6 +100,7 @@ OF_RL = {"generation", "scoring", "weight_synchronization", "waiting"}
 def of_time(request: Json, answer: Json) -> list[tuple[str, bool]]:
     time, work = answer["time"], request["workload"]
     step, total = time["step_s"], time["total_s"]
+    lost = 0.0 if time["interruptions"] is None else time["interruptions"]["lost_s"]
     parts, ppo = time["step_breakdown_s"], work["task"] == "ppo"
     asked = tokens_of(request) / tokens_of_step(request)
     return [
@@ -109,7 +110,7 @@ def of_time(request: Json, answer: Json) -> list[tuple[str, bool]]:
         ("step interval brackets", time["step_interval_s"][0] <= step <= time["step_interval_s"][1]),
         ("total interval brackets", time["total_interval_s"][0] <= total <= time["total_interval_s"][1]),
         ("whole steps", isinstance(time["steps"], int) and math.isclose(time["steps"], asked, abs_tol=1)),
-        ("total is steps x step", close(total, time["steps"] * step)),
+        ("total is steps x step and what interruptions cost", close(total, time["steps"] * step + lost)),
         ("tokens per second", close(time["tokens_per_s"], tokens_of_step(request) / step)),
         ("samples per second", "samples" not in work or time["samples_per_s"] > 0),
         ("hardware FLOPs", time["hardware_flops_utilization"] >= time["model_flops_utilization"] * 0.999),
@@ -169,10 +170,15 @@ def of_cost(request: Json, answer: Json) -> list[tuple[str, bool]]:
         return [("no_price", any(warning["code"] == "no_price" for warning in answer["warnings"]))]
     nodes = answer["accelerators"] / chips_of_node(request["cluster"])
     known = accelerator_of(request["cluster"]) != ""
-    usd = nodes * time["total_s"] / 3600 * cost["price_usd_per_node_hour"]
+    usd = nodes * cost["billed_hours"] * cost["price_usd_per_node_hour"]
+    least = 60.0 if "instance_type" in request["cluster"] else 0.0
+    hours = max(time["total_s"], least) / 3600
+    if cost["block_days"] is not None:  # whole days, of which the last half hour is lost
+        hours = 24.0 * math.ceil(hours / 24 + 0.5 / 24)
     tokens = time["steps"] * tokens_of_step(request)
     return [
         ("cost is nodes x hours x price", close(cost["usd"], usd) or not known),
+        ("billed is the run's time, or whole days", close(cost["billed_hours"], hours)),
         ("cost interval brackets", cost["usd_interval"][0] <= cost["usd"] <= cost["usd_interval"][1]),
         ("USD per million tokens", close(cost["usd_per_million_tokens"], cost["usd"] / tokens * 1e6)),
         ("the price has a source", bool(cost["price_source"])),

@@ -15,7 +15,7 @@ from planner.contract.parse import parse_plan_request
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import Problems
 from planner.contract.workload_fields import WORKLOAD
-from planner.engine.question import request, search_request, specs, words
+from planner.engine.question import request, sale, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
 from tests.contract.conftest import bent
 
@@ -41,11 +41,17 @@ TIED = [
     (words.PLACEMENTS, request.Placement),
     (words.PURCHASES, request.Purchase),
     (words.OBJECTIVES, search_request.Objective),
+    (words.PAYMENT_OPTIONS, sale.PaymentOption),
     (words.GRADIENT_SYNCS, request.GradientSync),
     (words.ADAPTER_WRAPPINGS, request.AdapterWrapping),
     (words.PRIMARY_WEIGHTS, request.PrimaryWeights),
     (words.RECOMPUTE_MODULES, request.RecomputeModule),
     (words.TRAINING_OBJECTIVES, request.TrainingObjective),
+    (words.ATTENTION_KERNELS, request.AttentionKernel),
+    (words.KERNELS, request.Kernels),
+    (words.SEQUENCE_KINDS, request.SequenceKind),
+    (words.DISPATCHERS, request.Dispatcher),
+    (words.BALANCES, request.Balance),
 ]
 
 

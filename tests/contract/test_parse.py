@@ -46,7 +46,7 @@ def test_the_contracts_example_is_read_in_si_units(catalog: Catalog) -> None:
     [
         ({"modle": "gpt2"}, "modle", "model"),
         ({"workload.sequence_lenght": 1}, "workload.sequence_lenght", "sequence_length"),
-        ({"cluster.usd_per_node_hour": 3.0}, "cluster.usd_per_node_hour", "accelerator"),
+        ({"cluster.accelerators_per_node": 8}, "cluster.accelerators_per_node", "accelerator"),
         ({"layout.tensor_paralel": 2}, "layout.tensor_paralel", "tensor_parallel"),
         ({"workload.micro_batch_size": 2}, "workload.micro_batch_size", "layout.micro_batch_size"),
         ({"workload.global_batch_size": "1024"}, "workload.global_batch_size", "without quotes"),

@@ -128,7 +128,13 @@ def framework(name: str) -> float:
 
 def bare_grid(**changes: float) -> PlanGrid:
     """One plan as scalars; what is not named is 0, or 1 for a degree; every block attends."""
-    plain = {"scoring_share": 1.0, "attending_share": 1.0}
+    plain = {"scoring_share": 1.0, "attending_share": 1.0, "recompute_blocks": 1.0, "gathered_bytes": 2.0}
+    plain |= {
+        "answers_per_sample": 1.0,
+        "residual_bytes": 2.0,
+        "host_bandwidth_bytes_per_s": 1000.0,
+        "host_link_bytes_per_s": 100.0,
+    }
     values = {**dict.fromkeys(FIELD_NAMES, 0.0), **plain, **MODEL, **WORKLOAD, **CLUSTER, **LAYOUT, **changes}
     unknown = set(values) - set(FIELD_NAMES)
     assert not unknown, unknown

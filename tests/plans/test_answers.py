@@ -14,6 +14,7 @@ from planner.catalog.services import load_catalog
 from planner.contract.parse import parse_plan_request
 from planner.plans import answers
 from tests.api.test_v1 import QUESTION
+from tests.contract.merge_patch import merge_patch
 
 CATALOG = load_shipped_catalog()
 TODAY = date(2026, 8, 1)
@@ -117,3 +118,38 @@ def test_what_an_administrator_changes_is_what_plans_use() -> None:
     chip.save()
     after = answers.estimate_json(QUESTION, selectors.current_catalog(), today=TODAY)
     assert after["memory"]["usable_bytes"] > before["memory"]["usable_bytes"]
+
+
+def test_a_plan_too_large_for_its_partition_is_offered_the_next_larger_one() -> None:
+    cluster = on("p4d.24xlarge", nodes=1, mig_profile="1g.5gb")
+    workload = {"task": "lora", "tokens": 1e7, "sequence_length": 512, "global_batch_size": 8}
+    data = question(model="llama-3.2-3b", workload=workload, cluster=cluster, layout="auto")
+    answer = answers.estimate_json(data, CATALOG, today=TODAY)
+    assert answer["fits"] is False
+    offered = {each["kind"]: each for each in answer["remedies"]}
+    patch = offered["machine"]["request_patch"]
+    assert patch["cluster"] == {"nodes": 1, "mig_profile": "2g.10gb"}
+    changed = answers.estimate_json(merge_patch(data, patch), CATALOG, today=TODAY)
+    assert changed["fits"] is True
+    assert changed["cluster"]["mig_profile"] == "2g.10gb"
+
+
+@pytest.mark.parametrize(
+    ("model", "cluster", "batch"),
+    [
+        # As many of the largest machines do not hold it, and neither do 64 times the cards.
+        ("llama-3.1-405b", {"instance_type": "g5.xlarge", "nodes": 1}, 256),
+        # Two nodes of which the batch can use one.
+        ("llama-3.1-70b", {"instance_type": "g5.xlarge", "nodes": 2}, 1),
+    ],
+)
+def test_what_nothing_near_holds_is_offered_what_does(
+    model: str, cluster: dict[str, Any], batch: int
+) -> None:
+    task = "pretraining" if batch > 1 else "lora"
+    workload = {"task": task, "tokens": 1e9, "sequence_length": 2048, "global_batch_size": batch}
+    data = question(model=model, workload=workload, cluster=cluster, layout="auto")
+    answer = answers.estimate_json(data, CATALOG, today=TODAY)
+    assert answer["fits"] is False
+    first = answer["remedies"][0]
+    assert answers.estimate_json(merge_patch(data, first["request_patch"]), CATALOG, today=TODAY)["fits"]

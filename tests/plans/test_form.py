@@ -13,7 +13,7 @@ from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.fields import BY_QUERY, ESTIMATE
 from planner.contract.parse import parse_plan_request
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.plans.choices import CHOICES, DEFAULTS, GROUPS, OPEN, PRESETS
+from planner.plans.choices import CHOICES, DEFAULTS, GROUPS, OPEN
 from planner.plans.form import ERROR_FIELDS, ScenarioForm
 from planner.plans.pasted_config import MAX_CONFIG_BYTES, read_config
 from planner.plans.state import contract_request, spelled_number
@@ -96,21 +96,6 @@ def test_every_field_has_a_default_and_every_choice_list_a_field() -> None:
     assert set(DEFAULTS) == set(ScenarioForm.base_fields)
     assert set(CHOICES) <= set(ScenarioForm.base_fields)
     assert set(ERROR_FIELDS.values()) <= set(ScenarioForm.base_fields)
-
-
-@pytest.mark.parametrize("name", sorted(PRESETS))
-def test_every_preset_is_a_sound_question(name: str, catalog: Catalog) -> None:
-    request = parse_plan_request(form_of(f"preset={name}&nodes=1", catalog).request(), catalog)
-    assert request.workload.task == name
-
-
-def test_a_preset_leaves_model_and_machines_alone(catalog: Catalog) -> None:
-    form = form_of("preset=lora&model=llama-2-7b&instance=g5.12xlarge&nodes=1", catalog)
-    assert (form.values["model"], form.values["instance"], form.values["task"]) == (
-        "llama-2-7b",
-        "g5.12xlarge",
-        "lora",
-    )
 
 
 def test_epochs_multiply_the_data(catalog: Catalog) -> None:

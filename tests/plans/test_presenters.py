@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
 from planner.catalog.facts.loader import load_shipped_catalog
-from planner.engine.question.result import PlanResult
-from planner.plans import exports, presenters, traces
+from planner.engine.question.result import Measured, PlanResult
+from planner.plans import evidence, exports, presenters, traces
 from planner.plans.answers import answer_plan
 from planner.plans.room import room
 from planner.plans.variations import NodePoint
@@ -32,7 +33,7 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     said = presenters.verdict(a_request(), a_result(fits=False))
     assert said.kind == "does_not_fit"
     assert said.sentence == "does not fit, 10.0 GiB too much on each GPU"
-    assert said.detail.startswith("Each accelerator lacks 10.0 GiB")
+    assert said.detail.startswith("Each GPU needs 50.0 GiB")
 
 
 def test_a_narrow_fit_is_called_one() -> None:
@@ -62,21 +63,6 @@ def test_no_price_is_said_and_not_shown_as_nothing() -> None:
     cost = presenters.headlines(result)[1]
     assert cost.value is None
     assert "No price is known" in cost.note
-    note = presenters.price_note(result, today=SOON)
-    assert note is not None
-    assert note.stale
-    assert note.text.startswith("No capacity block price of p5.48xlarge is known in us-east-1")
-
-
-@pytest.mark.parametrize(
-    ("day", "stale"), [(SOON, False), (date(2025, 9, 3), False), (date(2025, 9, 4), True), (LATE, True)]
-)
-def test_a_price_grows_old_after_90_days(day: date, stale: bool) -> None:
-    note = presenters.price_note(a_result(), today=day)
-    assert note is not None
-    assert note.stale is stale
-    assert "list price of 5 June 2025" in note.text
-    assert note.source == "a price list"
 
 
 def test_the_layout_in_words() -> None:
@@ -227,3 +213,38 @@ class TestRoom:
         assert self.said(bytes_left / 2**30) == "no room to spare"
         if bytes_left:
             assert self.said(-bytes_left / 2**30, fits=False) == "by a hair"
+
+    def test_what_lacks_is_told_in_gib_and_by_its_largest_part(self) -> None:
+        said = presenters.verdict(a_request(), a_result(fits=False)).detail
+        assert said == (
+            "Each GPU needs 50.0 GiB and has 40.0 GiB; the largest part is weights with 16.0 GiB."
+        )
+
+
+class TestEvidence:
+    def said(self, **changes: Any) -> str:
+        usual: dict[str, Any] = {
+            "runs": 130,
+            "sources": 4,
+            "nearest": (),
+            "error_on_unseen": 0.041,
+            "runs_on_accelerator": 133,
+        }
+        return evidence.in_words(Measured(**(usual | changes)), "H100", "timed")
+
+    def test_near_runs_are_counted_with_their_error(self) -> None:
+        assert self.said() == "timed on 130 H100 runs near this one, 4 % off unseen"
+        assert self.said(runs=1, error_on_unseen=None) == "timed on 1 H100 run near this one"
+
+    def test_a_chip_without_runs_is_said_to_be_one(self) -> None:
+        nothing = self.said(runs=0, runs_on_accelerator=0)
+        assert (
+            nothing == "no run timed on this chip: from its data sheet (such runs elsewhere: 4 % off unseen)"
+        )
+        assert self.said(runs=0, error_on_unseen=None) == "no run like this timed on H100, 133 others"
+
+    def test_the_link_chooses_the_runs(self) -> None:
+        request = a_request()
+        found = evidence.notes(request, answer_plan(request, load_shipped_catalog()))
+        assert found["time"].query == "accelerator=h100-sxm&kind=pretraining"
+        assert evidence.notes(request, a_result()) == {}

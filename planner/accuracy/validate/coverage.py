@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.accuracy.fit import memory
+from planner.accuracy.fit import memory, memory_ranges
 from planner.accuracy.fit.held_out_memory import figure_name
 from planner.accuracy.fit.timing import interval_tables
 from planner.accuracy.runs import Run, grid_of_runs, read_runs, timed
@@ -61,19 +61,19 @@ def memory_coverage() -> Covered:
     pairs = [seen.get(name, (np.nan, np.nan)) for name in names]
     tasks = figures.tasks()
 
-    groups = figures.labels("group")
     near, far = (np.array([pair[which] for pair in pairs]) for which in (0, 1))
 
     def judge(labels: NDArray[np.str_], residuals: Array) -> list[bool]:
-        covered = []
-        for row, label in enumerate(labels):
-            others = known & (labels != label)
-            alike = others & (tasks == tasks[row])
-            chosen = alike if alike.sum() >= ENOUGH_FIGURES else others
-            low, high = memory.factors([near[chosen], far[chosen]], groups[chosen])
-            covered.append(bool(low <= np.exp(-residuals[row]) <= high))
-        return covered
+        """Whether ranges from the errors on other sources hold each figure that lies under a label."""
+        covered = np.zeros(len(labels), dtype=bool)
+        for label in dict.fromkeys(labels):
+            others, out = known & (labels != label), labels == label
+            for task in dict.fromkeys(tasks[out]):
+                low, high = memory_ranges.shrunk(figures, far, others, tasks == task)
+                chosen = out & (tasks == task)
+                covered[chosen] = (-residuals[chosen] >= low) & (-residuals[chosen] <= high)
+        return [bool(each) for each in covered]
 
-    by_group, by_source = judge(groups, near), judge(figures.labels("source"), far)
+    by_group, by_source = judge(figures.labels("group"), near), judge(figures.labels("source"), far)
     judged = zip(by_group, by_source, strict=True)
     return {name: pair for name, pair, own in zip(names, judged, known, strict=True) if own}

@@ -237,7 +237,15 @@ class PriceAdmin(CatalogAdmin):
         (
             None,
             {
-                "fields": ("instance_type", "region", "purchase", "usd_per_hour"),
+                "fields": (
+                    "instance_type",
+                    "region",
+                    "purchase",
+                    "usd_per_hour",
+                    "usd_per_hour_low",
+                    "usd_per_hour_high",
+                    "payment_option",
+                ),
                 "description": "A price is not written over, so that past plans can be looked at again: a "
                 "new one is added, and the one of the same kind before it ends on the day it begins.",
             },

@@ -27,7 +27,7 @@ from planner.catalog.facts.records import (
 )
 from planner.engine.question.errors import HeadroomError
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
-from planner.engine.question.words import PURCHASES
+from planner.engine.question.words import PAYMENT_OPTIONS, PURCHASES
 
 DATA_DIRECTORY = Path(__file__).parent / "data"
 
@@ -54,21 +54,21 @@ def load_shipped_catalog() -> Catalog:
 
 def load_catalog(directory: Path) -> Catalog:
     """The catalog in one directory of data files."""
-    sources = _Sources(directory)
+    sources = Sources(directory)
     accelerators = {
-        record.slug: record for record in _read(directory, "accelerators.csv", _accelerator, sources)
+        record.slug: record for record in read_rows(directory, "accelerators.csv", _accelerator, sources)
     }
     specs = {slug: record.spec for slug, record in accelerators.items()}
 
-    def instance(row: Row, sources: _Sources) -> InstanceRecord:
+    def instance(row: Row, sources: Sources) -> InstanceRecord:
         return _instance(row, sources, specs)
 
     return Catalog(
         accelerators=accelerators.values(),
-        instances=_read(directory, "instances.csv", instance, sources),
-        prices=_read(directory, "prices.csv", _price, sources),
-        availability=_read(directory, "availability.csv", _availability, sources),
-        mig_profiles=_read(directory, "mig_profiles.csv", _mig_profile, sources),
+        instances=read_rows(directory, "instances.csv", instance, sources),
+        prices=read_rows(directory, "prices.csv", _price, sources),
+        availability=read_rows(directory, "availability.csv", _availability, sources),
+        mig_profiles=read_rows(directory, "mig_profiles.csv", _mig_profile, sources),
         models=_read_models(directory / "models"),
     )
 
@@ -78,7 +78,7 @@ def as_of_date(text: str) -> date:
     return date.fromisoformat({4: text + "-01-01", 7: text + "-01"}.get(len(text), text))
 
 
-class _Sources:
+class Sources:
     """Citations by key, so that a long one is written once. Rows that share one share the Provenance too."""
 
     def __init__(self, directory: Path) -> None:
@@ -94,8 +94,8 @@ class _Sources:
         return self._made[key]
 
 
-def _read(
-    directory: Path, name: str, record: Callable[[Row, _Sources], _Record], sources: _Sources
+def read_rows(
+    directory: Path, name: str, record: Callable[[Row, Sources], _Record], sources: Sources
 ) -> list[_Record]:
     """Every row of one file as a record. Raises CatalogDataError naming the first row at fault."""
     records = []
@@ -108,7 +108,7 @@ def _read(
     return records
 
 
-def _accelerator(row: Row, sources: _Sources) -> AcceleratorRecord:
+def _accelerator(row: Row, sources: Sources) -> AcceleratorRecord:
     return AcceleratorRecord(
         spec=AcceleratorSpec(
             slug=row["slug"],
@@ -135,7 +135,7 @@ def _accelerator(row: Row, sources: _Sources) -> AcceleratorRecord:
     )
 
 
-def _instance(row: Row, sources: _Sources, accelerators: Mapping[str, AcceleratorSpec]) -> InstanceRecord:
+def _instance(row: Row, sources: Sources, accelerators: Mapping[str, AcceleratorSpec]) -> InstanceRecord:
     accelerator = accelerators[row["accelerator"]]
     link_gb_per_s = _optional(float, row["link_gb_per_s_per_direction"])
     link_bytes_per_s = None if link_gb_per_s is None else link_gb_per_s * GIGA
@@ -160,7 +160,7 @@ def _instance(row: Row, sources: _Sources, accelerators: Mapping[str, Accelerato
     )
 
 
-def _price(row: Row, sources: _Sources) -> PriceRecord:
+def _price(row: Row, sources: Sources) -> PriceRecord:
     if row["purchase"] not in PURCHASES:
         raise ValueError(f"unknown purchase {row['purchase']!r}")
     return PriceRecord(
@@ -170,11 +170,20 @@ def _price(row: Row, sources: _Sources) -> PriceRecord:
         usd_per_hour=float(row["usd_per_hour"]),
         valid_from=date.fromisoformat(row["valid_from"]),
         valid_to=_optional(date.fromisoformat, row["valid_to"]),
+        usd_per_hour_low=_optional(float, row["usd_per_hour_low"]),
+        usd_per_hour_high=_optional(float, row["usd_per_hour_high"]),
+        payment_option=_payment(row["payment_option"]),
         provenance=sources.provenance(row),
     )
 
 
-def _availability(row: Row, sources: _Sources) -> AvailabilityRecord:
+def _payment(text: str) -> str:
+    if text and text not in PAYMENT_OPTIONS:
+        raise ValueError(f"unknown payment option {text!r}")
+    return text
+
+
+def _availability(row: Row, sources: Sources) -> AvailabilityRecord:
     return AvailabilityRecord(
         instance_slug=row["instance"],
         region=row["region"],
@@ -183,7 +192,7 @@ def _availability(row: Row, sources: _Sources) -> AvailabilityRecord:
     )
 
 
-def _mig_profile(row: Row, sources: _Sources) -> MigProfileRecord:
+def _mig_profile(row: Row, sources: Sources) -> MigProfileRecord:
     return MigProfileRecord(
         spec=MigProfileSpec(
             accelerator_slug=row["accelerator"],

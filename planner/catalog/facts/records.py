@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from planner.engine.question.sale import Blocks
 from planner.engine.question.specs import AcceleratorSpec, InstanceSpec, MigProfileSpec
 
 PROVIDER_NAMES: Mapping[str, str] = {
@@ -88,6 +89,9 @@ class PriceRecord:
 
     valid_from: the first day on which the source shows the price, so no earlier day is claimed.
     ``provenance.as_of`` is the last day on which it was seen.
+    usd_per_hour_low, usd_per_hour_high: of the cheapest and dearest zone, where the region's zones differ and
+    the price is their median (None: one price a region, or zones unknown).
+    payment_option: how a commitment or block is paid, "" where the source does not say or nothing is owed.
     """
 
     instance_slug: str
@@ -97,10 +101,45 @@ class PriceRecord:
     valid_from: date
     provenance: Provenance
     valid_to: date | None = None
+    usd_per_hour_low: float | None = None
+    usd_per_hour_high: float | None = None
+    payment_option: str = ""
 
     def in_force(self, day: date) -> bool:
         """Whether the price applied on ``day``."""
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseRule:
+    """How one provider bills one way to pay: ``sale``'s terms without any price."""
+
+    provider: str
+    purchase: str
+    provenance: Provenance
+    minimum_s: float = 0.0
+    commitment_years: int = 0
+    blocks: Blocks | None = None
+    interruptions_per_node_day: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpotInterruptionRecord:
+    """Share of the machines of a type and region that are taken back in a month, in per cent."""
+
+    instance_slug: str
+    region: str
+    percent_a_month: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolatilityRecord:
+    """Standard deviation of the logarithm of a kind of price after a year."""
+
+    purchase: str
+    log_change_a_year: float
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,19 @@ from dataclasses import replace
 
 from planner.engine.answer.explain import explanation, records_of
 from planner.engine.answer.records import Figures, billed_nodes, figures_of, one_plan
-from planner.engine.answer.remarks import reason, warnings_of
+from planner.engine.answer.remarks import (
+    host_warnings,
+    meets_budget,
+    meets_deadline,
+    reason,
+    unavailable,
+    warnings_of,
+)
 from planner.engine.answer.remedies import remedies
 from planner.engine.choose.plan import Choice, choose, choose_each, evaluate_choice, evaluate_choices
 from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanErrors
-from planner.engine.question.request import Cluster, PlanRequest
+from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import Evidence, PlanResult, Term
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.evidence import evidence_near
@@ -65,6 +72,20 @@ def estimate_many(
     return answers
 
 
+def estimate_at(
+    layout: Layout, requests: Sequence[PlanRequest], calibration: Calibration
+) -> list[PlanResult]:
+    """The figures of several questions at one complete layout on the same ranks, whether or not they ask for
+    it: what a change of the workload does by itself. Without explanations and remedies.
+    """
+    choices = [Choice(request=request, layout=layout, open_fields=()) for request in requests]
+    plans = evaluate_choices(choices, calibration)
+    return [
+        result_of(choice, figures_of(choice, one_plan(plan), calibration))
+        for choice, plan in zip(choices, plans, strict=True)
+    ]
+
+
 def result_of(choice: Choice, found: Figures) -> PlanResult:
     """The figures as the contract's answer, without explanation and remedies."""
     request, memory = choice.request, found.memory
@@ -82,7 +103,13 @@ def result_of(choice: Choice, found: Figures) -> PlanResult:
         time=found.time,
         cost=found.cost,
         explanation=(),
-        warnings=warnings_of(choice, found.plan.grid, total_s=found.time.total_s, far=found.far),
+        warnings=(
+            *warnings_of(choice, found.plan.grid, time=found.time, cost=found.cost, far=found.far),
+            *host_warnings(request.workload, memory),
+        ),
+        unavailable=unavailable(request, found.time),
+        meets_deadline=meets_deadline(request, found.time),
+        meets_budget=meets_budget(request, found.cost),
         generation=found.generation,
     )
 

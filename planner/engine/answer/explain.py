@@ -13,6 +13,7 @@ from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
+from planner.engine.answer.billing import billed, interrupted_record
 from planner.engine.answer.records import Figures
 from planner.engine.evaluate import Evaluation
 from planner.engine.memory.explain import MEMORY_TEMPLATES
@@ -83,6 +84,8 @@ def records_of(found: Figures, workload: Workload) -> Mapping[str, Any]:
         "time": found.time,
         "cost": found.cost,
         "shown": shown(plan, found.time),
+        "bill": billed(found.cost, found.sale, found.time.total_s),
+        "interrupted": interrupted_record(found.time, found.sale),
     }
 
 

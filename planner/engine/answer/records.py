@@ -5,6 +5,7 @@ Every number here is a field of a record or the result of a named function; noth
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -14,21 +15,29 @@ from planner.engine.choose.plan import Choice
 from planner.engine.evaluate import Evaluation
 from planner.engine.grid.plan_grid import PlanGrid
 from planner.engine.grid.scalars import on_scalars
+from planner.engine.layout.refusals import total_ranks
 from planner.engine.memory.peak import MemoryTerms
 from planner.engine.question.request import Cluster, PlanRequest
 from planner.engine.question.result import (
     Cost,
     GenerationPool,
+    InterruptedTime,
     Memory,
     MemoryParts,
     Parameters,
     StepBreakdown,
     Time,
 )
+from planner.engine.question.sale import Sale
 from planner.engine.rl.rollout import rollout_of
-from planner.engine.run import throughput
-from planner.engine.run.length import total_steps
-from planner.engine.run.money import run_usd, usd_per_million_tokens
+from planner.engine.run import money, throughput
+from planner.engine.run.interruptions import (
+    checkpoint_interval_s,
+    lasting_ends_s,
+    lasting_s,
+    rate_per_s,
+)
+from planner.engine.run.length import SECONDS_PER_DAY, total_steps
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.intervals import bounds, chance_within, model_kind, spread, what_is_far
 from planner.engine.time import flops
@@ -61,6 +70,7 @@ class Figures:
     memory: Memory
     time: Time
     cost: Cost | None
+    sale: Sale
     generation: GenerationPool | None
 
 
@@ -77,7 +87,8 @@ def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Fi
         parameters=parameters_of(plan.grid),
         memory=memory_of(plan, request, far=far, calibration=calibration),
         time=time,
-        cost=cost_of(plan, request, time),
+        cost=cost_of(plan, request, time, idle_share=idle_share(choice)),
+        sale=request.cluster.sale,
         generation=generation_of(plan, request, calibration),
     )
 
@@ -121,6 +132,14 @@ def work_of(choice: Choice, plan: Evaluation) -> Work:
     )
 
 
+def idle_share(choice: Choice) -> float:
+    """Share of the billed ranks that have no work; GPU instances beside the plan's own are other jobs'."""
+    cluster = choice.request.cluster
+    if cluster.mig_profile is not None or not choice.idle_ranks:
+        return 0.0
+    return choice.idle_ranks / total_ranks(cluster, billed_nodes(cluster))
+
+
 def parameters_of(grid: PlanGrid) -> Parameters:
     """Parameters of the grid of one: in total, met by a token, trained."""
     return Parameters(
@@ -143,6 +162,8 @@ def memory_of(
         usable_bytes=float(plan.grid.memory_bytes),
         interval_bytes=bounds(memory.total, "memory", calibration.intervals, far, request.workload.task),
         worst_stage=int(memory.worst_stage),
+        host_bytes=float(memory.host),
+        host_usable_bytes=request.cluster.host_bytes,
         fit_probability=chance_within(
             memory.total,
             float(plan.grid.memory_bytes),
@@ -162,6 +183,8 @@ def time_of(
     tokens_per_s = throughput.tokens_per_s(tokens_per_step(grid), step_s)
     peak = {"ranks": work.ranks, "peak_flops_per_s": float(grid.peak_flops_per_s)}
     utilization = throughput.model_flops_utilization(work.model_flops, step_s, **peak)
+    interruptions, nodes = request.cluster.sale.interruptions, billed_nodes(request.cluster)
+    total_s = float(lasting_s(steps * step_s, nodes, interruptions))
     return Time(
         step_s=step_s,
         step_breakdown_s=breakdown_of(plan.step),
@@ -176,9 +199,27 @@ def time_of(
         ),
         model_flops_utilization_interval=(utilization * step_s / high, utilization * step_s / low),
         steps=steps,
-        total_s=steps * step_s,
-        total_interval_s=(steps * low, steps * high),
+        total_s=total_s,
+        total_interval_s=lasting_ends_s((steps * low, steps * high), nodes, interruptions),
         samples_per_s=throughput.samples_per_s(float(request.workload.global_batch_size), step_s),
+        interruptions=interrupted(request, computing_s=steps * step_s, total_s=total_s),
+    )
+
+
+def interrupted(request: PlanRequest, *, computing_s: float, total_s: float) -> InterruptedTime | None:
+    """What the run loses to interruptions; None where its machines are not taken back.
+
+    computing_s: seconds of the steps alone.  total_s: of the run.
+    """
+    interruptions = request.cluster.sale.interruptions
+    if interruptions is None or interruptions.per_node_day <= 0.0:
+        return None
+    rate = float(rate_per_s(billed_nodes(request.cluster), interruptions))
+    return InterruptedTime(
+        expected=rate * total_s,
+        computing_s=computing_s,
+        lost_s=total_s - computing_s,
+        checkpoint_interval_s=min(computing_s, float(checkpoint_interval_s(rate, interruptions))),
     )
 
 
@@ -217,24 +258,50 @@ def generation_of(plan: Evaluation, request: PlanRequest, calibration: Calibrati
     )
 
 
-def cost_of(plan: Evaluation, request: PlanRequest, time: Time) -> Cost | None:
-    """None where no price is known."""
-    cluster = request.cluster
+def cost_of(plan: Evaluation, request: PlanRequest, time: Time, *, idle_share: float = 0.0) -> Cost | None:
+    """The bill; None where no price is known. idle_share: of the machines that have no work, from 0 to 1."""
+    cluster, sale = request.cluster, request.cluster.sale
     price = cluster.usd_per_node_hour
     if price is None:
         return None
     nodes = billed_nodes(cluster)
-    usd, low, high = (
-        float(run_usd(nodes, seconds, price)) for seconds in (time.total_s, *time.total_interval_s)
+    each_s = float(money.billed_s(time.total_s, sale))
+    usd, *ends = (
+        float(money.run_usd(nodes, money.billed_s(seconds, sale), price))
+        for seconds in (time.total_s, *time.total_interval_s)
     )
+    used_usd = float(money.run_usd(nodes, time.total_s, price)) * (1.0 - idle_share)
+    low, high = money.price_ends(sale.spread, age_days=price_age_days(request), run_s=time.total_s)
+    years = float(sale.commitment_years * money.commitment_terms(time.total_s, sale))
+    owed = money.commitment_usd(nodes, price, years=years) if years else None
+    billed_usd = usd if owed is None else owed
+    blocks = sale.blocks
     return Cost(
         usd=usd,
-        usd_interval=(low, high),
+        usd_interval=money.usd_ends(usd, (ends[0], ends[1]), (low, high)),
         price_usd_per_node_hour=price,
         price_as_of=cluster.price_as_of,
         price_source=cluster.price_source,
         purchase=cluster.purchase,
-        usd_per_million_tokens=usd_per_million_tokens(
-            nodes, time.step_s, tokens_per_step=tokens_per_step(plan.grid), usd_per_node_hour=price
-        ),
+        usd_per_million_tokens=money.usd_per_million_tokens(usd, time.steps * tokens_per_step(plan.grid)),
+        billed_usd=billed_usd,
+        billed_hours=each_s / money.SECONDS_PER_HOUR,
+        idle_usd=max(0.0, usd - used_usd),
+        commitment_usd=owed,
+        commitment_years=years or None,
+        upfront_usd=billed_usd * money.UPFRONT_SHARES.get(sale.payment_option or "", 0.0),
+        payment_option=sale.payment_option,
+        blocks=None if blocks is None else math.ceil(nodes / blocks.nodes_a_block),
+        block_days=None if blocks is None else each_s / SECONDS_PER_DAY,
+        price_interval_usd_per_node_hour=(price * math.exp(low), price * math.exp(high)),
+        list_usd_per_node_hour=sale.list_usd_per_node_hour,
+        discount_percent=sale.discount_percent,
+        own_price=sale.own_price,
+        price_note=sale.price_note,
     )
+
+
+def price_age_days(request: PlanRequest) -> float:
+    """Days between the day on which the price was seen and the one that it is used for; 0 where unknown."""
+    seen, used_for = request.cluster.price_as_of, request.cluster.price_asked_as_of or request.today
+    return 0.0 if seen is None or used_for is None else max(0.0, float((used_for - seen).days))

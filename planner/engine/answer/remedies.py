@@ -22,7 +22,7 @@ from planner.engine.choose.layout import (
     one_row,
 )
 from planner.engine.choose.nodes import on_nodes
-from planner.engine.choose.offers import Offer, Plan, offers
+from planner.engine.choose.offers import Offer, Plan, more_machines, offers
 from planner.engine.choose.plan import Choice, choose_each, evaluate_choices
 from planner.engine.layout.enumeration import Candidates
 from planner.engine.question.errors import PlanErrors
@@ -90,6 +90,9 @@ def remedies(
                 shelf.sure = remedy
             elif shelf.tight is None and not result.fits:
                 shelf.tight = remedy
+    if not result.fits and not any(shelf.sure or shelf.tight for shelf in shelves):
+        elsewhere = evaluated(list(more_machines(plan)), calibration)
+        return tuple(sorted(filter(None, elsewhere), key=lambda each: each.fit_probability < SURE)[:1])
     sure = [shelf.sure for shelf in shelves if shelf.sure is not None]
     tight = [shelf.tight for shelf in shelves if shelf.sure is None and shelf.tight is not None]
     return tuple((sure + tight)[:most])

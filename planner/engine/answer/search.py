@@ -19,7 +19,7 @@ from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import SHARDINGS, Array
 from planner.engine.layout.enumeration import Axes, Candidates, axes_of, candidates_on, divisors
 from planner.engine.layout.pools import degrees_over
-from planner.engine.memory.peak import total_per_rank
+from planner.engine.memory.peak import needed_per_rank
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.question.result import PlanResult
@@ -31,8 +31,9 @@ from planner.engine.question.search_request import (
     Variable,
 )
 from planner.engine.rl.ppo import evaluate_ppo
+from planner.engine.run.interruptions import lasting_s
 from planner.engine.run.length import SECONDS_PER_DAY, total_steps
-from planner.engine.run.money import run_usd
+from planner.engine.run.money import billed_s, can_be_bought, run_usd
 from planner.engine.sure.calibration import Calibration
 from planner.engine.time.step import step_time
 
@@ -72,6 +73,7 @@ class Found:
     no_memory: int = 0
     late: int = 0
     dear: int = 0
+    unsold: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,11 @@ def search(request: SearchRequest, calibration: Calibration) -> SearchResult:
     for kind in hardware:
         search_machines(request, kind, calibration, found=found)
     rejected = Rejections(
-        memory=found.no_memory, divisibility=found.indivisible, deadline=found.late, budget=found.dear
+        memory=found.no_memory,
+        divisibility=found.indivisible,
+        deadline=found.late,
+        budget=found.dear,
+        unavailable=found.unsold,
     )
     answers = Answers(request, calibration, found)
     top = answers.at(best_by(request.objective, answers.total_s, answers.usd)[: request.limit])
@@ -131,7 +137,7 @@ def machines(request: SearchRequest) -> list[Hardware]:
 
 def plan_request(request: SearchRequest, cluster: Cluster) -> PlanRequest:
     """The question on one cluster, with an open layout."""
-    return PlanRequest(model=request.model, workload=request.workload, cluster=cluster)
+    return PlanRequest(model=request.model, workload=request.workload, cluster=cluster, today=request.today)
 
 
 def axes_to_vary(request: SearchRequest, asked: PlanRequest) -> Axes:
@@ -208,8 +214,9 @@ def search_machines(
         candidates = each[nodes]
         part = slice(start, start + len(candidates))
         start += len(candidates)
-        total_s = steps * step_s[part]
+        computing_s = steps * step_s[part]
         for index, cluster in members:
+            total_s = np.asarray(lasting_s(computing_s, float(nodes), cluster.sale.interruptions))
             evaluated = OnCluster(index, cluster, candidates, fits[part], total_s)
             keep_best(request, evaluated, found)
 
@@ -233,7 +240,7 @@ def evaluate_blocks(
             step_s[part] = np.where(fits[part], result.step.step, np.inf)
             continue
         grid = grid_over_layouts(asked, block)
-        fits[part] = total_per_rank(grid, calibration.memory) <= grid.memory_bytes
+        fits[part] = needed_per_rank(grid, calibration.memory) <= grid.memory_bytes
         index = np.flatnonzero(fits[part])
         if index.size:
             step_s[start + index] = step_time(grid.rows(index), calibration.timing).step
@@ -256,16 +263,20 @@ class OnCluster:
 def keep_best(request: SearchRequest, evaluated: OnCluster, found: Found) -> None:
     """Count the rejected plans of one cluster by reason, and keep its best few.
 
-    On one cluster dollars are seconds times a constant, so the fastest plans are the cheapest too.
+    On one cluster the bill never falls with a longer run, so the fastest plans are the cheapest too.
     """
     candidates, cluster, total_s = evaluated.candidates, evaluated.cluster, evaluated.total_s
     plans = len(candidates)
     price = cluster.usd_per_node_hour
-    usd = np.asarray(run_usd(float(cluster.nodes or 1), total_s, np.nan if price is None else price))
+    nodes, sale = float(cluster.nodes or 1), cluster.sale
+    usd = np.asarray(run_usd(nodes, billed_s(total_s, sale), np.nan if price is None else price))
     found.looked_at += max(candidates.looked_at, plans)
     found.indivisible += max(candidates.looked_at, plans) - plans
     found.no_memory += plans - int(np.count_nonzero(evaluated.fits))
     within = evaluated.fits
+    sold = within & can_be_bought(nodes, total_s, sale)
+    found.unsold += int(np.count_nonzero(within)) - int(np.count_nonzero(sold))
+    within = sold
     if request.deadline_days is not None:
         in_time = within & (total_s <= request.deadline_days * SECONDS_PER_DAY)
         found.late += int(np.count_nonzero(within)) - int(np.count_nonzero(in_time))

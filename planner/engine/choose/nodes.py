@@ -23,6 +23,7 @@ from planner.engine.layout.enumeration import (
 )
 from planner.engine.layout.refusals import DEGREES, check_layout
 from planner.engine.question.request import GenerationRequest, PlanRequest
+from planner.engine.run.interruptions import lasting_s
 from planner.engine.run.length import SECONDS_PER_DAY, total_steps
 from planner.engine.sure.calibration import Calibration
 from planner.engine.time import flops
@@ -151,7 +152,10 @@ def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration
         if position not in tried:
             choice = choose_layout(on_nodes(request, int(counts[position])), calibration)
             result = evaluate_choice(choice, calibration)
-            total_s = float(np.max(result.step.step)) * total_steps(request)
+            computing_s = float(np.max(result.step.step)) * total_steps(request)
+            total_s = float(
+                lasting_s(computing_s, float(counts[position]), request.cluster.sale.interruptions)
+            )
             tried[position] = choice, total_s if np.all(result.fits) else np.inf
         return tried[position][1] <= deadline_s
 

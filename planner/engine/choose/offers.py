@@ -24,6 +24,8 @@ from planner.engine.sure.calibration import Calibration
 Patch = Mapping[str, Any]
 #: Larger clusters are looked at up to this many times the nodes asked for.
 MOST_TIMES_THE_NODES = 64
+#: Of other machines, those with most memory are looked at in larger numbers.
+MOST_LARGER = 2
 #: A sequence is shortened to a half, a quarter, an eighth; below that it is another task.
 SHORTENED = (2, 4, 8)
 #: Fields of a cluster that is described by its accelerators, which give way to an instance type.
@@ -279,6 +281,25 @@ def machines(plan: Plan) -> Iterator[Offer]:
             patch=merged(free_patch(plan.asked), {"cluster": machine_patch(own, cluster)}),
             request=replace(free, cluster=cluster),
         )
+
+
+def more_machines(plan: Plan) -> Iterator[Offer]:
+    """More nodes of another machine, for what neither more of the same nor as many of another hold."""
+    own = plan.choice.request.cluster
+    precision, nodes = plan.asked.workload.precision, own.nodes or 1
+    free = freed(plan.asked)
+    larger = [each for each in plan.others if each.nodes is not None and each.mig_profile is None]
+    for cluster in sorted(larger, key=lambda each: -usable_bytes(each, precision))[:MOST_LARGER]:
+        elsewhere = replace(free, cluster=cluster)
+        most = min(MOST_TIMES_THE_NODES * nodes, MOST_NODES)
+        for count in node_counts_that_fit(elsewhere, plan.calibration, least=nodes + 1, most=most):
+            counted = replace(cluster, nodes=count)
+            yield Offer(
+                kind="machine",
+                change=f"use {machine_in_words(counted)}",
+                patch=merged(free_patch(plan.asked), {"cluster": machine_patch(own, counted)}),
+                request=replace(free, cluster=counted),
+            )
 
 
 def machine_in_words(cluster: Cluster) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.engine.grid import stack
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
 from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_recipe
 from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
@@ -144,13 +145,15 @@ def head_share(model: ModelSpec, workload: Workload) -> float:
     Encoders are pretrained on their masked tokens, and fine-tuned with a classifier in place of the head.
     """
     if model.architecture != "encoder":
-        return 1.0
-    return MASKED_SHARE if workload.task == "pretraining" else 0.0
+        return 1.0 if model.architecture != "decoder" or count_parameters(model).head_matmul else 0.0
+    masked = workload.task == "pretraining" or workload.objective == "mlm"
+    return MASKED_SHARE if masked else 0.0
 
 
 def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float]:
     """PlanGrid fields of the workload on this model: lengths in tokens, bytes per parameter, flags."""
     count = count_parameters(model)
+    full_precision = workload.precision in ("fp32", "tf32")
     recipe: MemoryRecipe = memory_recipe(workload, (count.embedding + count.head) / count.total)
     frozen = workload.task in ("lora", "qlora")
     adapters = lora_parameters(model, workload.lora_rank, workload.lora_targets) if frozen else 0
@@ -175,9 +178,12 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "lora_parameters": adapters,
         # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
         "lora_width": adapters / workload.lora_rank,
-        "offload": "optimizer" in workload.offload,
+        # Weights that live on the host are stepped there.
+        "offload": not {"optimizer", "parameters"}.isdisjoint(workload.offload),
         "offload_parameters": "parameters" in workload.offload,
         "offload_activations": "activations" in workload.offload,
+        "residual_bytes": 4.0 if full_precision or stack.autocast(workload) else 2.0,
+        **kernel_numbers(workload),
         "optimizer_in_backward": workload.optimizer_in_backward,
         **saved_numbers(model, workload),
         "adapters_with_base": frozen and recipe.adapter_wrapping == "with_base",
@@ -204,6 +210,15 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         **kept_matmul_inputs(model, workload),
         "loss_whole": recipe.loss == "whole",
         "loss_chunked": recipe.loss == "chunked",
+    }
+
+
+def kernel_numbers(workload: Workload) -> dict[str, float]:
+    """Whether the question names the kernels between the matmuls, and whether they are fused, flags."""
+    named = workload.kernels
+    return {
+        "kernels_named": named is not None,
+        "kernels_fused": named in ("fused", "transformer_engine"),
     }
 
 

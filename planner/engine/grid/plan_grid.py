@@ -114,6 +114,9 @@ class PlanGrid:
     offload: Array  #: the optimizer's states and step are the host's [flag, ()]
     offload_parameters: Array  #: weights are gathered from the host's memory [flag, ()]
     offload_activations: Array  #: what is kept for backward waits in the host's memory [flag, ()]
+    residual_bytes: Array  #: one element of the residual stream and of a norm's input [byte, ()]
+    kernels_named: Array  #: the question says which kernels run between the matmuls [flag, ()]
+    kernels_fused: Array  #: and they are fused by hand or Transformer Engine's [flag, ()]
     optimizer_in_backward: Array  #: each parameter is stepped as its gradient is there [flag, ()]
     saved_embedding_parameters: Array  #: of the token table, trained whole beside adapters [parameter, ()]
     saved_head_parameters: Array  #: of the output side, trained whole beside adapters [parameter, ()]
@@ -198,8 +201,9 @@ class PlanGrid:
 
     @property
     def trainable_parameters(self) -> Array:
-        """Parameters that are trained: the adapters alone where the base is frozen."""
-        return np.where(self.frozen > 0, self.lora_parameters, self.total_parameters)
+        """Parameters that are trained: where the base is frozen the adapters, and layers trained whole."""
+        saved = self.saved_embedding_parameters + self.saved_head_parameters + self.saved_block_parameters
+        return np.where(self.frozen > 0, self.lora_parameters + saved, self.total_parameters)
 
     def with_fields(self, **arrays: Any) -> PlanGrid:
         return replace(self, **{name: np.asarray(value, dtype=float) for name, value in arrays.items()})

@@ -104,12 +104,10 @@ TRAITS = {
     "in_place_loss": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # Fine-tuning runs the model's own loss, unless kernels are fused (``Traits.in_place_loss``).
     "in_place_loss_finetuning": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-    # DeepSpeed trains without autocast, so the loss of a plain model stays in 16 bits.
-    "narrow_loss": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
-    # torch.compile compiles the loss as well, except in torchtitan of 2024.
-    "compiled_loss": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+    # torch.compile compiles the loss as well; torchtitan's does since 2025 (config, compile.components).
+    "compiled_loss": (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     # Trainers on FSDP compile block by block and leave the loss as it is (one source: prime-rl's SFT runs).
-    "compiled_loss_finetuning": (1.0, 1.0, 0.0, 1.0, 0.0, 1.0),
+    "compiled_loss_finetuning": (1.0, 1.0, 0.0, 1.0, 1.0, 1.0),
     # Megatron keeps its gradient buffers where the optimizer's states are the host's
     # (core/optimizer/cpu_offloading); ZeRO-Offload and FSDP's policies take the gradients along.
     "offload_keeps_gradients": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),

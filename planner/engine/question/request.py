@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from planner.engine.question.sale import Sale
 from planner.engine.question.specs import AcceleratorSpec, ComputePrecision, MigProfileSpec, ModelSpec
 
 Task = Literal["pretraining", "full_finetuning", "lora", "qlora", "ppo"]
 Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "sgd", "lion", "muon", "lamb"]
 Attention = Literal["flash", "standard"]
+AttentionKernel = Literal["standard", "sdpa_math", "flash_1", "flash_2", "flash_3", "cudnn"]
+Kernels = Literal["plain", "compiled", "fused", "transformer_engine"]
+SequenceKind = Literal["full", "packed", "padded_to_max", "padded_to_longest", "unpadded"]
+Dispatcher = Literal["all_to_all", "all_gather", "deepep", "hybridep"]
+Balance = Literal["forced", "learned"]
 Recompute = Literal["none", "selective", "full"]
 RecomputeChoice = Literal["auto", "none", "selective", "full"]
 Offload = Literal["none", "optimizer", "parameters", "activations"]
@@ -116,13 +122,40 @@ class PpoWorkload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sequences:
+    """Real lengths of the samples, in tokens; ``Workload.sequence_length`` is the length of a row.
+
+    mean_tokens, max_tokens, std_tokens: of one sample, None where not told.
+    """
+
+    kind: SequenceKind
+    mean_tokens: float | None = None
+    max_tokens: float | None = None
+    std_tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experts:
+    """How routed experts are run; None stands for what the stack does.
+
+    capacity_factor: tokens that an expert takes at most, relative to an even share; beyond it they are
+    dropped, and below it padded.
+    """
+
+    dispatcher: Dispatcher | None = None
+    capacity_factor: float | None = None
+    balance: Balance | None = None
+    grouped_matmul: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """What is to be trained, and how. None stands for "not asked".
 
     tokens: of the whole run.  samples: sequences of the whole run, set only where the question gave these.
     offload: what is kept in the host's memory, () for nothing.  dropout, recompute_blocks: shares, 0 to 1.
     sequence_length, decoder_sequence_length: tokens per sequence.  global_batch_size: sequences per optimizer
-    step.
+    step.  head_positions: tokens of a sequence that meet the vocabulary's head.
     """
 
     task: Task
@@ -148,6 +181,12 @@ class Workload:
     quantized_head: bool | None = None
     lora_rank: int = 16
     lora_targets: tuple[str, ...] | None = None
+    attention_kernel: AttentionKernel | None = None
+    kernels: Kernels | None = None
+    autocast: bool | None = None
+    sequences: Sequences | None = None
+    head_positions: int | None = None
+    moe: Experts | None = None
     optimizer_in_backward: bool = False
     gradient_sync: GradientSync | None = None
     primary_weights: PrimaryWeights | None = None
@@ -178,6 +217,7 @@ class Cluster:
     price_source, price_as_of: source and date of that price.
     instance_type, region, purchase: None for a cluster described by its accelerators.
     price_asked_as_of: the day whose prices were asked for, None for the latest known.
+    sale: what is billed beside the price by the hour, and how sure the price is.
     host_memory_bytes, host_memory_bandwidth_bytes_per_s: of one node's CPUs as given, None where not.
     instance_host_memory_bytes: what the instance type has, None where not known.
     power_limit_watts: of one accelerator, None where it runs at its own.
@@ -196,6 +236,7 @@ class Cluster:
     price_as_of: date | None = None
     price_asked_as_of: date | None = None
     mig_profile: MigProfileSpec | None = None
+    sale: Sale = field(default_factory=Sale)
     host_memory_bytes: float | None = None
     host_memory_bandwidth_bytes_per_s: float | None = None
     power_limit_watts: float | None = None
@@ -230,6 +271,8 @@ class PlanRequest:
     """One question to ``estimate``. A layout of which every field is None is ``"auto"``.
 
     deadline_days: with ``nodes: "auto"``, the fewest nodes that finish within it.
+    budget_usd: what the run may cost.  today: the day of the question, for the age of its price (None: no
+    price is called old).
     notes: warnings raised while the question was read (code, message), carried into the result.
     """
 
@@ -239,6 +282,8 @@ class PlanRequest:
     layout: LayoutRequest = field(default_factory=LayoutRequest)
     id: Any = None
     deadline_days: float | None = None
+    budget_usd: float | None = None
+    today: date | None = None
     notes: tuple[tuple[str, str], ...] = ()
 
 

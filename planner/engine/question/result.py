@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any, Literal
 
 from planner.engine.question.request import Cluster, Layout
+from planner.engine.question.sale import PaymentOption
 
 Verdict = Literal["fits", "tight", "does_not_fit"]
 #: Kinds of remedies, in the order in which they cost effort and money: changes of one setting, of the layout,
@@ -66,6 +67,8 @@ class Memory:
     has.
     worst_stage: index of the pipeline stage that needs most.  fit_probability: the chance, by the memory
     interval, that the peak stays within what is usable.
+    host_bytes: what the plan keeps in the memory of one node's CPUs; host_usable_bytes: what that node has,
+    None where it is not known.
     """
 
     per_accelerator_bytes: MemoryParts
@@ -76,6 +79,8 @@ class Memory:
     interval_bytes: tuple[float, float]
     worst_stage: int
     fit_probability: float
+    host_bytes: float
+    host_usable_bytes: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +146,37 @@ class Time:
     total_s: float
     total_interval_s: tuple[float, float]
     samples_per_s: float | None = None
+    interruptions: InterruptedTime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterruptedTime:
+    """What a run on machines that are taken back expects.
+
+    expected: interruptions of the whole run.  computing_s: seconds of its steps alone.  lost_s: seconds of
+    checkpoints, lost work and restarts, which make up the rest of ``Time.total_s``.
+    checkpoint_interval_s: seconds of work between checkpoints.
+    """
+
+    expected: float
+    computing_s: float
+    lost_s: float
+    checkpoint_interval_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Dollars of the run at a dated price. purchase: way to pay, None where the price was given."""
+    """Dollars of the run as they are billed. purchase: way to pay, None where the price was given.
+
+    usd: what the run costs: whole blocks, or the run's share of a commitment.  billed_usd: what the purchase
+    comes to.  billed_hours: of each node, within ``usd``.  idle_usd: part of ``usd`` for time and nodes that
+    the run has no use for.  commitment_usd, commitment_years: what one owes, used or not, over how long
+    (None: nothing is committed).  upfront_usd: due on the first day.  payment_option: as in ``Sale``.
+    blocks, block_days: how many blocks, and how long each (None: not sold by the block).
+    price_interval_usd_per_node_hour: 80 % interval of the price paid.
+    list_usd_per_node_hour, discount_percent: before a discount, and the discount.  own_price: the buyer's.
+    price_note: what the price's source says beside it.
+    """
 
     usd: float
     usd_interval: tuple[float, float]
@@ -154,6 +185,20 @@ class Cost:
     price_source: str | None
     purchase: str | None
     usd_per_million_tokens: float
+    billed_usd: float = 0.0
+    billed_hours: float = 0.0
+    idle_usd: float = 0.0
+    commitment_usd: float | None = None
+    commitment_years: float | None = None
+    upfront_usd: float = 0.0
+    payment_option: PaymentOption | None = None
+    blocks: int | None = None
+    block_days: float | None = None
+    price_interval_usd_per_node_hour: tuple[float, float] = (0.0, 0.0)
+    list_usd_per_node_hour: float | None = None
+    discount_percent: float | None = None
+    own_price: bool = False
+    price_note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +278,8 @@ class Evidence:
 class PlanResult:
     """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose.
 
+    unavailable: why these machines cannot be bought so, "" where they can.
+    meets_deadline, meets_budget: whether the run keeps within what was asked for, None where nothing was.
     remedies: of a plan that does not fit or is tight, the changes that make it fit, the cheapest first.
     evidence: what was measured near the plan; None where only figures were asked for.
     """
@@ -251,6 +298,9 @@ class PlanResult:
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
     remedies: tuple[Remedy, ...] = ()
+    unavailable: str = ""
+    meets_deadline: bool | None = None
+    meets_budget: bool | None = None
     evidence: Evidence | None = None
     generation: GenerationPool | None = None
 

@@ -6,6 +6,7 @@ A question is frozen and validated once by ``planner.contract.search``; inside t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 from planner.engine.question.request import Cluster, Workload
@@ -36,6 +37,7 @@ class SearchRequest:
     micro-batch 1, no sharding, the workload's recompute).
     limit: how many plans ``top`` holds.
     notes: warnings raised while the question was read (code, message).
+    today: as in ``PlanRequest``.
     """
 
     model: ModelSpec
@@ -48,16 +50,18 @@ class SearchRequest:
     limit: int = 20
     id: Any = None
     notes: tuple[tuple[str, str], ...] = ()
+    today: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejections:
-    """Counts of rejected layouts by reason: memory, degrees that do not divide, the deadline, the budget."""
+    """Counts of rejected layouts by reason: memory, indivisible degrees, deadline, budget, not sold."""
 
     memory: int = 0
     divisibility: int = 0
     deadline: int = 0
     budget: int = 0
+    unavailable: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

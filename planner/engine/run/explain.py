@@ -17,9 +17,41 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="total_s",
         value="time.total_s",
         unit="s",
-        formula="{time.steps:.0f} steps x {time.step_s:.5g} s; 80 % interval"
+        formula="{time.steps:.0f} steps x {time.step_s:.5g} s{interrupted.lost_words}; 80 % interval"
         " {time.total_interval_s[0]:.5g} to {time.total_interval_s[1]:.5g} s",
         source="step and its 80 % interval: " + FIT,
+    ),
+    TermTemplate(
+        name="computing_s",
+        value="interrupted.computing_s",
+        unit="s",
+        parent="total_s",
+        part=True,
+        formula="{time.steps:.0f} steps x {time.step_s:.5g} s, were no machine taken back",
+        source="step and its 80 % interval: " + FIT,
+        optional=True,
+    ),
+    TermTemplate(
+        name="lost_s",
+        value="interrupted.lost_s",
+        unit="s",
+        parent="total_s",
+        part=True,
+        formula="{interrupted.expected:.4g} interruptions, each with a restart of {interrupted.restart_s:.4g}"
+        " s and the work since the last checkpoint; a checkpoint of {interrupted.write_s:.4g} s after each"
+        " {interrupted.checkpoint_interval_s:.5g} s of work; waiting for capacity is not counted",
+        source="Daly 2006, complete model of the wall time; interval: Young 1974, where none was asked for",
+        optional=True,
+    ),
+    TermTemplate(
+        name="expected_interruptions",
+        value="interrupted.expected",
+        unit="interruptions",
+        parent="lost_s",
+        formula="{grid.nodes:.0f} nodes x {interrupted.per_node_day:.4g} a node and day x {time.total_s:.5g}"
+        " s / 86,400, each stopping the whole run ({interrupted.source})",
+        source="rates: planner/catalog/facts/data/spot_interruptions.csv and purchase_rules.csv",
+        optional=True,
     ),
     TermTemplate(
         name="tokens_per_s",
@@ -67,10 +99,58 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="usd",
         value="cost.usd",
         unit="USD",
-        formula="{grid.nodes:.0f} nodes x {shown.hours:.5g} h x {cost.price_usd_per_node_hour:.6g} USD"
+        formula="{grid.nodes:.0f} nodes x {bill.hours:.5g} h billed x {cost.price_usd_per_node_hour:.6g} USD"
         " per node-hour; 80 %"
-        " interval {cost.usd_interval[0]:.4g} to {cost.usd_interval[1]:.4g} USD",
+        " interval {cost.usd_interval[0]:.4g} to {cost.usd_interval[1]:.4g} USD, of the run's length and of"
+        " the price together",
         source="catalog price",
+        optional=True,
+    ),
+    TermTemplate(
+        name="billed_hours",
+        value="bill.hours",
+        unit="h",
+        parent="usd",
+        formula="{bill.rule} ({bill.rule_source})",
+        source="rules of billing: planner/catalog/facts/data/purchase_rules.csv",
+        optional=True,
+    ),
+    TermTemplate(
+        name="price_usd_per_node_hour",
+        value="cost.price_usd_per_node_hour",
+        unit="USD",
+        parent="usd",
+        formula="{bill.price_words}{bill.spread_words}",
+        source="changes of the catalog's own prices: planner/catalog/facts/data/price_volatility.csv",
+        optional=True,
+    ),
+    TermTemplate(
+        name="idle_usd",
+        value="bill.idle_usd",
+        unit="USD",
+        parent="usd",
+        formula="of {cost.usd:.5g} USD, what is billed for machines without work and for time beyond the"
+        " {shown.hours:.5g} h of the run",
+        source="definition",
+        optional=True,
+    ),
+    TermTemplate(
+        name="commitment_usd",
+        value="bill.commitment_usd",
+        unit="USD",
+        parent="usd",
+        formula="{grid.nodes:.0f} nodes x {bill.commitment_hours:.0f} h x {cost.price_usd_per_node_hour:.6g}"
+        " USD, owed whether used or not ({bill.payment}); this run uses {bill.share_percent:.3g} % of it",
+        source="rules of billing: planner/catalog/facts/data/purchase_rules.csv",
+        optional=True,
+    ),
+    TermTemplate(
+        name="upfront_usd",
+        value="bill.upfront_usd",
+        unit="USD",
+        parent="usd",
+        formula="{bill.payment}",
+        source="rules of billing: planner/catalog/facts/data/purchase_rules.csv",
         optional=True,
     ),
     TermTemplate(
@@ -78,9 +158,9 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="cost.usd_per_million_tokens",
         unit="USD",
         parent="usd",
-        formula="1e6 tokens / {time.tokens_per_s:.5g} tokens/s / 3600 x {grid.nodes:.0f} nodes x"
-        " {cost.price_usd_per_node_hour:.6g} USD per node-hour",
-        source="catalog price",
+        formula="{cost.usd:.6g} USD / ({time.steps:.0f} steps x {grid.global_batch_size:.0f} sequences x"
+        " {grid.sequence_length:.0f} tokens) x 1e6",
+        source="definition",
         optional=True,
     ),
     TermTemplate(

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
+from planner.engine.run.money import NINE_TENTHS
 
 #: Each thing beyond the first that lies outside what was measured multiplies the interval's width (in the
 #: logarithm) by this factor. Our own choice: no measurement tells how wrong an unmeasured combination is.
 WIDENING = 1.4
-#: The 90 % point of the standard normal distribution.
-NINE_TENTHS = 1.2815515655446004
 #: Start of the text that says that no chip of the plan's kind was measured.
 UNKNOWN_CHIP = "unknown chip:"
 #: ... and that say so of the model's blocks.

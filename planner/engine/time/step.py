@@ -9,20 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ZERO_1, Array, PlanGrid
+from planner.engine.grid.plan_grid import ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
-from planner.engine.time import collectives, kernels, overlap
+from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
 from planner.engine.time.constants import TimingConstants
 
 #: LAMB reads weights and updates once more for its layer-wise norms (You et al. 2020, algorithm 2).
 LAMB_EXTRA_PASSES = 2.0
-#: Parameters per second that one node's CPUs update, including copying gradients down and weights up. Our own
-#: judgement: the geometric mean of two figures ten times apart, some 4e9 for the update alone (ZeRO-Offload's
-#: CPU-Adam on a DGX-2's CPUs, Ren et al. 2021; not read again) and 3.6e8 in whole runs (Llama 7B on 8 x A800
-#: with 2 x Xeon 8358, DeepSpeed 0.14.2: 64 sequences take 17 to 20 s longer with offload;
-#: gist.github.com/chenyaofo, read November 2026).
-HOST_UPDATES_PER_S = 1.2e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +134,8 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
-    return where(grid.offload > 0, host_updates(grid) / HOST_UPDATES_PER_S, on_gpu)
+    on_host = host.update_s(grid, host_updates(grid)) + host.exchange_s(grid, trained + experts, ranks)
+    return where(grid.offload > 0, on_host, on_gpu)
 
 
 def host_updates(grid: PlanGrid) -> Array:
@@ -200,7 +195,10 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     }
     busy = sum(parts.values(), np.asarray(0.0))
     jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
-    slack_s = constants.step_slack_s + micro_batches * slack
+    weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
+    compute_s = parts["forward"] + parts["backward"] + parts["recompute"]
+    transfers = host.waiting_s(grid, weight_shards, compute_s / micro_batches)
+    slack_s = constants.step_slack_s + micro_batches * slack + transfers
     # As keywords, so that a name given twice is an error.
     terms = dict(
         **compute.terms,
@@ -217,6 +215,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         reduction_exposed_s=data.per_step,
         hand_over_s=hand_over,
         host_updates=host_updates(grid),
+        host_transfers_s=transfers,
         slack_s=slack_s,
         jitter_s=jitter,
     )

@@ -14,8 +14,6 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
 
 from planner.mig.placement.patterns import Pattern, patterns
 from planner.mig.placement.question import Demand, Gpus, Question
@@ -169,6 +167,9 @@ class Program:
                 -math.inf,
                 0,
             )
+        # Imported where it is needed: a third of a second for which other pages need not wait at the start.
+        from scipy.sparse import coo_array
+
         rows, cols, values = zip(*cells, strict=True)
         self.matrix = coo_array((values, (rows, cols)), shape=(len(low), self.size)).tocsr()
         self.low, self.high = np.array(low), np.array(high)
@@ -216,6 +217,8 @@ class Program:
 
     def solve(self, costs: np.ndarray, limits: Sequence[tuple[np.ndarray, float]], seconds: float) -> Any:
         """scipy's result for the least of ``costs``, with each of ``limits`` at most its value."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
         constraints = [LinearConstraint(self.matrix, self.low, self.high)]
         constraints += [LinearConstraint(each[None, :], -np.inf, value) for each, value in limits]
         return milp(

@@ -81,13 +81,14 @@ def _destroy(group: Gpus, number: int, standing: Standing) -> list[Step]:
     host, index = group.host_of(number)
     instance = instance_id(index, standing)
     what = f"the {standing.place.profile} at {standing.place.start}"
+    first = "Stop what runs in it first. " if standing.in_use else ""
     return [
         Step(
             DESTROY,
             host,
             (index,),
             f"nvidia-smi mig -i {index} -dci -gi {instance}",
-            f"Destroy the compute instances in {what}.",
+            f"{first}Destroy the compute instances in {what}.",
         ),
         Step(DESTROY, host, (index,), f"nvidia-smi mig -i {index} -dgi -gi {instance}", f"Destroy {what}."),
     ]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import cast, get_args
 
-from planner.catalog.facts.records import is_stale
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.plans.bills import VOLATILE
 from planner.plans.compare.chart import machines_chart
 from planner.plans.room import in_ten, room
 from planner.plans.variations import MachineRow, Spread
@@ -52,13 +52,15 @@ class Row:
     mine: bool
     cells: tuple[str | Quantity, ...]
     why: str
-    stale_price: bool
     query: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The table, its chart and its CSV rows."""
+    """The table, its chart and its CSV rows.
+
+    price_age: when the prices in it were last seen, in words.  prices_move: they change from day to day.
+    """
 
     subject: str
     columns: tuple[Column, ...]
@@ -68,6 +70,8 @@ class Comparison:
     sort: str
     chart: Chart | None
     csv_rows: list[tuple[str, ...]]
+    price_age: str
+    prices_move: bool
 
 
 _Key = Callable[[MachineRow, PlanResult], float | str]
@@ -126,12 +130,14 @@ def compare_machines(
             )
             for name, (label, number, _) in _KEYS.items()
         ),
-        rows=tuple(_row(row, mine=mine, today=today, query=link(row)) for row in ordered),
+        rows=tuple(_row(row, mine=mine, query=link(row)) for row in ordered),
         fitting=sum(1 for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits),
         spread=spread,
         sort=sort,
         chart=machines_chart(rows, mine=mine),
         csv_rows=_csv_rows(ordered),
+        price_age=_price_age(rows, today),
+        prices_move=question.cluster.purchase in VOLATILE,
     )
 
 
@@ -148,7 +154,7 @@ def _ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[
     return fit + lack + wrong
 
 
-def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
+def _row(row: MachineRow, *, mine: str | None, query: str) -> Row:
     spec, result = row.record.spec, row.answer
     count = f"{spec.accelerators_per_node} × {spec.accelerator.name}"
     if row.precision is not None:
@@ -159,9 +165,7 @@ def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
         cells: tuple[str | Quantity, ...] = (count, nodes, "cannot run", "", "", "", "", "")
         first = result.errors[0]
         why = f"{first.message} {first.remedy}"
-        return Row(
-            slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, stale_price=False, query=query
-        )
+        return Row(slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, query=query)
     memory, cost = result.memory, result.cost
     cells = (
         count,
@@ -178,8 +182,7 @@ def _row(row: MachineRow, *, mine: str | None, today: date, query: str) -> Row:
         fits=result.fits,
         mine=slug == mine,
         cells=cells,
-        why="" if result.fits else _remedy(result),
-        stale_price=_stale(cost.price_as_of if cost is not None else None, today),
+        why=result.unavailable if result.fits else _remedy(result),
         query=query,
     )
 
@@ -196,8 +199,18 @@ def _remedy(result: PlanResult) -> str:
     return result.reason or ""
 
 
-def _stale(seen: date | None, today: date) -> bool:
-    return seen is not None and is_stale(seen, today)
+def _price_age(rows: Sequence[MachineRow], today: date) -> str:
+    """The days between which the prices shown were last seen: once for the table, not on each row."""
+    costs = [row.answer.cost for row in rows if isinstance(row.answer, PlanResult)]
+    seen = sorted(cost.price_as_of for cost in costs if cost is not None and cost.price_as_of is not None)
+    if not seen:
+        return ""
+    if seen[0] == seen[-1]:
+        return f"prices of {formats.day(seen[0])}"
+    oldest = max(0, (today - seen[0]).days)
+    return (
+        f"prices seen from {formats.day(seen[0])} to {formats.day(seen[-1])}, the oldest {oldest:,} days old"
+    )
 
 
 def _share(result: PlanResult) -> float:
@@ -221,6 +234,12 @@ CSV_COLUMNS = (
     "usd",
     "usd_low",
     "usd_high",
+    "usd_per_node_hour",
+    "price_as_of",
+    "price_source",
+    "commitment_usd",
+    "billed_hours",
+    "unavailable",
     "model_flops_utilization",
     "reason",
 )
@@ -254,8 +273,16 @@ def _exact(row: MachineRow) -> dict[str, str]:
         "total_high_s": repr(time.total_interval_s[1]),
         "model_flops_utilization": repr(time.model_flops_utilization),
         "reason": result.reason or "",
+        "unavailable": result.unavailable,
     }
     if cost is not None:
         low, high = cost.usd_interval
         found |= {"usd": repr(cost.usd), "usd_low": repr(low), "usd_high": repr(high)}
+        found |= {
+            "usd_per_node_hour": repr(cost.price_usd_per_node_hour),
+            "price_as_of": "" if cost.price_as_of is None else cost.price_as_of.isoformat(),
+            "price_source": cost.price_source or "",
+            "commitment_usd": "" if cost.commitment_usd is None else repr(cost.commitment_usd),
+            "billed_hours": repr(cost.billed_hours),
+        }
     return found

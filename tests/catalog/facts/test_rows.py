@@ -398,7 +398,10 @@ def test_mig_keys_are_unique() -> None:
 def test_every_source_is_used_and_none_is_missing() -> None:
     cited = {
         row["source"]
-        for name in ("accelerators", "instances", "prices", "availability", "mig_profiles")
+        for name in (
+            *("accelerators", "instances", "prices", "availability", "mig_profiles"),
+            *("purchase_rules", "spot_interruptions", "price_volatility"),
+        )
         for row in rows(f"{name}.csv")
     }
     keys = [row["key"] for row in rows("sources.csv")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import combinations, product
 
 import pytest
@@ -133,8 +134,8 @@ def most_served(demands: list[tuple[str, ...]], supply: Counter[tuple[str, str]]
     return sum(give(want, set()) for want in range(len(demands)))
 
 
-def brute_force(question: Question) -> tuple[int, int]:
-    """The most instances that can be served, and the fewest GPUs that serve as many."""
+def brute_force(question: Question, price: Callable[[Gpus], float] = lambda gpus: 1) -> tuple[int, float]:
+    """The most instances that can be served, and the fewest GPUs (or least cost) that serve as many."""
     cards = [gpus for gpus in question.gpus for _ in range(gpus.count)]
     accepts = [
         {(slug, name) for slug, names in demand.accepts.items() for name in names}
@@ -153,15 +154,85 @@ def brute_force(question: Question) -> tuple[int, int]:
             if kinds and not any(kinds <= other for other in each):
                 each = [other for other in each if not other <= kinds] + [kinds]
         options.append([None, *each])
-    best = (0, 0)
+    best = (0, 0.0)
     for choice in product(*options):
-        used = sum(option is not None for option in choice)
+        used = sum(price(gpus) for gpus, option in zip(cards, choice, strict=True) if option is not None)
         supply: Counter[tuple[str, str]] = Counter()
         for option in choice:
             supply += option or Counter()
         served = most_served(wanted_by_one, supply, accepts)
         best = max(best, (served, -used))
     return best[0], -best[1]
+
+
+def fewest_changes_by_force(question: Question) -> tuple[int, int]:
+    """The most that one GPU can serve, and the fewest instances destroyed and made for as much.
+
+    A largest matching can keep covered what a smaller one covers, so that kept instances are used first.
+    """
+    (gpus,) = question.gpus
+    of = gpus.chip
+    accepts = [
+        {(slug, name) for slug, names in demand.accepts.items() for name in names}
+        for demand in question.demands
+        for _ in range(demand.count)
+    ]
+    idle = [each for each in gpus.standing if not each.in_use]
+    best = (0, 0)
+    for gone in range(len(idle) + 1):
+        for destroyed in combinations(idle, gone):
+            stays = [each for each in gpus.standing if each not in destroyed]
+            usable = Counter(
+                (of.slug, each.place.profile) for each in stays if question.in_use_serves or not each.in_use
+            )
+            beside = tuple(sorted(each.place for each in stays))
+            kept = most_served([("",)] * len(accepts), usable, accepts)
+            for made in configurations(of, of.named("standard"), beside):
+                new = Counter((of.slug, place.profile) for place in made)
+                served = most_served([("",)] * len(accepts), usable + new, accepts)
+                best = max(best, (served, -(gone + served - kept)))
+    return best[0], -best[1]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_fewest_changes_against_brute_force(seed: int) -> None:
+    rng = random.Random(5000 + seed)
+    of = rng.choice([chip("a100-sxm-40gb"), chip("a30")])
+    some = rng.choice(configurations(of, of.named("standard")))[: rng.randint(0, 4)]
+    present = tuple(Standing(place, rng.random() < 0.3) for place in some)
+    demands = [wanted(of, rng.choice(of.named("standard")), rng.randint(1, 3)) for _ in range(2)]
+    question = asked(
+        [Gpus(chip=of, count=1, standing=present)],
+        demands,
+        objective="fewest_changes",
+        in_use_serves=rng.random() < 0.5,
+    )
+    answer = plan(question)
+    check(question, answer)
+    assert answer.optimal
+    assert (answer.served, answer.value) == fewest_changes_by_force(question)
+    assert answer.value == answer.created + len(answer.destroyed)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_least_cost_against_brute_force(seed: int) -> None:
+    rng = random.Random(7000 + seed)
+    fleet = [
+        Gpus(chip=of, count=rng.randint(1, 2), usd_per_gpu_hour=usd)
+        for of, usd in ((chip("a30"), 1.0), (chip("a100-sxm-40gb"), rng.choice([1.5, 2.5, 4.5])))
+    ]
+    demands = []
+    for _ in range(rng.randint(1, 3)):
+        least, slices = rng.choice([4e9, 1e10, 1.8e10]), rng.randint(1, 3)
+        accepts = {gpus.chip.slug: serving(gpus.chip, least, slices) for gpus in fleet}
+        demands.append(Demand(count=rng.randint(1, 3), accepts=accepts))
+    question = asked(fleet, demands, objective="least_cost")
+    answer = plan(question)
+    served, usd = brute_force(question, lambda gpus: gpus.usd_per_gpu_hour or 0.0)
+    assert answer.optimal
+    assert answer.served == served
+    assert answer.value == pytest.approx(usd)
+    assert answer.usd_per_hour == pytest.approx(usd)
 
 
 def check(question: Question, answer: Answer) -> None:

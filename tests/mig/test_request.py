@@ -1,0 +1,223 @@
+"""The contract's ``mig``: answers to the letter, and every wrong field named with value and remedy."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.contract.jsontext import write_json
+from planner.mig.answers import mig_json, mig_text
+
+GPUS = [{"accelerator": "a100-sxm-40gb", "count": 4}]
+DEMANDS = [{"profile": "1g.5gb", "count": 6}]
+
+
+def ask(**question: Any) -> dict[str, Any]:
+    answer = mig_json(question, load_shipped_catalog())
+    write_json(answer)  # JSON can hold it
+    return answer
+
+
+def test_counts_of_the_contract() -> None:
+    answer = ask(enumerate="a100-sxm-40gb", profiles="standard", id="x")
+    assert answer["id"] == "x"
+    assert answer["valid_configurations"] == 297
+    assert answer["maximal_configurations"] == 19
+    assert answer["maximal_multisets"] == 14
+    assert [p["profile"] for p in answer["profiles"]] == [
+        "1g.5gb",
+        "2g.10gb",
+        "3g.20gb",
+        "4g.20gb",
+        "7g.40gb",
+    ]
+    everything = ask(enumerate="a100-sxm-40gb", profiles="all")
+    assert (everything["valid_configurations"], everything["maximal_configurations"]) == (722, 78)
+    assert everything["maximal_multisets"] == 38
+    listed = ask(enumerate="a100-sxm-40gb", profiles=["4g.20gb", "3g.20gb"])
+    assert (listed["valid_configurations"], listed["maximal_configurations"]) == (5, 2)
+    assert ask(enumerate="a100-sxm-40gb", driver="R470")["maximal_configurations"] == 18
+
+
+def test_the_contracts_example_of_a_plan() -> None:
+    existing = [{"profile": "3g.20gb", "start": 0, "in_use": True}]
+    demands = [*DEMANDS, {"min_memory_bytes": 1.8e10, "min_compute_slices": 2, "count": 2}]
+    answer = ask(
+        gpus=[GPUS[0] | {"existing": existing}], demands=demands, objective="fewest_gpus", profiles="standard"
+    )
+    assert answer["gpus_used"] == answer["bound"] == 2
+    assert answer["optimal"] is True
+    assert answer["unplaced"] == []
+    kept = {"gpu": 0, "profile": "3g.20gb", "start": 0, "demand": 1, "state": "kept"}
+    assert kept in answer["placements"]
+    assert {p["state"] for p in answer["placements"]} == {"kept", "created"}
+    assert len(answer["placements"]) == 8
+    assert answer["commands"] == ["nvidia-smi mig -i 0,1 -cgi 19:4,19:5,19:6 -C"]
+    assert answer["mig_parted"].startswith("version: v1\nmig-configs:\n")
+    assert answer["elapsed_s"] < 5
+
+
+def test_new_jobs_can_be_beside_those_that_run() -> None:
+    existing = [{"profile": "3g.20gb", "start": 0, "in_use": True}]
+    gpus = [{"accelerator": "a100-sxm-40gb", "count": 1, "existing": existing}]
+    among = ask(gpus=gpus, demands=[{"profile": "3g.20gb", "count": 2}])
+    beside = ask(gpus=gpus, demands=[{"profile": "3g.20gb", "count": 2}], in_use_serves_demands=False)
+    assert (among["served"], beside["served"]) == (2, 1)
+    assert beside["unplaced"][0]["count"] == 1
+    assert beside["nearest_change"]
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"gpus": [{"accelerator": "t4"}]}, "gpus.0.accelerator", "cannot be divided"),
+    ({"gpus": [{"accelerator": "a100"}]}, "gpus.0.accelerator", "a100-sxm-40gb"),
+    ({"gpus": [GPUS[0] | {"existing": [{"profile": "3g.40gb", "start": 0}]}]}, "gpus.0.existing.0.profile",
+     "3g.20gb"),
+    ({"gpus": [GPUS[0] | {"existing": [{"profile": "3g.20gb", "start": 2}]}]}, "gpus.0.existing.0.start",
+     "0, 4"),
+    ({"gpus": [GPUS[0] | {"existing": [{"profile": "3g.20gb", "start": 0},
+                                       {"profile": "1g.5gb", "start": 2}]}]},
+     "gpus.0.existing.1.start", "overlap"),
+    ({"gpus": [GPUS[0] | {"existing": [{"profile": "1g.5gb"}]}]}, "gpus.0.existing.0.start", "missing"),
+    ({"gpus": [GPUS[0] | {"existing": [{"profile": "odd", "start": 7, "size": 4}]}]},
+     "gpus.0.existing.0.size", "beyond"),
+    ({"gpus": [GPUS[0] | {"count": 1.5}]}, "gpus.0.count", "whole"),
+    ({"gpus": [GPUS[0] | {"count": 0}]}, "gpus.0.count", "too small"),
+    ({"gpus": [GPUS[0] | {"nodes": 2}]}, "gpus.0.nodes", "unknown"),
+    ({"gpus": [GPUS[0] | {"instance_type": "p4d.24xlarge"}]}, "gpus.0.accelerator", "Keep one"),
+    ({"gpus": [{"instance_type": "g4dn.xlarge"}]}, "gpus.0.instance_type", "cannot be divided"),
+    ({"gpus": [GPUS[0] | {"indices": [0, 1, 2, 3]}]}, "gpus.0.indices", "host"),
+    ({"gpus": [GPUS[0] | {"host": "n", "indices": [0, 0, 1, 2]}]}, "gpus.0.indices", "once"),
+    ({"gpus": [GPUS[0] | {"driver": "new"}]}, "gpus.0.driver", "550"),
+    ({"gpus": []}, "gpus", "at least one"),
+    ({"demands": [{"profile": "1g.10gb+me"}]}, "demands.0.profile", "1g.5gb+me"),
+    ({"demands": [{"profile": "1g.5gb", "min_compute_slices": 1}]}, "demands.0", "one thing"),
+    ({"demands": [{}]}, "demands.0", "one thing"),
+    ({"demands": [{"profile": "1g.5gb", "count": 1e30}]}, "demands.0.count", "too large"),
+    ({"demands": [{"profile": "1g.5gb", "count": "6"}]}, "demands.0.count", "quotes"),
+    ({"demands": [{"min_memory_bytes": -1}]}, "demands.0.min_memory_bytes", "positive"),
+    ({"demands": [{"min_memory_bytes": float("nan")}]}, "demands.0.min_memory_bytes", "finite"),
+    ({"demands": [{"job": {"model": "gpt2", "cluster": {}}}]}, "demands.0.job.cluster", "Leave it out"),
+    ({"demands": [{"job": {"model": "gpt-two"}}]}, "demands.0.job.model", "catalog"),
+    ({"demands": {}}, "demands", "list"),
+    ({"objective": "cheapest"}, "objective", "least_cost"),
+    ({"profiles": "some"}, "profiles", "standard"),
+    ({"profiles": ["9g.90gb"]}, "profiles", "7g.40gb"),
+    ({"colour": "blue"}, "colour", "unknown"),
+    ({"time_limit_s": 1e9}, "time_limit_s", "at most"),
+    ({"exports": ["helm"]}, "exports", "slurm"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "field", "said"), WRONG, ids=[each[1] for each in WRONG])
+def test_what_is_wrong_is_named(change: dict[str, Any], field: str, said: str) -> None:
+    answer = ask(**{"gpus": GPUS, "demands": DEMANDS, "id": 7} | change)
+    named = [each for each in answer["errors"] if each["field"] == field]
+    assert named, answer["errors"]
+    assert answer["error"] == answer["errors"][0]
+    assert said in named[0]["message"] + " " + named[0]["remedy"]
+    assert named[0]["remedy"]
+
+
+def test_several_problems_are_named_at_once() -> None:
+    answer = ask(gpus=[GPUS[0] | {"count": 0}], demands=[{"profile": "9g.9gb"}], colour=1)
+    assert {each["field"] for each in answer["errors"]} == {"gpus.0.count", "demands.0.profile", "colour"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[1]", "3", '{"enumerate": 3}', '{"enumerate": ""}', '{"a": 1, "a": 2}']
+)
+def test_text_that_is_no_question_is_answered(text: str) -> None:
+    assert "error" in mig_text(text, load_shipped_catalog())
+
+
+def test_a_hundred_thousand_demands_are_refused_with_a_bound_at_once() -> None:
+    began = monotonic()
+    answer = ask(
+        gpus=[{"accelerator": "a30", "count": 90_000}], demands=[{"profile": "1g.6gb", "count": 100_000}]
+    )
+    assert "at least 25,000" in answer["error"]["message"]
+    assert monotonic() - began < 1
+
+
+def test_a_hundred_thousand_demands_on_few_gpus_are_answered() -> None:
+    answer = ask(gpus=GPUS, demands=[{"profile": "1g.5gb", "count": 100_000}])
+    assert answer["served"] == 28
+    assert answer["unplaced"][0]["count"] == 100_000 - 28
+    assert answer["elapsed_s"] < 1
+
+
+def test_an_unknown_instance_with_its_size_is_kept() -> None:
+    existing = [{"profile": "2g.12gb", "start": 4, "size": 2}]
+    answer = ask(
+        gpus=[GPUS[0] | {"count": 1, "existing": existing}], demands=[{"profile": "3g.20gb", "count": 2}]
+    )
+    assert answer["served"] == 1
+    assert answer["staying"] == [{"gpu": 0, "profile": "2g.12gb", "start": 4, "in_use": False}]
+    assert "2g.12gb" in answer["mig_parted"]
+
+
+def test_a_cloud_machine_is_rented_whole() -> None:
+    answer = ask(
+        gpus=[{"instance_type": "p4d.24xlarge", "count": 2}], demands=[{"profile": "7g.40gb", "count": 9}],
+        objective="least_cost",
+    )  # fmt: skip
+    one = ask(gpus=[{"instance_type": "p4d.24xlarge", "count": 2}], demands=DEMANDS, objective="least_cost")
+    assert answer["usd_per_hour"] == pytest.approx(2 * one["usd_per_hour"])
+    assert answer["value"] == pytest.approx(answer["usd_per_hour"])
+
+
+JOB = {
+    "model": "gpt2",
+    "workload": {"task": "full_finetuning", "tokens": 1e7, "sequence_length": 512, "global_batch_size": 8},
+}
+
+
+def test_a_job_is_sized_here() -> None:
+    gpus = [{"accelerator": "a100-sxm-40gb"}, {"accelerator": "a100-sxm-80gb"}]
+    answer = ask(gpus=gpus, demands=[{"job": JOB, "count": 2}])
+    assert answer["served"] == 2
+    used = {(p["gpu"], p["profile"]) for p in answer["placements"]}
+    assert used <= {(0, "2g.10gb"), (0, "3g.20gb"), (0, "1g.5gb"), (1, "1g.10gb")}
+
+
+def test_a_job_that_no_slice_holds_is_said_to_be_so() -> None:
+    job = {"model": "llama-3.1-70b", "workload": JOB["workload"]}
+    answer = ask(gpus=GPUS, demands=[{"job": job}])
+    assert answer["served"] == 0
+    assert "llama-3.1-70b" in answer["unplaced"][0]["reason"]
+
+
+def test_a_driver_leaves_out_what_came_later() -> None:
+    old = [GPUS[0] | {"driver": "470.57", "count": 1}]
+    assert "error" in ask(gpus=old, demands=[{"profile": "1g.10gb"}])
+    both = [{"profile": "4g.20gb"}, {"profile": "3g.20gb"}]
+    assert ask(gpus=old, demands=both)["served"] == 1
+    assert ask(gpus=[GPUS[0] | {"count": 1}], demands=both)["served"] == 2
+
+
+def test_a_list_of_jobs_is_sized() -> None:
+    too_large = {"model": "llama-3.1-70b", "workload": JOB["workload"]}
+    wrong = {"model": "gpt2", "workload": {"task": "dreaming"}}
+    answer = ask(right_size=[JOB, too_large, wrong], accelerator="a100-sxm-80gb", id=3)
+    small, large, senseless = answer["jobs"]
+    assert answer["id"] == 3
+    by_name = {each["profile"]: each for each in small["profiles"]}
+    best = by_name[small["smallest"]]
+    assert best["fits"]
+    assert best["fit_probability"] >= 0.9
+    smaller = [p for p in small["profiles"] if p["share_of_gpu"] < best["share_of_gpu"]]
+    assert not any(each["fits"] and each["fit_probability"] >= 0.9 for each in smaller)
+    assert best["usd_per_hour"] < small["whole_gpu"]["usd_per_hour"]
+    assert by_name["7g.80gb"]["share_of_gpu"] == 1
+    assert small["time_slicing"]["jobs"] > 1
+    assert "faults" in small["time_slicing"]["isolation"]
+    assert small["mps"]["measured"] is False
+    assert large["smallest"] is None
+    assert senseless["error"]["field"] == "workload.task"
+    assert "error" in ask(right_size=[JOB], accelerator="t4")
+    assert (
+        ask(right_size=[JOB | {"cluster": {}}], accelerator="a30")["error"]["field"] == "right_size.0.cluster"
+    )
