@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 
 from inventory.store.changes import Change
 from inventory.store.models import Event, Host, Probe
+from inventory.store.services.clocks import forget_the_future
 from inventory.store.services.pacing import next_probe_at
 from inventory.store.services.recording import Outcome, Taken, record_snapshot
 from inventory.store.services.rows import note_result
@@ -28,6 +29,7 @@ MOST_A_ROUND = 2000
 
 def request_due_probes(*, now: datetime) -> list[Probe]:
     """Open a probe for every host that is due and has none open; returns the new ones."""
+    forget_the_future(now=now)
     with transaction.atomic():
         due = list(
             Host.objects.select_for_update(of=("self",), skip_locked=True)
