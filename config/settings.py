@@ -68,6 +68,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # A tenth of the size; Django pads answers at random, so that lengths do not tell secrets.
     "django.middleware.gzip.GZipMiddleware",
+    "config.guard.middleware.Doorway",
     "config.guard.middleware.Rates",
     "config.guard.middleware.Crowd",
     "config.guard.middleware.Budget",

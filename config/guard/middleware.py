@@ -20,13 +20,27 @@ from planner.engine.question import effort
 from planner.engine.question.errors import PlanError, PlanErrors
 
 Answering = Callable[[HttpRequest], HttpResponse]
-UNPROCESSABLE, TOO_MANY, BUSY = 422, 429, 503
+BAD_REQUEST, UNPROCESSABLE, TOO_MANY, BUSY = 400, 422, 429, 503
 #: Asked while nothing else may be answered, so never refused and never counted.
 HEALTH = "/healthz"
 MINUTE_S = 60
 RETRY_S = 2
 #: A question this large leaves enough freed memory behind for giving it back to be worth the milliseconds.
 MUCH_PLANS = 50_000
+
+
+class Doorway:
+    """Turns away addresses that no page has: with the sign zero, which no database takes as text."""
+
+    def __init__(self, get_response: Answering) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, unless the address cannot be meant."""
+        if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            wrong = PlanError("", None, "The address holds the sign zero.", "Leave it out.")
+            return turned_away(request, [wrong], status=BAD_REQUEST, title="Request not understood")
+        return self.get_response(request)
 
 
 class Rates:

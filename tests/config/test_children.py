@@ -55,7 +55,7 @@ def test_what_cannot_be_kept_running_is_given_up_and_the_rest_ended(
     children.add("broken", f"exec {sys.executable} -c 'raise SystemExit(7)'", os.environ)
     for child in children.children:
         child.wait_s = 0.01
-    with pytest.raises(GaveUpError, match="broken ended 8 times.*status 7"):
+    with pytest.raises(GaveUpError, match=r"broken ended 8 times.*status 7"):
         children.run()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "sound").read_text()), 0)
