@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("assumed", plans.assumed, name="assumed"),
     path("plan.csv", plans.plan_csv, name="plan_csv"),
     path("plan.json", plans.plan_json, name="plan_json"),
+    path("what-if", plans.what_if, name="what_if"),
     path("compare", compare.compare, name="compare"),
     path("compare.csv", compare.compare_csv, name="compare_csv"),
     path("mig", mig.mig, name="mig"),

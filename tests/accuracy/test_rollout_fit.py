@@ -33,7 +33,7 @@ def test_each_source_weighs_the_same_and_each_group_within_it() -> None:
     rounds = [round_of("a", "x"), round_of("a", "x"), round_of("a", "y"), round_of("b", figures=2)]
     weights = figure_weights(rounds)
     assert weights.tolist() == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.5])
-    assert figure_weights([round_of("a", quality="fair")]).tolist() == [0.3]
+    assert figure_weights([round_of("a", quality="fair")]).tolist() == [0.5]
 
 
 def residuals(**errors: list[float]) -> Any:

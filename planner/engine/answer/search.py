@@ -19,7 +19,7 @@ from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import SHARDINGS, Array
 from planner.engine.layout.enumeration import Axes, Candidates, axes_of, candidates_on, divisors
 from planner.engine.layout.pools import degrees_over
-from planner.engine.memory.peak import total_per_rank
+from planner.engine.memory.peak import needed_per_rank
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.question.result import PlanResult
@@ -240,7 +240,7 @@ def evaluate_blocks(
             step_s[part] = np.where(fits[part], result.step.step, np.inf)
             continue
         grid = grid_over_layouts(asked, block)
-        fits[part] = total_per_rank(grid, calibration.memory) <= grid.memory_bytes
+        fits[part] = needed_per_rank(grid, calibration.memory) <= grid.memory_bytes
         index = np.flatnonzero(fits[part])
         if index.size:
             step_s[start + index] = step_time(grid.rows(index), calibration.timing).step
