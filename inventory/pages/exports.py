@@ -18,6 +18,8 @@ SAMPLE_COLUMNS = (
     "resolution_s", "weight", "utilization_percent", "utilization_max_percent", "memory_used_bytes",
     "memory_used_max_bytes", "power_w", "temperature_c", "temperature_max_c",
 )  # fmt: skip
+# Spreadsheet programs take cells that begin like this for formulas, and names come from drivers and hosts.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def gpu_rows(hosts: Iterable[Host]) -> Iterator[Sequence[Any]]:
@@ -41,6 +43,8 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
     return value
 
 
