@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
+.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -58,6 +58,9 @@ validate: .venv/.requirements-dev ## predict every measured run; fails if a reco
 docs: .venv/.requirements-dev ## write docs/formulas.md and docs/contract.md from the code
 	$(BIN)/python -m scripts.formulas
 	$(BIN)/python -m scripts.contract
+
+parts-counts: .venv/.requirements-oracle ## count published configs anew as transformers builds them; WRITE=1 records it
+	$(BIN)/python -m scripts.parts_counts $(if $(WRITE),--write)
 
 # --- Style -----------------------------------------------------------------------------------------------------------
 lint: .venv/.requirements-dev ## style and import rules

@@ -14,9 +14,9 @@ from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEAR
 from planner.contract.market_fields import ANY
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.layout.stacks import AXES, STACKS
-from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
 INTRODUCTION = """# The JSON contract
@@ -38,11 +38,15 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
     ("Request of estimate", "", REQUEST),
     (
         "Model",
-        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape: "
-        f"an object of {', '.join(f'`{name}`' for name in EXPLICIT_FIELDS)}. Of these `architecture`, "
-        "`layers`, `hidden_size` and `attention_heads` are required, and `vocab_size` or, for images, "
-        "`image_size` and `patch_size`.",
+        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape.",
         PASTED_MODEL,
+    ),
+    (
+        "Own architecture",
+        "`model` as an object of sizes. Of these `architecture`, `layers`, `hidden_size` and "
+        "`attention_heads` are required, and `vocab_size` or, for images, `image_size` and `patch_size`; "
+        "`name` is read too.",
+        SHAPE,
     ),
     (
         "Workload",

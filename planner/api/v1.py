@@ -26,7 +26,7 @@ from planner.mig.answers import mig_json
 from planner.plans import answers
 
 OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
-MAX_DRAINED_BYTES = 64 * MAX_JSON_BYTES
+MAX_DRAINED_BYTES = 64 * 1_048_576
 """How much of a body that is too long is still read: a client that is cut off while sending sees a broken
 connection instead of the answer."""
 View = Callable[[HttpRequest], HttpResponse]

@@ -14,6 +14,7 @@ from planner.contract.field import Field, Table, table
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
 from planner.contract.price_fields import BUDGET, PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
 from planner.engine.question.search_request import Variable
@@ -101,9 +102,17 @@ PASTED_MODEL = table(
         "hf_config",
         "object",
         "Hugging Face config.json",
-        "The content of the model's config.json, up to 64 KiB, braces included. It wins over the name.",
+        "The content of the model's config.json, up to 4 MiB, braces included. It wins over the name.",
         required=True,
         query="config",
+    ),
+    Field(
+        "name",
+        "text",
+        "Name of the model",
+        "What a pasted or own model is called in the answer; left out, a config's own name.",
+        otherwise="its own name",
+        query="name",
     ),
 )
 
@@ -397,7 +406,17 @@ SEARCH = table(
     hints={"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."},
 )
 
-ESTIMATE: tuple[Table, ...] = (REQUEST, PASTED_MODEL, WORKLOAD, PPO, GENERATION, CLUSTER, CARD, LAYOUT)
+ESTIMATE: tuple[Table, ...] = (
+    REQUEST,
+    PASTED_MODEL,
+    SHAPE,
+    WORKLOAD,
+    PPO,
+    GENERATION,
+    CLUSTER,
+    CARD,
+    LAYOUT,
+)
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
 BY_QUERY: dict[str, Field] = {

@@ -70,6 +70,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "layout_chosen": list(result.layout_chosen),
         "cluster": render_cluster(result.cluster),
         "accelerators": int(result.accelerators),
+        "model_read_as": result.model_read_as,
         "parameters": _parameters(result.parameters),
         "memory": _memory(result.memory),
         "time": _time(result.time),

@@ -14,8 +14,8 @@ from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEAR
 from planner.contract.market_fields import ANY, MAX_LISTED
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
-from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -43,6 +43,7 @@ def json_schema() -> dict[str, Any]:
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
             "own_card": _object(CARD),
+            "shape": _shape(),
             "layout": _object(LAYOUT),
             "any": _object(ANY),
         },
@@ -115,18 +116,22 @@ def _kind(field: Field) -> dict[str, Any]:
 
 
 def _model() -> dict[str, Any]:
-    explicit = {"type": "object", "properties": {name: {} for name in EXPLICIT_FIELDS}}
     return {
         "anyOf": [
             {"type": "string", "description": "A model of the catalog."},
             _object(PASTED_MODEL),
-            explicit
-            | {
-                "description": "A shape of one's own.",
-                "required": ["architecture", "layers", "hidden_size", "attention_heads"],
-                "additionalProperties": False,
-            },
+            _ref("shape"),
         ]
+    }
+
+
+def _shape() -> dict[str, Any]:
+    """A shape of one's own; which fields go with which architecture the answer says."""
+    plain = _object(SHAPE)
+    plain["properties"]["name"] = {"type": ["string", "null"], "description": PASTED_MODEL["name"].help}
+    return plain | {
+        "description": "A shape of one's own.",
+        "required": ["architecture", "layers", "hidden_size", "attention_heads"],
     }
 
 

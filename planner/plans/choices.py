@@ -18,6 +18,7 @@ from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
 from planner.contract.price_fields import PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import NOTHING
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import ADAPTERS, WORKLOAD
 
 Choices = list[tuple[str, str]]
@@ -102,12 +103,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "round": tuple(field.query for field in PPO.fields if field.query and field.query not in OF_ROUND_FIRST),
     "engine": tuple(field.query for field in GENERATION.fields),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "shape": tuple(field.query for field in SHAPE.fields),
     "price": (*(field.query for field in PRICE_FIELDS), CLUSTER["price_as_of"].query),
     "card": tuple(field.query for field in CARD.fields),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
 }
 OPEN = (
-    *("model", "config", "task", "tokens", UNIT, "epochs", "seq", "batch"),
+    *("model", "config", "name", "task", "tokens", UNIT, "epochs", "seq", "batch"),
     *("instance", "region", "buy", "nodes", "mig", "deadline", WAY, BUDGET, PROVIDER),
 )
 GROUPS["advanced"] = tuple(

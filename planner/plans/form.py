@@ -89,6 +89,11 @@ class ScenarioForm(forms.Form):
         return self.state.ignored
 
     @property
+    def own_model(self) -> bool:
+        """Whether the model is pasted or described, so that the page says what was recognised."""
+        return self.state.config is not None or not isinstance(self.request()["model"], str)
+
+    @property
     def groups(self) -> dict[str, list[BoundField]]:
         """The fields of each fold."""
         return {group: [self[name] for name in names] for group, names in GROUPS.items()}

@@ -158,6 +158,7 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
             *variation_charts(form, question, result),
         ],
         "query": form.query(),
+        "read_as": result.model_read_as if form.own_model else "",
         "may_take_a_slice": result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE,
         "remedies": [(found.text, form.query(**(named | found.changes))) for found in page.remedies],
         "goal": goal_page(form),

@@ -86,6 +86,7 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
         "open": {
             "own": bool(values["chip"]),
+            "shape": any(values[name] for name in GROUPS["shape"]),
             "price": not form.state.changed.isdisjoint(GROUPS["price"]),
             "card": any(values[name] for name in GROUPS["card"]),
             "round": any(values[name] != DEFAULTS[name] for name in GROUPS["round"] + GROUPS["engine"]),

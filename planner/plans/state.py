@@ -19,19 +19,27 @@ from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.contract.card_fields import CARD
 from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
-from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT
+from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT, PASTED_MODEL
 from planner.contract.model import read_model
 from planner.contract.price_fields import BUDGET
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import Problems
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload import patches
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.plans.choices import DEFAULTS, UNIT
-from planner.plans.pasted_config import read_config, shape_keys
+from planner.plans.pasted_config import (
+    MAX_CONFIG_BYTES,
+    SHOWN_CHARACTERS,
+    is_explicit,
+    read_config,
+    shape_keys,
+)
 
 USUAL_LENGTH = 8192
 USUAL_CONFIG_LENGTH = 2048
+LONGEST_KEYS = ("max_position_embeddings", "n_positions", "max_positions")
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 MULTIPLIERS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgt]i|[kmbgt]?)$", re.IGNORECASE)
@@ -64,8 +72,8 @@ class FormState:
 
     @property
     def model(self) -> str | dict[str, Any]:
-        """The contract's model: a name, or the pasted configuration."""
-        return self.values["model"] if self.config is None else {"hf_config": dict(self.config)}
+        """The contract's model: a pasted config wins over one's own shape, and that over a name."""
+        return _model(self)
 
 
 def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[str] = ()) -> FormState:
@@ -81,6 +89,8 @@ def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[s
         said.pop("seq", None)
     values = {name: said.get(name, default) for name, default in DEFAULTS.items()}
     config, unreadable = _pasted(values["config"])
+    if unreadable is not None and len(values["config"]) > MAX_CONFIG_BYTES:
+        values["config"] = values["config"][:SHOWN_CHARACTERS] + "…"
     usual = usual_length(values["model"], config, catalog)
     values["seq"] = values["seq"] or usual
     if "instance" in changed and _foreign(values["region"], values["instance"], catalog):
@@ -120,10 +130,11 @@ def contract_request(state: FormState) -> dict[str, Any]:
 def usual_length(model: str, config: Mapping[str, Any] | None, catalog: Catalog) -> str:
     """The model's own sequence length, up to the usual one; of images, as many tokens as they have."""
     if config is not None:
-        shape = read_model({"hf_config": dict(config)}, "model", catalog, Problems())
+        pasted = dict(config) if is_explicit(config) else {"hf_config": dict(config)}
+        shape = read_model(pasted, "model", catalog, Problems())
         if shape is not None and shape.architecture == "vision_encoder":
             return str(patches(shape))
-        longest = config.get("max_position_embeddings") or config.get("n_positions")
+        longest = next((config[key] for key in LONGEST_KEYS if config.get(key)), None)
         known = longest if isinstance(longest, int) and longest > 0 else USUAL_CONFIG_LENGTH
         return str(min(known, USUAL_LENGTH))
     try:
@@ -151,6 +162,22 @@ def _foreign(region: str, instance: str, catalog: Catalog) -> bool:
     except UnknownSlugError:
         return False
     return region not in provider_regions(catalog, provider)
+
+
+def _model(state: FormState) -> str | dict[str, Any]:
+    named = _said(state, [PASTED_MODEL["name"]])
+    if state.config is not None:
+        pasted = dict(state.config)
+        return {**pasted, **named} if is_explicit(pasted) else {"hf_config": pasted, **named}
+    shape = _shape(state)
+    return {**shape, **named} if shape else state.values["model"]
+
+
+def _shape(state: FormState) -> dict[str, Any]:
+    """The architecture in the form's fields, where any size was given."""
+    if not any(state.values[field.query] for field in SHAPE.fields if field.kind == "whole"):
+        return {}
+    return {"architecture": "decoder", **_said(state, SHAPE.fields)}
 
 
 def _cluster(state: FormState) -> dict[str, Any]:

@@ -146,9 +146,9 @@ class TestMistakes:
         paste.fill('{"model_type": "llama",')
         paste.blur()
         expect(page.locator("#error-config")).to_contain_text("not JSON")
-        paste.fill("x" * 200_000)
+        paste.fill("x" * 4_300_000)
         paste.blur()
-        expect(page.locator("#error-config")).to_contain_text("64 KiB")
+        expect(page.locator("#error-config")).to_contain_text("4 MiB")
         _forget_refusals(complaints)
 
 

@@ -14,9 +14,13 @@ from planner.contract.layout import read_layout
 from planner.contract.parse import parse_plan_request
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import Problems
+from planner.contract.shape_fields import ARCHITECTURES, NORMS, POSITIONS, SHAPE
+from planner.contract.shape_fields import MIXERS as SHAPE_MIXERS
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import request, sale, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
+from planner.engine.shape import explicit, own_hybrid
+from planner.engine.shape.explicit import EXPLICIT_FIELDS
 from tests.contract.conftest import bent
 
 EVERY = [field for table in TABLES for field in table.fields]
@@ -121,3 +125,11 @@ def test_every_choice_is_read_and_no_other(field: Field, catalog: Catalog) -> No
     with pytest.raises(PlanErrors) as wrong:
         parse_plan_request(bent({field.path: "nonsense"}), catalog)
     assert field.path in [error.field for error in wrong.value.errors]
+
+
+def test_the_shape_s_fields_are_the_engines() -> None:
+    assert {*SHAPE.names, "name"} == set(EXPLICIT_FIELDS)
+    assert tuple(ARCHITECTURES) == explicit.ARCHITECTURES
+    assert tuple(POSITIONS) == explicit.POSITION_EMBEDDINGS
+    assert tuple(NORMS) == explicit.NORMS
+    assert tuple(SHAPE_MIXERS) == own_hybrid.MIXERS

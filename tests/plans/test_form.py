@@ -158,7 +158,7 @@ def test_every_field_that_a_question_may_hold_is_in_the_form() -> None:
     """Those apart: what the form makes of others, and what comes back in answers only."""
     made = {"id", "workload", "cluster", "layout", "workload.dataset_tokens", "workload.samples"}
     made |= {"workload.ppo", "workload.ppo.actor", "workload.ppo.reference", "workload.ppo.generation"}
-    made |= {"layout.activation_recompute"}
+    made |= {"layout.activation_recompute", "workload.moe", "workload.sequences"}
     lacking = {field.path for table in ESTIMATE for field in table.fields if not field.query}
     assert lacking == made
 
@@ -220,7 +220,7 @@ def test_an_address_leaves_out_what_says_nothing_of_shape(catalog: Catalog) -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{" + " " * MAX_CONFIG_BYTES + "}", "64 KiB"),
+        ("{" + " " * MAX_CONFIG_BYTES + "}", "4 MiB"),
         ("x" * 10_000_000, "10,000,000 bytes"),
         ("{not json", "not JSON"),
         ("[1, 2]", "not the object"),

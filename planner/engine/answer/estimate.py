@@ -21,6 +21,7 @@ from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import Evidence, PlanResult, Term
+from planner.engine.shape.read_as import read_as
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.evidence import evidence_near
 
@@ -111,6 +112,7 @@ def result_of(choice: Choice, found: Figures) -> PlanResult:
         meets_deadline=meets_deadline(request, found.time),
         meets_budget=meets_budget(request, found.cost),
         generation=found.generation,
+        model_read_as=read_as(request.model),
     )
 
 

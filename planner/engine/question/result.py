@@ -278,6 +278,7 @@ class Evidence:
 class PlanResult:
     """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose.
 
+    model_read_as: what was recognised of the model, in one line.
     unavailable: why these machines cannot be bought so, "" where they can.
     meets_deadline, meets_budget: whether the run keeps within what was asked for, None where nothing was.
     remedies: of a plan that does not fit or is tight, the changes that make it fit, the cheapest first.
@@ -298,6 +299,7 @@ class PlanResult:
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
     remedies: tuple[Remedy, ...] = ()
+    model_read_as: str = ""
     unavailable: str = ""
     meets_deadline: bool | None = None
     meets_budget: bool | None = None

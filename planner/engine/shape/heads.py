@@ -22,6 +22,7 @@ LANGUAGE_MODEL_ENDINGS: Final = (
     "ForPreTraining",
     "ForImageClassification",
     "ForVision2Seq",
+    "ChatGLMModel",  # its class holds the output layer
 )
 #: Families whose sequence classifier is dense, non-linearity, output, in place of the pooler.
 DENSE_CLASSIFIERS: Final = ("roberta", "xlm-roberta", "camembert", "electra")
