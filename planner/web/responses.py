@@ -19,6 +19,24 @@ def swaps(request: HttpRequest) -> bool:
     return bool(htmx) and not htmx.history_restore_request
 
 
+#: What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def cell(value: Any) -> Any:
+    """A value as a spreadsheet may have it: text that would run as a formula begins with an apostrophe.
+
+    Numbers stay what they are, also as text.
+    """
+    if not isinstance(value, str) or not value.startswith(FORMULA_STARTS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
 def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
     """Rows as a CSV file to save.
 
@@ -27,5 +45,5 @@ def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     safe = "".join(letter if letter.isalnum() or letter in ".-_" else "_" for letter in name)
     response["Content-Disposition"] = f'attachment; filename="{safe}"'
-    csv.writer(response).writerows(rows)
+    csv.writer(response).writerows([cell(value) for value in row] for row in rows)
     return response
