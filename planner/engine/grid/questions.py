@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.engine.grid.build import COUNTED_IN_SAMPLES, cluster_scalars, grid_over_layouts, run_scalars
 from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.running import stack_scalars
 from planner.engine.question.request import PlanRequest
 
 
@@ -24,8 +25,9 @@ def grid_over_questions(
         return grid_over_layouts(asked[0], layouts)
     runs = [run_scalars(request.model, request.workload) for request in asked]
     machines = [cluster_scalars(request.cluster, request.workload.precision) for request in asked]
+    stacks = [stack_scalars(request.workload, request.cluster.accelerator.architecture) for request in asked]
     fields: dict[str, Any] = {}
-    for each in (runs, machines):
+    for each in (runs, machines, stacks):
         first = each[0]
         fields |= first
         distinct = [other for other in {id(one): one for one in each}.values() if other is not first]

@@ -35,7 +35,9 @@ STEP_PARTS = (
     ("expert_communication", "Expert comms", COMMUNICATION),
     ("pipeline_communication", "Pipeline comms", COMMUNICATION),
     ("data_communication", "Data comms", COMMUNICATION),
+    ("weight_synchronization", "Weights to the engine", COMMUNICATION),
     ("pipeline_bubble", "Pipeline bubble", IDLE),
+    ("waiting", "Waiting for answers", IDLE),
     ("other", "Other", IDLE),
 )
 #: Ends a hover text; without it Plotly adds a box with the trace's name.
