@@ -137,7 +137,7 @@ MUTATIONS: list[Mutation] = [
         f"{MEMORY}/activations.py", f"{TESTS}/memory/test_activations.py",
         ("one norm", "norms=hidden * (2.0 * norm)", "norms=hidden * norm"),
         ("scores not squared", "grid.scoring_share * per.score * tokens * grid.sequence_length", "grid.scoring_share * per.score * tokens"),
-        ("no gate kept", "element * (1.0 + grid.gated * (1.0 + traits.plain))", "element * (1.0 + grid.gated * traits.plain)"),
+        ("no gate kept", "element_bytes * (1.0 + grid.gated * (1.0 + traits.plain))", "element_bytes * (1.0 + grid.gated * traits.plain)"),
         ("in flight one fewer", "np.minimum(pipeline - stage.number,", "np.minimum(pipeline - stage.number - 1.0,"),
         ("more in flight than there are", "interleaved = np.minimum(warm_up", "interleaved = np.maximum(warm_up"),
         ("interleaved warm-up without its own chunk", "(chunks - 1.0) * pipeline + 1.0", "(chunks - 1.0) * pipeline"),
@@ -159,12 +159,12 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_reserve.py",
-        ("room below what is alive", "np.maximum(SHIFTED_LOSS_BYTES - each_logit, 0.0)", "np.minimum(SHIFTED_LOSS_BYTES - each_logit, 0.0)"),
+        ("room below what is alive", "np.maximum(passing - each_logit, 0.0)", "np.minimum(passing - each_logit, 0.0)"),
     ),
     *mistakes(
         f"{MEMORY}/traits.py", f"{TESTS}/memory/test_traits.py",
         ("compiled modules eager", "eager = plain * (1.0 - grid.compiled)", "eager = plain"),
-        ("pretraining in narrow losses", "np.maximum(table[_ROW[\"narrow_loss\"]], grid.fp16) * grid.finetuning", "np.maximum(table[_ROW[\"narrow_loss\"]], grid.fp16)"),
+        ("pretraining in narrow losses", "narrow_loss=grid.finetuning * grid.fp16", "narrow_loss=grid.fp16"),
     ),
     *mistakes(
         f"{MEMORY}/peak.py", f"{TESTS}/memory/test_peak.py",

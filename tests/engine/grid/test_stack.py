@@ -69,11 +69,11 @@ def test_hugging_face_s_trainer_casts_in_fp16() -> None:
     assert not stack.autocast(workload(task="full_finetuning", precision="fp16", autocast=False))
 
 
-def test_k_bit_preparation_widens_queries_unless_autocast_narrows_them() -> None:
+def test_k_bit_preparation_widens_queries_where_nothing_narrows_them() -> None:
     prepared = workload(task="qlora", k_bit_preparation=True)
-    assert stack.wide_attention(prepared)
-    assert not stack.wide_attention(replace(prepared, autocast=True))
-    assert not stack.wide_attention(workload(task="qlora"))
+    assert not stack.wide_attention(prepared)
+    assert stack.wide_attention(replace(prepared, autocast=False))
+    assert not stack.wide_attention(workload(task="qlora", autocast=False))
 
 
 @pytest.mark.parametrize(
