@@ -14,6 +14,7 @@ from planner.contract.field import Field, Table, table
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
 from planner.contract.price_fields import BUDGET, PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
@@ -407,15 +408,8 @@ SEARCH = table(
 )
 
 ESTIMATE: tuple[Table, ...] = (
-    REQUEST,
-    PASTED_MODEL,
-    SHAPE,
-    WORKLOAD,
-    PPO,
-    GENERATION,
-    CLUSTER,
-    CARD,
-    LAYOUT,
+    *(REQUEST, PASTED_MODEL, SHAPE, WORKLOAD, SEQUENCES, MOE, PPO, GENERATION),
+    *(CLUSTER, CARD, LAYOUT),
 )
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.
