@@ -102,6 +102,7 @@ def instance(request: HttpRequest, slug: str) -> HttpResponse:
     shown = {
         "row": row,
         "facts": presenters.instance_facts(row),
+        "clone": presenters.clone_query(row),
         "lines": [presenters.price_line(each, presenters.Money(), today) for each in held],
         "regions": regions,
         "region": region,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from planner.catalog.changes.models import ExchangeRate
 from planner.catalog.changes.selectors import SourceAge
@@ -146,6 +147,15 @@ def instance_facts(row: InstanceType) -> list[tuple[str, str]]:
         ("Largest cluster", row.ultracluster_max_accelerators, "chips"),
     ]
     return [(name, _with_unit(value, unit)) for name, value, unit in facts]
+
+
+def clone_query(row: InstanceType) -> str:
+    """The facts of a machine as a query that fills the form of a new one; its name is the editor's."""
+    facts = {name.removesuffix("_id"): getattr(row, name) for name in row.FACTS}
+    chip = facts.pop("accelerator")
+    return urlencode(
+        {name: value for name, value in facts.items() if value is not None} | {"accelerator": chip}
+    )
 
 
 def accelerator_facts(row: Accelerator) -> list[tuple[str, str]]:

@@ -192,3 +192,27 @@ def test_an_owned_node_by_hand() -> None:
     assert parts == pytest.approx(
         {"capital": 20.0, "interest": 2.0, "power": 1.3, "hosting": 2.0, "total": 25.3}
     )
+
+
+def test_a_clone_fills_the_form_of_a_new_machine(admin_client: Client) -> None:
+    page = admin_client.get("/catalog/instances/p5.48xlarge").content.decode()
+    address = page.split('href="/admin/planner/instancetype/add/?')[1].split('"')[0].replace("&amp;", "&")
+    form = admin_client.get(f"/admin/planner/instancetype/add/?{address}").content.decode()
+    assert 'value="3200.0"' in form and 'value="p5"' in form
+    assert '<option value="h100-sxm" selected>' in form
+
+
+def test_the_admin_is_in_the_sites_look_and_regions_are_a_select(admin_client: Client) -> None:
+    form = admin_client.get("/admin/planner/price/add/").content.decode()
+    assert "catalog/site" in form and "web/tokens" in form
+    assert '<option value="us-east-1">us-east-1</option>' in form
+
+
+def test_metrics_have_the_ages_of_sources_and_prices(client: Client) -> None:
+    now = timezone.now()
+    RefreshRun.objects.create(source="aws-spot", state="done", started_at=now, heard_at=now, ended_at=now)
+    RefreshRun.objects.create(source="gcp-billing", state="failed", started_at=now, heard_at=now)
+    text = client.get("/metrics").content.decode()
+    assert f'refresh_timestamp_seconds{{source="aws-spot"}} {now.timestamp()}' in text
+    assert 'headroom_catalog_source_failures{source="gcp-billing"} 1' in text
+    assert 'newest_price_timestamp_seconds{provider="aws"}' in text
