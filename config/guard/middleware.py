@@ -175,7 +175,10 @@ class Budget:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer within the budget of a plain question."""
-        with effort.at_most(settings.MOST_PLANS) as budget, contextlib.ExitStack() as held:
+        with (
+            effort.at_most(settings.MOST_PLANS, settings.MOST_PLANS_OF_A_SEARCH) as budget,
+            contextlib.ExitStack() as held,
+        ):
             request.effort = budget, held  # type: ignore[attr-defined]
             answer = self.get_response(request)
             # A streamed answer goes on working: what it holds is let go when it ends.

@@ -23,6 +23,7 @@ from planner.plans.choices import DEFAULTS, GROUPS
 from planner.plans.form import ScenarioForm, sentence, valid_day
 from planner.plans.goal import Found, find_machines
 from planner.plans.presets import PRESET_BUTTONS, preset_state
+from planner.plans.state import form_state
 
 
 def read_form(request: HttpRequest) -> ScenarioForm:
@@ -33,6 +34,11 @@ def read_form(request: HttpRequest) -> ScenarioForm:
         fields = {name: given.get(name, "") for name in given}
         return ScenarioForm(preset_state(fields, catalog, today=today()), catalog)
     return ScenarioForm.of_query(given, catalog, changed_fields(request))
+
+
+def form_with(form: ScenarioForm, **changes: str) -> ScenarioForm:
+    """The same scenario with other values of some fields."""
+    return ScenarioForm(form_state({**form.values, **changes}, form.catalog), form.catalog)
 
 
 def changed_fields(request: HttpRequest) -> set[str]:

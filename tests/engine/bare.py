@@ -124,7 +124,6 @@ NEUTRAL = (
     "overlap_reach",
     "expert_imbalance",
     "optimizer_traffic",
-    "decode_bandwidth",
     "shard_copy_passes",
     "score_passes",
     "fused_score_passes",

@@ -29,7 +29,7 @@ from planner.engine.question.result import (
     Time,
 )
 from planner.engine.question.sale import Sale
-from planner.engine.rl.rollout import rollout_of
+from planner.engine.rl.rollout import range_scale, rollout_of
 from planner.engine.run import money, throughput
 from planner.engine.run.interruptions import (
     checkpoint_interval_s,
@@ -77,7 +77,7 @@ class Figures:
 def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Figures:
     """The figures of the plan, which is a grid of one in plain numbers."""
     request = choice.request
-    far = what_is_far(plan.grid, calibration.intervals, ppo=request.workload.ppo is not None)
+    far = what_is_far(plan.grid, calibration.intervals)
     work = work_of(choice, plan)
     time = time_of(plan, request, work=work, far=far, calibration=calibration)
     return Figures(
@@ -179,7 +179,7 @@ def time_of(
     grid, step_s = plan.grid, float(plan.step.step)
     intervals = calibration.intervals
     key = "ppo" if request.workload.ppo else run_class(grid)
-    scale = 1.0 if request.workload.ppo else time_scale(grid, intervals)
+    scale = range_scale(request.workload) if request.workload.ppo else time_scale(grid, intervals)
     low, high = bounds(step_s, "time", intervals, far, key, scale)
     steps = total_steps(request)
     tokens_per_s = throughput.tokens_per_s(tokens_per_step(grid), step_s)

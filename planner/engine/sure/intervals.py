@@ -130,7 +130,7 @@ def time_scale(grid: PlanGrid, intervals: Intervals, row: int = 0) -> float:
     return known * float(UNSAID ** _at(grid.unsaid_inputs, row))
 
 
-def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool = False) -> tuple[str, ...]:
+def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0) -> tuple[str, ...]:
     """What of plan ``row`` lies outside everything that was measured, in words; empty when nothing does."""
     seen = intervals.seen
     architecture = ARCHITECTURES[int(_at(grid.architecture, row))]
@@ -164,8 +164,6 @@ def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool
         far.append(f"sequence: longer than twice the longest measured ({longest:,.0f} tokens)")
     if _at(grid.offload, row) and not seen.get("offload"):
         far.append("offload: no measured run keeps its optimizer on the host")
-    if ppo:
-        far.append("task: few published PPO runs, whose phases are modelled one by one")
     return tuple(far)
 
 

@@ -113,7 +113,6 @@ def test_each_thing_that_was_not_measured_is_named(changes: dict[str, float], wo
 
 def test_up_to_twice_the_largest_measured_is_near() -> None:
     assert what_is_far(bare_grid(data_parallel=16, sequence_length=16), INTERVALS) == ()
-    assert len(what_is_far(bare_grid(), INTERVALS, ppo=True)) == 1
 
 
 def test_kinds_of_models_precisions_and_tasks() -> None:
