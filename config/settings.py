@@ -61,6 +61,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_htmx",
+    "auditlog",
+    "import_export",
     "csp",
 ]
 MIDDLEWARE = [
@@ -80,6 +82,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    # Who is logged in, for the log of changes to the catalog's rows.
+    "auditlog.middleware.AuditlogMiddleware",
 ]
 # Beyond local mode every page asks for a login, unless told otherwise; views that write ask for it always.
 LOGIN_REQUIRED = env.bool("LOGIN_REQUIRED", default=not LOCAL)
@@ -165,6 +169,30 @@ CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# Written into the schedule's tables when the scheduler starts; a source that is not due is not read.
+CELERY_BEAT_SCHEDULE = {
+    "catalog.refresh_due": {"task": "catalog.refresh_due", "schedule": 3600.0, "options": {"expires": 3000}},
+}
+
+# --- The living catalog -----------------------------------------------------------------------------------
+# Which sources are read by themselves: none until somebody names them, since they ask the outside world.
+CATALOG_SOURCES: list[str] = env.list("CATALOG_SOURCES", default=[])
+# Regions by provider; each provider's default region alone unless set.
+CATALOG_REGIONS = {
+    "aws": env.list("CATALOG_AWS_REGIONS", default=["us-east-1"]),
+    "gcp": env.list("CATALOG_GCP_REGIONS", default=["us-central1"]),
+    "azure": env.list("CATALOG_AZURE_REGIONS", default=["eastus"]),
+}
+GCP_BILLING_API_KEY = env.str("GCP_BILLING_API_KEY", default="")
+# Who is told of moved prices and of sources that fail: Apprise addresses (mailto://, json://, slack://).
+CATALOG_ALERT_URLS: list[str] = env.list("CATALOG_ALERT_URLS", default=[])
+CATALOG_ALERT_PERCENT = env.float("CATALOG_ALERT_PERCENT", default=10.0)
+# Addresses of people are not needed to know who changed a price.
+AUDITLOG_DISABLE_REMOTE_ADDR = True
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+IMPORT_EXPORT_USE_TRANSACTIONS = True
+IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
 
 # --- Static files -----------------------------------------------------------------------------------------
 STATIC_URL = "static/"
