@@ -191,7 +191,9 @@ class Budget:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         """Widen the budget for a view that says so, one after the other."""
-        if not getattr(view, "large_question", False) or request.method in ("HEAD", "OPTIONS"):
+        large = getattr(view, "large_question", False)
+        large = large(request) if callable(large) else large
+        if not large or request.method in ("HEAD", "OPTIONS"):
             return None
         budget, held = request.effort  # type: ignore[attr-defined]
         try:
