@@ -15,6 +15,8 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import needs
 from planner.catalog import selectors
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.jsontext import MAX_JSON_BYTES, excerpt, read_json, too_long, write_json
@@ -37,6 +39,7 @@ def endpoint(method: str) -> Callable[[View], View]:
     """What every address of the API shares: one method, a login where pages need one, errors as JSON."""
 
     def decorate(view: View) -> View:
+        @needs(Action.ASK if method == "POST" else Action.READ)
         @csrf_exempt
         @login_not_required
         @wraps(view)
