@@ -76,9 +76,9 @@ def search_steps(
         done += skip(looking, np.flatnonzero(skipped), kept)
         for batch in batches(looking, order):
             # What an earlier batch found may rule out a later one.
-            late = [] if exact else [size for size, _ in batch if looking.hopeless(kept)[size]]
-            done += skip(looking, late, kept)
-            batch = [(size, candidates) for size, candidates in batch if size not in late]
+            beaten = np.zeros(len(piece.sizes), dtype=bool) if exact else looking.hopeless(kept)
+            done += skip(looking, [size for size, _ in batch if beaten[size]], kept)
+            batch = [(size, candidates) for size, candidates in batch if not beaten[size]]
             if not batch:
                 continue
             here = sum(piece.plans[size] for size, _ in batch) * offers
