@@ -9,6 +9,7 @@ from planner.catalog.models import (
     Price,
     TransformerModel,
 )
+from planner.tradeoffs.models import SearchJob, SearchPart
 
 __all__ = [
     "Accelerator",
@@ -17,5 +18,7 @@ __all__ = [
     "InstanceType",
     "MigProfile",
     "Price",
+    "SearchJob",
+    "SearchPart",
     "TransformerModel",
 ]

@@ -360,7 +360,13 @@ LAYOUT = table(
 )
 
 #: The parts of a layout that a search may choose.
-VARIABLES: dict[str, words.Word] = {name: words.Word(LAYOUT[name].label) for name in get_args(Variable)}
+LAYOUT_VARIABLES: tuple[str, ...] = tuple(name for name in get_args(Variable) if name in LAYOUT.names)
+#: ... and what of the run may be chosen with it, where it is named.
+VARIABLES: dict[str, words.Word] = {
+    **{name: words.Word(LAYOUT[name].label) for name in LAYOUT_VARIABLES},
+    "framework": words.Word("Stack"),
+    "precision": words.Word("Precision"),
+}
 
 SEARCH = table(
     "search",
@@ -398,10 +404,52 @@ SEARCH = table(
         "vary",
         "names",
         "Vary",
-        "The parts of a layout that may be chosen; what is left out keeps its default.",
+        "The parts of a layout that may be chosen; what is left out keeps its default. Named beside them,"
+        " framework tries every stack and precision tries bf16, fp16 and fp8, where the machine has them.",
         choices=VARIABLES,
         maximum=MAX_LISTED,
-        otherwise="all",
+        otherwise="all parts of a layout",
+    ),
+    Field(
+        "frameworks",
+        "names",
+        "Stacks",
+        "Training stacks to try beside the workload's own.",
+        choices=words.FRAMEWORKS,
+        maximum=MAX_LISTED,
+        otherwise="the workload's own alone, unless vary names framework",
+    ),
+    Field(
+        "precisions",
+        "names",
+        "Precisions",
+        "Precisions to try beside the workload's own, on machines that have a unit for them.",
+        choices=words.PRECISIONS,
+        maximum=MAX_LISTED,
+        otherwise="the workload's own alone, unless vary names precision",
+    ),
+    Field(
+        "exact",
+        "flag",
+        "Count all",
+        "Look at every layout, also where a bound of time and cost shows that none of them can be shown.",
+        default=False,
+        otherwise="up to 200,000 layouts all are looked at; of more, those that a bound cannot rule out",
+    ),
+    Field(
+        "why_not",
+        "any",
+        "Why not",
+        "Plans to hold against the answer, each told what keeps it from being the best, and by how much: a"
+        ' list of {"cluster": {…}, "layout": {…}}, without a layout where the best one is meant.',
+        maximum=MAX_LISTED,
+    ),
+    Field(
+        "stream",
+        "flag",
+        "Stream",
+        "Answer in JSON Lines: how far the search is and the front so far, then the response.",
+        default=False,
     ),
     hints={"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."},
 )

@@ -6,15 +6,15 @@ search and sent to ``estimate`` is the same question.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import product
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import priced_cluster, provider_regions, read_cluster
-from planner.contract.fields import CLUSTER, SEARCH
+from planner.contract.fields import CLUSTER, LAYOUT_VARIABLES, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
 from planner.contract.parse import note_stale_price, open_request, precision_asked, read_model_and_workload
 from planner.contract.precision import (
@@ -25,13 +25,17 @@ from planner.contract.precision import (
 )
 from planner.contract.render import render_cluster, render_layout, render_result
 from planner.contract.section import Problems, Section, described, near, suggestion
+from planner.engine.choose.space import workloads_of
 from planner.engine.question.request import Cluster, Workload
 from planner.engine.question.result import PlanResult
-from planner.engine.question.search_request import SearchRequest, SearchResult, Variable
+from planner.engine.question.search_request import Market, SearchRequest, SearchResult, Variable
 
 DEFAULT_NODES: tuple[int, ...] = ANY["nodes"].default
-MAX_CLUSTERS = 20_000
-REJECTIONS = ("memory", "divisibility", "deadline", "budget", "unavailable")
+#: They are made when looked at, so that a million take no memory.
+MAX_CLUSTERS = 2_000_000
+#: What ``vary`` tries where it names the precision: those in which models are trained today.
+USUAL_PRECISIONS = ("bf16", "fp16", "fp8")
+REJECTIONS = ("memory", "divisibility", "deadline", "budget", "unavailable", "bound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,13 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         section.read(SEARCH[name])
         for name in ("max_nodes", "objective", "deadline_days", "budget_usd", "limit")
     )
-    vary = _names(section, "vary", SEARCH["vary"].values)
+    vary = _names(section, "vary", SEARCH["vary"].values) or list(LAYOUT_VARIABLES)
+    frameworks = _tried(section, "framework", vary, SEARCH["frameworks"].values)
+    precisions = _tried(section, "precision", vary, USUAL_PRECISIONS)
+    exact = section.read(SEARCH["exact"])
+    section.read(SEARCH["stream"])
     clusters = _clusters(section, catalog, workload, max_nodes)
-    for cluster in clusters:
+    for cluster in clusters.offers if isinstance(clusters, Market) else clusters:
         note_stale_price(cluster, today, problems)
     problems.raise_if_any()
     assert model is not None
@@ -70,7 +78,9 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         workload=workload,
         clusters=clusters,
         objective=objective,
-        vary=cast(tuple[Variable, ...], SEARCH["vary"].values if vary is None else tuple(vary)),
+        vary=cast(tuple[Variable, ...], tuple(vary)),
+        variants=workloads_of(workload, frameworks, precisions),
+        exact=exact,
         deadline_days=deadline_days,
         budget_usd=budget_usd,
         limit=limit,
@@ -110,7 +120,7 @@ def render_summary(result: PlanResult) -> dict[str, Any]:
 
 def _clusters(
     section: Section, catalog: Catalog, workload: Workload | None, max_nodes: int
-) -> tuple[Cluster, ...]:
+) -> Sequence[Cluster]:
     """The clusters to look at, none alike; ``nodes: "auto"`` stands for the usual sizes."""
     given = section.data.get("cluster")
     if given is None:
@@ -161,7 +171,7 @@ def _in_usual_precision(section: Section, catalog: Catalog, workload: Workload) 
 
 def _any_clusters(
     section: Section, given: dict[str, Any], catalog: Catalog, workload: Workload | None, max_nodes: int
-) -> tuple[Cluster, ...]:
+) -> Sequence[Cluster]:
     outer = Section(given, section.at("cluster"), section.problems)
     outer.only(("any",))
     filters = _read_filters(Section(given["any"], outer.at("any"), section.problems), catalog)
@@ -183,11 +193,14 @@ def _any_clusters(
             "Narrow regions, purchases, accelerators or nodes.",
         )
         return ()
-    clusters = tuple(
-        priced_cluster(
-            record.spec, catalog, region=region, purchase=purchase, nodes=nodes, as_of=filters.as_of
-        )
-        for (record, region, purchase), nodes in product(offers, sizes)
+    clusters = Market(
+        tuple(
+            priced_cluster(
+                record.spec, catalog, region=region, purchase=purchase, nodes=None, as_of=filters.as_of
+            )
+            for record, region, purchase in offers
+        ),
+        sizes,
     )
     if not clusters:
         outer.fail(
@@ -237,6 +250,12 @@ def _read_filters(section: Section, catalog: Catalog) -> _Filters:
         nodes=nodes,
         as_of=section.read(ANY["price_as_of"]),
     )
+
+
+def _tried(section: Section, name: str, vary: list[str], usual: tuple[str, ...]) -> list[str]:
+    """The stacks or precisions to try: those listed, or the usual ones where ``vary`` names the axis."""
+    listed = _names(section, f"{name}s", SEARCH[f"{name}s"].values)
+    return listed if listed is not None else list(usual) if name in vary else []
 
 
 def _node_counts(section: Section) -> tuple[int, ...]:

@@ -1,0 +1,87 @@
+"""A search's question: read once, what names it, how it is split, and whether it is quick.
+
+No database and no clock here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from planner.accuracy.calibration import shipped_calibration
+from planner.catalog.facts.catalog import Catalog
+from planner.contract.search import parse_search_request
+from planner.engine.answer.search import EXACT_PLANS
+from planner.engine.choose.space import Piece, pieces_of
+from planner.engine.question.search_request import SearchRequest
+
+#: Layouts that one core looks at in a second, on a slow and busy one; many of them do not divide and cost
+#: little. Measured: docs/performance.md. Only what runs in the background depends on it.
+LAYOUTS_PER_S = 500_000
+#: What a bound leaves to look at, at most: the share of the machines that it cannot rule out.
+LEFT_BY_BOUND = 0.3
+#: Searches that are estimated to take longer run in a worker.
+QUICK_S = 1.0
+#: Parts of a job: enough to see progress and to share the work, few enough that a bound found in one helps.
+MOST_PARTS = 8
+#: What says nothing about the answer.
+ASIDE = ("id", "stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that was read. pieces: its space. ."""
+
+    data: dict[str, Any]
+    request: SearchRequest
+    pieces: list[Piece]
+    today: date
+
+    @property
+    def plans(self) -> int:
+        """How many layouts it means."""
+        return sum(piece.evaluated for piece in self.pieces)
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes on one core."""
+        distinct = sum(sum(piece.plans) for piece in self.pieces)
+        exact = self.request.exact or self.plans <= EXACT_PLANS
+        return distinct * (1.0 if exact else LEFT_BY_BOUND) / LAYOUTS_PER_S
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is answered at once."""
+        return self.seconds <= QUICK_S
+
+
+def read_question(data: Any, catalog: Catalog, today: date) -> Question:
+    """The question that one JSON value asks. Raises PlanErrors, also for a space that is too large."""
+    request = parse_search_request(data, catalog, today=today)
+    plain = {name: value for name, value in data.items() if name not in ASIDE}
+    return Question(plain, request, pieces_of(request), today)
+
+
+def key_of(question: dict[str, Any], *, today: date, stamp: str) -> str:
+    """The name of a question: everything that its answer depends on, and nothing else.
+
+    stamp: changes with the catalog. The day counts since prices age; the constants by when they were fitted.
+    """
+    provenance = dict(shipped_calibration().provenance)
+    asked = json.dumps([question, today.isoformat(), stamp, provenance], sort_keys=True, default=str)
+    return hashlib.sha256(asked.encode()).hexdigest()[:40]
+
+
+def split(pieces: Sequence[Piece]) -> list[list[int]]:
+    """The pieces' numbers in at most MOST_PARTS parts of about the same work, the largest pieces first."""
+    parts: list[list[int]] = [[] for _ in range(min(MOST_PARTS, len(pieces)))]
+    loads = [0] * len(parts)
+    for piece in sorted(pieces, key=lambda each: -sum(each.plans)):
+        least = loads.index(min(loads))
+        parts[least].append(piece.number)
+        loads[least] += sum(piece.plans)
+    return parts

@@ -1,0 +1,94 @@
+"""The bound of a kind of machine is never above what any layout on it takes, for every kind of run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.contract.search import parse_search_request
+from planner.engine.answer.blocks import Evaluated, evaluate_blocks, laid_out
+from planner.engine.choose.bound import step_bound_s
+from planner.engine.choose.space import pieces_of
+from planner.engine.sure.calibration import Calibration
+from planner.engine.time.step import step_time
+from planner.engine.grid.build import grid_over_layouts
+from tests.engine.questions import catalog
+
+PRETRAINING = {"task": "pretraining", "tokens": 1e10, "sequence_length": 2048, "global_batch_size": 96}
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    "decoder": ("llama-2-7b", PRETRAINING),
+    "decoder by megatron": ("llama-2-7b", PRETRAINING | {"framework": "megatron"}),
+    "compiled": ("mistral-7b", PRETRAINING | {"compile": True, "framework": "torchtitan"}),
+    "unfused attention": ("gpt2", PRETRAINING | {"attention": "standard", "sequence_length": 1024}),
+    "experts": ("mixtral-8x7b", PRETRAINING),
+    "latent attention": ("deepseek-v3", PRETRAINING),
+    "window": ("gpt-oss-120b", PRETRAINING),
+    "encoder": ("bert-base-uncased", PRETRAINING | {"sequence_length": 512}),
+    "encoder-decoder": ("t5-small", PRETRAINING | {"sequence_length": 512, "decoder_sequence_length": 128}),
+    "adapters": ("llama-3.1-8b", PRETRAINING | {"task": "lora"}),
+    "quantised base": ("llama-3.1-8b", PRETRAINING | {"task": "qlora"}),
+    "pairs": ("llama-3.1-8b", PRETRAINING | {"task": "full_finetuning", "objective": "dpo"}),
+    "fp32": ("gpt2", PRETRAINING | {"precision": "fp32", "sequence_length": 1024}),
+}
+MACHINES = [
+    {"instance_type": "p5.48xlarge", "nodes": 3},
+    {"instance_type": "p5.48xlarge", "nodes": 4},
+    {"instance_type": "p4d.24xlarge", "nodes": 1},
+    {"instance_type": "g5.48xlarge", "nodes": 2},
+    {"instance_type": "trn1.32xlarge", "nodes": 1},
+]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_layout_is_faster_than_the_bound(run: str, calibration: Calibration) -> None:
+    model, workload = RUNS[run]
+    data = {"model": model, "workload": workload, "cluster": MACHINES}
+    looked_at = 0
+    for piece in pieces_of(parse_search_request(data, catalog())):
+        for size, nodes in enumerate(piece.sizes):
+            candidates = piece.candidates(size)
+            if not len(candidates):
+                continue
+            arrays = laid_out(piece, [(size, candidates)])
+            # Of all layouts, also those that do not fit: what fits elsewhere is bounded too.
+            steps = step_time(grid_over_layouts(piece.asked, arrays), calibration.timing).step
+            ranks = float(arrays["tensor_parallel"][0] * arrays["pipeline_parallel"][0])
+            ranks *= float(arrays["context_parallel"][0] * arrays["data_parallel"][0])
+            (bound,) = step_bound_s(
+                piece.asked, np.array([float(nodes)]), np.array([ranks]), calibration.timing
+            )
+            assert 0.0 < bound <= steps.min()
+            looked_at += len(candidates)
+    assert looked_at > 100
+
+
+def test_the_bound_is_near_enough_to_be_of_use(calibration: Calibration) -> None:
+    """On a machine that suits the run, the best layout is within twice the bound."""
+    data = {"model": "llama-2-7b", "workload": PRETRAINING | {"global_batch_size": 1024}, "cluster": MACHINES[1]}
+    (piece,) = pieces_of(parse_search_request(data, catalog()))
+    arrays = laid_out(piece, [(0, piece.candidates(0))])
+    found = Evaluated.none(len(arrays["nodes"]))
+    assert list(evaluate_blocks(piece.asked, arrays, found, calibration))
+    (bound,) = step_bound_s(piece.asked, np.array([4.0]), np.array([32.0]), calibration.timing)
+    assert found.step_s.min() < 2.0 * bound
+
+
+def test_the_bound_halves_with_twice_the_ranks(calibration: Calibration) -> None:
+    data = {"model": "llama-2-7b", "workload": PRETRAINING, "cluster": MACHINES[1]}
+    (piece,) = pieces_of(parse_search_request(data, catalog()))
+    constants = replace(calibration.timing, step_slack_s=0.0, jitter=0.0)
+    one, two = step_bound_s(piece.asked, np.array([1.0, 1.0]), np.array([8.0, 16.0]), constants)
+    assert two == pytest.approx(one / 2.0)
+    slow, slower = step_bound_s(piece.asked, np.array([1.0, 64.0]), np.array([8.0, 8.0]), calibration.timing)
+    assert slower > slow  # jitter grows with the nodes
+
+
+def test_reinforcement_learning_has_no_bound(calibration: Calibration) -> None:
+    ppo = {"critic": "gpt2", "reference": None, "reward": "gpt2", "rollout_tokens": 512}
+    workload = PRETRAINING | {"task": "ppo", "ppo": ppo}
+    data = {"model": "gpt2", "workload": workload | {"sequence_length": 1024}, "cluster": MACHINES[1]}
+    (piece,) = pieces_of(parse_search_request(data, catalog()))
+    assert step_bound_s(piece.asked, np.array([4.0]), np.array([32.0]), calibration.timing) == [0.0]
