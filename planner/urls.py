@@ -6,6 +6,7 @@ from planner.accuracy import page as accuracy
 from planner.mig import page as mig
 from planner.plans import page as plans
 from planner.plans.compare import page as compare
+from planner.tradeoffs import page as tradeoffs
 from planner.web import glossary
 
 app_name = "planner"
@@ -18,6 +19,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("what-if", plans.what_if, name="what_if"),
     path("compare", compare.compare, name="compare"),
     path("compare.csv", compare.compare_csv, name="compare_csv"),
+    path("tradeoffs", tradeoffs.tradeoffs, name="tradeoffs"),
+    path("tradeoffs/around", tradeoffs.around, name="tradeoffs_around"),
+    path("tradeoffs/chart.csv", tradeoffs.chart_csv, name="tradeoffs_csv"),
+    path("tradeoffs/cancel", tradeoffs.cancel, name="tradeoffs_cancel"),
+    path("tradeoffs/resume", tradeoffs.resume, name="tradeoffs_resume"),
     path("mig", mig.mig, name="mig"),
     path("mig.json", mig.mig_answer, name="mig_answer"),
     path("mig/fit", mig.fit, name="mig_fit"),
