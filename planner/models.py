@@ -9,7 +9,7 @@ from planner.catalog.models import (
     Price,
     TransformerModel,
 )
-from planner.tradeoffs.models import SearchJob, SearchPart
+from planner.tradeoffs.models import Scenario, SearchJob, SearchPart
 
 __all__ = [
     "Accelerator",
@@ -18,6 +18,7 @@ __all__ = [
     "InstanceType",
     "MigProfile",
     "Price",
+    "Scenario",
     "SearchJob",
     "SearchPart",
     "TransformerModel",

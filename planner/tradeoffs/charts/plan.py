@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from typing import Any
 
 from planner.engine.question.result import PlanResult
@@ -127,8 +128,6 @@ def knee_of(nodes: Sequence[int], total_s: Sequence[float]) -> int:
     nodes: ascending counts.  total_s: seconds of the run on each, same length.  A step's share is the growth
     of speed over the growth of nodes, both as logarithms, so that steps of any size compare.
     """
-    from math import log
-
     for index in range(1, len(nodes)):
         growth = log(nodes[index] / nodes[index - 1])
         if log(total_s[index - 1] / total_s[index]) < WORTHWHILE * growth:
