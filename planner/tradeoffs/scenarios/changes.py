@@ -91,7 +91,8 @@ def changes(
         asked.append(("inputs", inputs))
     answers = answer_each([each for _, each in asked])
     labels = dict(CAUSES)
-    steps, at = [], before
+    steps: list[Step] = []
+    at = before
     for (cause, _), answer in zip(asked, answers, strict=True):
         if isinstance(answer, PlanErrors):
             problem = answer.errors[0].message

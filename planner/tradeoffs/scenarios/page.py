@@ -110,7 +110,7 @@ def as_of(request: HttpRequest, key: str) -> HttpResponse:
 @require_safe
 def shared(request: HttpRequest, token: str) -> HttpResponse:
     """One scenario for whoever has its link: as it was saved, and nothing to change."""
-    found = Scenario.objects.filter(share_token=token, deleted_at__isnull=True).first()
+    found = services.by_token(token)
     if found is None:
         raise Http404("this link was revoked, or never was")
     return render(request, "tradeoffs/scenarios/one.html", _context(request, found, shared=True))
@@ -154,7 +154,7 @@ def _change(act: Callable[[Scenario], None], among: Callable[[HttpRequest, str],
 
 
 def _visible(request: HttpRequest, key: str) -> Scenario:
-    found = services.visible(request.user).filter(key=key).first()
+    found = services.by_key(request.user, key)
     if found is None:
         raise Http404("no scenario of this name that you may see")
     return found

@@ -73,7 +73,7 @@ def fact_rows(scenario: Scenario) -> list[tuple[str, Cell]]:
         ("Accelerators", f"{answer['accelerators']:,}"),
         ("Verdict", VERDICTS[answer["verdict"]]),
         ("Time", formats.duration(time["total_s"])),
-        ("Time, 80 % range", formats.duration_range(*time["total_interval_s"], time["total_s"])),
+        ("Time, 80 % range", range_of(time)),
         ("Cost", "no price" if cost is None else formats.dollars(cost["usd"])),
         ("Cost, 80 % range", "" if cost is None else formats.dollar_range(*cost["usd_interval"])),
         (
@@ -87,6 +87,12 @@ def fact_rows(scenario: Scenario) -> list[tuple[str, Cell]]:
     return rows + [
         (LAYOUT[name].label, str(value)) for name, value in answer["layout"].items() if name in LAYOUT.names
     ]
+
+
+def range_of(time: Mapping[str, Any]) -> Quantity:
+    """The 80 % range of a run's time."""
+    low, high = time["total_interval_s"]
+    return formats.duration_range(low, high, time["total_s"])
 
 
 def change_rows(found: Changes) -> list[ChangeRow]:

@@ -38,6 +38,16 @@ def visible(user: User) -> QuerySet[Scenario]:
     return Scenario.objects.filter(seen, deleted_at__isnull=True).select_related("owner")
 
 
+def by_key(user: User, key: str) -> Scenario | None:
+    """One that a reader may see."""
+    return visible(user).filter(key=key).first()
+
+
+def by_token(token: str) -> Scenario | None:
+    """One that is shared by this token."""
+    return Scenario.objects.filter(share_token=token, deleted_at__isnull=True).first()
+
+
 def deleted(user: User) -> list[Scenario]:
     """What can still be brought back by this reader, the last one deleted first."""
     since = timezone.now() - timedelta(days=UNDO_DAYS)
