@@ -7,6 +7,7 @@ from planner.mig import page as mig
 from planner.plans import page as plans
 from planner.plans.compare import page as compare
 from planner.tradeoffs import page as tradeoffs
+from planner.tradeoffs.report import page as report
 from planner.tradeoffs.scenarios import page as saved
 from planner.web import glossary
 
@@ -35,6 +36,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("scenarios/<str:key>/restore", saved.restore, name="scenario_restore"),
     path("scenarios/<str:key>/share", saved.share, name="scenario_share"),
     path("scenarios/<str:key>/revoke", saved.revoke, name="scenario_revoke"),
+    path("report", report.page, name="report"),
+    path("report.<str:kind>", report.file, name="report_file"),
     path("mig", mig.mig, name="mig"),
     path("mig.json", mig.mig_answer, name="mig_answer"),
     path("mig/fit", mig.fit, name="mig_fit"),

@@ -297,6 +297,7 @@ def _limit(text: str) -> float | None:
 def _filters(rows: Sequence[MachineRow], wanted: Wanted) -> tuple[Filter, ...]:
     providers = dict.fromkeys(row.record.spec.provider for row in rows)
     chips = {row.record.spec.accelerator.slug: row.record.spec.accelerator.name for row in rows}
+    verdicts: list[tuple[str, str]] = list(VERDICTS.items())
     offered: dict[str, tuple[str, dict[str, str]]] = {
         "only_provider": (
             "Provider",
@@ -307,7 +308,7 @@ def _filters(rows: Sequence[MachineRow], wanted: Wanted) -> tuple[Filter, ...]:
             "Region",
             {region: region for region in sorted({row.cluster.region or "" for row in rows}) if region},
         ),
-        "only_verdict": ("Verdict", {**VERDICTS, "cannot_run": "cannot run"}),
+        "only_verdict": ("Verdict", {**dict(verdicts), "cannot_run": "cannot run"}),
     }
     choices = [
         Filter(
