@@ -14,6 +14,7 @@ from typing import Any
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.engine.question.words import FRAMEWORKS, TASKS
+from planner.engine.run.length import SECONDS_PER_DAY
 from planner.plans.assumptions import Assumption
 from planner.plans.presenters import PlanPage
 from planner.plans.variations import MachineRow
@@ -23,6 +24,8 @@ from planner.web import formats
 
 #: Alternatives on the first page, and machines of the annex.
 MOST_ALTERNATIVES, MOST_REFUSED = 5, 12
+#: Without a deadline, an alternative may take so many times the proposal's time.  A judgement.
+SLOWER = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +141,9 @@ def report(
     if page.price is not None:
         sections.append(Section(title="How it is paid", paragraphs=(page.price.text, *page.price.bill)))
     if points:
-        sections.append(Section(title="Alternatives", table=alternatives(points, result)))
+        sections.append(
+            Section(title="Alternatives", table=alternatives(points, result, question.deadline_days))
+        )
         sections.append(Section(title="All choices", picture=picture(points, result)))
     else:
         sections.append(
@@ -185,14 +190,20 @@ def figures_table(page: PlanPage) -> Table:
     )
 
 
-def alternatives(points: Sequence[Point], result: PlanResult) -> Table:
-    """The best plan of each kind of accelerator, the cheapest first, held against the proposal."""
+def alternatives(points: Sequence[Point], result: PlanResult, deadline_days: float | None = None) -> Table:
+    """The best plan of each kind of accelerator, the cheapest first, held against the proposal.
+
+    Of each it is the cheapest that is in time: by the deadline, else not much later than the proposal.
+    """
+    late_s = SLOWER * result.time.total_s if deadline_days is None else deadline_days * SECONDS_PER_DAY
     best: dict[str, Point] = {}
     for point in points:
+        if point.usd is None:
+            continue
         known = best.get(point.accelerator)
-        if point.usd is not None and (known is None or (known.usd or math.inf) > point.usd):
+        if known is None or _rank(point, late_s) < _rank(known, late_s):
             best[point.accelerator] = point
-    chosen = sorted(best.values(), key=lambda point: point.usd or math.inf)[:MOST_ALTERNATIVES]
+    chosen = sorted(best.values(), key=lambda point: _rank(point, late_s))[:MOST_ALTERNATIVES]
     return Table(
         columns=("Alternative", "Bought", "Time", "Cost", "Against the proposal"),
         rows=tuple(
@@ -316,6 +327,12 @@ def _sources(result: PlanResult, page: PlanPage, constants: Mapping[str, Any]) -
             said.append(f"Constants of {part}: fitted on {kept['fitted_on']}{runs}.")
     said.append("Ranges are 80 % prediction intervals. Memory in GiB (2^30 bytes).")
     return tuple(said)
+
+
+def _rank(point: Point, late_s: float) -> tuple[bool, float]:
+    """In time and cheap first; of what is late the quickest."""
+    late = point.total_s > late_s
+    return late, point.total_s if late else point.usd or math.inf
 
 
 def _share(value: float, base: float, less: str, more: str) -> str:

@@ -77,3 +77,12 @@ def test_letters_that_the_fonts_lack_are_written_otherwise() -> None:
 
 def test_markup_in_names_stays_text() -> None:
     assert _plain("a|b *c* <d>\n# e") == r"a\|b \*c\* \<d\> \# e"
+
+
+def test_alternatives_are_in_time_before_they_are_cheap(client: Client) -> None:
+    text = client.get(f"/report.md?{QUERY}&deadline=0.3").content.decode()
+    part = text[text.index("## Alternatives") : text.index("## All choices")]
+    days = [float(found) for found in re.findall(r"\| ([\d.]+) hours \|", part)]
+    assert days
+    assert min(days) <= 0.3 * 24
+    assert all(one <= 0.3 * 24 or one == max(days) for one in days)
