@@ -21,6 +21,7 @@ from planner.plans.variations import MachineRow
 from planner.tradeoffs.charts.front import bought, front_finding
 from planner.tradeoffs.points import Point
 from planner.web import formats
+from planner.web.figure import MOST_TICKS, TIME_TICKS
 
 #: Alternatives on the first page, and machines of the annex.
 MOST_ALTERNATIVES, MOST_REFUSED = 5, 12
@@ -285,7 +286,7 @@ def picture(points: Sequence[Point], result: PlanResult) -> Picture:
     return Picture(
         marks=tuple(marks),
         across=tuple((_at(tick, across), formats.dollars(tick).text) for tick in _ticks(*across)),
-        up=tuple((1.0 - _at(tick, up), formats.duration(tick).text) for tick in _ticks(*up)),
+        up=tuple((1.0 - _at(tick, up), words) for tick, words in _time_ticks(*up)),
         caption=front_finding(front, result if own else None) if front else "No plan has a price.",
     )
 
@@ -353,6 +354,11 @@ def _scale(values: Sequence[float]) -> tuple[float, float]:
 
 def _at(value: float, scale: tuple[float, float]) -> float:
     return math.log(value / scale[0]) / math.log(scale[1] / scale[0])
+
+
+def _time_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    inside = [(tick, words) for tick, words in TIME_TICKS if low <= tick <= high]
+    return inside[:: max(1, math.ceil(len(inside) / MOST_TICKS))]
 
 
 def _ticks(low: float, high: float) -> list[float]:

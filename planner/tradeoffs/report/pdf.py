@@ -13,6 +13,8 @@ from planner.tradeoffs.report.content import Picture, Report, Section, Table
 
 #: Millimetres of an A4 page.
 MARGIN, WIDE = 16.0, 178.0
+#: What a heading keeps with it.
+HEADED = 26.0
 ACCENT, MUTED, LINE = (11, 102, 112), (82, 96, 103), (200, 208, 210)
 #: Letters that the fonts lack, with those that stand for them.
 OTHERWISE = {
@@ -73,6 +75,8 @@ def letters(text: str) -> str:
 
 def _section(paper: Any, section: Section) -> None:
     paper.ln(2)
+    if paper.will_page_break(HEADED):
+        paper.add_page()
     _text(paper, section.title, size=11, style="B")
     for paragraph in section.paragraphs:
         _text(paper, paragraph, size=9.5)
@@ -87,7 +91,7 @@ def _text(
 ) -> None:
     paper.set_font("helvetica", style=style, size=size)
     paper.set_text_color(*colour)
-    paper.multi_cell(0, size * 0.48, letters(text), new_x="LMARGIN", new_y="NEXT")
+    paper.multi_cell(0, size * 0.48, letters(text), align="L", new_x="LMARGIN", new_y="NEXT")
     paper.ln(0.8)
 
 
@@ -146,5 +150,7 @@ def _picture(paper: Any, drawn: Picture) -> None:
             paper.set_text_color(*(ACCENT if mark.kind == "mine" else (23, 32, 36)))
             wide = paper.get_string_width(letters(mark.label))
             paper.text(min(x + 1.8, left + width - wide), y - 1.2, letters(mark.label))
+    # A table after it would be filled with the last mark's colour.
+    paper.set_fill_color(255, 255, 255)
     paper.set_y(top + height + 6)
     _text(paper, f"Time against cost of the run, both logarithmic. {drawn.caption}", size=8, colour=MUTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 
 import pandas as pd
 import pytest
@@ -45,6 +46,12 @@ def test_the_pdf_is_one_page_and_its_annex(client: Client) -> None:
     assert content.startswith(b"%PDF-")
     pages = len(re.findall(rb"/Type /Page\b", content))
     assert 2 <= pages <= 6
+    streams = [
+        zlib.decompress(part)
+        for part in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.S)[:pages]
+    ]
+    # Nothing on the annex is filled with the colour of a mark.
+    assert all(b"0.0431 0.4 0.4392 rg" not in stream for stream in streams[1:])
 
 
 def test_the_markdown_says_what_the_page_says(client: Client) -> None:
