@@ -15,15 +15,15 @@ from typing import Any
 from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.search import parse_search_request
-from planner.engine.answer.search import EXACT_PLANS
+from planner.engine.answer.searching import EXACT_PLANS
 from planner.engine.choose.space import Piece, pieces_of
 from planner.engine.question.search_request import SearchRequest
 
 #: Layouts that one core looks at in a second, on a slow and busy one; many of them do not divide and cost
 #: little. Measured: docs/performance.md. Only what runs in the background depends on it.
-LAYOUTS_PER_S = 500_000
+LAYOUTS_PER_S = 1_000_000
 #: What a bound leaves to look at, at most: the share of the machines that it cannot rule out.
-LEFT_BY_BOUND = 0.3
+LEFT_BY_BOUND = 0.4
 #: Searches that are estimated to take longer run in a worker.
 QUICK_S = 1.0
 #: Parts of a job: enough to see progress and to share the work, few enough that a bound found in one helps.

@@ -22,7 +22,8 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog import selectors as catalog_selectors
 from planner.contract.search import render_search
 from planner.engine.answer.kept import Kept
-from planner.engine.answer.search import EXACT_PLANS, answer_of, search_steps
+from planner.engine.answer.search import answer_of
+from planner.engine.answer.searching import EXACT_PLANS, search_steps
 from planner.engine.question.errors import PlanErrors
 from planner.tradeoffs.jobs import questions, selectors
 from planner.tradeoffs.jobs.kept_json import kept_from_json, kept_to_json, render_rows

@@ -12,9 +12,9 @@ from planner.contract.search import parse_search_request
 from planner.engine.answer.blocks import Evaluated, evaluate_blocks, laid_out
 from planner.engine.choose.bound import step_bound_s
 from planner.engine.choose.space import pieces_of
+from planner.engine.grid.build import grid_over_layouts
 from planner.engine.sure.calibration import Calibration
 from planner.engine.time.step import step_time
-from planner.engine.grid.build import grid_over_layouts
 from tests.engine.questions import catalog
 
 PRETRAINING = {"task": "pretraining", "tokens": 1e10, "sequence_length": 2048, "global_batch_size": 96}
@@ -67,7 +67,11 @@ def test_no_layout_is_faster_than_the_bound(run: str, calibration: Calibration) 
 
 def test_the_bound_is_near_enough_to_be_of_use(calibration: Calibration) -> None:
     """On a machine that suits the run, the best layout is within twice the bound."""
-    data = {"model": "llama-2-7b", "workload": PRETRAINING | {"global_batch_size": 1024}, "cluster": MACHINES[1]}
+    data = {
+        "model": "llama-2-7b",
+        "workload": PRETRAINING | {"global_batch_size": 1024},
+        "cluster": MACHINES[1],
+    }
     (piece,) = pieces_of(parse_search_request(data, catalog()))
     arrays = laid_out(piece, [(0, piece.candidates(0))])
     found = Evaluated.none(len(arrays["nodes"]))
