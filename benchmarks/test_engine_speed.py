@@ -19,8 +19,8 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import parse_search_request
+from planner.engine.answer.blocks import BLOCK, evaluate_blocks
 from planner.engine.answer.estimate import estimate
-from planner.engine.answer.blocks import BLOCK, Evaluated, evaluate_blocks
 from planner.engine.answer.search import search
 from planner.engine.evaluate import evaluate
 from planner.engine.grid.build import grid_over_layouts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,24 +44,29 @@ class JsonLinesCommand(BaseCommand, ABC):
             sys.exit(EXIT_WITH_ERRORS)
 
     @abstractmethod
-    def answerer(self) -> Callable[[bytes], Answer]:
-        """What answers one line; called once, so that what all lines share is read once."""
+    def answerer(self) -> Callable[[bytes], Answer | Iterable[Answer]]:
+        """What answers one line, by one line or several; called once, so that what all share is read once."""
 
     def _say(self, line: str) -> None:
         self.stdout.write(line, ending="")
         self.stdout.flush()
 
 
-def answer_lines(source: IO[bytes], sink: Callable[[str], None], answer: Callable[[bytes], Answer]) -> bool:
+def answer_lines(
+    source: IO[bytes], sink: Callable[[str], None], answer: Callable[[bytes], Answer | Iterable[Answer]]
+) -> bool:
     """Answer every line that is not blank; true where none of the answers was an error.
+
+    An answer of several lines is a stream: progress, then the response.
 
     ``sink`` gets one line at a time and is to pass it on at once.
     """
     sound = True
     for line in bounded_lines(source):
         answered = render_error(too_long()) if line is None else answer(line)
-        sound = sound and "error" not in answered
-        sink(write_json(answered) + "\n")
+        for each in (answered,) if isinstance(answered, dict) else answered:
+            sound = sound and "error" not in each
+            sink(write_json(each) + "\n")
     return sound
 
 

@@ -14,7 +14,8 @@ from planner.engine.answer.relax import relaxations
 from planner.engine.answer.searching import kept_of
 from planner.engine.answer.shown import Beside, Shown
 from planner.engine.answer.why_not import why_not
-from planner.engine.question.search_request import SearchRequest, SearchResult
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.search_request import SearchRequest, SearchResult, WhyNot
 from planner.engine.sure.calibration import Calibration
 
 
@@ -55,5 +56,23 @@ def answer_of(request: SearchRequest, calibration: Calibration, kept: Kept) -> S
         relaxations=() if top else relaxations(request, calibration, nearest),
         nearest=nearest,
     )
-    held = tuple(why_not(request, asked, result, beside) for asked in request.why_not)
-    return replace(result, why_not=held)
+    return replace(result, why_not=held_against(request, result, beside))
+
+
+def held_against(request: SearchRequest, result: SearchResult, beside: Beside) -> tuple[WhyNot, ...]:
+    """What keeps each plan that the question asks about from being the best.
+
+    Raises PlanErrors, at its place in the question, for a layout that cannot exist.
+    """
+    held = []
+    for index, asked in enumerate(request.why_not):
+        try:
+            held.append(why_not(request, asked, result, beside))
+        except PlanErrors as wrong:
+            raise PlanErrors(
+                [
+                    PlanError(f"why_not.{index}.{each.field}", each.value, each.message, each.remedy)
+                    for each in wrong.errors
+                ]
+            ) from wrong
+    return tuple(held)

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from planner.accuracy.calibration import shipped_calibration
 from planner.catalog import selectors as catalog_selectors
-from planner.contract.search import render_search
+from planner.contract.search_answer import render_search
 from planner.engine.answer.kept import Kept
 from planner.engine.answer.search import answer_of
 from planner.engine.answer.searching import EXACT_PLANS, search_steps

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.contract.search import parse_search_request, render_search
+from planner.contract.search import parse_search_request
+from planner.contract.search_answer import render_search
 from planner.engine.answer.estimate import estimate
 from planner.engine.answer.kept import best_by, front
 from planner.engine.answer.search import search
