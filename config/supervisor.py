@@ -83,6 +83,10 @@ def commands() -> dict[str, str]:
         # An address holds a whole plan, with a pasted configuration if there is one.
         " --no-control-socket --limit-request-line 8190",
         "worker": f"{celery} worker --loglevel {level} --without-gossip --without-mingle",
+        # Searches have a worker of their own, at a lower priority still: they never keep a probe or a page
+        # waiting.
+        "searcher": f"{celery} worker -Q {settings.SEARCH_QUEUE} --concurrency {settings.SEARCH_CONCURRENCY}"
+        f" --hostname search@%h --loglevel {level} --without-gossip --without-mingle",
         "beat": f"{celery} beat --loglevel {level} --pidfile=",
     }
 

@@ -27,10 +27,10 @@ FUNNEL = (
     ("budget", "are within the budget"),
 )
 RANKING = (
-    "Errors of two plans share causes: what is wrong with the model, the workload or a source's way of"
-    " measuring is wrong with both and cancels. The share that does not cancel was measured on pairs of runs of one"
-    " source, by accelerator and stack; prices of different offers err apart. Chances assume normal errors"
-    " of the logarithm."
+    "Errors of two plans share causes: what is wrong with the model, the workload or the way that a source"
+    " measures is wrong with both, and cancels. The share that does not cancel was measured on pairs of runs"
+    " of one source, by accelerator and stack; prices of different offers err apart. Chances assume normal"
+    " errors of the logarithm."
 )
 #: Pairs that are spelled out.
 MOST_PAIRS = 10

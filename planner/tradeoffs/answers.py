@@ -28,7 +28,7 @@ from planner.tradeoffs.jobs import services
 from planner.tradeoffs.jobs.kept_json import render_rows
 from planner.tradeoffs.jobs.questions import Question, read_question
 from planner.tradeoffs.jobs.records import JobStatus
-from planner.tradeoffs.jobs.selectors import result, status
+from planner.tradeoffs.jobs.selectors import result, someone_works, status
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,8 @@ def search_by_worker(data: Any, catalog: Catalog) -> Iterator[Answer]:
     began = monotonic()
     seen = None
     while job is not None and not job.ended:
-        if job.state == "waiting" and monotonic() - began > UNTAKEN_S:
+        untaken = job.state == "waiting" and monotonic() - began > UNTAKEN_S
+        if untaken and not someone_works(timezone.now()):
             log.warning("A search is computed in the web server: no worker has taken it")
             services.cancel(job.key)
             job = None
