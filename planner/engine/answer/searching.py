@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.answer.blocks import Evaluated, Looking, batches, evaluate_blocks, laid_out
-from planner.engine.answer.kept import Counts, Kept, Rows
+from planner.engine.answer.kept import Counts, Kept
 from planner.engine.choose.space import Piece, pieces_of
 from planner.engine.question.search_request import SearchRequest
 from planner.engine.sure.calibration import Calibration
@@ -45,18 +45,18 @@ def search_steps(
     calibration: Calibration,
     pieces: Sequence[Piece],
     *,
-    rivals: Rows | None = None,
+    rivals: Kept | None = None,
     exact: bool | None = None,
 ) -> Iterator[Progress]:
     """Search the pieces, and say after each block how far it is. The last one says what is kept.
 
-    rivals: a front that others have found, which bounds are held against.  exact: count every layout (None:
-    where the pieces are few layouts, or the question wants it).
+    rivals: what searches of other machines have kept, which bounds are held against.  exact: count every
+    layout (None: where the pieces are few layouts, or the question wants it).
     """
     plans = sum(piece.evaluated for piece in pieces)
     kept = Kept(request.objective, request.limit)
     if rivals is not None:
-        kept.front = rivals
+        kept.front, kept.best = rivals.front, rivals.best
     if exact is None:
         exact = request.exact or plans <= EXACT_PLANS
     done = 0

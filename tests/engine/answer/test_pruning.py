@@ -142,8 +142,9 @@ def test_parts_that_know_of_each_others_fronts_find_the_same(cut: int, calibrati
     pieces = pieces_of(request)
     joined = Kept(request.objective, request.limit)
     for start in range(cut):
-        *_, last = search_steps(request, calibration, pieces[start::cut], exact=False)
+        *_, last = search_steps(request, calibration, pieces[start::cut], rivals=joined, exact=False)
         joined.join(last.kept)
+    assert joined.counts.looked_at == sum(piece.evaluated for piece in pieces)
     whole = searched(request, calibration, exact=True)
     assert numbers(joined.front) == numbers(whole.front)
     assert numbers(joined.top()) == numbers(whole.top())
