@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots
+.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -59,6 +59,9 @@ docs: .venv/.requirements-dev ## write docs/formulas.md and docs/contract.md fro
 	$(BIN)/python -m scripts.formulas
 	$(BIN)/python -m scripts.contract
 
+parts-counts: .venv/.requirements-oracle ## count published configs anew as transformers builds them; WRITE=1 records it
+	$(BIN)/python -m scripts.parts_counts $(if $(WRITE),--write)
+
 # --- Style -----------------------------------------------------------------------------------------------------------
 lint: .venv/.requirements-dev ## style and import rules
 	$(BIN)/ruff check
@@ -92,8 +95,12 @@ chromium:
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "No virtualenv could be made. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 
+# A set-up that was interrupted leaves half a virtualenv behind: it is made anew.
 .venv/.requirements: requirements.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt || { \
+		$(PYTHON) -m venv --clear .venv && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; }
 	@touch $@
 
 .venv/.requirements-dev: requirements-dev.txt .venv/.requirements

@@ -11,10 +11,12 @@ from planner.web import glossary
 app_name = "planner"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", plans.plan, name="plan"),
+    path("summary", plans.summary, name="summary"),
     path("why", plans.why, name="why"),
     path("assumed", plans.assumed, name="assumed"),
     path("plan.csv", plans.plan_csv, name="plan_csv"),
     path("plan.json", plans.plan_json, name="plan_json"),
+    path("what-if", plans.what_if, name="what_if"),
     path("compare", compare.compare, name="compare"),
     path("compare.csv", compare.compare_csv, name="compare_csv"),
     path("mig", mig.mig, name="mig"),

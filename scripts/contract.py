@@ -13,8 +13,10 @@ from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
-from planner.engine.shape.explicit import EXPLICIT_FIELDS
+from planner.engine.layout.stacks import AXES, STACKS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "contract.md"
 INTRODUCTION = """# The JSON contract
@@ -36,17 +38,23 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
     ("Request of estimate", "", REQUEST),
     (
         "Model",
-        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape: "
-        f"an object of {', '.join(f'`{name}`' for name in EXPLICIT_FIELDS)}. Of these `architecture`, "
-        "`layers`, `hidden_size` and `attention_heads` are required, and `vocab_size` or, for images, "
-        "`image_size` and `patch_size`.",
+        "A name of the catalog (`GET /api/v1/models` lists them), a pasted config, or one's own shape.",
         PASTED_MODEL,
+    ),
+    (
+        "Own architecture",
+        "`model` as an object of sizes. Of these `architecture`, `layers`, `hidden_size` and "
+        "`attention_heads` are required, and `vocab_size` or, for images, `image_size` and `patch_size`; "
+        "`name` is read too.",
+        SHAPE,
     ),
     (
         "Workload",
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
+    ("Real lengths", "`workload.sequences`.", SEQUENCES),
+    ("Experts", "`workload.moe`.", MOE),
     (
         "Reinforcement learning",
         "`workload.ppo`, for PPO, GRPO, RLOO, DAPO and their kin. A step is one round over "
@@ -54,6 +62,8 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         PPO,
     ),
     ("Generation", "`workload.ppo.generation`: what is left out is chosen.", GENERATION),
+    ("Real lengths", "", SEQUENCES),
+    ("Experts", "", MOE),
     (
         "Cluster",
         "Either `instance_type` or `accelerator` is given, and with each the fields that go with it.",
@@ -79,7 +89,37 @@ def document() -> str:
         if words:
             parts.append(f"{words}\n")
         parts.append("\n".join(rows(table)) + "\n")
+    parts.append("\n".join(stack_lines()) + "\n")
     return "\n".join(parts)
+
+
+def stack_lines() -> list[str]:
+    """What each named stack has, as a table with its sources."""
+    lines = [
+        "## Stacks\n",
+        "What a `framework` has. Open fields of a layout stay within what is usual (in bold); what a stack "
+        "lacks is refused where it is asked for.\n",
+        "| framework | axes | sharding | recompute | offload | read in |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, stack in STACKS.items():
+        axes = [shown(words, axis in stack.usual_axes) for axis, words in AXES.items() if axis in stack.axes]
+        shardings = [shown(kind, kind in stack.usual_shardings) for kind in stack.shardings]
+        ranks = "one GPU alone" if stack.most_ranks == 1 else "replicas alone"
+        cells = (
+            f"`{name}`",
+            ", ".join(axes) or ranks,
+            ", ".join(shardings),
+            ", ".join(stack.recomputes),
+            ", ".join(stack.offloads) or "none",
+            stack.source,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def shown(text: str, usual: bool) -> str:
+    return f"**{text}**" if usual else text
 
 
 def rows(table: Table) -> list[str]:

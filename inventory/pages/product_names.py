@@ -31,6 +31,7 @@ _NAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"v100.*sxm2.*16gb", "v100-sxm-16gb"),
         (r"v100.*sxm[23].*32gb", "v100-sxm-32gb"),
         (r"rtx pro 6000", "rtx-pro-6000"),
+        (r"rtx 4070 ti super", "rtx-4070-ti-super"),
         (r"trainium1", "trainium1"),
         (r"trainium2", "trainium2"),
     )

@@ -27,9 +27,10 @@ from planner.engine.question.errors import PlanError
 from planner.mig.answers import mig_json
 from planner.plans import answers
 from planner.tradeoffs import answers as searches
+from planner.web.costs import large_question
 
 OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
-MAX_DRAINED_BYTES = 64 * MAX_JSON_BYTES
+MAX_DRAINED_BYTES = 64 * 1_048_576
 """How much of a body that is too long is still read: a client that is cut off while sending sees a broken
 connection instead of the answer."""
 View = Callable[[HttpRequest], HttpResponseBase]
@@ -68,12 +69,14 @@ def estimate(request: HttpRequest) -> HttpResponseBase:
     return _question(request, answers.estimate_json)
 
 
+@large_question
 @endpoint("POST")
 def search(request: HttpRequest) -> HttpResponseBase:
     """The best plans over many machines: the contract's ``search``."""
     return _question(request, searches.search_response, streamed=searches.search_stream)
 
 
+@large_question
 @endpoint("POST")
 def mig(request: HttpRequest) -> HttpResponseBase:
     """Partitions of GPUs: the contract's ``mig``."""

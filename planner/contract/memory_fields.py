@@ -20,7 +20,7 @@ MEMORY_FIELDS: tuple[Field, ...] = (
         "choices",
         "Offload",
         "What is kept in the host's memory: optimizer states (with the gradients that update them), "
-        "parameters (gathered from there as they are needed), activations; one of them or a list. Less on "
+        "parameters (gathered from there, and stepped there), activations; one of them or a list. Less on "
         "the accelerator, more over PCIe, and the host has to hold it.",
         choices=words.OFFLOADS,
         default=(),

@@ -11,6 +11,7 @@ from typing import Any
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.catalog.facts.shapes import model_of_record
+from planner.contract.fields import PASTED_MODEL
 from planner.contract.jsontext import excerpt
 from planner.contract.section import Problems, Section, described, suggestion
 from planner.engine.question.errors import PlanError, PlanErrors
@@ -48,7 +49,8 @@ def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> Mo
         return None
     if "hf_config" in data:
         return _pasted_model(data, path, problems)
-    model = _shaped(path, problems, lambda: model_from_explicit(data, field=path))
+    name = Section(data, path, problems).text("name")
+    model = _shaped(path, problems, lambda: model_from_explicit(data, excerpt(name or "custom"), path))
     stated = data.get("params_total")
     if model is not None and isinstance(stated, int | float):
         difference = cross_check_parameters(model, int(stated))
@@ -71,7 +73,7 @@ def _catalog_model(slug: str, path: str, catalog: Catalog, problems: Problems) -
 def _pasted_model(data: dict[str, Any], path: str, problems: Problems) -> ModelSpec | None:
     section = Section(data, path, problems)
     section.only(
-        ("hf_config",), dict.fromkeys(data, "Remove it: the pasted config describes the whole model.")
+        PASTED_MODEL.names, dict.fromkeys(data, "Remove it: the pasted config describes the whole model.")
     )
     config = data["hf_config"]
     if not isinstance(config, dict):
@@ -83,7 +85,9 @@ def _pasted_model(data: dict[str, Any], path: str, problems: Problems) -> ModelS
         return None
     field = f"{path}.hf_config"
     model = _shaped(
-        field, problems, lambda: model_from_hf_config(config, name=_own_name(config), field=field)
+        field,
+        problems,
+        lambda: model_from_hf_config(config, name=section.text("name") or _own_name(config), field=field),
     )
     assumed = assumed_defaults(config) if model is not None else ()
     if assumed:

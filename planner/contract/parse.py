@@ -21,8 +21,10 @@ from planner.contract.rl import read_ppo
 from planner.contract.section import Problems, Section
 from planner.contract.workload import read_workload
 from planner.contract.workload_fields import MAX_LORA_TARGETS
+from planner.engine.grid.build import FINETUNING
 from planner.engine.question.request import Cluster, PlanRequest, Workload
 from planner.engine.question.specs import ModelSpec
+from planner.engine.shape.heads import scoring
 
 PRICE_STALE = "price_stale"
 
@@ -116,7 +118,9 @@ def read_model_and_workload(section: Section, catalog: Catalog) -> tuple[ModelSp
         _model_missing(section)
     if not inner.sound:
         return model, None
-    return model, read_workload(inner, model=model, ppo=ppo)
+    workload = read_workload(inner, model=model, ppo=ppo)
+    scores = workload.objective == "reward" and workload.task in FINETUNING
+    return scoring(model) if model is not None and scores else model, workload
 
 
 def precision_asked(section: Section) -> bool:

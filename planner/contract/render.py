@@ -70,6 +70,7 @@ def render_result(result: PlanResult) -> dict[str, Any]:
         "layout_chosen": list(result.layout_chosen),
         "cluster": render_cluster(result.cluster),
         "accelerators": int(result.accelerators),
+        "model_read_as": result.model_read_as,
         "parameters": _parameters(result.parameters),
         "memory": _memory(result.memory),
         "time": _time(result.time),
@@ -206,6 +207,8 @@ def _memory(memory: Memory) -> dict[str, Any]:
         "interval_bytes": _interval(memory.interval_bytes),
         "fit_probability": _number(memory.fit_probability),
         "worst_stage": int(memory.worst_stage),
+        "host_bytes": float(memory.host_bytes),
+        "host_usable_bytes": None if memory.host_usable_bytes is None else float(memory.host_usable_bytes),
     }
 
 

@@ -13,8 +13,9 @@ from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
-from planner.engine.shape.explicit import EXPLICIT_FIELDS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -33,12 +34,16 @@ def json_schema() -> dict[str, Any]:
             | {"required": ["workload", "cluster"]},
             "search": _object(SEARCH, cluster=_searched(), **shared) | {"required": ["workload", "cluster"]},
             "model": _model(),
-            "workload": _object(WORKLOAD, ppo=_ref("ppo")) | {"required": _length_apart(WORKLOAD)},
+            "workload": _object(WORKLOAD, **{name: _ref(name) for name in ("ppo", "sequences", "moe")})
+            | {"required": _length_apart(WORKLOAD)},
             "ppo": _object(PPO, generation=_ref("generation")),
             "generation": _object(GENERATION),
+            "sequences": _object(SEQUENCES),
+            "moe": _object(MOE),
             "instance_cluster": _described("instance_type"),
             "accelerator_cluster": _described("accelerator"),
             "own_card": _object(CARD),
+            "shape": _shape(),
             "layout": _object(LAYOUT),
             "any": _object(ANY),
         },
@@ -111,18 +116,22 @@ def _kind(field: Field) -> dict[str, Any]:
 
 
 def _model() -> dict[str, Any]:
-    explicit = {"type": "object", "properties": {name: {} for name in EXPLICIT_FIELDS}}
     return {
         "anyOf": [
             {"type": "string", "description": "A model of the catalog."},
             _object(PASTED_MODEL),
-            explicit
-            | {
-                "description": "A shape of one's own.",
-                "required": ["architecture", "layers", "hidden_size", "attention_heads"],
-                "additionalProperties": False,
-            },
+            _ref("shape"),
         ]
+    }
+
+
+def _shape() -> dict[str, Any]:
+    """A shape of one's own; which fields go with which architecture the answer says."""
+    plain = _object(SHAPE)
+    plain["properties"]["name"] = {"type": ["string", "null"], "description": PASTED_MODEL["name"].help}
+    return plain | {
+        "description": "A shape of one's own.",
+        "required": ["architecture", "layers", "hidden_size", "attention_heads"],
     }
 
 

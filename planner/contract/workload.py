@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from planner.contract.precision import USUAL
 from planner.contract.rl import check_rows
+from planner.contract.running import check_kernels, read_experts, read_sequences
 from planner.contract.section import Section, described, near
 from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, WORKLOAD
 from planner.engine.question.errors import PlanError
@@ -25,6 +26,8 @@ READ_APART = (
     "global_batch_size",
     "lora_targets",
     "modules_to_save",
+    "sequences",
+    "moe",
     "ppo",
 )
 
@@ -42,6 +45,7 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
     _check_adapters(section, task)
     _check_positions(section, model, sequence_length)
     decoder_length = _decoder_length(section, model, sequence_length)
+    check_kernels(section, sequence_length)
     plain = section.read_all(field for field in WORKLOAD.fields if field.name not in READ_APART)
     return Workload(
         task=task,
@@ -52,6 +56,8 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
         global_batch_size=batch,
         lora_targets=_lora_targets(section, task, model),
         modules_to_save=_modules_to_save(section, task, model),
+        sequences=read_sequences(section, sequence_length),
+        moe=read_experts(section, model),
         ppo=ppo if task == "ppo" else None,
         **plain | {"precision": plain["precision"] or USUAL},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from planner.contract.field import Field, table
 from planner.contract.memory_fields import MEMORY_FIELDS
+from planner.contract.running_fields import RUNNING_FIELDS
 from planner.engine.question import words
 
 MAX_TOKENS = 1e18
@@ -240,6 +241,7 @@ WORKLOAD = table(
         query="qhead",
     ),
     *MEMORY_FIELDS,
+    *RUNNING_FIELDS,
     Field(
         "ppo",
         "object",

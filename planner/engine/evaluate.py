@@ -25,9 +25,12 @@ class Evaluation:
 
     @property
     def fits(self) -> NDArray[np.bool_]:
-        """Flags, shape (plans,): whether the peak stays within the rank's memory."""
-        within: NDArray[np.bool_] = self.memory.total <= self.grid.memory_bytes
-        return within
+        """Flags, shape (plans,): whether the peak stays within the rank's memory, and what
+        is offloaded within the host's, where that is known."""
+        within = (self.memory.total <= self.grid.memory_bytes) & ~(
+            self.memory.host > self.grid.host_memory_bytes
+        )
+        return np.asarray(within)
 
     def split(self, plans: int) -> list[Evaluation]:
         """The figures of each of the grid's plans as a grid of one, without the terms that explain them."""

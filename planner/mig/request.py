@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from planner.mig import words
 from planner.mig.chips import chip_of, divisible
 from planner.mig.demands import Sizer, entries, read_demands
 from planner.mig.placement.chip import Chip, Placed
+from planner.mig.placement.plan import least_gpus
 from planner.mig.placement.question import Demand, Gpus, Question, Standing
 from planner.mig.prices import instance_usd_per_gpu_hour, usd_per_gpu_hour
 from planner.mig.right_sizing import RightSizing, read_jobs
@@ -366,19 +366,3 @@ def _bounded(section: Section, gpus: list[Gpus], demands: list[Demand]) -> None:
             f"{least_gpus(gpus, demands):,} of these GPUs.",
             f"Ask for at most {words.MAX_PLACED:,}, or plan a part of it.",
         )
-
-
-def least_gpus(gpus: list[Gpus], demands: list[Demand]) -> int:
-    """GPUs that demands need at the least: by compute slices or by memory slices alone, whichever is more."""
-    chips = {group.chip.slug: group.chip for group in gpus}
-    compute = memory = 0.0
-    for demand in demands:
-        serving = [
-            (chips[slug].by_name[name], chips[slug])
-            for slug, names in demand.accepts.items()
-            if slug in chips
-            for name in names
-        ]
-        compute += demand.count * min((p.compute_slices / c.compute_slices for p, c in serving), default=0.0)
-        memory += demand.count * min((p.size / c.memory_slices for p, c in serving), default=0.0)
-    return math.ceil(max(compute, memory) - 1e-9)

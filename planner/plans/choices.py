@@ -11,30 +11,55 @@ from typing import Any, NamedTuple
 
 from django import forms
 
+from planner.catalog.facts.records import PROVIDER_NAMES
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field
 from planner.contract.fields import BY_QUERY, CLUSTER, LAYOUT
 from planner.contract.price_fields import PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.section import NOTHING
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import ADAPTERS, WORKLOAD
 
 Choices = list[tuple[str, str]]
-UNIT = "unit"
-UNIT_HELP = "Whether training data is counted in tokens or in samples, such as images."
+UNIT, WAY, BUDGET, PROVIDER = "unit", "by", "budget", "provider"
 FLAG = {True: ("on", "On"), False: ("off", "Off")}
-#: The unit counts the training data, so it stands after it.
-NAMES: tuple[str, ...] = tuple(
-    name for query in BY_QUERY for name in ((query, UNIT) if query == "tokens" else (query,))
-)
+#: With a goal, machines are looked for rather than named.
+GOAL = "goal"
+
+
+class Own(NamedTuple):
+    """A field that the form has and the contract's estimate has not."""
+
+    label: str
+    help: str
+    unit: str = ""
+    otherwise: str = ""
+
+
+OWN: dict[str, Own] = {
+    UNIT: Own("Unit", "Whether training data is counted in tokens or in samples, such as images."),
+    WAY: Own(
+        "Start from",
+        "Machines that you name, or a goal: a budget, a number of days or both, for which machines are "
+        "looked for in the whole catalog.",
+    ),
+    PROVIDER: Own("Provider", "Whose machines are looked at."),
+}
+#: Each stands after another: the unit counts the training data, the rest is the goal's.
+AFTER = {"tokens": (UNIT,), "instance": (WAY, PROVIDER)}
+NAMES: tuple[str, ...] = tuple(name for query in BY_QUERY for name in (query, *AFTER.get(query, ())))
+PICKER = {"data-combobox": True, "spellcheck": "false", "autocapitalize": "off"}
 WIDGETS: dict[str, Any] = {
-    "model": lambda: forms.TextInput(attrs={"list": "models", "data-slash": True}),
+    "model": lambda: forms.TextInput(attrs=PICKER | {"list": "models", "data-slash": True}),
+    "instance": lambda: forms.TextInput(attrs=PICKER | {"list": "machines"}),
     "config": lambda: forms.Textarea(attrs={"rows": 7}),
     "task": forms.HiddenInput,
-    "critic": lambda: forms.TextInput(attrs={"list": "models"}),
-    "reward": lambda: forms.TextInput(attrs={"list": "models"}),
+    "critic": lambda: forms.TextInput(attrs=PICKER | {"list": "models"}),
+    "reward": lambda: forms.TextInput(attrs=PICKER | {"list": "models"}),
     "region": forms.Select,
     "chip": forms.Select,
+    "mig": forms.Select,
     "card_like": forms.Select,
 }
 
@@ -60,6 +85,8 @@ def several(field: Field) -> Choices:
 
 CHOICES: dict[str, Choices] = {
     UNIT: [("tokens", "tokens"), ("samples", "samples")],
+    WAY: [("machines", "These machines"), (GOAL, "Budget or days")],
+    PROVIDER: [("", "Any"), *PROVIDER_NAMES.items()],
     **{
         name: offered(field)
         for name, field in BY_QUERY.items()
@@ -76,13 +103,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "round": tuple(field.query for field in PPO.fields if field.query and field.query not in OF_ROUND_FIRST),
     "engine": tuple(field.query for field in GENERATION.fields),
     "own": tuple(field.query for field in CLUSTER.fields if field.beside == "accelerator"),
+    "shape": tuple(field.query for field in SHAPE.fields),
     "price": (*(field.query for field in PRICE_FIELDS), CLUSTER["price_as_of"].query),
     "card": tuple(field.query for field in CARD.fields),
     "layout": (*(field.query for field in LAYOUT.fields if field.query), "recompute"),
 }
 OPEN = (
-    *("model", "config", "task", "tokens", UNIT, "epochs", "seq", "batch"),
-    *("instance", "region", "buy", "nodes"),
+    *("model", "config", "name", "task", "tokens", UNIT, "epochs", "seq", "batch"),
+    *("instance", "region", "buy", "nodes", "mig", "deadline", WAY, BUDGET, PROVIDER),
 )
 GROUPS["advanced"] = tuple(
     name for name in NAMES if name not in OPEN and not any(name in group for group in GROUPS.values())
@@ -94,6 +122,7 @@ EXAMPLE = {
     "task": "pretraining",
     "tokens": "1T",
     UNIT: "tokens",
+    WAY: "machines",
     "epochs": "1",
     "batch": "1024",
     "rollout": "512",
@@ -128,48 +157,19 @@ class TextField(forms.CharField):
 
 def form_field(name: str) -> forms.Field:
     """One field of the form. Numbers are text on purpose: "1T" is a number here, and what is none stays."""
-    if name == UNIT:
-        return forms.ChoiceField(label="Unit", help_text=UNIT_HELP, choices=CHOICES[UNIT], required=False)
-    field = BY_QUERY[name]
+    field: Field | Own = OWN[name] if name in OWN else BY_QUERY[name]
     said: dict[str, Any] = {"label": field.label, "help_text": field.help, "required": False}
+    if name == WAY:
+        return forms.ChoiceField(choices=CHOICES[WAY], widget=forms.RadioSelect, **said)
     if name in WIDGETS:
         said["widget"] = WIDGETS[name]()
     elif name in CHOICES:
         return forms.ChoiceField(choices=CHOICES[name], **said)
-    elif field.otherwise and field.section != LAYOUT.section:
+    elif field.otherwise and getattr(field, "section", "") != LAYOUT.section:
         said["widget"] = forms.TextInput(attrs={"placeholder": field.otherwise})
     # Training data has its unit in a field of its own.
     return TextField(unit="" if name == "tokens" else field.unit, **said)
 
 
-class Preset(NamedTuple):
-    """A button that fills the workload. says: what it stands for, shown on hover."""
-
-    name: str
-    label: str
-    says: str
-
-
-PRESET_BUTTONS = (
-    Preset("pretraining", "Pretrain", "From scratch on 1T tokens, 1,024 sequences a batch"),
-    Preset(
-        "full_finetuning", "Fine-tune on my data", "All weights, 100M tokens of your own, three times over"
-    ),
-    Preset("lora", "LoRA", "Adapters of rank 16 on frozen weights, 100M tokens, three times over"),
-    Preset("qlora", "QLoRA", "Adapters on 4-bit frozen weights, 100M tokens, three times over"),
-    Preset("ppo", "PPO", "Reinforcement learning with a critic and a reward model of the same size"),
-)
-
 #: Every field of reinforcement learning.
 OF_RL = (*GROUPS["ppo"], *GROUPS["round"], *GROUPS["engine"])
-_WORKLOAD = ("tokens", UNIT, "epochs", "seq", "target", "batch", *GROUPS["adapters"], *OF_RL)
-_USUAL = {name: DEFAULTS[name] for name in _WORKLOAD}
-_TUNING = {"tokens": "100M", "epochs": "3", "seq": "", "batch": "64"}
-
-PRESETS: dict[str, dict[str, str]] = {
-    "pretraining": _USUAL | {"task": "pretraining"},
-    "full_finetuning": _USUAL | _TUNING | {"task": "full_finetuning"},
-    "lora": _USUAL | _TUNING | {"task": "lora"},
-    "qlora": _USUAL | _TUNING | {"task": "qlora"},
-    "ppo": _USUAL | {"task": "ppo", "tokens": "100M", "seq": "1024", "batch": "128"},
-}

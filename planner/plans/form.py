@@ -17,15 +17,20 @@ from django.http import QueryDict
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.fields import ESTIMATE
 from planner.engine.question.errors import PlanError
+from planner.engine.question.request import Cluster
 from planner.plans import picker
-from planner.plans.choices import CHOICES, GROUPS, NAMES, form_field
+from planner.plans.choices import BUDGET, CHOICES, DEFAULTS, GOAL, GROUPS, NAMES, PROVIDER, WAY, form_field
 from planner.plans.state import FormState, address_of, contract_request, form_state
+from planner.plans.terms import TERMS
 
 #: Contract path -> form field, for errors; the longest path that an error's field begins with wins.
 ERROR_FIELDS: dict[str, str] = {
     **{field.path: field.query for table in ESTIMATE for field in table.fields if field.query},
     # What has no field of its own is shown at the first field of its section, or at what it is made from.
     "": "model",
+    "budget_usd": BUDGET,
+    "cluster.any": PROVIDER,
+    "cluster.any.purchases": "buy",
     "workload": "tokens",
     "workload.dataset_tokens": "tokens",
     "workload.samples": "tokens",
@@ -48,6 +53,7 @@ class ScenarioForm(forms.Form):
         super().__init__(data=state.values)
         for name, field in self.fields.items():
             described = f"help-{name} error-{name}"
+            field.term = TERMS.get(name, "")  # type: ignore[attr-defined]  # for the field's hint
             field.widget.attrs |= {"autocomplete": "off", "aria-describedby": described}
             offered = CHOICES.get(name)
             if isinstance(field, forms.ChoiceField) and offered and state.values[name] not in dict(offered):
@@ -57,6 +63,8 @@ class ScenarioForm(forms.Form):
         regions = picker.region_choices(catalog, state.values["instance"], purchase=bought, chosen=region)
         self._offer("region", regions)
         self._offer("chip", picker.chip_choices(catalog))
+        chip = picker.chip_of(catalog, chip=state.values["chip"], instance=state.values["instance"])
+        self._offer("mig", picker.profile_choices(catalog, chip, chosen=state.values["mig"]))
         self._offer("card_like", picker.like_choices(catalog))
 
     @classmethod
@@ -65,12 +73,27 @@ class ScenarioForm(forms.Form):
         return cls(form_state({name: query.get(name, "") for name in query}, catalog, changed), catalog)
 
     @property
+    def by_goal(self) -> bool:
+        """Whether machines are looked for by budget and deadline, rather than named."""
+        return self.values[WAY] == GOAL
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the form is the example that the empty page shows."""
+        return not self.state.changed
+
+    @property
     def values(self) -> Mapping[str, str]:
         return self.state.values
 
     @property
     def ignored(self) -> tuple[str, ...]:
         return self.state.ignored
+
+    @property
+    def own_model(self) -> bool:
+        """Whether the model is pasted or described, so that the page says what was recognised."""
+        return self.state.config is not None or not isinstance(self.request()["model"], str)
 
     @property
     def groups(self) -> dict[str, list[BoundField]]:
@@ -84,6 +107,18 @@ class ScenarioForm(forms.Form):
     def query(self, **changes: str) -> str:
         """The address that holds this scenario, defaults left out; ``changes`` override fields first."""
         return address_of(self.state, **changes)
+
+    def machines_named(self, cluster: Cluster) -> dict[str, str]:
+        """Field changes after which the form names the machines that a goal found; none where it does."""
+        if not self.by_goal:
+            return {}
+        return {
+            WAY: DEFAULTS[WAY],
+            PROVIDER: "",
+            "instance": cluster.instance_type or "",
+            "region": cluster.region or "",
+            "nodes": str(cluster.nodes or 1),
+        }
 
     def add_plan_errors(self, errors: Iterable[PlanError]) -> None:
         """Put each of the contract's errors beside the field that it names."""

@@ -11,18 +11,22 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import push_url, reswap, retarget
 
-from planner.contract.render import render_error, render_result
+from planner.contract.render import render_error
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.plans import assumptions, exports, presenters, variations
+from planner.plans import assumptions, exports, inputs, links, presenters, variations
+from planner.plans.charts.bar import memory_bar
 from planner.plans.charts.nodes import node_charts
-from planner.plans.charts.plan import memory_chart, step_chart
+from planner.plans.charts.plan import host_memory_chart, memory_chart, step_chart
+from planner.plans.charts.profiles import profile_chart
 from planner.plans.charts.stacks import stack_chart
 from planner.plans.form import ScenarioForm
+from planner.plans.goal_presenter import GoalPage, present_goal
 from planner.plans.scenario import (
     answer,
     changed_fields,
+    found_by_goal,
     plain_problems,
     plan_context,
     problems,
@@ -30,6 +34,9 @@ from planner.plans.scenario import (
     today,
 )
 from planner.plans.traces import traces
+from planner.plans.what_if import what_if as turned_knobs
+from planner.web import formats
+from planner.web.figure import Chart
 from planner.web.responses import csv_response, swaps
 
 #: Fields that change other parts of the form: the picked machine and its regions, all prices, and the
@@ -39,6 +46,7 @@ PRICE_FIELDS = ("region", "buy", "price_on")
 MODEL_FIELDS = ("model", "config")
 #: Runs on more accelerators than this are not asked whether a part of one would do.
 MOST_FOR_A_SLICE = 8
+CHIP_FIELDS = ("instance", "chip")
 #: Longest address that web servers read; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
 
@@ -62,6 +70,8 @@ def plan(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and not swaps(request) and not too_long:
         return HttpResponseRedirect(address, status=303)
     context = plan_context(form) | answer_context(form, question, result) | {"too_long": too_long}
+    context |= link_context(request, form, question, result)
+    context["assumed_line"] = inputs.assumed_line(form.request(), question, result)
     response = _render_plan(request, form, context)
     if swaps(request):
         push_url(response, False if too_long else address)
@@ -94,7 +104,7 @@ def why(request: HttpRequest) -> HttpResponse:
 def assumed(request: HttpRequest) -> HttpResponse:
     """What a plan leaves to defaults, and the same run by each stack: a page of its own, or for htmx a part.
 
-    The plan page fetches it after the answer, which need not wait for it.
+    The plan page fetches it once a reader comes to it; the answer need not wait for it.
     """
     form = read_form(request)
     try:
@@ -121,43 +131,129 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
         question, result = answer(form)
     except PlanErrors as wrong:
         return plain_problems(wrong)
-    points = variations.answer_node_counts(question, result)
-    rows = exports.csv_rows(question, result) + exports.node_csv_rows(points)
-    return csv_response("plan.csv", rows)
+    rows = exports.csv_rows(question, result)
+    kept = kept_address(request, form, result)
+    found = inputs.inputs(form.request(), question, result)
+    rows += exports.input_rows(found, as_of=today().isoformat(), address=kept)
+    if result.cluster.mig_profile is None:
+        rows += exports.node_csv_rows(variations.answer_node_counts(question, result))
+    return csv_response(f"{exports.file_stem(question, result)}.csv", rows)
 
 
 @require_safe
 def plan_json(request: HttpRequest) -> HttpResponse:
     """The contract's response for the scenario in the address."""
+    form = read_form(request)
     try:
-        _, result = answer(read_form(request))
+        question, result = answer(form)
     except PlanErrors as wrong:
         return JsonResponse(render_error(wrong), status=422)
-    return JsonResponse(render_result(result), json_dumps_params={"indent": 2})
+    told = exports.json_answer(
+        form.request(), result, as_of=today().isoformat(), address=kept_address(request, form, result)
+    )
+    response = JsonResponse(told, json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'inline; filename="{exports.file_stem(question, result)}.json"'
+    return response
+
+
+@require_safe
+def summary(request: HttpRequest) -> HttpResponse:
+    """One page for who signs: the answer, the bill, and what was asked and assumed."""
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        context = {"form": form, "problems": problems(wrong), "query": ""}
+        return render(request, "plans/summary.html", context, status=422)
+    context = {
+        "page": presenters.present_plan(question, result, today=today()),
+        "bar": memory_bar(result),
+        "query": form.query(),
+        "inputs": inputs.inputs(form.request(), question, result),
+        "assumed": assumptions.assumptions(form, question, result),
+        **link_context(request, form, question, result),
+    }
+    return render(request, "plans/summary.html", context)
+
+
+def kept_address(request: HttpRequest, form: ScenarioForm, result: PlanResult) -> str:
+    """The whole address that keeps the plan's prices and constants."""
+    query = links.kept_query(form, result, as_of=today())
+    return request.build_absolute_uri(f"{reverse('planner:plan')}?{query}")
+
+
+def link_context(
+    request: HttpRequest, form: ScenarioForm, question: PlanRequest, result: PlanResult
+) -> dict[str, Any]:
+    """What a template says of the plan's links: the kept one, and what has changed since an old one."""
+    kept = links.kept_in(request.GET)
+    fitted = links.constants_day()
+    return {
+        "kept": kept_address(request, form, result),
+        "as_of": formats.day(today()),
+        "constants": links.constants_version(),
+        "constants_day": "" if fitted is None else formats.day(fitted),
+        "since": kept and links.since(form, question, result, kept, today=today()),
+    }
 
 
 def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> dict[str, Any]:
     """What the template of an answer needs."""
     page = presenters.present_plan(question, result, today=today())
-    points = variations.answer_node_counts(question, result)
+    named = form.machines_named(result.cluster)
     return {
         "page": page,
+        "bar": memory_bar(result),
         "charts": [
             memory_chart(result),
+            *filter(None, [host_memory_chart(result)]),
             step_chart(result),
-            *node_charts(points, result),
+            *variation_charts(form, question, result),
         ],
         "query": form.query(),
+        "read_as": result.model_read_as if form.own_model else "",
         "may_take_a_slice": result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE,
-        "remedies": [(found.text, form.query(**found.changes)) for found in page.remedies],
+        "remedies": [(found.text, form.query(**(named | found.changes))) for found in page.remedies],
+        "goal": goal_page(form),
     }
+
+
+def variation_charts(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> list[Chart]:
+    """The same run on other numbers of nodes or, on a slice of a chip, on its other slices."""
+    if result.cluster.mig_profile is None:
+        return node_charts(variations.answer_node_counts(question, result), result)
+    points = variations.answer_profiles(question, result, form.catalog)
+    return [profile_chart(points, result)]
+
+
+def goal_page(form: ScenarioForm) -> GoalPage | None:
+    """The machines that meet the form's goal, None where the form names its machines."""
+    found = found_by_goal(form)
+    if found is None:
+        return None
+    return present_goal(found, lambda cluster: form.query(**form.machines_named(cluster), deadline=""))
+
+
+@require_safe
+def what_if(request: HttpRequest) -> HttpResponse:
+    """One knob at a time: a part of the plan page that is asked for once the answer stands."""
+    form = read_form(request)
+    template = "plans/what_if.html" if swaps(request) else "plans/what_if_page.html"
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        context = {"form": form, "problems": problems(wrong), "query": ""}
+        return render(request, template, context, status=422)
+    knobs = turned_knobs(form, question, result, today=today())
+    page = presenters.present_plan(question, result, today=today())
+    return render(request, template, {"knobs": knobs, "query": form.query(), "verdict": page.verdict})
 
 
 def _plan_with_problems(request: HttpRequest, form: ScenarioForm, wrong: PlanErrors) -> HttpResponse:
     form.add_plan_errors(wrong.errors)
     context = plan_context(form) | {"problems": problems(wrong), "page": None, "query": ""}
     response = _render_plan(request, form, context, status=422)
-    if swaps(request) and "preset" not in request.POST:
+    if swaps(request):
         # The last answer stays visible below the problems of the new question.
         reswap(retarget(response, "#problems"), "innerHTML")
     return response
@@ -168,15 +264,17 @@ def _render_plan(
 ) -> HttpResponse:
     if not swaps(request):
         return render(request, "plans/plan.html", context, status=status)
-    if "preset" in request.POST or "preset" in request.GET:
+    if status == 200 and ("preset" in request.POST or "preset" in request.GET):
         response = render(request, "plans/planner.html", context, status=status)
         return reswap(retarget(response, "#planner"), "outerHTML")
     changed = changed_fields(request)
     context |= {
         "swap": True,
+        "preset": "preset" in request.POST,
         "field_errors": {name: " ".join(map(str, errors)) for name, errors in form.errors.items()},
         "refresh": {
             "machines": not changed.isdisjoint(MACHINE_FIELDS),
+            "chip": not changed.isdisjoint(CHIP_FIELDS),
             "prices": not changed.isdisjoint(PRICE_FIELDS),
             "length": not changed.isdisjoint(MODEL_FIELDS),
         },

@@ -1,4 +1,4 @@
-"""The entries of the machine picker and the model list: the catalog's rows in a few words each."""
+"""The entries of the pickers: the catalog's models, machines and profiles in a few words each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.catalog.facts.records import PROVIDER_NAMES, InstanceRecord
+from planner.engine.question.specs import ModelSpec
 from planner.web import formats
 
 
@@ -22,44 +23,57 @@ class Sale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One entry of a picker. slug: what it fills in.  label: its first line.  note: its second.
+
+    group: the heading that it stands under.  price: at its right, perhaps "".
+    """
+
+    slug: str
+    label: str
+    note: str
+    group: str
+    price: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineOption:
-    """One instance type. price: in ``region``, for the chosen way to pay.  text: what the filter searches."""
+    """One instance type. price: in ``region``, for the chosen way to pay.  per_gpu: the same for one chip."""
 
     slug: str
     accelerators: str
     memory: str
     network: str
     price: str
+    per_gpu: str
     region: str
-    text: str
+
+    @property
+    def note(self) -> str:
+        """What it holds, in a line."""
+        return f"{self.accelerators}, {self.memory}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineGroup:
-    """The instance types of one provider."""
+class ModelCard:
+    """What a model is made of: its name, and pairs of what and how many."""
 
     name: str
-    options: tuple[MachineOption, ...]
+    facts: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOption:
-    """One model in the list."""
-
-    slug: str
-    label: str
-
-
-def machine_groups(catalog: Catalog, sale: Sale) -> tuple[MachineGroup, ...]:
-    """Every instance type, by provider, with its price."""
-    groups: dict[str, list[MachineOption]] = {}
+def machine_options(catalog: Catalog, sale: Sale) -> tuple[Option, ...]:
+    """Every instance type, by provider, with its price for one accelerator."""
+    options: dict[str, list[Option]] = {}
     for record in catalog.instances():
-        option = machine_option(record, catalog, sale)
-        groups.setdefault(record.spec.provider, []).append(option)
-    return tuple(
-        MachineGroup(name=PROVIDER_NAMES.get(provider, provider), options=tuple(options))
-        for provider, options in groups.items()
-    )
+        machine = machine_option(record, catalog, sale)
+        group = PROVIDER_NAMES.get(record.spec.provider, record.spec.provider)
+        options.setdefault(group, []).append(
+            Option(
+                slug=machine.slug, label=machine.slug, note=machine.note, group=group, price=machine.per_gpu
+            )
+        )
+    return tuple(option for group in options.values() for option in group)
 
 
 def chosen_machine(catalog: Catalog, slug: str, sale: Sale) -> MachineOption | None:
@@ -80,16 +94,15 @@ def machine_option(record: InstanceRecord, catalog: Catalog, sale: Sale) -> Mach
     price = catalog.price(record.slug, where, sale.purchase, sale.as_of)
     count = spec.accelerators_per_node
     gbps = spec.internode_bytes_per_s * 8 / 1e9
-    accelerators = f"{count} × {chip.name}"
-    memory = f"{formats.gib(chip.memory_bytes * count)} in total"
+    each = None if price is None else formats.dollars_per_hour(price.usd_per_hour / count)
     return MachineOption(
         slug=record.slug,
-        accelerators=accelerators,
-        memory=memory,
+        accelerators=f"{count} × {chip.name}",
+        memory=f"{formats.trimmed(chip.memory_bytes / formats.GIB)} GiB each",
         network=f"{formats.trimmed(gbps)} Gbit/s",
         price="no price" if price is None else str(formats.dollars_per_hour(price.usd_per_hour)),
+        per_gpu="no price" if each is None else f"{each.text.removesuffix('/h')}/GPU-h",
         region=where,
-        text=f"{record.slug} {accelerators} {chip.slug} {spec.provider} {spec.family} {memory}".lower(),
     )
 
 
@@ -112,17 +125,43 @@ def region_choices(catalog: Catalog, slug: str, *, purchase: str, chosen: str) -
     return choices
 
 
-def model_options(catalog: Catalog) -> tuple[ModelOption, ...]:
+def model_options(catalog: Catalog) -> tuple[Option, ...]:
     """The catalog's models, by publisher and size as listed."""
-    return tuple(
-        ModelOption(
-            slug=record.slug,
-            label=record.name
-            if record.parameters is None
-            else f"{record.name}, {formats.count(record.parameters)} parameters",
+    options: dict[str, list[Option]] = {}
+    for record in catalog.models():
+        size = "" if record.parameters is None else f"{formats.count(record.parameters)} parameters"
+        context = "" if record.max_context is None else f"context {record.max_context:,}"
+        options.setdefault(record.publisher, []).append(
+            Option(
+                slug=record.slug,
+                label=record.name,
+                note=", ".join(part for part in (record.slug, size, context) if part),
+                group=record.publisher,
+            )
         )
-        for record in catalog.models()
-    )
+    return tuple(option for group in options.values() for option in group)
+
+
+def model_card(model: ModelSpec, parameters: int, active: int) -> ModelCard:
+    """A model in a few figures. parameters, active: counts, of all and of those that a token meets."""
+    facts = [("parameters", formats.count(parameters).text)]
+    if active != parameters:
+        facts.append(("active", formats.count(active).text))
+    layers = f"{model.layers:,}"
+    if model.decoder_layers:
+        layers += f" + {model.decoder_layers:,}"
+    facts.append(("layers", layers))
+    facts.append(("width", f"{model.hidden_size:,}"))
+    if model.attention_heads:
+        shared = f" ({model.kv_heads:,} key-value)" if model.kv_heads != model.attention_heads else ""
+        facts.append(("heads", f"{model.attention_heads:,}{shared}"))
+    if model.experts:
+        facts.append(("experts", f"{model.experts:,}, {model.experts_per_token:,} a token"))
+    if model.vocab_size:
+        facts.append(("vocabulary", f"{model.vocab_size:,}"))
+    if model.max_positions:
+        facts.append(("context", f"{model.max_positions:,}"))
+    return ModelCard(name=model.name, facts=tuple(facts))
 
 
 def chip_choices(catalog: Catalog) -> list[tuple[str, str]]:
@@ -131,6 +170,34 @@ def chip_choices(catalog: Catalog) -> list[tuple[str, str]]:
         ("", "None: use the instance type"),
         *((record.slug, record.spec.name) for record in catalog.accelerators()),
     ]
+
+
+def chip_of(catalog: Catalog, *, chip: str, instance: str) -> str:
+    """The slug of the accelerator planned with: the one named, else the instance type's; "" for none."""
+    if chip:
+        return chip
+    try:
+        return catalog.instance(instance).spec.accelerator.slug
+    except UnknownSlugError:
+        return ""
+
+
+def profile_choices(catalog: Catalog, chip: str, *, chosen: str) -> list[tuple[str, str]]:
+    """The MIG profiles of one chip with their memory and share; whole chips first."""
+    try:
+        whole = catalog.accelerator(chip).spec.memory_bytes if chip else None
+        records = catalog.mig_profiles(chip)
+    except UnknownSlugError:
+        whole, records = None, ()
+    first = "Whole chips" if whole is None else f"Whole chips, {formats.gib(whole)}"
+    choices = [("", first if records else "Whole chips (no MIG on this chip)")]
+    for record in records:
+        spec = record.spec
+        shares = f"{spec.max_instances} a chip"
+        choices.append((spec.profile, f"{spec.profile}, {formats.gib(spec.memory_bytes)}, up to {shares}"))
+    if chosen not in dict(choices):
+        choices.append((chosen, chosen))
+    return choices
 
 
 def like_choices(catalog: Catalog) -> list[tuple[str, str]]:

@@ -10,20 +10,35 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from planner.catalog import selectors
+from planner.contract.model import read_model
 from planner.contract.parse import parse_plan_request
 from planner.contract.render import render_error
+from planner.contract.section import Problems
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.engine.shape.parameters import count_parameters
 from planner.plans import answers, picker
-from planner.plans.choices import DEFAULTS, GROUPS, PRESET_BUTTONS
+from planner.plans.choices import DEFAULTS, GROUPS
 from planner.plans.form import ScenarioForm, sentence, valid_day
+from planner.plans.goal import Found, find_machines
+from planner.plans.presets import PRESET_BUTTONS, preset_state
+from planner.plans.state import form_state
 
 
 def read_form(request: HttpRequest) -> ScenarioForm:
     """The scenario in the address, or in the posted form."""
     given = request.POST if request.method == "POST" else request.GET
-    return ScenarioForm.of_query(given, selectors.current_catalog(), changed_fields(request))
+    catalog = selectors.current_catalog()
+    if "preset" in given:
+        fields = {name: given.get(name, "") for name in given}
+        return ScenarioForm(preset_state(fields, catalog, today=today()), catalog)
+    return ScenarioForm.of_query(given, catalog, changed_fields(request))
+
+
+def form_with(form: ScenarioForm, **changes: str) -> ScenarioForm:
+    """The same scenario with other values of some fields."""
+    return ScenarioForm(form_state({**form.values, **changes}, form.catalog), form.catalog)
 
 
 def changed_fields(request: HttpRequest) -> set[str]:
@@ -44,9 +59,23 @@ def question_of(form: ScenarioForm) -> PlanRequest:
 
 
 def answer(form: ScenarioForm) -> tuple[PlanRequest, PlanResult]:
-    """The form's question and its answer.  Raises PlanErrors where it makes no sense."""
-    question = question_of(form)
+    """The form's question and its answer, with a goal those of the machines that meet it best.
+
+    Raises PlanErrors where it makes no sense.
+    """
+    found = found_by_goal(form)
+    question = question_of(form) if found is None else found.offers[0].question
     return question, answers.answer_plan(question, form.catalog)
+
+
+def found_by_goal(form: ScenarioForm) -> Found | None:
+    """What meets the form's goal, None where the form names its machines. Raises PlanErrors."""
+    if not form.by_goal:
+        return None
+    try:
+        return find_machines(form.state, form.catalog, today=today())
+    except PlanError as one:
+        raise PlanErrors([one]) from one
 
 
 def plan_context(form: ScenarioForm) -> dict[str, Any]:
@@ -56,12 +85,14 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
     return {
         "form": form,
         "models": picker.model_options(catalog),
+        "card": model_card(form),
         "presets": PRESET_BUTTONS,
         "machine": picker.chosen_machine(catalog, values["instance"], sale),
-        "machine_groups": picker.machine_groups(catalog, sale),
+        "machines": picker.machine_options(catalog, sale),
         "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
         "open": {
             "own": bool(values["chip"]),
+            "shape": any(values[name] for name in GROUPS["shape"]),
             "price": not form.state.changed.isdisjoint(GROUPS["price"]),
             "card": any(values[name] for name in GROUPS["card"]),
             "round": any(values[name] != DEFAULTS[name] for name in GROUPS["round"] + GROUPS["engine"]),
@@ -69,6 +100,18 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
             "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
         },
     }
+
+
+def model_card(form: ScenarioForm) -> picker.ModelCard | None:
+    """What the form's model is made of, None where it cannot be read."""
+    try:
+        shape = read_model(form.state.model, "model", form.catalog, Problems())
+    except PlanError:
+        return None
+    if shape is None:
+        return None
+    count = count_parameters(shape)
+    return picker.model_card(shape, count.total, count.active)
 
 
 def problems(wrong: PlanErrors) -> list[dict[str, str]]:
@@ -79,7 +122,7 @@ def problems(wrong: PlanErrors) -> list[dict[str, str]]:
         value = "" if error.value in (None, "") or isinstance(error.value, dict) else str(error.value)[:80]
         found.append(
             {
-                "anchor": f"id_{name}" if name != "instance" else "instance-filter",
+                "anchor": f"id_{name}",
                 "label": str(ScenarioForm.base_fields[name].label or name),
                 "value": value,
                 "message": sentence(error.message),

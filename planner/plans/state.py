@@ -19,24 +19,33 @@ from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.contract.card_fields import CARD
 from planner.contract.cluster import provider_regions
 from planner.contract.field import Field
-from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT
+from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT, PASTED_MODEL
 from planner.contract.model import read_model
 from planner.contract.price_fields import BUDGET
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
+from planner.contract.shape_fields import SHAPE
 from planner.contract.workload import patches
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
-from planner.plans.choices import DEFAULTS, PRESETS, UNIT
-from planner.plans.pasted_config import read_config, shape_keys
+from planner.plans.choices import DEFAULTS, UNIT
+from planner.plans.pasted_config import (
+    MAX_CONFIG_BYTES,
+    SHOWN_CHARACTERS,
+    is_explicit,
+    read_config,
+    shape_keys,
+)
 
 USUAL_LENGTH = 8192
 USUAL_CONFIG_LENGTH = 2048
+LONGEST_KEYS = ("max_position_embeddings", "n_positions", "max_positions")
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 MULTIPLIERS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgt]i|[kmbgt]?)$", re.IGNORECASE)
 #: What an address or a posted form may hold beside fields. usual: the length that the form had filled in.
-ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual"})
+ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual", "as_of", "constants", "was"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +71,14 @@ class FormState:
         """What a field holds where an address says nothing of it."""
         return self.usual_length if name == "seq" else DEFAULTS[name]
 
+    @property
+    def model(self) -> str | dict[str, Any]:
+        """The contract's model: a pasted config wins over one's own shape, and that over a name."""
+        return _model(self)
+
 
 def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[str] = ()) -> FormState:
-    """The state that an address or a posted form stands for; a preset in it overrides its workload.
+    """The state that an address or a posted form stands for.
 
     changed: fields that the reader changed last. With another machine, a region that its provider does not
     have means nothing; with another model, a length that was the last one's gives way to its own.
@@ -74,9 +88,10 @@ def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[s
         said["model"] = named_model(said["model"], catalog)
     if said.get("seq") == said.get("usual"):
         said.pop("seq", None)
-    said |= PRESETS.get(said.get("preset", ""), {})
     values = {name: said.get(name, default) for name, default in DEFAULTS.items()}
     config, unreadable = _pasted(values["config"])
+    if unreadable is not None and len(values["config"]) > MAX_CONFIG_BYTES:
+        values["config"] = values["config"][:SHOWN_CHARACTERS] + "…"
     usual = usual_length(values["model"], config, catalog)
     values["seq"] = values["seq"] or usual
     if "instance" in changed and _foreign(values["region"], values["instance"], catalog):
@@ -105,7 +120,7 @@ def contract_request(state: FormState) -> dict[str, Any]:
         raise state.unreadable
     layout = _said(state, LAYOUT.fields)
     return {
-        "model": _model(state),
+        "model": state.model,
         "workload": _workload(state),
         "cluster": _cluster(state),
         **({"layout": layout} if layout else {}),
@@ -116,10 +131,11 @@ def contract_request(state: FormState) -> dict[str, Any]:
 def usual_length(model: str, config: Mapping[str, Any] | None, catalog: Catalog) -> str:
     """The model's own sequence length, up to the usual one; of images, as many tokens as they have."""
     if config is not None:
-        shape = read_model({"hf_config": dict(config)}, "model", catalog, Problems())
+        pasted = dict(config) if is_explicit(config) else {"hf_config": dict(config)}
+        shape = read_model(pasted, "model", catalog, Problems())
         if shape is not None and shape.architecture == "vision_encoder":
             return str(patches(shape))
-        longest = config.get("max_position_embeddings") or config.get("n_positions")
+        longest = next((config[key] for key in LONGEST_KEYS if config.get(key)), None)
         known = longest if isinstance(longest, int) and longest > 0 else USUAL_CONFIG_LENGTH
         return str(min(known, USUAL_LENGTH))
     try:
@@ -150,7 +166,19 @@ def _foreign(region: str, instance: str, catalog: Catalog) -> bool:
 
 
 def _model(state: FormState) -> str | dict[str, Any]:
-    return state.values["model"] if state.config is None else {"hf_config": dict(state.config)}
+    named = _said(state, [PASTED_MODEL["name"]])
+    if state.config is not None:
+        pasted = dict(state.config)
+        return {**pasted, **named} if is_explicit(pasted) else {"hf_config": pasted, **named}
+    shape = _shape(state)
+    return {**shape, **named} if shape else state.values["model"]
+
+
+def _shape(state: FormState) -> dict[str, Any]:
+    """The architecture in the form's fields, where any size was given."""
+    if not any(state.values[field.query] for field in SHAPE.fields if field.kind == "whole"):
+        return {}
+    return {"architecture": "decoder", **_said(state, SHAPE.fields)}
 
 
 def _cluster(state: FormState) -> dict[str, Any]:
@@ -178,11 +206,12 @@ def _workload(state: FormState) -> dict[str, Any]:
     workload |= {name: value for name, value in length.items() if value is not None}
     if task == "ppo":
         workload["ppo"] = _ppo(state)
-    return workload
+    parts = {"sequences": _said(state, SEQUENCES.fields), "moe": _said(state, MOE.fields)}
+    return workload | {name: part for name, part in parts.items() if part}
 
 
 def _ppo(state: FormState) -> dict[str, Any]:
-    actor = _model(state)
+    actor = state.model
     named = {"same": actor, "none": None, "": actor}
     models = {
         field.name: named.get(state.values[field.query].lower(), state.values[field.query])

@@ -27,7 +27,7 @@ from planner.contract.section import Problems
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.engine.question.specs import ComputePrecision
+from planner.engine.question.specs import ComputePrecision, MigProfileSpec
 from planner.plans.answers import answer_each
 
 Answer = PlanResult | PlanErrors
@@ -44,6 +44,14 @@ class NodePoint:
     """The run on some number of nodes."""
 
     nodes: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePoint:
+    """The run on GPU instances of one profile."""
+
+    profile: MigProfileSpec
     answer: Answer
 
 
@@ -69,6 +77,21 @@ def answer_node_counts(request: PlanRequest, plan: PlanResult) -> list[NodePoint
     asked = [replace(request, cluster=replace(plan.cluster, nodes=nodes), layout=layout) for nodes in others]
     answers = dict(zip(others, answer_each(asked), strict=True))
     return [NodePoint(nodes, plan if nodes == own else answers[nodes]) for nodes in counts]
+
+
+def answer_profiles(request: PlanRequest, plan: PlanResult, catalog: Catalog) -> list[ProfilePoint]:
+    """The same run on every MIG profile of the plan's chip, smallest first; degrees asked for are kept."""
+    own = plan.cluster.mig_profile
+    specs = [record.spec for record in catalog.mig_profiles(plan.cluster.accelerator.slug)]
+    specs.sort(key=lambda spec: (spec.memory_bytes, spec.compute_slices))
+    layout = free_layout(request.layout)
+    asked = [
+        replace(request, cluster=replace(plan.cluster, mig_profile=spec), layout=layout)
+        for spec in specs
+        if spec != own
+    ]
+    answers = iter(answer_each(asked))
+    return [ProfilePoint(spec, plan if spec == own else next(answers)) for spec in specs]
 
 
 def answer_machines(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from planner.engine.question.result import Verdict as VerdictKind
 from planner.web import formats
 
 Cell = str | formats.Quantity
@@ -20,6 +21,19 @@ MINE = {
     "size": 15,
     "symbol": "circle-open",
     "line": {"width": 3, "color": "token:accent"},
+}
+
+#: The three verdicts, in their order, with their colours and marks on every chart.
+VERDICTS: dict[VerdictKind, str] = {"fits": "fits", "tight": "tight", "does_not_fit": "does not fit"}
+VERDICT_COLOURS: dict[VerdictKind, str] = {
+    "fits": "token:good",
+    "tight": "token:warn",
+    "does_not_fit": "token:bad",
+}
+VERDICT_SYMBOLS: dict[VerdictKind, str] = {
+    "fits": "circle",
+    "tight": "diamond",
+    "does_not_fit": "x-thin-open",
 }
 
 
@@ -70,6 +84,31 @@ def log_axis(low: float, high: float, write: Callable[[float], str]) -> dict[str
         "range": [middle - half, middle + half],
         "tickvals": ticks,
         "ticktext": [write(tick) for tick in ticks],
+    }
+
+
+#: Seconds at which an axis of time has its ticks, with what is written there.
+TIME_TICKS: tuple[tuple[float, str], ...] = (
+    *((n * 1e-3, f"{n} ms") for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    *((float(n), f"{n} s") for n in (1, 2, 5, 10, 20)),
+    *((n * formats.MINUTE_S, f"{n} min") for n in (0.5, 1, 2, 5, 10, 20, 30)),
+    *((n * formats.HOUR_S, f"{n} h") for n in (1, 2, 3, 6, 12)),
+    *((n * formats.DAY_S, f"{n} day{'s' * (n > 1)}") for n in (1, 2, 3, 5, 7, 10, 14, 20, 30, 60, 100, 200)),
+    *((n * formats.YEAR_S, f"{n} year{'s' * (n > 1)}") for n in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)),
+)
+MOST_TICKS = 7
+
+
+def time_axis(low_s: float, high_s: float) -> dict[str, Any]:
+    """Range and ticks of a logarithmic axis of time in seconds; each tick has the unit that suits it."""
+    spread = log_axis(low_s, high_s, str)["range"]
+    inside = [tick for tick in TIME_TICKS if spread[0] <= math.log10(tick[0]) <= spread[1]]
+    step = max(1, math.ceil(len(inside) / MOST_TICKS))
+    kept = inside[::step]
+    return {
+        "range": spread,
+        "tickvals": [seconds for seconds, _ in kept],
+        "ticktext": [words for _, words in kept],
     }
 
 

@@ -114,9 +114,22 @@ def duration(seconds: float) -> Quantity:
 
 
 def dollars(usd: float) -> Quantity:
-    """Dollars with k, M or B: $0.62, $98.3, $655k, $1.2M."""
-    size, suffix = _step(usd, ((1e9, "B"), (1e6, "M"), (1e3, "k")))
-    return Quantity(f"${significant(usd / size)}{suffix}", exact(usd, "USD"))
+    """Dollars with two decimals or none: $0.62, $98.32, $655, $12,300, $655k, $1.23M, $123M, $1.23B.
+
+    Below a cent, two significant digits.
+    """
+    size = abs(usd)
+    if 0 < size < 0.01:
+        text = f"${significant(usd, 2)}"
+    elif size < 99.995:
+        text = f"${usd:,.2f}"
+    elif size < 99_950:
+        text = f"${float(f'{usd:.2e}'):,.0f}"
+    else:
+        step, suffix = _step(usd, ((1e9, "B"), (1e6, "M"), (1e3, "k")))
+        decimals = 0 if suffix == "k" or size / step >= 99.995 else 2
+        text = f"${usd / step:,.{decimals}f}{suffix}"
+    return Quantity(text, exact(usd, "USD"))
 
 
 def dollars_per_hour(usd: float) -> Quantity:
@@ -205,6 +218,8 @@ def in_unit(value: float, unit: str) -> Quantity:
         "fraction": percent,
         "ratio": percent,
     }
+    if unit in ("byte", "bytes") and 0 < abs(value) < 1024:
+        return Quantity(f"{trimmed(value)} bytes", exact(value, "bytes"))  # such as bytes per parameter
     if unit in known:
         return known[unit](value)
     if unit.upper().startswith("FLOP"):

@@ -1,4 +1,4 @@
-// Small conveniences: the "/" key, copying, filtering a picker, fields that only some choices need.
+// Small conveniences: the "/" key, copying, fields that only some choices need.
 // Every page works without this file; nothing here computes a number.
 "use strict";
 (() => {
@@ -24,18 +24,13 @@
     first.select?.();
   });
 
-  // A picker's text is there to be replaced: one click and a new name can be typed.
-  document.addEventListener("focusin", (event) => {
-    if (event.target.matches?.("input[list]")) event.target.select();
-  });
-
   // A hint at what is being copied, kept out of the button so that its name stays what it does.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     event.preventDefault();
     const from = button.dataset.copy && document.getElementById(button.dataset.copy);
-    const text = from ? from.textContent : location.href;
+    const text = from ? from.textContent : button.href ?? location.href;
     try {
       await navigator.clipboard.writeText(text);
       say("Copied");
@@ -44,39 +39,6 @@
     } catch {
       say("This browser does not allow copying; the address bar holds the link.");
     }
-  });
-
-  // <input data-filter="list-id"> hides the list's [data-text] entries that lack one of the words typed.
-  // Caught on the way down, so that searching does not count as a change of the form around it.
-  document.addEventListener("change", (event) => {
-    if (event.target.dataset?.filter) event.stopPropagation();
-  }, true);
-  document.addEventListener("input", (event) => {
-    const list = event.target.dataset?.filter && document.getElementById(event.target.dataset.filter);
-    if (!list) return;
-    event.stopPropagation();
-    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const entry of list.querySelectorAll("[data-text]"))
-      entry.hidden = !words.every((word) => entry.dataset.text.includes(word));
-    for (const group of list.querySelectorAll("[data-group]"))
-      group.hidden = !group.querySelector("[data-text]:not([hidden])");
-  }, true);
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.dataset?.filter) event.preventDefault();
-  });
-
-  // A picker opens at what is chosen and closes once a pointer has chosen; arrow keys may go on choosing.
-  document.addEventListener("toggle", (event) => {
-    const picker = event.target;
-    if (!picker.matches?.(".picker[open]")) return;
-    const list = picker.querySelector(".picker-list");
-    const chosen = list?.querySelector(":checked")?.closest("[data-text]");
-    if (chosen) list.scrollTop = chosen.offsetTop - list.offsetTop - list.clientHeight / 3;
-  }, true);
-  document.addEventListener("click", (event) => {
-    const option = event.detail > 0 && event.target.closest(".picker .option");
-    if (option && event.target.matches("input")) option.closest(".picker").open = false;
-    if (option && !event.target.matches("input")) setTimeout(() => { option.closest(".picker").open = false; });
   });
 
   // "why?" opens the trace it points to.

@@ -50,7 +50,7 @@
     const canvas = figure.querySelector("[data-chart-canvas]");
     if (!source || !canvas || !canvas.clientWidth) return;
     // What stands as it was drawn is not drawn again: same figure, same width, same theme.
-    const standing = `${canvas.clientWidth} ${document.documentElement.dataset.theme ?? ""} ${source.textContent}`;
+    const standing = `${canvas.clientWidth} ${document.documentElement.dataset.theme ?? ""} ${document.documentElement.className} ${source.textContent}`;
     if (drawnAs.get(canvas) === standing) return;
     drawnAs.set(canvas, standing);
     const spec = JSON.parse(source.textContent);
@@ -60,7 +60,50 @@
     drawn.layout.width = canvas.clientWidth;
     if (!drawn.layout.height) drawn.layout.height = canvas.clientHeight || 280;
     canvas.dataset.width = canvas.clientWidth;
-    window.Plotly.react(canvas, drawn.data, drawn.layout, CONFIG);
+    Promise.resolve(window.Plotly.react(canvas, drawn.data, drawn.layout, CONFIG)).then(() => {
+      declutter(canvas);
+      canvas.dataset.placed = "";
+    });
+  };
+  // Labels of points never lie on one another: each is put where it is free, the reader's own plan first, and one that
+  // finds no place is left to the pointer and the table.
+  const overlap = (one, other) =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+  const declutter = (canvas) => {
+    const shown = (label) => label.style.visibility !== "hidden";
+    // Of an axis's own labels, the first of two that would touch is kept.
+    for (const axis of [".xtick text", ".ytick text"]) {
+      const kept = [], ticks = [...canvas.querySelectorAll(axis)];
+      const boxes = ticks.map((label) => label.getBoundingClientRect());
+      for (const [index, box] of boxes.entries()) {
+        const near = { left: box.left - 3, right: box.right + 3, top: box.top, bottom: box.bottom };
+        const free = !kept.some((other) => overlap(near, other));
+        ticks[index].style.visibility = free ? "" : "hidden";
+        if (free) kept.push(box);
+      }
+    }
+    const labels = [...canvas.querySelectorAll(".textpoint text")].filter((label) => label.textContent);
+    if (!labels.length) return;
+    const frame = canvas.getBoundingClientRect();
+    const others = canvas.querySelectorAll(".xtick text, .ytick text, .xtitle, .ytitle, .annotation-text");
+    const taken = [...others].filter(shown).map((label) => label.getBoundingClientRect());
+    const first = [...labels].reverse();
+    for (const label of first) {
+      label.removeAttribute("transform");
+      label.style.visibility = "";
+      const box = label.getBoundingClientRect();
+      const across = box.width + 20, up = box.height + 14;
+      const moves = [[0, 0], [0, up], [0, -up], [-across, 0], [across, 0], [-across, up], [-across, -up], [across, up], [across, -up], [-across / 2, -up], [-across / 2, up]];
+      const free = moves.find(([x, y]) => {
+        const there = { left: box.left + x, right: box.right + x, top: box.top + y, bottom: box.bottom + y };
+        return there.left >= frame.left && there.right <= frame.right && there.top >= frame.top && there.bottom <= frame.bottom
+          && !taken.some((other) => overlap(there, other));
+      });
+      if (!free) { label.style.visibility = "hidden"; continue; }
+      const [x, y] = free;
+      if (x || y) label.setAttribute("transform", `translate(${x},${y})`);
+      taken.push({ left: box.left + x - 2, right: box.right + x + 2, top: box.top + y, bottom: box.bottom + y });
+    }
   };
   // One chart a task, so that keys and clicks are answered in between; what is out of sight is drawn when it comes
   // near. However many parts of the page a swap settles, each chart is looked at once.
@@ -98,5 +141,13 @@
   document.addEventListener("DOMContentLoaded", drawAll);
   document.addEventListener("headroom:theme", drawAll);
   document.addEventListener("headroom:answered", drawAll);
-  window.addEventListener("beforeprint", () => document.querySelectorAll("figure[data-chart]").forEach(draw));
+  // On paper charts are as wide as the sheet, in the light theme; afterwards they are drawn for the screen again.
+  window.addEventListener("beforeprint", () => {
+    document.documentElement.classList.add("paper");
+    document.querySelectorAll("figure[data-chart]").forEach(draw);
+  });
+  window.addEventListener("afterprint", () => {
+    document.documentElement.classList.remove("paper");
+    document.querySelectorAll("figure[data-chart]").forEach(draw);
+  });
 })();

@@ -76,7 +76,7 @@ def test_what_is_no_json_is_a_bad_request(body: bytes, client: Client) -> None:
 def test_a_long_body_is_refused(client: Client) -> None:
     answer = ask(client, b" " * (MAX_JSON_BYTES + 1))
     assert answer.status_code == 422
-    assert "1 MiB" in answer.json()["error"]["message"]
+    assert "4 MiB" in answer.json()["error"]["message"]
 
 
 def test_an_address_that_the_api_has_not_is_answered_as_json(client: Client) -> None:

@@ -13,10 +13,15 @@ from planner.contract.fields import BY_QUERY, ESTIMATE, LAYOUT, TABLES
 from planner.contract.layout import read_layout
 from planner.contract.parse import parse_plan_request
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
+from planner.contract.shape_fields import ARCHITECTURES, NORMS, POSITIONS, SHAPE
+from planner.contract.shape_fields import MIXERS as SHAPE_MIXERS
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import request, sale, search_request, specs, words
 from planner.engine.question.errors import PlanErrors
+from planner.engine.shape import explicit, own_hybrid
+from planner.engine.shape.explicit import EXPLICIT_FIELDS
 from tests.contract.conftest import bent
 
 EVERY = [field for table in TABLES for field in table.fields]
@@ -33,6 +38,11 @@ TIED = [
     (words.STATE_PRECISIONS, request.StatePrecision),
     (words.OPTIMIZER_KERNELS, request.OptimizerKernel),
     (words.LOSSES, request.Loss),
+    (words.ATTENTION_KERNELS, request.AttentionKernel),
+    (words.KERNELS, request.Kernels),
+    (words.SEQUENCE_KINDS, request.SequenceKind),
+    (words.DISPATCHERS, request.Dispatcher),
+    (words.BALANCES, request.Balance),
     (words.FROZEN_PRECISIONS, request.FrozenPrecision),
     (words.SHARDINGS, request.Sharding),
     (words.ALGORITHMS, request.Algorithm),
@@ -47,6 +57,11 @@ TIED = [
     (words.PRIMARY_WEIGHTS, request.PrimaryWeights),
     (words.RECOMPUTE_MODULES, request.RecomputeModule),
     (words.TRAINING_OBJECTIVES, request.TrainingObjective),
+    (words.ATTENTION_KERNELS, request.AttentionKernel),
+    (words.KERNELS, request.Kernels),
+    (words.SEQUENCE_KINDS, request.SequenceKind),
+    (words.DISPATCHERS, request.Dispatcher),
+    (words.BALANCES, request.Balance),
 ]
 
 
@@ -78,6 +93,8 @@ def test_layout_and_workload_are_the_engines_records() -> None:
     assert set(WORKLOAD.names) - {"epochs", "dataset_tokens"} == {
         field.name for field in fields(request.Workload)
     }
+    assert SEQUENCES.names == tuple(field.name for field in fields(request.Sequences))
+    assert MOE.names == tuple(field.name for field in fields(request.Experts))
     assert set(PPO.names) == {field.name for field in fields(request.PpoWorkload)}
     assert set(GENERATION.names) == {field.name for field in fields(request.GenerationRequest)}
 
@@ -116,3 +133,11 @@ def test_every_choice_is_read_and_no_other(field: Field, catalog: Catalog) -> No
     with pytest.raises(PlanErrors) as wrong:
         parse_plan_request(bent({field.path: "nonsense"}), catalog)
     assert field.path in [error.field for error in wrong.value.errors]
+
+
+def test_the_shape_s_fields_are_the_engines() -> None:
+    assert {*SHAPE.names, "name"} == set(EXPLICIT_FIELDS)
+    assert tuple(ARCHITECTURES) == explicit.ARCHITECTURES
+    assert tuple(POSITIONS) == explicit.POSITION_EMBEDDINGS
+    assert tuple(NORMS) == explicit.NORMS
+    assert tuple(SHAPE_MIXERS) == own_hybrid.MIXERS

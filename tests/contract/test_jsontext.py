@@ -26,7 +26,7 @@ def test_plain_json_is_read_as_it_is() -> None:
         ("[" * 100_000, "nested too deeply"),
         ("9" * 5000, "too many digits"),
         (b"\xff\xfe{", "not UTF-8"),
-        (" " * (MAX_JSON_BYTES + 1), "1 MiB"),
+        (" " * (MAX_JSON_BYTES + 1), "4 MiB"),
     ],
 )
 def test_what_cannot_be_read_says_why_and_what_to_do(text: str | bytes, words: str) -> None:

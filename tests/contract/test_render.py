@@ -76,6 +76,8 @@ def result(catalog: Catalog) -> PlanResult:
             interval_bytes=(5.0, 6.0),
             worst_stage=0,
             fit_probability=0.99,
+            host_bytes=0.0,
+            host_usable_bytes=None,
         ),
         time=Time(
             step_s=7.0,

@@ -131,6 +131,8 @@ def a_result(
             interval_bytes=(47.0 * GIB, 55.0 * GIB),
             worst_stage=0,
             fit_probability=0.99,
+            host_bytes=0.0,
+            host_usable_bytes=None,
         ),
         time=Time(
             step_s=step,

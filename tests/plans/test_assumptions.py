@@ -30,7 +30,8 @@ def found(query: str) -> dict[str, Assumption]:
     return {each.name: each for each in assumptions(*scenario(query))}
 
 
-TUNING = "preset=full_finetuning&nodes=1"
+TUNING = "task=full_finetuning&tokens=100M&batch=64&nodes=1"
+LORA = "task=lora&tokens=100M&batch=64&nodes=1"
 
 
 def test_the_defaults_of_a_fine_tuning_that_people_trip_over_are_told() -> None:
@@ -53,7 +54,7 @@ def test_what_was_asked_for_is_not_assumed() -> None:
     assert "framework" not in found(f"{TUNING}&framework=fsdp")
 
 
-@pytest.mark.parametrize("query", ["", TUNING, "preset=lora&nodes=1&instance=g6e.12xlarge"])
+@pytest.mark.parametrize("query", ["", TUNING, f"{LORA}&instance=g6e.12xlarge"])
 def test_a_link_leads_to_what_it_says(query: str) -> None:
     _, _, plan = scenario(query)
     for each in found(query).values():
@@ -77,7 +78,7 @@ def test_the_same_run_by_each_stack() -> None:
 
 
 def test_stacks_are_those_that_people_use_for_the_task() -> None:
-    names = {each.value for each in stacks(*scenario("preset=lora&nodes=1"))}
+    names = {each.value for each in stacks(*scenario(LORA))}
     assert "trl" in names and "megatron" not in names
 
 

@@ -81,7 +81,7 @@ def test_a_block_says_what_it_leaves_over_and_how_far_ahead_it_is_sold() -> None
             payment_option="all_upfront",
         )
     )
-    assert "a block of 10 days, all of it paid up front: $79.7k, of which $5.58k" in note.bill[0]
+    assert "a block of 10 days, all of it paid up front: $79,700, of which $5,580" in note.bill[0]
     assert "up to 8 weeks ahead" in note.bill[0]
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
 
 from planner.catalog.facts.loader import load_shipped_catalog
+from planner.contract.parse import parse_plan_request
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import PlanResult, StepBreakdown
+from planner.plans.answers import answer_plan
+from planner.plans.charts.bar import memory_bar
 from planner.plans.charts.nodes import node_charts
-from planner.plans.charts.plan import memory_chart, step_chart
+from planner.plans.charts.plan import MEMORY_PARTS, STEP_LEGEND, STEP_PARTS, memory_chart, step_chart
+from planner.plans.charts.profiles import profile_chart
 from planner.plans.compare.chart import machines_chart
-from planner.plans.variations import MachineRow, NodePoint
-from planner.web.figure import log_axis
+from planner.plans.variations import MachineRow, NodePoint, answer_profiles
+from planner.web.figure import VERDICT_COLOURS, log_axis, time_axis
 from tests.plans.plans import DAY, a_request, a_result
 
 
@@ -82,7 +86,16 @@ class TestMemory:
             for trace in chart.figure["data"]
             if trace["type"] == "bar"
         }
-        assert bars == {name: f"token:{swatch}" for name, swatch in chart.legend}
+        assert bars.items() <= {name: f"token:{swatch}" for name, swatch in chart.legend}.items()
+        assert [name for name, _ in chart.legend[-2:]] == ["usable", "80 % range of the total"]
+
+    def test_one_colour_has_one_meaning(self) -> None:
+        of_memory = {colour for _, _, colour, _ in MEMORY_PARTS}
+        of_time = {colour for _, _, colour in STEP_PARTS}
+        assert len(of_memory) == len(MEMORY_PARTS)
+        assert of_time == {colour for colour, _ in STEP_LEGEND}
+        assert not of_memory & of_time
+        assert not (of_memory | of_time) & set(VERDICT_COLOURS.values())
 
 
 class TestStep:
@@ -117,26 +130,31 @@ class TestNodes:
         assert [chart.slug for chart in drawn] == ["chart-time", "chart-cost"]
         for chart in drawn:
             assert chart.figure["layout"]["xaxis"]["type"] == chart.figure["layout"]["yaxis"]["type"] == "log"
-        assert drawn[0].figure["layout"]["yaxis"]["title"]["text"] == "days (log)"
+        assert "100 days" in drawn[0].figure["layout"]["yaxis"]["ticktext"]
 
     def test_what_fits_is_a_line_and_what_does_not_a_cross(self) -> None:
         found = points()
-        fits, lacks = (
+        line, fits, lacks = (
             next(
                 trace
                 for trace in node_charts(found, plan_of(found))[0].figure["data"]
                 if trace["name"] == name
             )
-            for name in ("fits", "does not fit")
+            for name in ("line", "fits", "does not fit")
         )
-        assert fits["x"] == [2, 4, 8, 16]
-        assert fits["y"] == pytest.approx([240, 120, 60, 30])
+        assert line["x"] == fits["x"] == [2, 4, 8, 16]
+        assert fits["y"] == pytest.approx([days * DAY for days in (240, 120, 60, 30)])
         assert lacks["x"] == [1]
+
+    def test_every_mark_has_its_legend(self) -> None:
+        found = points()
+        names = [name for name, _ in node_charts(found, plan_of(found))[0].legend]
+        assert names == ["your plan", "fits", "does not fit", "80 % range"]
 
     def test_the_readers_plan_is_marked(self) -> None:
         found = points()
         mark = node_charts(found, plan_of(found))[0].figure["data"][-1]
-        assert (mark["x"], mark["y"]) == ([16], pytest.approx([30]))
+        assert (mark["x"], mark["y"]) == ([16], pytest.approx([30 * DAY]))
         assert mark["text"] == ["your plan, 30.0 days"]
 
     def test_no_price_no_cost_chart(self) -> None:
@@ -147,7 +165,7 @@ class TestNodes:
         found = points()
         assert node_charts(found, plan_of(found))[0].table.rows[-1] == (
             "32",
-            "no",
+            "cannot run",
             "The batch is too small.",
             "",
         )
@@ -171,6 +189,48 @@ class TestLogAxis:
     def test_a_flat_line_looks_flat(self) -> None:
         low, high = log_axis(100.0, 101.0, str)["range"]
         assert high - low >= 0.5
+
+
+class TestTimeAxis:
+    @pytest.mark.parametrize("spread", [(1e-3, 2e-3), (60.0, 90.0), (1200.0, 9e6), (2e4, 4e8), (5e9, 5e9)])
+    def test_every_tick_has_the_unit_that_suits_it(self, spread: tuple[float, float]) -> None:
+        axis = time_axis(*spread)
+        assert 2 <= len(axis["tickvals"]) <= 7
+        assert all(re.fullmatch(r"[\d.]+ (ms|s|min|h|days?|years?)", tick) for tick in axis["ticktext"])
+        assert not any("2,000" in tick for tick in axis["ticktext"])
+
+
+class TestProfiles:
+    def test_each_profile_has_a_bar_in_the_colour_of_its_verdict(self) -> None:
+        request = parse_plan_request(
+            {
+                "model": "llama-3.2-1b",
+                "workload": {
+                    "task": "lora", "tokens": 1e7, "sequence_length": 8192, "global_batch_size": 8,
+                },
+                "cluster": {"instance_type": "p5.48xlarge", "nodes": 1, "mig_profile": "3g.40gb"},
+            },
+            load_shipped_catalog(),
+        )  # fmt: skip
+        plan = answer_plan(request, load_shipped_catalog())
+        found = answer_profiles(request, plan, load_shipped_catalog())
+        assert [point.profile.profile for point in found if point.answer is plan] == ["3g.40gb"]
+        chart = profile_chart(found, plan)
+        bars = chart.figure["data"][0]
+        assert bars["y"][0] == "1g.10gb"
+        assert "3g.40gb, your plan" in bars["y"]
+        verdicts = [point.answer.verdict for point in found if isinstance(point.answer, PlanResult)]
+        assert bars["marker"]["color"] == [VERDICT_COLOURS[verdict] for verdict in verdicts]
+        assert len(chart.table.rows) == len(found)
+        sound(chart.figure)
+
+
+class TestBar:
+    def test_its_parts_add_up_and_the_usable_line_stands_where_it_should(self) -> None:
+        bar = memory_bar(a_result())
+        ends = float(bar.parts[-1][2]) + float(bar.parts[-1][3])
+        assert ends / float(bar.usable) == pytest.approx(50 / 60, rel=1e-3)
+        assert bar.words == "50.0 GiB of 60.0 GiB usable; 80 % range 47.0 to 55.0 GiB"
 
 
 class TestMachines:
@@ -216,3 +276,7 @@ def test_every_figure_is_sound_to_plotly() -> None:
         assert chart.title
         assert chart.finding.endswith(".")
         assert all(len(row) == len(chart.table.columns) for row in chart.table.rows)
+
+
+def test_every_part_of_a_step_has_a_bar() -> None:
+    assert {name for name, _, _ in STEP_PARTS} == {field.name for field in fields(StepBreakdown)}

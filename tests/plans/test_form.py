@@ -13,7 +13,7 @@ from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.fields import BY_QUERY, ESTIMATE
 from planner.contract.parse import parse_plan_request
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.plans.choices import CHOICES, DEFAULTS, GROUPS, OPEN, PRESETS
+from planner.plans.choices import CHOICES, DEFAULTS, GROUPS, OPEN
 from planner.plans.form import ERROR_FIELDS, ScenarioForm
 from planner.plans.pasted_config import MAX_CONFIG_BYTES, read_config
 from planner.plans.state import contract_request, spelled_number
@@ -98,21 +98,6 @@ def test_every_field_has_a_default_and_every_choice_list_a_field() -> None:
     assert set(ERROR_FIELDS.values()) <= set(ScenarioForm.base_fields)
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
-def test_every_preset_is_a_sound_question(name: str, catalog: Catalog) -> None:
-    request = parse_plan_request(form_of(f"preset={name}&nodes=1", catalog).request(), catalog)
-    assert request.workload.task == name
-
-
-def test_a_preset_leaves_model_and_machines_alone(catalog: Catalog) -> None:
-    form = form_of("preset=lora&model=llama-2-7b&instance=g5.12xlarge&nodes=1", catalog)
-    assert (form.values["model"], form.values["instance"], form.values["task"]) == (
-        "llama-2-7b",
-        "g5.12xlarge",
-        "lora",
-    )
-
-
 def test_epochs_multiply_the_data(catalog: Catalog) -> None:
     workload = form_of("tokens=100M&epochs=3", catalog).request()["workload"]
     assert workload["dataset_tokens"] == 10**8
@@ -173,7 +158,7 @@ def test_every_field_that_a_question_may_hold_is_in_the_form() -> None:
     """Those apart: what the form makes of others, and what comes back in answers only."""
     made = {"id", "workload", "cluster", "layout", "workload.dataset_tokens", "workload.samples"}
     made |= {"workload.ppo", "workload.ppo.actor", "workload.ppo.reference", "workload.ppo.generation"}
-    made |= {"layout.activation_recompute"}
+    made |= {"layout.activation_recompute", "workload.moe", "workload.sequences"}
     lacking = {field.path for table in ESTIMATE for field in table.fields if not field.query}
     assert lacking == made
 
@@ -235,7 +220,7 @@ def test_an_address_leaves_out_what_says_nothing_of_shape(catalog: Catalog) -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{" + " " * MAX_CONFIG_BYTES + "}", "64 KiB"),
+        ("{" + " " * MAX_CONFIG_BYTES + "}", "4 MiB"),
         ("x" * 10_000_000, "10,000,000 bytes"),
         ("{not json", "not JSON"),
         ("[1, 2]", "not the object"),

@@ -16,6 +16,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
+from planner.catalog.facts.loader import load_shipped_catalog
 from planner.plans.form import ScenarioForm
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +64,11 @@ def field_errors(response: HttpResponse) -> dict[str, str]:
     """What a swap says beside the fields: data that the page's script puts there."""
     told: dict[str, str] = json.loads(_Page(response).text_of["field-errors"])
     return told
+
+
+def strip_titles(text: str) -> str:
+    """A page without what is shown on hover, where every digit belongs."""
+    return re.sub(r'title="[^"]*"', "", text)
 
 
 def plan(client: Client, query: str = "", **headers: str) -> HttpResponse:
@@ -151,14 +157,56 @@ class TestPlan:
         assert swapped["HX-Retarget"] == "#planner"
         assert _Page(swapped).values["task"] == "lora"
 
+    def test_a_preset_that_makes_no_sense_leaves_the_results(self, client: Client) -> None:
+        response = client.post("/", {"preset": "lora", "model": "no such model"}, headers=HTMX)
+        assert response.status_code == 422
+        assert response["HX-Retarget"] == "#problems"
+        text = response.content.decode()
+        assert 'id="scenario"' in text and 'id="results"' not in text
+
+    def test_the_untouched_page_says_what_it_is(self, client: Client) -> None:
+        assert ">Example<" in plan(client).content.decode()
+        assert ">Example<" not in plan(client, "nodes=8").content.decode()
+
+    def test_a_goal_finds_its_machines(self, client: Client) -> None:
+        response = plan(client, "by=goal&budget=300k&deadline=30")
+        assert ": fits with" in verdict(response)
+        assert "Machines that meet your goal" in response.content.decode()
+        missed = plan(client, "by=goal&budget=1k&deadline=1").content.decode()
+        assert missed.index("Nothing in the catalog meets this goal") < missed.index("data-announce")
+
+    def test_a_goal_that_makes_no_sense_is_told_beside_its_field(self, client: Client) -> None:
+        response = plan(client, "by=goal&budget=much")
+        assert response.status_code == 422
+        assert _Page(response).text_of["error-budget"].strip()
+
+    def test_a_slice_has_a_chart_of_slices_instead_of_nodes(self, client: Client) -> None:
+        page = _Page(plan(client, "model=llama-3.2-1b&task=lora&tokens=10M&batch=8&nodes=1&mig=3g.40gb"))
+        assert "chart-profiles" in page.text_of
+        assert "chart-time" not in page.text_of
+
+    def test_what_if_is_asked_for_after_the_answer(self, client: Client) -> None:
+        assert "/what-if?nodes=8" in plan(client, "nodes=8").content.decode()
+        part = client.get("/what-if?nodes=8", headers=HTMX).content.decode()
+        assert part.count('aria-label="Apply: ') > 8
+        assert "<html" not in part
+        assert "<html" in client.get("/what-if?nodes=8").content.decode()
+        assert client.get("/what-if?nodes=0").status_code == 422
+
+    def test_no_words_count_single_bytes(self, client: Client) -> None:
+        for query in ("model=llama-3.1-70b&nodes=1", "instance=g4dn.xlarge&nodes=1"):
+            assert not re.search(r"\d,\d{3} bytes", strip_titles(plan(client, query).content.decode()))
+        assert not re.search(r"\d,\d{3} bytes", strip_titles(client.get("/compare").content.decode()))
+
     def test_choosing_a_machine_refreshes_its_region_and_figures(self, client: Client) -> None:
         response = client.post(
             "/", {"instance": "a2-highgpu-8g"}, headers=HTMX | {"X-Changed": "nodes,instance"}
         )
         page = _Page(response)
-        assert "a2-highgpu-8g" in page.text_of["instance-summary"]
+        assert "A100" in page.text_of["machine-card"]
         assert "us-central1" in page.text_of["region-field"]
-        assert "instance-list" not in page.text_of
+        assert "1g.5gb" in page.text_of["mig-field"]
+        assert "machines" not in page.text_of
 
     def test_every_field_has_its_help(self, client: Client) -> None:
         page = _Page(plan(client))
@@ -180,7 +228,7 @@ class TestPlan:
 
     def test_choosing_a_purchase_refreshes_all_prices(self, client: Client) -> None:
         response = client.post("/", {"buy": "spot"}, headers=HTMX | {"X-Changed": "buy"})
-        assert "p5.48xlarge" in _Page(response).text_of["instance-list"]
+        assert "p5.48xlarge" in _Page(response).text_of["machines"]
 
     def test_an_unknown_name_in_a_link_is_told(self, client: Client) -> None:
         assert "nodez" in _Page(plan(client, "nodez=3")).text_of["problems"]
@@ -261,7 +309,7 @@ class TestBadInput:
         assert response.status_code == 422
         text = response.content.decode()
         told = text.index("field-errors" if headers else 'id="error-config"')
-        assert "64 KiB" in text[told : told + 300]
+        assert "4 MiB" in text[told : told + 300]
 
     def test_a_config_with_a_missing_key_names_it(self, client: Client) -> None:
         config = {name: value for name, value in GPT2.items() if name != "n_layer"}
@@ -279,7 +327,11 @@ class TestBadInput:
         assert "on 1 × p5.48xlarge" in verdict(client.get(response["Location"]))
 
     def test_a_config_too_long_for_an_address_is_planned_all_the_same(self, client: Client) -> None:
-        long = json.dumps(GPT2 | {"remarks": "x" * 9000})
+        """Blocks described one by one; what no answer depends on is left out of addresses."""
+        record = load_shipped_catalog().model("llama-3.3-nemotron-super-49b")
+        long = json.dumps(record.hf_config)
+        short = client.post("/", {"config": json.dumps(GPT2 | {"remarks": "x" * 9000}), "nodes": "1"})
+        assert short.status_code == 303 and "remarks" not in short["Location"]
         whole = client.post("/", {"config": long, "nodes": "1"})
         assert whole.status_code == 200
         assert b"too long for an address" in whole.content

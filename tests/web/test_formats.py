@@ -55,7 +55,18 @@ def test_a_time_is_in_its_largest_sensible_unit(seconds: float, text: str) -> No
 
 @pytest.mark.parametrize(
     ("usd", "text"),
-    [(0.6157, "$0.616"), (98.32, "$98.3"), (655_300, "$655k"), (999_700, "$1.00M"), (1.234e9, "$1.23B")],
+    [
+        (0.00421, "$0.0042"),
+        (0.6157, "$0.62"),
+        (98.32, "$98.32"),
+        (655.3, "$655"),
+        (12_345, "$12,300"),
+        (655_300, "$655k"),
+        (999_700, "$1.00M"),
+        (12_345_678, "$12.35M"),
+        (123.4e6, "$123M"),
+        (1.234e9, "$1.23B"),
+    ],
 )
 def test_dollars(usd: float, text: str) -> None:
     assert formats.dollars(usd).text == text
@@ -102,3 +113,8 @@ def test_a_day_is_written_out() -> None:
 )
 def test_an_explanation_is_in_the_engines_unit(value: float, unit: str, text: str) -> None:
     assert formats.in_unit(value, unit).text == text
+
+
+def test_the_bytes_of_a_parameter_are_told_as_they_are() -> None:
+    assert formats.in_unit(16.0, "byte").text == "16 bytes"
+    assert formats.in_unit(0.5, "byte").text == "0.5 bytes"

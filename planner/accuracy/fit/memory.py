@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,8 +22,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from planner.accuracy.calibration import MEMORY_FILE, shipped_calibration
-from planner.accuracy.fit import memory_document
-from planner.accuracy.fit.timing import quantiles
+from planner.accuracy.fit import memory_document, memory_ranges
 from planner.accuracy.runs import FURTHER, MEASURED, QUALITY_WEIGHT, memory_counter, read_rows
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
@@ -174,7 +173,7 @@ def plans_of(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], PlanGrid
         try:
             choice = choose(parse_plan_request(row["request"], catalog), calibration)
         except PlanErrors as refused:
-            print(f"left out: {row['row_id']}: {refused}")
+            print(f"left out: {row['row_id']}: {str(refused)[:80]}")
             continue
         valid.append(row)
         plans.append((choice.request, choice.layout))
@@ -262,16 +261,11 @@ def mean_error(residuals: Array) -> float:
     return float(np.mean(np.abs(np.expm1(residuals))))
 
 
-def factors(residuals: Sequence[Array], labels: Array) -> list[float]:
-    """Low and high factors that hold 80 % of the measured values: quantiles of measured / predicted.
-
-    residuals: of the same figures by one or several fits that had not seen them, pooled.
-    labels: the figures' groups; each counts once, however many near-duplicates it has.
-    """
-    _, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    count = np.tile(1.0 / sizes[index], len(residuals))
-    low, high = np.exp(quantiles(np.concatenate(residuals), count))
-    return [round(float(low), 4), round(float(high), 4)]
+def error_by_source(figures: Figures, residuals: Array) -> float:
+    """Mean over sources of their mean absolute errors, as a share, of each run's first figure."""
+    first, sources = figures.first.astype(bool), figures.labels("source")
+    of_each = [mean_error(residuals[first & (sources == source)]) for source in dict.fromkeys(sources)]
+    return float(np.mean(of_each))
 
 
 def by_label(residuals: Array, labels: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -344,18 +338,9 @@ def calibrate() -> dict[str, Any]:
     report(figures, by_group, "leave one group out")
     by_source = held_out_residuals(figures, "source")
     report(figures, by_source, "leave one source out")
-    kinds = np.array(KINDS)[figures.kind]
-    tasks = figures.tasks()
     checked = verdicts(constants)
     print("verdicts:", json.dumps(checked, indent=1))
-    groups = figures.labels("group")
-
-    def near(chosen: Array) -> list[float]:
-        """A plan like the measured ones may still come from a stack without a source: both are pooled."""
-        return factors([by_group[chosen], by_source[chosen]], groups[chosen])
-
-    def far(chosen: Array) -> list[float]:
-        return factors([by_source[chosen]], groups[chosen])
+    ranges = memory_ranges.ranges(figures, by_source)
 
     return {
         "provenance": {
@@ -370,18 +355,21 @@ def calibrate() -> dict[str, Any]:
             },
         },
         "constants": as_mapping(fitted),
-        "interval": {kind: near(kinds == kind) for kind in KINDS if np.any(kinds == kind)},
+        "interval": ranges.by_counter,
         "interval_by_task": {
-            "near": {task: near(first & (tasks == task)) for task in sorted(set(tasks))},
-            "far": {task: far(first & (tasks == task)) for task in sorted(set(tasks))},
-            "near_all": near(first),
-            "far_all": far(first),
+            "near": ranges.by_task,
+            "far": {task: memory_ranges.wider(pair) for task, pair in ranges.by_task.items()},
+            "near_all": ranges.overall,
+            "far_all": memory_ranges.wider(ranges.overall),
         },
+        "coverage": memory_ranges.coverage(figures, by_source),
         "errors": {
             "fitted": round(mean_error(residuals[first]), 4),
             "fitted_median": round(float(np.median(np.abs(residuals[first]))), 4),
             "leave_one_group_out": round(mean_error(by_group[first]), 4),
             "leave_one_source_out": round(mean_error(by_source[first]), 4),
+            "leave_one_source_out_by_source": round(error_by_source(figures, by_source), 4),
+            "by_task_left_out": by_label(by_source[first], figures.tasks()[first]),
             "by_source": by_label(residuals[first], figures.labels("source")[first]),
             "by_source_left_out": by_label(by_source[first], figures.labels("source")[first]),
         },

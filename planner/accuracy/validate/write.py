@@ -68,7 +68,7 @@ def make_report(rows: list[Judged], tables: dict[str, Any]) -> dict[str, Any]:
     timing = provenance["timing"]
     return {
         "command": "make validate",
-        "calibrated_on": max(each["fitted_on"] for each in provenance.values()),
+        "calibrated_on": max(each.get("fitted_on", "") for each in provenance.values()),
         "fitted": {
             "timing_constants": len(UNKNOWNS),
             "memory_constants": len(memory.PRIORS),

@@ -18,7 +18,7 @@ from planner.engine.choose.space import Piece, ranks_to_use
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import Array
 from planner.engine.layout.enumeration import Candidates
-from planner.engine.memory.peak import total_per_rank
+from planner.engine.memory.peak import needed_per_rank
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.sale import Sale
 from planner.engine.question.search_request import SearchRequest
@@ -67,7 +67,7 @@ def evaluate_block(asked: PlanRequest, block: dict[str, Array], calibration: Cal
         share = np.broadcast_to(result.memory.total / result.grid.memory_bytes, (plans,))
         return Evaluated(fits, share, np.where(fits, result.step.step, np.inf))
     grid = grid_over_layouts(asked, block)
-    total = total_per_rank(grid, calibration.memory)
+    total = needed_per_rank(grid, calibration.memory)
     fits = np.broadcast_to(total <= grid.memory_bytes, (plans,))
     index = np.flatnonzero(fits)
     if index.size:

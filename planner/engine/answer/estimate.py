@@ -7,15 +7,24 @@ from dataclasses import replace
 
 from planner.engine.answer.explain import explanation, records_of
 from planner.engine.answer.records import Figures, billed_nodes, figures_of, one_plan
-from planner.engine.answer.remarks import meets_budget, meets_deadline, reason, unavailable, warnings_of
+from planner.engine.answer.remarks import (
+    host_warnings,
+    meets_budget,
+    meets_deadline,
+    reason,
+    unavailable,
+    warnings_of,
+)
 from planner.engine.answer.remedies import remedies
 from planner.engine.choose.plan import Choice, choose, choose_each, evaluate_choice, evaluate_choices
 from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import Evidence, PlanResult, Term
+from planner.engine.shape.read_as import read_as
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.evidence import evidence_near
+from planner.engine.time.explain import running_terms
 
 
 def estimate(
@@ -32,7 +41,7 @@ def estimate(
     found = figures_of(choice, plan, calibration)
     explained = replace(
         result_of(choice, found),
-        explanation=explanation_of(choice, found),
+        explanation=explanation_of(choice, found, calibration),
         evidence=evidence_of(choice, found, calibration),
     )
     if explained.verdict == "fits":
@@ -96,11 +105,15 @@ def result_of(choice: Choice, found: Figures) -> PlanResult:
         time=found.time,
         cost=found.cost,
         explanation=(),
-        warnings=warnings_of(choice, found.plan.grid, time=found.time, cost=found.cost, far=found.far),
+        warnings=(
+            *warnings_of(choice, found.plan.grid, time=found.time, cost=found.cost, far=found.far),
+            *host_warnings(request.workload, memory),
+        ),
         unavailable=unavailable(request, found.time),
         meets_deadline=meets_deadline(request, found.time),
         meets_budget=meets_budget(request, found.cost),
         generation=found.generation,
+        model_read_as=read_as(request.model),
     )
 
 
@@ -115,7 +128,8 @@ def evidence_of(choice: Choice, found: Figures, calibration: Calibration) -> Evi
     )
 
 
-def explanation_of(choice: Choice, found: Figures) -> tuple[Term, ...]:
+def explanation_of(choice: Choice, found: Figures, calibration: Calibration) -> tuple[Term, ...]:
     """The trace of every figure."""
-    workload = choice.request.workload
-    return explanation(records_of(found, workload), recipe_term(workload, found.plan.grid))
+    workload, grid = choice.request.workload, found.plan.grid
+    running = running_terms(workload, grid, calibration.timing)
+    return explanation(records_of(found, workload), (recipe_term(workload, grid), *running))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from planner.engine.choose.plan import Choice
 from planner.engine.grid.plan_grid import PlanGrid
-from planner.engine.question.request import Layout, PlanRequest
+from planner.engine.question.request import Layout, PlanRequest, Workload
 from planner.engine.question.result import Cost, Memory, Time, Warning
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.engine.run.money import why_not_sold
 
+#: Host memory with pinned and working buffers, over the states alone: DeepSpeed's estimators add this factor
+#: (runtime/zero/stage_1_and_2.py, additional_buffer_factor), and runs of 7B models took 24 bytes a parameter.
+HOST_BUFFERS = 1.5
 #: Parts of the memory that a change of the plan changes; what the driver and the allocator take does not.
 PARTS_OF_THE_PLAN = ("weights", "gradients", "optimizer_states", "activations", "logits", "temporary")
 
@@ -16,14 +19,28 @@ PARTS_OF_THE_PLAN = ("weights", "gradients", "optimizer_states", "activations", 
 def reason(memory: Memory, layout: Layout) -> str:
     """Why the plan does not fit: what is lacking where, and the largest part of the need."""
     parts, usable = memory.per_accelerator_bytes, memory.usable_bytes
+    host = memory.host_usable_bytes
+    if parts.total <= usable and host is not None:
+        return (
+            f"each node's host memory lacks {memory.host_bytes - host:,.0f} bytes: what is offloaded needs "
+            f"{memory.host_bytes / 2**30:.1f} GiB of it and it has {host / 2**30:.1f} GiB."
+        )
     lacking = parts.total - usable
     stages = layout.pipeline_parallel
     of = f"pipeline stage {memory.worst_stage + 1} of {stages}" if stages > 1 else "each accelerator"
     largest = max(PARTS_OF_THE_PLAN, key=lambda name: getattr(parts, name))
     return (
-        f"{of} lacks {lacking:,.0f} bytes ({lacking / 2**30:.1f} GiB): it needs {parts.total / 2**30:.1f} GiB"
-        f" and has {usable / 2**30:.1f} GiB; the largest part is {largest.replace('_', ' ')}"
-        f" with {getattr(parts, largest) / 2**30:.1f} GiB."
+        f"{of} lacks {in_words(lacking)}: it needs {in_words(parts.total)} and has {in_words(usable)};"
+        f" the largest part is {largest.replace('_', ' ')} with {in_words(getattr(parts, largest))}."
+    )
+
+
+def in_words(memory_bytes: float) -> str:
+    """Bytes as people say them: GiB, below a tenth of one MiB, and below one MiB in words."""
+    if memory_bytes < 2**20:
+        return "less than 1 MiB"
+    return (
+        f"{memory_bytes / 2**20:.0f} MiB" if memory_bytes < 0.1 * 2**30 else f"{memory_bytes / 2**30:.1f} GiB"
     )
 
 
@@ -58,6 +75,23 @@ def warnings_of(
             )
         )
     return tuple(found)
+
+
+def host_warnings(workload: Workload, memory: Memory) -> list[Warning]:
+    """Offload to a host whose memory is not known, or so full that buffers may not fit beside it."""
+    if not workload.offload:
+        return []
+    needs = f"What is offloaded takes {memory.host_bytes / 2**30:.0f} GiB of each node's host memory"
+    if memory.host_usable_bytes is None:
+        unknown = f"{needs}, which is not known here; give cluster.host_memory_bytes to have it checked."
+        return [Warning(code="host_memory_unknown", message=unknown)]
+    if memory.host_bytes <= memory.host_usable_bytes < HOST_BUFFERS * memory.host_bytes:
+        tight = (
+            f"{needs} of {memory.host_usable_bytes / 2**30:.0f} GiB; with the stack's buffers it may take up "
+            "to half as much again."
+        )
+        return [Warning(code="host_memory_tight", message=tight)]
+    return []
 
 
 def unavailable(request: PlanRequest, time: Time) -> str:

@@ -62,15 +62,19 @@ def missed(request: SearchRequest, plan: PlanResult) -> list[Relaxation]:
     needed, usable = plan.memory.per_accelerator_bytes.total, plan.memory.usable_bytes
     if not plan.fits:
         change = f" {plan.remedies[0].change}" if plan.remedies else ""
+        short = needed - usable
         found.append(
             Relaxation(
                 constraint="memory",
                 asked=usable,
                 needed=needed,
-                by=needed - usable,
+                # Where the accelerator's would do, the host's is too small for what is offloaded.
+                by=short if short > 0.0 else None,
                 unit="byte",
                 plan=plan,
-                words=f"It lacks {(needed - usable) / BYTES_PER_GIB:,.3g} GiB a rank.{change}",
+                words=f"It lacks {short / BYTES_PER_GIB:,.3g} GiB a rank.{change}"
+                if short > 0.0
+                else f"{plan.reason or ''}{change}",
             )
         )
     if plan.unavailable:

@@ -16,7 +16,7 @@ from planner.engine.grid.build import cluster_numbers
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.questions import grid_over_questions
 from planner.engine.layout.enumeration import Candidates, Mask, is_auto
-from planner.engine.memory.peak import total_per_rank
+from planner.engine.memory.peak import needed_per_rank
 from planner.engine.question.request import PlanRequest, Task, Workload
 from planner.engine.rl.ppo import evaluate_ppo
 from planner.engine.sure.calibration import Calibration
@@ -135,7 +135,7 @@ def price_grid(asked: Sequence[tuple[PlanRequest, Candidates]], calibration: Cal
     ends = np.cumsum(sizes)
     parts = [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
     grid = grid_over_questions([request for request, _ in asked], sizes, side_by_side(asked))
-    total = np.broadcast_to(total_per_rank(grid, calibration.memory), (int(ends[-1]),))
+    total = np.broadcast_to(needed_per_rank(grid, calibration.memory), (int(ends[-1]),))
     priced = [
         priced_part(request, candidates, grid, total[part], part.start, calibration)
         for (request, candidates), part in zip(asked, parts, strict=True)
@@ -195,7 +195,7 @@ def margin_of(request: PlanRequest, grid: PlanGrid, calibration: Calibration, ro
 
 def surely_within(request: PlanRequest, grid: PlanGrid, calibration: Calibration, row: int = 0) -> float:
     """Ratio, one or more, of memory to the estimated peak of plan ``row`` that holds it nine times in ten."""
-    far = what_is_far(grid, calibration.intervals, row, ppo=request.workload.ppo is not None)
+    far = what_is_far(grid, calibration.intervals, row)
     _, high = spread("memory", calibration.intervals, far, request.workload.task)
     return math.exp(high)
 
@@ -257,7 +257,7 @@ def memory_of_questions(
     first = requests[0]
     if not first.workload.ppo:
         grid = grid_over_questions(requests, sizes, layouts)
-        return grid, total_per_rank(grid, calibration.memory)
+        return grid, needed_per_rank(grid, calibration.memory)
     numbers = [cluster_numbers(request.cluster, first.workload.precision) for request in requests]
     machines = {
         name: np.repeat(np.array([float(row[name]) for row in numbers]), sizes) for name in numbers[0]

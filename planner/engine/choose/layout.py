@@ -31,6 +31,7 @@ from planner.engine.layout.enumeration import (
 )
 from planner.engine.layout.pools import degrees_over, training_sizes
 from planner.engine.layout.refusals import DEGREES, check_layout, total_ranks
+from planner.engine.layout.stacks import PIPELINE, STACKS
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Layout, LayoutRequest, PlanRequest
 from planner.engine.rl.ppo import evaluate_ppo
@@ -263,7 +264,7 @@ def axes_in_turn(request: PlanRequest, ranks: int) -> Iterator[Axes]:
         return
     yield axes_of(request, plain=True)
     yield axes_of(request)
-    if request.layout.pipeline_parallel is None:
+    if request.layout.pipeline_parallel is None and PIPELINE in STACKS[request.workload.framework].usual_axes:
         layers = blocks(request.model)
         uneven = [degree for degree in divisors(ranks) if degree <= layers]
         yield replace(axes_of(request), pipeline=uneven, pipeline_asked=True)

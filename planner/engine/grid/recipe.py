@@ -34,11 +34,6 @@ FROZEN_BYTES = {
     "int4": 0.5 + 0.127 / 8,
     "nf4": 0.5 + 0.127 / 8,
 }
-#: Stacks whose optimizers are fused, or asked to be.
-FUSED_STEPS = (
-    *("megatron", "deepspeed", "neuron", "torchtitan"),
-    *("trl", "axolotl", "torchtune", "llama_factory", "unsloth"),
-)
 #: Optimizer states per parameter, as a number of elements (papers of the optimizers; Adam keeps two moments,
 #: Lion and momentum SGD one, Muon one on matrices, Adafactor row and column sums only).
 STATE_ELEMENTS = {
@@ -221,17 +216,16 @@ def state_elements(optimizer: str, adam_share: float) -> float:
 
 
 def default_kernel(workload: Workload) -> OptimizerKernel:
-    """PyTorch's own optimizers default to foreach; the other stacks bring fused ones or ask for them.
+    """PyTorch's own optimizers default to foreach, which a script on bare FSDP runs; the other stacks bring
+    fused ones or ask for them.
 
     8-bit optimizers step one parameter after another, and so does a step within the backward pass: neither
-    makes a copy of all. Hugging Face's trainers ask for the fused AdamW since torch 2.8, torchtitan and
-    torchtune's configurations too. Source: transformers training_args.py (optim), bitsandbytes
+    makes a copy of all. Hugging Face's trainers ask for the fused AdamW since 2024, and so do torchtitan and
+    torchtune's configurations. Source: transformers training_args.py (optim), bitsandbytes
     optim/optimizer.py, torchtitan components/optimizer.py.
     """
     one_by_one = workload.optimizer == "adamw_8bit" or workload.optimizer_in_backward
-    fused = workload.framework in FUSED_STEPS or workload.task == "pretraining"
-    foreach = workload.framework == "fsdp" or not (fused or one_by_one)
-    return "foreach" if foreach and not one_by_one else "fused"
+    return "foreach" if workload.framework == "fsdp" and not one_by_one else "fused"
 
 
 def step_temporary_bytes(workload: Workload, weight_bytes: float) -> float:

@@ -76,17 +76,25 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     matmul = element - grid.fp8 * traits["fp8_copies"] + grid.adapter_dropout * DROPOUT_MASK_BYTES
     ffn_inputs = 1.0 + grid.frozen * grid.gated
     wide_norm = traits.eager * (1.0 - grid.layernorm)
-    norm = element + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
+    # Under autocast the residual stream is fp32, which norms keep and matmuls narrow to a copy of their own.
+    stream = np.maximum(element, grid.residual_bytes)
+    norm = stream + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
     heads = grid.attention_heads / tensor
     kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
     kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
     latent = grid.kv_lora_rank * (2.0 * element)
     eager_narrow = traits.eager * (1.0 - grid.full_precision)
+    # Latent attention's keys and values are made again from the latent.
+    from_latent = grid.modules_named * grid.recompute_latent * (grid.recompute == SELECTIVE_RECOMPUTE)
+    kept_heads = kept_heads * (1.0 - from_latent * (grid.kv_lora_rank > 0))
     # The kernel's output is the projection's input: one tensor serves both.
     output = np.maximum(element, matmul * grid.output_input_kept)
+    named = grid.modules_named * (grid.recompute == SELECTIVE_RECOMPUTE)
+    kept_ffn = 1.0 - named * grid.recompute_mlp
+    kept_experts = 1.0 - named * grid.recompute_experts
     return TokenBytes(
-        block_input=hidden * element,
-        norms=hidden * (2.0 * norm),
+        block_input=hidden * stream,
+        norms=hidden * (2.0 * norm) * (1.0 - named * grid.recompute_norms),
         matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept)),
         query_side=grid.attending_share
         * heads
@@ -98,8 +106,8 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
             (1.0 - grid.flash)
             * (element + WIDE_SCORE_BYTES * eager_narrow + grid.dropout * (DROPOUT_MASK_BYTES + element))
         ),
-        ffn=mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul, element),
-        experts=expert_bytes(grid, traits, matmul, element),
+        ffn=kept_ffn * mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul, element),
+        experts=kept_experts * expert_bytes(grid, traits, matmul, element),
         masks=hidden * (2.0 * DROPOUT_MASK_BYTES * grid.dropout),
         states=grid.state_elements * grid.element_bytes / tensor,
         widened_inputs=grid.quantized
@@ -128,7 +136,11 @@ def mlp_bytes(
     Source: Korthikanti et al. 2022, section 4.1, for a plain MLP; the gated one is our own count.
     """
     inner = element_bytes * (1.0 + grid.gated * (1.0 + traits.plain))
-    return width * (inner + matmul_bytes * grid.down_input_kept)
+    # A recomputed non-linearity leaves its own input alone.
+    recomputed = grid.modules_named * grid.recompute_activation * (grid.recompute == SELECTIVE_RECOMPUTE)
+    down_input = matmul_bytes * grid.down_input_kept * (1.0 - recomputed)
+    kept: Array = width * (inner + down_input)
+    return kept
 
 
 def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array, element_bytes: Array) -> Array:
@@ -255,9 +267,11 @@ def recompute_shares(grid: PlanGrid, traits: Traits) -> RecomputeShares:
     Source: what each stack documents (``TRAITS``); SELECTIVE_BLOCK_SHARE where whole blocks are recomputed.
     """
     full, selective = 1.0 * (grid.recompute == FULL_RECOMPUTE), 1.0 * (grid.recompute == SELECTIVE_RECOMPUTE)
-    operators, blockwise = selective * traits["selective_operators"], selective * traits["selective_blocks"]
+    full = full * grid.recompute_blocks
+    own = selective * (1.0 - grid.modules_named)
+    operators, blockwise = own * traits["selective_operators"], own * traits["selective_blocks"]
     inner = 1.0 - full - operators - SELECTIVE_BLOCK_SHARE * blockwise
-    core_only = selective - operators - blockwise
+    core_only = own - operators - blockwise + selective * grid.modules_named * grid.recompute_core
     return RecomputeShares(
         inputs=full + SELECTIVE_BLOCK_SHARE * blockwise,
         scores=inner - core_only,
@@ -305,6 +319,22 @@ def in_flight(grid: PlanGrid, stage: Stages) -> Array:
     warm_up = 2.0 * (pipeline - stage.number - 1.0) + (chunks - 1.0) * pipeline + 1.0
     interleaved = np.minimum(warm_up / chunks, grid.gradient_accumulation)
     return where(chunks > 1, interleaved, plain)
+
+
+#: Blocks whose activations are on the accelerator while the others' wait on the host: the one that computes
+#: and the one that is on its way.
+BLOCKS_IN_TRANSIT = 2.0
+
+
+def kept_on_accelerator(grid: PlanGrid, stage: Stages) -> Array:
+    """Share of the kept activations that is on the accelerator, shape (3, plans): all, or where activations
+    are offloaded those of two blocks.
+
+    Source: axolotl, torchtune and Unsloth offload block by block and fetch one ahead (their offloading
+    streams); BLOCKS_IN_TRANSIT.
+    """
+    blocks = np.maximum((grid.layers + grid.decoder_layers) * stage.blocks_share, 1.0)
+    return where(grid.offload_activations > 0, np.minimum(BLOCKS_IN_TRANSIT / blocks, 1.0), 1.0)
 
 
 def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:

@@ -40,8 +40,7 @@ def logits_on_rank(grid: PlanGrid, traits: Traits) -> Array:
         grid.micro_batch_size / grid.context_parallel
     )
     split = where(traits["vocabulary_parallel"] > 0, grid.tensor_parallel, 1.0)
-    classified = grid.encoder * grid.finetuning
-    return tokens * grid.head_share * (1.0 - classified) * (grid.vocab_size / split)
+    return tokens * grid.head_share * (grid.vocab_size / split)
 
 
 def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Array:
@@ -54,7 +53,7 @@ def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) 
     element = grid.element_bytes
     unfused = where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
     # Causal models of the fine-tuning stacks first shift the fp32 logits by one token: two fp32 copies.
-    in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.plain
+    in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.modules
     whole = where(
         traits.compiled_loss > 0,
         element + COMPILED_EXTRA_BYTES,
@@ -102,7 +101,10 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     expert_block = grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
     routed = where(grid.moe_blocks > 0, expert_block, 0.0)
     block = np.maximum(dense / tensor, routed)
-    gathered = where(grid.quantized > 0, grid.frozen_bytes, element)
+    narrow = np.minimum(grid.frozen_bytes, element)
+    gathered = where(
+        grid.quantized > 0, grid.frozen_bytes, where(grid.frozen > 0, narrow, grid.gathered_bytes)
+    )
     trained = here.trained_dense + here.trained_experts
     # The limit only bounds prefetching; the module that computes comes on top, a token table at most.
     limit = LIVE_PARAMETERS + np.maximum(here.embedding, here.head)
@@ -117,11 +119,15 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     trained_whole = 1.0 - grid.frozen
     # A tied table has two gradients, of the look-up and of the head, which both exist until they are added.
     both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
+    # Where each parameter is stepped within the backward pass, one block's gradients are alive, or a table's.
+    single = grid.optimizer_in_backward * trained_whole * (grid.gradient_accumulation <= 1)
+    largest = np.maximum(block, np.maximum(here.embedding, here.head))
+    stepped_at_once = single * largest * grid.gradient_bytes
     at_once: Array = where(buckets > 0, live * element, 2.0 * block * gathered)
     return Gathered(
         root=root,
         blocks=whole * at_once,
-        gradients=trained_whole * (by_unit * block * element + root) + bucket,
+        gradients=trained_whole * (by_unit * block * element + root) + bucket + stepped_at_once,
         dequantized=grid.quantized * element * matrix,
         tied=stage.last * stage.first * (both * grid.tied_head_parameters / tensor),
     )

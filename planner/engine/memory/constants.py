@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.engine.grid.plan_grid import ARCHITECTURES
+
 #: Order of the accelerator architectures and frameworks, as ``planner.engine.grid.plan_grid`` numbers them.
-ARCHITECTURE_COUNT = 8
+ARCHITECTURE_COUNT = len(ARCHITECTURES)
 
 
 def _each(value: float) -> NDArray[np.float64]:
@@ -73,7 +75,9 @@ class MemoryConstants:
         if unknown:
             raise KeyError(f"unknown memory constants: {sorted(unknown)}")
         for name in ("context_bytes", "communicator_bytes"):
-            values[name] = np.broadcast_to(np.asarray(values[name], dtype=float), ARCHITECTURE_COUNT)
+            known = np.atleast_1d(np.asarray(values[name], dtype=float))
+            # Kinds that came after the fit have what its last one, "other", has.
+            values[name] = np.concatenate([known, np.full(ARCHITECTURE_COUNT - known.size, known[-1])])
         interval = {kind: (float(low), float(high)) for kind, (low, high) in data.get("interval", {}).items()}
         return cls(**values, interval=interval)
 
@@ -104,12 +108,10 @@ TRAITS = {
     "in_place_loss": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # Fine-tuning runs the model's own loss, unless kernels are fused (``Traits.in_place_loss``).
     "in_place_loss_finetuning": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-    # DeepSpeed trains without autocast, so the loss of a plain model stays in 16 bits.
-    "narrow_loss": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
-    # torch.compile compiles the loss as well, except in torchtitan of 2024.
-    "compiled_loss": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+    # torch.compile compiles the loss as well; torchtitan's does since 2025 (config, compile.components).
+    "compiled_loss": (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     # Trainers on FSDP compile block by block and leave the loss as it is (one source: prime-rl's SFT runs).
-    "compiled_loss_finetuning": (1.0, 1.0, 0.0, 1.0, 0.0, 1.0),
+    "compiled_loss_finetuning": (1.0, 1.0, 0.0, 1.0, 1.0, 1.0),
     # Megatron keeps its gradient buffers where the optimizer's states are the host's
     # (core/optimizer/cpu_offloading); ZeRO-Offload and FSDP's policies take the gradients along.
     "offload_keeps_gradients": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),

@@ -8,13 +8,20 @@ the largest sum wins. Everything is an array over plans; no value of a plan is b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import on_scalars, where
-from planner.engine.memory.activations import activations, in_flight, retained_inputs, stage_outputs
+from planner.engine.memory.activations import (
+    activations,
+    in_flight,
+    kept_on_accelerator,
+    retained_inputs,
+    stage_outputs,
+)
 from planner.engine.memory.buffers import bytes_per_logit, communicator_count, gathered_bytes, logits_on_rank
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.explain import MEMORY_TEMPLATES
@@ -28,7 +35,9 @@ __all__ = [
     "MemoryConstants",
     "MemoryTerms",
     "memory_per_rank",
+    "needed_per_rank",
     "total_per_rank",
+    "within_host",
 ]
 
 MOMENTS = ("loss", "backward start", "backward end", "optimizer step")
@@ -90,6 +99,7 @@ DETAILS = (
     "weight_shards",
     "gradient_shards",
     "state_shards",
+    "host_bytes_of_rank",
 )
 _ROW = {name: index for index, name in enumerate((*_ROWS, *DETAILS))}
 _SPAN = {life: slice(_ROW[names[0]], _ROW[names[-1]] + 1) for life, names in _LIFETIMES.items()}
@@ -111,7 +121,8 @@ class MemoryTerms:
     """Bytes on the fullest rank at its peak, arrays of shape (plans,).
 
     The seven parts add up to ``total``, what nvidia-smi would show.  resident: between steps.  allocated,
-    reserved: torch's max_memory_allocated and max_memory_reserved.  worst_stage: index of the stage.
+    reserved: torch's max_memory_allocated and max_memory_reserved.  host: in the memory of a node's CPUs, by
+    all its ranks.  worst_stage: index of the stage.
     moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of;
     and the numbers behind them (DETAILS), which are counts, not bytes.
     """
@@ -127,6 +138,7 @@ class MemoryTerms:
     resident: Array
     allocated: Array
     reserved: Array
+    host: Array
     worst_stage: Array
     moment: NDArray[np.intp]
     terms: dict[str, Array]
@@ -155,6 +167,37 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         worst_stage=(counted.number + np.zeros(table.shape[-1]))[place, column],
         moment=peak.moment,
     )
+
+
+def ranks_on_node(grid: PlanGrid) -> Array:
+    """Ranks of the run on one node, a count, shape (plans,).  Source: definition."""
+    return np.minimum(grid.ranks_per_node, grid.ranks)
+
+
+def within_host(grid: PlanGrid, constants: MemoryConstants) -> Any:
+    """Flags, shape (plans,): whether what is offloaded fits the memory of a node's CPUs.
+
+    True where nothing is offloaded, or where that memory is not known. Source: as ``memory_per_rank``.
+    """
+    grid = on_scalars(grid)
+    if not np.any(grid.offload + grid.offload_parameters + grid.offload_activations):
+        return np.True_
+    each = np.max(_counted(grid, constants).values["host_bytes_of_rank"], axis=0)
+    return ~(each * ranks_on_node(grid) > grid.host_memory_bytes)
+
+
+#: What a plan counts that the host cannot hold: it never fits, but such plans keep their order.
+HOST_SHORT = 1e6
+
+
+def needed_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
+    """``total_per_rank`` for the question whether a plan fits: bytes, shape (plans,).
+
+    Plans whose host is too small for what they offload count HOST_SHORT times. Source: as ``total_per_rank``.
+    """
+    total = total_per_rank(grid, constants)
+    needed: Array = np.where(within_host(grid, constants), total, HOST_SHORT * total)
+    return needed
 
 
 def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
@@ -196,7 +239,9 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
     acts = activations(grid, traits, constants)
     gathered = gathered_bytes(grid, traits, here, stage)
     batches = in_flight(grid, stage)
-    alive = batches * stage.blocks_share
+    kept_here = kept_on_accelerator(grid, stage)
+    alive = batches * stage.blocks_share * kept_here
+    kept_on_host = batches * stage.blocks_share * (1.0 - kept_here) * acts.kept
     working = where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
     logits, each_logit = logits_on_rank(grid, traits), bytes_per_logit(grid, traits, constants)
     values = {
@@ -230,6 +275,7 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
         "weight_shards": state.weight_shards,
         "gradient_shards": state.gradient_shards,
         "state_shards": state.state_shards,
+        "host_bytes_of_rank": state.host + kept_on_host,
     }
     # Gradients of an earlier micro-batch, or a buffer allocated at the start, exist at the loss.
     # Otherwise the backward pass allocates them one by one while it frees the activations.
@@ -363,6 +409,7 @@ def _with_framework(
         resident=resident,
         allocated=allocated,
         reserved=allocated + reserve,
+        host=terms["host_bytes_of_rank"] * ranks_on_node(grid),
         worst_stage=worst_stage,
         moment=moment,
         terms=terms,

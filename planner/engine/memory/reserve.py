@@ -22,6 +22,8 @@ from planner.engine.memory.traits import Traits
 #: sizes differ, so the cache ends up holding a block for each of them, whatever kernel computes the loss.
 #: Source: PyTorch autograd of transformers' causal models (float(), shift, cross_entropy).
 SHIFTED_LOSS_BYTES = 4.0 + 4.0 + 4.0 + 2.0
+#: The same where the kernel writes the gradient over the logits (Liger, Unsloth, FastKernels).
+FUSED_LOSS_BYTES = 4.0 + 4.0 + 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,11 @@ def reuse_of(grid: PlanGrid, traits: Traits, logits: Array, each_logit: Array) -
     loss.
     Source: SHIFTED_LOSS_BYTES.
     """
-    widened = (grid.loss_whole > 0) & (traits.plain > 0) & (traits.narrow_loss == 0)
+    widened = (grid.loss_whole > 0) & (traits.modules > 0) & (traits.narrow_loss == 0)
     widened = widened & (traits.compiled_loss == 0)
+    passing = where(grid.kernels_fused > 0, FUSED_LOSS_BYTES, SHIFTED_LOSS_BYTES)
     return Reuse(
-        loss_room=logits * where(widened, np.maximum(SHIFTED_LOSS_BYTES - each_logit, 0.0), 0.0),
+        loss_room=logits * where(widened, np.maximum(passing - each_logit, 0.0), 0.0),
         pipelined=where(grid.pipeline_parallel > 1, 1.0, 0.0),
     )
 

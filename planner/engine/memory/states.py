@@ -120,8 +120,9 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
 class StateBytes:
     """Bytes of weights, gradients and optimizer states on one rank, shape (3, plans).
 
-    moments_held: 1.0 where they are on the accelerator.  weight_shards, gradient_shards, state_shards: how
-    many ranks share them (experts not included), shape (plans,).
+    host: what is kept in the host's memory instead, per rank.  moments_held: 1.0 where they are on the
+    accelerator.  weight_shards, gradient_shards, state_shards: how many ranks share them (experts not
+    included), shape (plans,).
     """
 
     frozen_weights: Array
@@ -132,10 +133,21 @@ class StateBytes:
     master: Array
     moments: Array
     step_temporary: Array
+    host: Array
     moments_held: Array
     weight_shards: Array
     gradient_shards: Array
     state_shards: Array
+
+
+def host_state_bytes(grid: PlanGrid) -> Array:
+    """Bytes per trained parameter of an offloaded optimizer on the host, shape (plans,): master weight,
+    moments, and the gradient as wide as the master (12 + 4 in mixed precision).
+
+    Source: Rajbhandari et al. 2021, section 3 (16 bytes a parameter without the working copy); DeepSpeed
+    runtime/zero/stage_1_and_2.py (estimate_zero2_model_states_mem_needs).
+    """
+    return grid.master_bytes + grid.state_bytes + where(grid.master_bytes > 0, 4.0, grid.gradient_bytes)
 
 
 def fp8_copies(grid: PlanGrid) -> Array:
@@ -213,6 +225,9 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
         master=states_kept * (grid.master_bytes * on_gpu),
         moments=states_kept * (grid.state_bytes * held),
         step_temporary=at_once * (grid.temporary_bytes * on_gpu),
+        host=states_kept * (grid.offload * host_state_bytes(grid))
+        + grid.offload_parameters
+        * (weights_kept * grid.weight_bytes + grid.frozen * (frozen_blocks + frozen_tables)),
         moments_held=held,
         weight_shards=dense_split[2],
         gradient_shards=where(unsynced, 1.0, dense_split[1]),

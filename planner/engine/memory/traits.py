@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import DEEPSPEED, ZERO_3, Array, PlanGrid
+from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import TRAIT_NAMES, TRAIT_TABLE
 
 #: Bytes of an fp32 weight.
@@ -22,7 +23,8 @@ _ROW = {name: index for index, name in enumerate(TRAIT_NAMES)}
 class Traits:
     """Flags, 0.0 or 1.0, shape (plans,).
 
-    plain: the model is written in plain PyTorch modules.  eager: plain and not compiled.
+    modules: the model is written in PyTorch modules.  plain: and none of them is fused.  eager: plain and
+    not compiled.
     repeated_heads: eager attention through scaled_dot_product_attention.  in_place_loss: cross-entropy that
     reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.  narrow_loss: loss in 16 bits
     throughout, as in fp16 fine-tuning without autocast.  widened: norms, tables and residual stream of a
@@ -30,6 +32,7 @@ class Traits:
     """
 
     table: Array
+    modules: Array
     plain: Array
     eager: Array
     repeated_heads: Array
@@ -54,21 +57,21 @@ def traits_of(grid: PlanGrid) -> Traits:
 
     # DeepSpeed's own models (Megatron-DeepSpeed) are split; what it trains unsplit is plain modules.
     unsplit = (grid.framework == DEEPSPEED) & (grid.tensor_parallel == 1) & (grid.pipeline_parallel == 1)
-    plain = np.maximum(of_task("plain"), unsplit)
+    modules = np.maximum(of_task("plain"), unsplit)
+    # Kernels that are named win over what the stack usually runs.
+    plain = where(grid.kernels_named > 0, 1.0 - grid.kernels_fused, modules)
     eager = plain * (1.0 - grid.compiled)
     return Traits(
         table=table,
+        modules=modules,
         plain=plain,
         eager=eager,
         repeated_heads=table[_ROW["repeated_heads"]] * eager,
-        in_place_loss=of_task("in_place_loss"),
+        in_place_loss=where(grid.kernels_named > 0, grid.kernels_fused, of_task("in_place_loss")),
         compiled_loss=of_task("compiled_loss") * grid.compiled * plain,
-        # fp32 weights mean autocast, under which the loss is fp32.
-        narrow_loss=grid.finetuning
-        * np.maximum(
-            table[_ROW["narrow_loss"]],
-            grid.fp16 * np.maximum(grid.frozen, grid.weight_bytes < FP32_BYTES),
-        ),
+        # Models of transformers widen their logits whatever trains them (loss/loss_utils.py); those of fp16
+        # weights that bring their own code do not. fp32 weights mean autocast, under which the loss is fp32.
+        narrow_loss=grid.finetuning * grid.fp16 * np.maximum(grid.frozen, grid.weight_bytes < FP32_BYTES),
         # A sharded base is gathered in 16 bits whatever PEFT prepared (measured: equal peaks under FSDP).
         widened=grid.k_bit * (grid.sharding < ZERO_3),
     )

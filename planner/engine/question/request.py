@@ -16,6 +16,11 @@ from planner.engine.question.specs import AcceleratorSpec, ComputePrecision, Mig
 Task = Literal["pretraining", "full_finetuning", "lora", "qlora", "ppo"]
 Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "sgd", "lion", "muon", "lamb"]
 Attention = Literal["flash", "standard"]
+AttentionKernel = Literal["standard", "sdpa_math", "flash_1", "flash_2", "flash_3", "cudnn"]
+Kernels = Literal["plain", "compiled", "fused", "transformer_engine"]
+SequenceKind = Literal["full", "packed", "padded_to_max", "padded_to_longest", "unpadded"]
+Dispatcher = Literal["all_to_all", "all_gather", "deepep", "hybridep"]
+Balance = Literal["forced", "learned"]
 Recompute = Literal["none", "selective", "full"]
 RecomputeChoice = Literal["auto", "none", "selective", "full"]
 Offload = Literal["none", "optimizer", "parameters", "activations"]
@@ -117,13 +122,40 @@ class PpoWorkload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sequences:
+    """Real lengths of the samples, in tokens; ``Workload.sequence_length`` is the length of a row.
+
+    mean_tokens, max_tokens, std_tokens: of one sample, None where not told.
+    """
+
+    kind: SequenceKind
+    mean_tokens: float | None = None
+    max_tokens: float | None = None
+    std_tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experts:
+    """How routed experts are run; None stands for what the stack does.
+
+    capacity_factor: tokens that an expert takes at most, relative to an even share; beyond it they are
+    dropped, and below it padded.
+    """
+
+    dispatcher: Dispatcher | None = None
+    capacity_factor: float | None = None
+    balance: Balance | None = None
+    grouped_matmul: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """What is to be trained, and how. None stands for "not asked".
 
     tokens: of the whole run.  samples: sequences of the whole run, set only where the question gave these.
     offload: what is kept in the host's memory, () for nothing.  dropout, recompute_blocks: shares, 0 to 1.
     sequence_length, decoder_sequence_length: tokens per sequence.  global_batch_size: sequences per optimizer
-    step.
+    step.  head_positions: tokens of a sequence that meet the vocabulary's head.
     """
 
     task: Task
@@ -149,6 +181,12 @@ class Workload:
     quantized_head: bool | None = None
     lora_rank: int = 16
     lora_targets: tuple[str, ...] | None = None
+    attention_kernel: AttentionKernel | None = None
+    kernels: Kernels | None = None
+    autocast: bool | None = None
+    sequences: Sequences | None = None
+    head_positions: int | None = None
+    moe: Experts | None = None
     optimizer_in_backward: bool = False
     gradient_sync: GradientSync | None = None
     primary_weights: PrimaryWeights | None = None

@@ -67,6 +67,8 @@ class Memory:
     has.
     worst_stage: index of the pipeline stage that needs most.  fit_probability: the chance, by the memory
     interval, that the peak stays within what is usable.
+    host_bytes: what the plan keeps in the memory of one node's CPUs; host_usable_bytes: what that node has,
+    None where it is not known.
     """
 
     per_accelerator_bytes: MemoryParts
@@ -77,6 +79,8 @@ class Memory:
     interval_bytes: tuple[float, float]
     worst_stage: int
     fit_probability: float
+    host_bytes: float
+    host_usable_bytes: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +278,7 @@ class Evidence:
 class PlanResult:
     """The whole answer to one question. layout_chosen: names of the layout fields that the engine chose.
 
+    model_read_as: what was recognised of the model, in one line.
     unavailable: why these machines cannot be bought so, "" where they can.
     meets_deadline, meets_budget: whether the run keeps within what was asked for, None where nothing was.
     remedies: of a plan that does not fit or is tight, the changes that make it fit, the cheapest first.
@@ -294,6 +299,7 @@ class PlanResult:
     explanation: tuple[Term, ...]
     warnings: tuple[Warning, ...]
     remedies: tuple[Remedy, ...] = ()
+    model_read_as: str = ""
     unavailable: str = ""
     meets_deadline: bool | None = None
     meets_budget: bool | None = None

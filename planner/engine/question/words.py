@@ -44,6 +44,31 @@ OPTIMIZERS = _words(
     lamb="LAMB",
 )
 ATTENTIONS = _words(flash="Flash", standard="Standard")
+ATTENTION_KERNELS = _words(
+    standard=("Standard (unfused)", "unfused attention"),
+    sdpa_math=("PyTorch's math path", "PyTorch's unfused attention"),
+    flash_1=("FlashAttention", "FlashAttention-1 kernels"),
+    flash_2=("FlashAttention-2", "FlashAttention-2 kernels"),
+    flash_3=("FlashAttention-3 and later", "FlashAttention-3 kernels"),
+    cudnn=("cuDNN", "cuDNN's attention kernels"),
+)
+KERNELS = _words(
+    plain=("Plain PyTorch", "stock PyTorch kernels"),
+    compiled=("Compiled", "compiled kernels"),
+    fused=("Fused by hand (Liger, Unsloth, Apex)", "hand-fused kernels"),
+    transformer_engine=("Transformer Engine", "Transformer Engine's kernels"),
+)
+SEQUENCE_KINDS = _words(
+    full=("Every row full", "full rows"),
+    packed=("Packed", "packed rows"),
+    padded_to_max=("Padded to the row's length", "rows padded to their length"),
+    padded_to_longest=("Padded to the longest of the batch", "rows padded to the longest of the batch"),
+    unpadded=("Unpadded", "rows without padding"),
+)
+DISPATCHERS = _words(all_to_all="All-to-all", all_gather="All-gather", deepep="DeepEP", hybridep="HybridEP")
+BALANCES = _words(
+    forced=("Forced", "tokens spread evenly by force"), learned=("Learned", "the router's own spread")
+)
 RECOMPUTES = _words(
     none=("None", "no activation recompute"),
     selective=("Selective", "selective activation recompute"),

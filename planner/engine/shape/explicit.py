@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from planner.engine.question.errors import PlanError
 from planner.engine.question.specs import Architecture, ModelSpec, Norm, PositionEmbedding
+from planner.engine.shape.own_hybrid import MIXER_FIELDS, with_own_mixer
 from planner.engine.shape.parameters import count_parameters
 from planner.engine.shape.reading import LARGEST_SIZE, MOST_LAYERS, SpecReader
 
@@ -18,6 +19,7 @@ POSITION_EMBEDDINGS: Final = ("learned", "rope", "alibi", "relative", "none")
 NORMS: Final = ("layernorm", "rmsnorm")
 
 EXPLICIT_FIELDS: Final = (
+    "name",
     "architecture",
     "layers",
     "decoder_layers",
@@ -38,6 +40,9 @@ EXPLICIT_FIELDS: Final = (
     "shared_experts",
     "expert_ffn_size",
     "dense_layers",
+    "window",
+    "windowed_share",
+    *MIXER_FIELDS,
     "patch_size",
     "image_size",
     "params_total",
@@ -73,7 +78,8 @@ def model_from_explicit(spec: Mapping[str, Any], name: str = "custom", field: st
     if not reader.has("architecture"):
         reader.problem("architecture", "This key is missing.", f"Choose from: {', '.join(ARCHITECTURES)}.")
     architecture = cast(Architecture, reader.choice("architecture", "decoder", ARCHITECTURES))
-    model = _read(reader, name, architecture)
+    reader.text("name", "")
+    model = with_own_mixer(reader, _read(reader, name, architecture))
     reader.optional_size("params_total", largest=MOST_PARAMETERS)
     reader.finish()
     check_size(model, field)
@@ -143,8 +149,22 @@ def _read(reader: SpecReader, name: str, architecture: Architecture) -> ModelSpe
         decoder_layers=_decoder_layers(reader, architecture, layers),
         extras=_extras(architecture, hidden, positions, bias),
         **_read_image(reader, architecture),
+        **_read_window(reader, layers),
         **experts,
     )
+
+
+def _read_window(reader: SpecReader, layers: int) -> dict[str, Any]:
+    """Tokens that windowed blocks see, and how many blocks are such (all unless a share is given)."""
+    if not reader.has("window"):
+        if reader.has("windowed_share"):
+            reader.problem("windowed_share", "It needs window.", "Add window, or leave windowed_share out.")
+        return {}
+    share = reader.values.get("windowed_share") if reader.has("windowed_share") else 1.0
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 <= share <= 1.0:
+        reader.problem("windowed_share", "A share of the blocks is wanted.", "Give a number from 0 to 1.")
+        share = 1.0
+    return {"sliding_window": reader.size("window", 1), "windowed_layers": round(share * layers)}
 
 
 def gated_ffn_size(hidden_size: int) -> int:

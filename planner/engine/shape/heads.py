@@ -22,6 +22,7 @@ LANGUAGE_MODEL_ENDINGS: Final = (
     "ForPreTraining",
     "ForImageClassification",
     "ForVision2Seq",
+    "ChatGLMModel",  # its class holds the output layer
 )
 #: Families whose sequence classifier is dense, non-linearity, output, in place of the pooler.
 DENSE_CLASSIFIERS: Final = ("roberta", "xlm-roberta", "camembert", "electra")
@@ -58,6 +59,15 @@ def with_head(model: ModelSpec, config: Mapping[str, Any]) -> tuple[ModelSpec, s
     if name.endswith("Model"):
         return model, ""
     return model, f"{name} is not known; counted with the head that is usual in its family."
+
+
+def scoring(model: ModelSpec) -> ModelSpec:
+    """The model as a reward model: one value in place of its vocabulary's head; one that has none stays.
+
+    Source: transformers' *ForSequenceClassification with num_labels 1, as TRL's RewardTrainer loads it.
+    """
+    bare = model.architecture != "decoder" or dict(model.extras).get("headless", 0)
+    return model if bare else _classified(model, 1, "sequence")
 
 
 def _labels(config: Mapping[str, Any]) -> int:

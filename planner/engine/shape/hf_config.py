@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from planner.engine.question.errors import PlanError
+from planner.engine.question.errors import HeadroomError, PlanError
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.explicit import check_size
 from planner.engine.shape.families.keys import Keys
@@ -22,7 +22,7 @@ from planner.engine.shape.heads import class_named, with_head
 from planner.engine.shape.hf import encoders, gpt_like, mixtures
 from planner.engine.shape.hf.llama_like import LLAMA_VARIANTS, read_llama_like
 from planner.engine.shape.reading import SpecReader
-from planner.engine.shape.unread import note_unread, prediction_keys
+from planner.engine.shape.unread import PREDICTION, STRUCTURAL, note_unread, prediction_keys
 
 FamilyReader = Callable[[SpecReader, str, str], ModelSpec]
 
@@ -119,6 +119,43 @@ def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return (*notes, *_left_out(model, reader))
 
 
+def essential_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A readable config without the keys that no answer depends on; read again, it gives the same model.
+
+    Labels are kept as their number.  Raises as ``model_from_hf_config`` does.
+    """
+    model_from_hf_config(config)
+    model, reader = _read(config, "custom", "model.hf_config")
+    kept = _asked_for(config, reader)
+    labels = kept.pop("id2label", None)
+    if isinstance(labels, Mapping):
+        kept["num_labels"] = len(labels)
+    try:
+        again, _ = _read(kept, "custom", "model.hf_config")
+        same = with_head(again, kept) == with_head(model, config)
+        same = same and reading_notes(kept) == reading_notes(config)
+    except HeadroomError:
+        same = False
+    return kept if same else dict(config)
+
+
+#: Keys that say more than a family's reader asks for: names, heads, and what stops an answer unread.
+ALWAYS_KEPT: Final = frozenset(
+    ("model_type", "architectures", "_name_or_path", "num_labels", "id2label", "layer_types", "head_dim")
+)
+
+
+def _asked_for(values: Mapping[str, Any], reader: SpecReader) -> dict[str, Any]:
+    parts = {name: part for name, part in reader.parts if name}
+    asked = reader.seen.union(*(part.seen for name, part in reader.parts if not name))
+    asked |= ALWAYS_KEPT | STRUCTURAL | parts.keys()
+    return {
+        key: _asked_for(value, parts[key]) if key in parts and isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if key in asked or PREDICTION.match(str(key))
+    }
+
+
 def _left_out(model: ModelSpec, reader: SpecReader) -> list[tuple[str, str]]:
     """Warnings of what stands in the config and does not count."""
     notes = []
@@ -205,6 +242,13 @@ def _family(config: Mapping[str, Any], field: str) -> str:
         raise PlanError(f"{field}.model_type", None, "This key is missing.", f"Add the family{example}.")
     if isinstance(model_type, str) and model_type in KNOWN:
         return model_type
+    if isinstance(config.get("thinker_config"), Mapping):
+        raise PlanError(
+            f"{field}.model_type",
+            _short(model_type),
+            "This is a model of several models, of which one is trained at a time.",
+            "Paste the content of its thinker_config alone, with the model_type that stands in it.",
+        )
     if any(
         isinstance(config.get(part), Mapping) for part in ("text_config", "vision_config", "audio_config")
     ):

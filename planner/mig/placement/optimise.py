@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -230,12 +230,42 @@ class Program:
         )
 
 
+def merged(question: Question) -> tuple[Question, list[list[int]]]:
+    """The question with groups in the same state as one, and the groups that each of those stands for."""
+    members: dict[tuple[Any, ...], list[int]] = {}
+    for number, gpus in enumerate(question.gpus):
+        key = (gpus.chip, gpus.standing, gpus.usd_per_gpu_hour, gpus.per_node)
+        members.setdefault(key, []).append(number)
+    together = [
+        replace(question.gpus[numbers[0]], count=sum(question.gpus[n].count for n in numbers))
+        for numbers in members.values()
+    ]
+    return replace(question, gpus=together), list(members.values())
+
+
+def _apart(
+    taken: Sequence[tuple[int, Pattern, int]], groups: Sequence[Gpus], members: Sequence[Sequence[int]]
+) -> tuple[tuple[int, Pattern, int], ...]:
+    """Patterns of merged groups given to the groups themselves, one filled after the other."""
+    left = [gpus.count for gpus in groups]
+    found = []
+    for kind, pattern, count in taken:
+        for number in members[kind]:
+            here = min(count, left[number])
+            if here:
+                found.append((number, pattern, here))
+                left[number] -= here
+                count -= here
+    return tuple(found)
+
+
 def optimise(question: Question, types: Sequence[DemandType], *, began: float) -> Chosen | None:
     """The best use of the GPUs; None where the time was too short for any.
 
     All demands are served where that is possible, else as many instances as can be; the objective is met
     among such layouts. ``began``: the monotonic time from which the question's limit counts.
     """
+    whole_question, (question, members) = question, merged(question)
     program = Program(question, types, columns(question)) if types else None
     if program is None or not program.columns:
         lack = tuple(each.count for each in types)
@@ -274,8 +304,10 @@ def optimise(question: Question, types: Sequence[DemandType], *, began: float) -
         limits = [*limits, (costs, float(costs @ best) + 0.25)]
     if question.objective == "most_demand":
         lacking = round(float(unserved @ best))
-        return _chosen(program, best, whole - lacking, most, proven_served)
-    return _chosen(program, best, value, bound, optimal)
+        chosen = _chosen(program, best, whole - lacking, most, proven_served)
+    else:
+        chosen = _chosen(program, best, value, bound, optimal)
+    return replace(chosen, taken=_apart(chosen.taken, whole_question.gpus, members))
 
 
 def _objectives(program: Program) -> list[np.ndarray]:
@@ -311,17 +343,12 @@ def fewest_more(
 
     None where no number does, or the time was too short.
     """
-    wider = Question(
-        gpus=(*question.gpus, extra),
-        demands=question.demands,
-        profiles=question.profiles,
-        in_use_serves=question.in_use_serves,
-        may_destroy_in_use=question.may_destroy_in_use,
-    )
+    present, _ = merged(question)
+    wider = replace(present, gpus=(*present.gpus, extra))
     program = Program(wider, types, columns(wider))
     costs = np.zeros(program.size)
     for column, (group, _) in enumerate(program.columns):
-        costs[column] = 1.0 if group == len(question.gpus) else 0.0
+        costs[column] = 1.0 if group == len(present.gpus) else 0.0
     found = program.solve(costs, [(program.unserved(), 0.0)], seconds)
     if found.x is None:
         return None

@@ -23,7 +23,7 @@ def plan(question: Question) -> Answer:
     types, unservable = demand_types(question)
     chosen = optimise(question, types, began=began)
     if chosen is None:
-        return quick(question)
+        return replace(quick(question), elapsed_s=monotonic() - began)
     layout = assign(question, types, chosen)
     lacking = dict.fromkeys(unservable, 0)
     for number in unservable:
@@ -59,12 +59,31 @@ def quick(question: Question) -> Answer:
         "fewest_changes": float(answer.created),
     }[question.objective]
     most = float(sum(each.count for each in types))
-    bound = most if question.objective == "most_demand" else 0.0
+    bound = {"most_demand": most, "fewest_gpus": float(least_gpus(question.gpus, question.demands))}.get(
+        question.objective, 0.0
+    )
     unplaced = tuple(
         Unplaced(number, count, "First fit found no place; the exact plan may.")
         for number, count in sorted(lacking.items())
     )
     return replace(answer, value=value, bound=bound, unplaced=unplaced, elapsed_s=monotonic() - began)
+
+
+def least_gpus(gpus: Sequence[Gpus], demands: Sequence[Demand]) -> int:
+    """GPUs that demands need at the least: by compute slices or by memory slices alone, whichever is more."""
+    chips = {group.chip.slug: group.chip for group in gpus}
+    compute = memory = 0.0
+    for demand in demands:
+        serving = [
+            (chips[slug].by_name[name], chips[slug])
+            for slug, names in demand.accepts.items()
+            if slug in chips
+            for name in names
+            if name in chips[slug].by_name
+        ]
+        compute += demand.count * min((p.compute_slices / c.compute_slices for p, c in serving), default=0.0)
+        memory += demand.count * min((p.size / c.memory_slices for p, c in serving), default=0.0)
+    return math.ceil(max(compute, memory) - 1e-9)
 
 
 def _answer(

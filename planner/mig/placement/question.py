@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from planner.mig.placement.chip import Chip, Placed
 
@@ -14,13 +14,14 @@ OBJECTIVES = ("fewest_gpus", "least_cost", "most_demand", "fewest_changes")
 class Standing:
     """An instance that exists.  in_use: something runs in it, so that it is not destroyed.
 
-    gpu_instance_id: the driver's number, None where it is not known.  foreign: the catalog has no such
-    profile; it is kept where it is, and nothing is put into it.
+    gpu_instance_id: the driver's number, None where it is not known; instances that differ in it alone are
+    equal, so that GPUs in the same state are planned as one kind.  foreign: the catalog has no such profile;
+    it is kept where it is, and nothing is put into it.
     """
 
     place: Placed
     in_use: bool = False
-    gpu_instance_id: int | None = None
+    gpu_instance_id: int | None = field(default=None, compare=False)
     foreign: bool = False
 
 

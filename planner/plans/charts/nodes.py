@@ -7,9 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.engine.question.result import PlanResult
+from planner.engine.question.result import Verdict as VerdictKind
 from planner.plans.variations import NodePoint
 from planner.web import formats
-from planner.web.figure import MINE, Cell, Chart, Table, dollar_tick, log_axis, nodes_in_words
+from planner.web.figure import (
+    MINE,
+    VERDICT_COLOURS,
+    VERDICT_SYMBOLS,
+    VERDICTS,
+    Cell,
+    Chart,
+    Table,
+    dollar_tick,
+    log_axis,
+    nodes_in_words,
+    time_axis,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +32,14 @@ class _Curve:
     slug: str
     title: str
     axis: str
-    scale: float
 
     def value(self, result: PlanResult) -> tuple[float, float, float] | None:
         if self.slug == "chart-time":
             return (result.time.total_s, *result.time.total_interval_s)
         return None if result.cost is None else (result.cost.usd, *result.cost.usd_interval)
 
-    def tick(self, value: float) -> str:
-        return formats.trimmed(value) if self.slug == "chart-time" else dollar_tick(value)
+    def scale(self, low: float, high: float) -> dict[str, Any]:
+        return time_axis(low, high) if self.slug == "chart-time" else log_axis(low, high, dollar_tick)
 
     def text(self, value: float) -> formats.Quantity:
         return formats.duration(value) if self.slug == "chart-time" else formats.dollars(value)
@@ -35,10 +47,9 @@ class _Curve:
 
 def node_charts(points: Sequence[NodePoint], plan: PlanResult) -> list[Chart]:
     """Time, and cost where a price is known, against the number of nodes; both axes are logarithmic."""
-    size, name = formats.time_axis(plan.time.total_s)
-    curves = [_Curve(slug="chart-time", title="Time against nodes", axis=f"{name} (log)", scale=size)]
+    curves = [_Curve(slug="chart-time", title="Time against nodes", axis="time (log)")]
     if plan.cost is not None:
-        curves.append(_Curve(slug="chart-cost", title="Cost against nodes", axis="dollars (log)", scale=1.0))
+        curves.append(_Curve(slug="chart-cost", title="Cost against nodes", axis="dollars (log)"))
     return [_node_chart(curve, points, plan) for curve in curves]
 
 
@@ -52,23 +63,37 @@ def _node_chart(curve: _Curve, points: Sequence[NodePoint], plan: PlanResult) ->
     line = [row for row in found if row[1].fits]
     traces: list[dict[str, Any]] = []
     if line:
-        traces.append(_range_band(curve, line))
-    for label, rows, colour, symbol in (
-        ("fits", line, "token:c-blue", "circle"),
-        ("does not fit", [row for row in found if not row[1].fits], "token:c-red", "x-thin-open"),
-    ):
+        traces.append(_range_band(line))
         traces.append(
             {
                 "type": "scatter",
-                "mode": "lines+markers" if label == "fits" else "markers",
+                "mode": "lines",
+                "x": [nodes for nodes, _, _ in line],
+                "y": [values[0] for _, _, values in line],
+                "line": {"color": "token:line-strong", "width": 2},
+                "hoverinfo": "skip",
+                "showlegend": False,
+                "name": "line",
+            }
+        )
+    shown_kinds: list[VerdictKind] = []
+    for kind, label in VERDICTS.items():
+        rows = [row for row in found if row[1].verdict == kind]
+        if not rows:
+            continue
+        shown_kinds.append(kind)
+        colour = VERDICT_COLOURS[kind]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
                 "name": label,
                 "x": [nodes for nodes, _, _ in rows],
-                "y": [values[0] / curve.scale for _, _, values in rows],
-                "line": {"color": colour, "width": 2},
+                "y": [values[0] for _, _, values in rows],
                 "marker": {
                     "color": colour,
                     "size": 8,
-                    "symbol": symbol,
+                    "symbol": VERDICT_SYMBOLS[kind],
                     "line": {"width": 2, "color": colour},
                 },
                 "text": [
@@ -90,7 +115,7 @@ def _node_chart(curve: _Curve, points: Sequence[NodePoint], plan: PlanResult) ->
             "type": "scatter",
             "mode": "markers+text",
             "x": [own],
-            "y": [mine[0] / curve.scale],
+            "y": [mine[0]],
             "name": "your plan",
             "marker": MINE,
             "text": [f"your plan, {curve.text(mine[0])}"],
@@ -101,7 +126,7 @@ def _node_chart(curve: _Curve, points: Sequence[NodePoint], plan: PlanResult) ->
             "cliponaxis": False,
         }
     )
-    ends = [end / curve.scale for _, _, values in found for end in values]
+    ends = [end for _, _, values in found for end in values]
     layout = {
         "height": 280,
         "margin": {"l": 8, "r": 20, "t": 16, "b": 8},
@@ -111,7 +136,7 @@ def _node_chart(curve: _Curve, points: Sequence[NodePoint], plan: PlanResult) ->
             "tickvals": shown,
             "ticktext": [f"{n:,}" for n in shown],
         },
-        "yaxis": {"type": "log", "title": {"text": curve.axis}} | log_axis(min(ends), max(ends), curve.tick),
+        "yaxis": {"type": "log", "title": {"text": curve.axis}} | curve.scale(min(ends), max(ends)),
     }
     return Chart(
         slug=curve.slug,
@@ -119,22 +144,25 @@ def _node_chart(curve: _Curve, points: Sequence[NodePoint], plan: PlanResult) ->
         finding=_node_finding(curve, line, points),
         figure={"data": traces, "layout": layout},
         table=Table(
-            columns=("Nodes", "Fits", curve.title.split()[0], "80 % range"), rows=_node_rows(curve, points)
+            columns=("Nodes", "Verdict", curve.title.split()[0], "80 % range"), rows=_node_rows(curve, points)
+        ),
+        legend=(
+            ("your plan", "mark-mine"),
+            *((VERDICTS[kind], f"mark-{kind}") for kind in shown_kinds),
+            *((("80 % range", "band"),) if line else ()),
         ),
     )
 
 
-def _range_band(
-    curve: _Curve, line: Sequence[tuple[int, PlanResult, tuple[float, float, float]]]
-) -> dict[str, Any]:
+def _range_band(line: Sequence[tuple[int, PlanResult, tuple[float, float, float]]]) -> dict[str, Any]:
     nodes = [row[0] for row in line]
     return {
         "type": "scatter",
         "mode": "lines",
         "x": nodes + nodes[::-1],
-        "y": [row[2][2] / curve.scale for row in line] + [row[2][1] / curve.scale for row in reversed(line)],
+        "y": [row[2][2] for row in line] + [row[2][1] for row in reversed(line)],
         "fill": "toself",
-        "fillcolor": "rgba(0,114,178,0.16)",
+        "fillcolor": "token:band",
         "line": {"width": 0},
         "hoverinfo": "skip",
         "showlegend": False,
@@ -155,8 +183,7 @@ def _node_finding(
         return f"It fits only on {nodes_in_words(first[0])}: {curve.text(first[2][0])}."
     return (
         f"From {curve.text(first[2][0])} on {nodes_in_words(first[0])} "
-        f"to {curve.text(last[2][0])} on {nodes_in_words(last[0])}; "
-        "the band is the 80 % range."
+        f"to {curve.text(last[2][0])} on {nodes_in_words(last[0])}."
     )
 
 
@@ -164,11 +191,11 @@ def _node_rows(curve: _Curve, points: Sequence[NodePoint]) -> list[tuple[Cell, .
     rows: list[tuple[Cell, ...]] = []
     for point in points:
         if not isinstance(point.answer, PlanResult):
-            rows.append((f"{point.nodes:,}", "no", point.answer.errors[0].message, ""))
+            rows.append((f"{point.nodes:,}", "cannot run", point.answer.errors[0].message, ""))
             continue
         values = curve.value(point.answer)
         shown: tuple[Cell, Cell] = ("no price", "")
         if values is not None:
             shown = (curve.text(values[0]), f"{curve.text(values[1])} to {curve.text(values[2])}")
-        rows.append((f"{point.nodes:,}", "yes" if point.answer.fits else "no", *shown))
+        rows.append((f"{point.nodes:,}", VERDICTS[point.answer.verdict], *shown))
     return rows

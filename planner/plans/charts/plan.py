@@ -20,25 +20,81 @@ MEMORY_PARTS = (
     ("temporary", "Temporary", "token:c-sky", "#000000"),
     ("framework", "Framework", "token:c-grey", "#000000"),
 )
+#: What the seconds of a step are spent on; none of these colours stands for a part of the memory.
+COMPUTE, COMMUNICATION, IDLE = "token:c-compute", "token:c-yellow", "token:c-idle"
+STEP_LEGEND = ((COMPUTE, "computing"), (COMMUNICATION, "communicating"), (IDLE, "waiting and the rest"))
 STEP_PARTS = (
-    ("forward", "Forward", "token:c-blue"),
-    ("backward", "Backward", "token:c-sky"),
-    ("recompute", "Recompute", "token:c-yellow"),
-    ("generation", "Generation", "token:c-orange"),
-    ("scoring", "Scoring", "token:c-pink"),
-    ("pipeline_bubble", "Pipeline bubble", "token:c-grey"),
-    ("tensor_communication", "Tensor comms", "token:c-red"),
-    ("context_communication", "Context comms", "token:c-red"),
-    ("expert_communication", "Expert comms", "token:c-red"),
-    ("pipeline_communication", "Pipeline comms", "token:c-red"),
-    ("data_communication", "Data comms", "token:c-red"),
-    ("optimizer", "Optimizer step", "token:c-green"),
-    ("other", "Other", "token:c-grey"),
+    ("forward", "Forward", COMPUTE),
+    ("backward", "Backward", COMPUTE),
+    ("recompute", "Recompute", COMPUTE),
+    ("generation", "Generation", COMPUTE),
+    ("scoring", "Scoring", COMPUTE),
+    ("optimizer", "Optimizer step", COMPUTE),
+    ("tensor_communication", "Tensor comms", COMMUNICATION),
+    ("context_communication", "Context comms", COMMUNICATION),
+    ("expert_communication", "Expert comms", COMMUNICATION),
+    ("pipeline_communication", "Pipeline comms", COMMUNICATION),
+    ("data_communication", "Data comms", COMMUNICATION),
+    ("weight_synchronization", "Weights to the engine", COMMUNICATION),
+    ("pipeline_bubble", "Pipeline bubble", IDLE),
+    ("waiting", "Waiting for answers", IDLE),
+    ("other", "Other", IDLE),
 )
 #: Ends a hover text; without it Plotly adds a box with the trace's name.
 NO_BOX = "<extra></extra>"
 LABEL_SHARE = 0.11
 NEGLIGIBLE_SHARE = 5e-4
+
+
+def host_memory_chart(result: PlanResult) -> Chart | None:
+    """A second bar: what offload puts into each node's host memory, against what that has where it is known.
+
+    None where nothing is offloaded.
+    """
+    held, usable = float(result.memory.host_bytes), result.memory.host_usable_bytes
+    if not held:
+        return None
+    longest = max(held, usable or 0.0)
+    line = (
+        [] if usable is None else [{"type": "line", "x0": usable / formats.GIB, "x1": usable / formats.GIB}]
+    )
+    known = "not known" if usable is None else formats.gib(usable)
+    does = "is not checked" if usable is None else "fits" if held <= usable else "does not fit"
+    return Chart(
+        slug="chart-host-memory",
+        title="Host memory of each node",
+        finding=f"What is offloaded takes {formats.gib(held)} of each node's memory ({known}); it {does}.",
+        figure={
+            "data": [
+                {
+                    "type": "bar",
+                    "orientation": "h",
+                    "y": [""],
+                    "x": [held / formats.GIB],
+                    "name": "Offloaded",
+                    "marker": {"color": "token:c-green"},
+                    "hovertemplate": f"offloaded: {formats.gib(held)}{NO_BOX}",
+                }
+            ],
+            "layout": {
+                "height": 130,
+                "bargap": 0.3,
+                "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+                "xaxis": {
+                    "title": {"text": "GiB in each node's host memory"},
+                    "range": [0, 1.06 * longest / formats.GIB],
+                },
+                "yaxis": {"showticklabels": False, "showgrid": False},
+                "showlegend": False,
+                "shapes": [
+                    {**each, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": "token:text", "width": 2}}
+                    for each in line
+                ],
+            },
+        },
+        table=Table(columns=("Part", "Memory"), rows=[("Offloaded", formats.gib(held)), ("Host has", known)]),
+        css="short wide",
+    )
 
 
 def memory_chart(result: PlanResult) -> Chart:
@@ -129,7 +185,8 @@ def memory_chart(result: PlanResult) -> Chart:
     largest = max(parts, key=lambda part: part[-1])
     does = "it leaves" if result.fits else "it does not fit,"
     most = f"{formats.gib(largest[-1])} of {formats.gib(total)}"
-    finding = f"{largest[1]} take the most, {most}; {does} {room(result)}."
+    take = "take" if largest[1].endswith("s") else "takes"
+    finding = f"{largest[1]} {take} the most, {most}; {does} {room(result)}."
     return Chart(
         slug="chart-memory",
         title="Memory on the fullest GPU",
@@ -137,8 +194,10 @@ def memory_chart(result: PlanResult) -> Chart:
         figure={"data": traces, "layout": layout},
         table=Table(columns=("Part", "Memory", "Share"), rows=rows),
         css="short wide",
-        legend=tuple(
-            (label, colour.removeprefix("token:")) for _, label, colour, _, value in parts if value > 0
+        legend=(
+            *((label, colour.removeprefix("token:")) for _, label, colour, _, value in parts if value > 0),
+            ("usable", "mark-dots"),
+            ("80 % range of the total", "mark-range"),
         ),
     )
 
@@ -203,4 +262,9 @@ def step_chart(result: PlanResult) -> Chart:
         },
         table=Table(columns=("Part", "Time", "Share"), rows=rows),
         css="wide",
+        legend=tuple(
+            (words, colour.removeprefix("token:"))
+            for colour, words in STEP_LEGEND
+            if any(colour == used for _, used, _ in parts)
+        ),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from planner.engine.question.result import Cost, PlanResult
 from planner.plans.variations import MachineRow, fitting
 from planner.web import formats
-from planner.web.figure import MINE, Chart, Table, dollar_tick, log_axis, nodes_in_words
+from planner.web.figure import MINE, Chart, Table, dollar_tick, log_axis, nodes_in_words, time_axis
 
 
 def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | None:
@@ -15,16 +15,15 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
     found = [(row, result, result.cost) for row, result in fitting(rows) if result.cost is not None]
     if not found:
         return None
-    size, name = formats.time_axis(min(result.time.total_s for _, result, _ in found))
     usd = [cost.usd for _, _, cost in found]
-    times = [result.time.total_s / size for _, result, _ in found]
+    times = [result.time.total_s for _, result, _ in found]
     best = {
         row.record.slug for row, result, cost in found if not _beaten(result.time.total_s, cost.usd, found)
     }
     traces = []
     for label, colour, chosen in (
-        ("on the front", "token:c-blue", [one for one in found if one[0].record.slug in best]),
-        ("beaten", "token:c-grey", [one for one in found if one[0].record.slug not in best]),
+        ("on the front", "token:text", [one for one in found if one[0].record.slug in best]),
+        ("beaten", "token:c-idle", [one for one in found if one[0].record.slug not in best]),
     ):
         traces.append(
             {
@@ -32,7 +31,7 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
                 "mode": "markers+text" if label == "on the front" else "markers",
                 "name": label,
                 "x": [cost.usd for _, _, cost in chosen],
-                "y": [result.time.total_s / size for _, result, _ in chosen],
+                "y": [result.time.total_s for _, result, _ in chosen],
                 "marker": {"color": colour, "size": 10},
                 "textposition": "top right",
                 "text": [row.record.slug for row, _, _ in chosen],
@@ -58,7 +57,7 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
                 "textposition": "bottom right",
                 "cliponaxis": False,
                 "x": [own[0][2].usd],
-                "y": [own[0][1].time.total_s / size],
+                "y": [own[0][1].time.total_s],
             }
         )
     finding = _machines_finding(found)
@@ -74,8 +73,8 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
                 "showlegend": False,
                 "xaxis": {"type": "log", "title": {"text": "cost of the run, dollars (log)"}}
                 | log_axis(min(usd), max(usd), dollar_tick),
-                "yaxis": {"type": "log", "title": {"text": f"time of the run, {name} (log)"}}
-                | log_axis(min(times), max(times), formats.trimmed),
+                "yaxis": {"type": "log", "title": {"text": "time of the run (log)"}}
+                | time_axis(min(times), max(times)),
             },
             "narrow": {"height": 340, "margin": {"r": 20}},
         },
@@ -91,7 +90,11 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
                 for row, result, cost in found
             ],
         ),
-        legend=(("no other machine is both cheaper and faster", "c-blue"), ("another one is", "c-grey")),
+        legend=(
+            *((("your plan", "mark-mine"),) if own else ()),
+            ("no other machine is both cheaper and faster", "mark-front"),
+            ("another one is", "mark-beaten"),
+        ),
     )
 
 

@@ -98,11 +98,14 @@ class TestModel:
     def test_context_lies_within_the_positions(self, slug: str) -> None:
         context = MODELS[slug].max_context
         spec = spec_of(slug)
-        assert context is not None and context >= 1
+        if context is None:
+            assert spec.max_positions == 0, "a model with positions has a longest context"
+            return
+        assert context >= 1
         if spec.position_embedding == "learned" and spec.architecture != "vision_encoder":
             assert context <= spec.max_positions
         if spec.architecture == "vision_encoder":
-            assert context == (spec.image_size // spec.patch_size) ** 2 + 1
+            assert context == spec.max_positions
 
     def test_names_its_source_and_maker(self, slug: str) -> None:
         record = MODELS[slug]

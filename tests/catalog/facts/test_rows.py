@@ -57,6 +57,8 @@ VENDOR_DENSE_TFLOPS = {
     "h100-sxm": 990,
     "h100-pcie": 756.5,
     "h100-nvl": 835.5,
+    "h200-nvl": 835.5,
+    "rtx-4070-ti-super": 88.2,
     "h200-sxm": 990,
     "b200": 2250,
     "l4": 121,
@@ -128,6 +130,8 @@ PRINTED_NODE_MEMORY_GB = {
 # Sold as cards, modules or pods, or in machines of providers that the catalog does not hold.
 LOOSE_CARDS = {
     "a30",
+    "h200-nvl",
+    "rtx-4070-ti-super",
     "h100-pcie",
     "a800-sxm-80gb",
     "a800-pcie-80gb",

@@ -39,8 +39,8 @@ def test_compilation_ends_eager_copies_and_fuses_the_loss() -> None:
         0,
         1,
     )
-    titan = traits_of(bare_grid(compiled=1, framework=framework("torchtitan")))
-    assert number(titan.compiled_loss) == 0
+    tuned = traits_of(bare_grid(compiled=1, finetuning=1, framework=framework("fsdp")))
+    assert number(tuned.compiled_loss) == 0
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,18 @@ def test_compilation_ends_eager_copies_and_fuses_the_loss() -> None:
 )
 def test_fp16_fine_tuning_computes_its_loss_in_sixteen_bits(changes: dict[str, float], narrow: int) -> None:
     assert number(traits_of(bare_grid(**changes)).narrow_loss) == narrow
-    assert number(traits_of(bare_grid(finetuning=1, framework=framework("deepspeed"))).narrow_loss) == 1
+
+
+def test_kernels_that_are_named_win_over_the_stacks_own() -> None:
+    fused = traits_of(bare_grid(finetuning=1, kernels_named=1, kernels_fused=1))
+    assert (number(fused.modules), number(fused.plain), number(fused.in_place_loss)) == (1, 0, 1)
+    plain = traits_of(bare_grid(framework=framework("megatron"), kernels_named=1))
+    assert (number(plain.plain), number(plain.in_place_loss)) == (1, 0)
+
+
+def test_a_prepared_base_is_widened_unless_it_is_sharded() -> None:
+    assert number(traits_of(bare_grid(k_bit=1)).widened) == 1
+    assert number(traits_of(bare_grid(k_bit=1, sharding=3)).widened) == 0
 
 
 def test_a_trait_is_found_by_name() -> None:

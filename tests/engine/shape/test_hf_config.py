@@ -17,6 +17,7 @@ from planner.engine.shape.explicit import gated_ffn_size, model_from_explicit
 from planner.engine.shape.hf_config import (
     FAMILIES,
     assumed_defaults,
+    essential_config,
     model_from_hf_config,
     reading_notes,
 )
@@ -391,3 +392,40 @@ def test_an_unknown_explicit_field_suggests_the_near_one() -> None:
 )
 def test_no_architecture_ends_in_a_stack_trace(changes: dict[str, Any]) -> None:
     _is_model_or_named_problem(model_from_explicit, DECODER | changes)
+
+
+def test_a_part_that_is_null_is_no_default() -> None:
+    config = {
+        "model_type": "gemma3",
+        "text_config": {
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "vocab_size": 99,
+        },
+        "vision_config": None,
+    }
+    with pytest.raises(HeadroomError) as wrong:
+        model_from_hf_config(config)
+    assert "vision_config" in str([error.field for error in getattr(wrong.value, "errors", [wrong.value])])
+
+
+def test_essential_keys_give_the_same_model() -> None:
+    config = {
+        "model_type": "qwen3",
+        "_name_or_path": "a/b",
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "vocab_size": 99,
+        "sliding_window": None,
+        "quantization_config": {"ignore": ["x"] * 5000},
+        "id2label": {str(label): "x" for label in range(2000)},
+        "remarks": "none",
+    }
+    kept = essential_config(config)
+    assert {"quantization_config", "remarks", "id2label"}.isdisjoint(kept)
+    assert kept["num_labels"] == 2000
+    assert model_from_hf_config(kept) == model_from_hf_config(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import Any
@@ -19,7 +20,13 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="the oracle needs requirements-oracle.txt")
 transformers = pytest.importorskip("transformers", reason="the oracle needs requirements-oracle.txt")
 
+from scripts import parts_counts  # noqa: E402
 from tests.engine.shape import oracle  # noqa: E402  (imports torch, which may be absent)
+
+
+def parts_rows() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(parts_counts.GOLDEN.read_text(encoding="utf-8"))["counts"]
+    return rows
 
 
 def test_every_family_that_can_be_read_is_drawn() -> None:
@@ -30,6 +37,13 @@ def test_every_family_that_can_be_read_is_drawn() -> None:
 def test_published_shapes_count_as_transformers_builds_them(name: str) -> None:
     config = PUBLISHED[name]
     assert count_parameters(model_from_hf_config(config)).total == oracle.count(oracle.build(config))
+
+
+@pytest.mark.parametrize("row", parts_rows(), ids=lambda row: row["name"])
+def test_configs_by_parts_count_as_transformers_builds_them(row: dict[str, Any]) -> None:
+    if row["transformers"] != transformers.__version__:
+        pytest.skip(f"recorded with transformers {row['transformers']}")
+    assert parts_counts.count(row["config"]) == row["total"]
 
 
 @pytest.mark.parametrize("family", ODD_FAMILIES)

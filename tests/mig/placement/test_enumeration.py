@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from planner.mig.placement.chip import Chip
+from planner.mig.placement.chip import Chip, Placed, Profile
 from planner.mig.placement.enumeration import (
     arrangements,
     compute_instances,
@@ -97,6 +97,17 @@ def test_one_instance_with_all_media_engines_leaves_none_for_others() -> None:
     beside = {place.profile for place in next_places(of, tuple(of.by_name), (everything,))}
     assert "1g.24gb-me" in beside
     assert "1g.24gb" not in beside
+
+
+def test_compute_slices_bound_where_memory_would_leave_room() -> None:
+    """No chip of the catalog has such profiles yet; a row of the admin may."""
+    wide = Profile(name="4g.10gb", number=1, compute_slices=4, size=2, starts=(0, 2, 4), max_instances=3,
+                   memory_bytes=1)  # fmt: skip
+    whole = Profile(name="7g.40gb", number=0, compute_slices=7, size=8, starts=(0,), max_instances=1,
+                    memory_bytes=4)  # fmt: skip
+    of = Chip("made-up", "Made up", (wide, whole))
+    assert max(len(each) for each in configurations(of, ("4g.10gb",))) == 1
+    assert "compute slices" in str(of.problem([Placed(0, 2, "4g.10gb"), Placed(2, 2, "4g.10gb")]))
 
 
 def test_compute_instances_share_a_gpu_instance() -> None:

@@ -276,6 +276,7 @@ def test_the_quick_layout_is_sound_and_never_better(seed: int) -> None:
     question = random_fleet(random.Random(1000 + seed))
     rough, exact = quick(question), plan(question)
     assert rough.served <= exact.served
+    assert rough.bound <= exact.gpus_used or exact.unplaced
     assert not rough.destroyed
     check(question, rough)
 

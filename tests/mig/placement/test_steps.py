@@ -124,3 +124,18 @@ def test_a_foreign_instance_is_never_touched() -> None:
     assert answer.served == 1
     assert [each.place for each in answer.staying] == [stranger.place]
     assert arrived(question, answer)
+
+
+def test_gpus_in_the_same_state_keep_their_own_numbers() -> None:
+    of = chip()
+    groups = [
+        Gpus(chip=of, count=1, standing=(standing(of, "1g.5gb", 2, number=number),), hosts=(("n", index),))
+        for index, number in enumerate((5, 9, 11))
+    ]
+    question = asked(groups, [wanted(of, "4g.20gb", 3)])
+    answer = plan(question)
+    assert answer.served == 3
+    numbers = {step.indices[0]: step.command.split()[-1] for step in steps(question.gpus, answer)
+               if step.kind == DESTROY}  # fmt: skip
+    assert numbers == {0: "5", 1: "9", 2: "11"}
+    assert arrived(question, answer)

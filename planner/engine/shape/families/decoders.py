@@ -89,6 +89,14 @@ ROWS: Final[dict[str, Row]] = {
     "hunyuan_v1_dense": Row(qkv_bias="attention_bias", output_bias="attention_bias", qk_norm="head"),
     "ernie4_5": Row(qkv_bias="use_bias", output_bias="use_bias", mlp_bias="use_bias"),
     "glm": GLM,
+    "glm4v_text": Row(qkv_bias=True, mlp_names=("gate_up_proj", "down_proj"), block_norms=4),
+    "exaone4_5_text": Row(qk_norm="head", window="sliding_window"),
+    "qwen3_omni_moe_text": Row(
+        qkv_bias="attention_bias",
+        output_bias="attention_bias",
+        qk_norm="head",
+        experts=Experts(step="decoder_sparse_step", types="mlp_only_layers"),
+    ),
     "glm4": Row(qkv_bias="attention_bias", mlp_names=("gate_up_proj", "down_proj"), block_norms=4),
     "stablelm": Row(
         qkv_bias="use_qkv_bias",

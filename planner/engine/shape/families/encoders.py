@@ -32,7 +32,8 @@ class EncoderRow:
     """types, positions, embedding_norm, pooler: whether there is such a table, norm or layer.
 
     embedding_key: key of the tables' width where it may differ.  shared: all blocks are one.  global_layers:
-    further query, key and value layers (Longformer).  final_norm: after the last block.
+    further query, key and value layers (Longformer).  final_norm: after the last block.  buckets: key of a
+    table of relative positions, a number a head, for all blocks.  places: tables of places on a page.
     """
 
     types: bool = True
@@ -44,6 +45,8 @@ class EncoderRow:
     global_layers: bool = False
     final_norm: bool = False
     contact_head: bool = False
+    buckets: str = ""
+    places: int = 0
 
 
 ENCODER_ROWS: Final[dict[str, EncoderRow]] = {
@@ -51,6 +54,10 @@ ENCODER_ROWS: Final[dict[str, EncoderRow]] = {
     "longformer": EncoderRow(global_layers=True),
     "big_bird": EncoderRow(),
     "ernie": EncoderRow(),
+    "mpnet": EncoderRow(types=False, buckets="relative_attention_num_buckets"),
+    "megatron-bert": EncoderRow(embedding_norm=False, final_norm=True),
+    "roberta-prelayernorm": EncoderRow(final_norm=True),
+    "layoutlm": EncoderRow(places=4),
     "data2vec-text": EncoderRow(),
     "xlm-roberta-xl": EncoderRow(embedding_norm=False, final_norm=True),
     "esm": EncoderRow(types=False, embedding_norm=False, final_norm=True, contact_head=True),
@@ -72,6 +79,10 @@ def read_encoder(keys: Keys, family: str, name: str) -> ModelSpec:
     embedding = rows * width + (2 * width if _normed(keys, row) else 0)
     if row.embedding_key:
         embedding += width * hidden + hidden
+    if row.buckets:
+        embedding += keys.whole(row.buckets, default=32, smallest=1) * heads
+    if row.places:
+        embedding += row.places * keys.whole("max_2d_position_embeddings", default=1024) * width
     keys.has("inner_group_num")
     if (
         row.shared
@@ -199,6 +210,7 @@ def read_deberta_v2(keys: Keys, family: str, name: str) -> ModelSpec:
     keys.must_divide("hidden_size", hidden, "num_attention_heads", heads)
     vocab, inner = keys.main("vocab_size"), keys.whole("intermediate_size", smallest=1)
     positions = keys.whole("max_position_embeddings", smallest=1)
+    keys.has("pos_att_type")
     kinds = str(keys.values.get("pos_att_type") or "")
     relative = keys.switch("relative_attention")
     keys.has("embedding_size")

@@ -18,6 +18,7 @@ def read_gemma4(keys: Keys, family: str, name: str) -> ModelSpec:
     """Gemma 4: windowed blocks of ``head_dim``, full ones of ``global_head_dim``; the last may share keys."""
     layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
     usual = ["full_attention" if not (layer + 1) % 6 else "sliding_attention" for layer in range(layers)]
+    usual[-1] = "full_attention"
     kinds = keys.kinds("layer_types", layers, usual)
     sharing = layers - keys.whole("num_kv_shared_layers", default=0, null=0)
     per_layer = keys.whole("hidden_size_per_layer_input", default=0, null=0)

@@ -232,6 +232,12 @@ def read_bamba(keys: Keys, family: str, name: str) -> ModelSpec:
     """Mamba-2 blocks with attention at ``attn_layer_indices``."""
     layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
     attending = {item for item in keys.items("attn_layer_indices") or () if isinstance(item, int)}
+    if any(not 0 <= item < layers for item in attending):
+        keys.problem(
+            "attn_layer_indices",
+            f"It names a block outside the {layers} that there are.",
+            "Count blocks from 0 to num_hidden_layers - 1.",
+        )
     scan, full = mamba2_of(keys, hidden), usual_attention(keys, hidden, heads)
     mlp = dense_mlp(
         hidden=hidden,

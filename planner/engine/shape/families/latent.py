@@ -68,7 +68,7 @@ def read_latent(keys: Keys, family: str, name: str) -> ModelSpec:
     mixers = [
         _latent(keys, hidden, heads, sparse=sparse, indexed=indexed) for indexed in _indexed(keys, layers)
     ]
-    if family == "youtu":
+    if family in ("youtu", "minicpm3"):
         bias = keys.switch("mlp_bias")
         mlp = dense_mlp(hidden=hidden, inner=keys.whole("intermediate_size", smallest=1), bias=bias)
         channels = [mlp] * layers
@@ -272,6 +272,8 @@ LATENT: Final[dict[str, Callable[[Keys, str, str], ModelSpec]]] = {
     "glm_moe_dsa": read_latent,
     "glm4_moe_lite": read_latent,
     "youtu": read_latent,
+    "minicpm3": read_latent,
+    "mistral4": read_latent,
     "longcat_flash": read_longcat,
     "deepseek_v4": read_deepseek_v4,
     "deepseek_ref": read_deepseek_v4,

@@ -37,6 +37,7 @@ BART_ROWS: Final[dict[str, BartRow]] = {
     "bart": BartRow(offset=2),
     "mbart": BartRow(offset=2, final_norm=True),
     "plbart": BartRow(offset=2),
+    "blenderbot-small": BartRow(),
     "blenderbot": BartRow(embedding_norm=False, final_norm=True),
     "pegasus": BartRow(embedding_norm=False, final_norm=True),
     "marian": BartRow(embedding_norm=False),

@@ -18,6 +18,10 @@ Projector = Callable[[Keys, Keys, int], int]
 MAIN_SIZES: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 
+#: Text parts that are another family under a name of their own.
+SAME_TEXT: Final = {"glm4v_moe_text": "glm4_moe"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Several:
     """One family of several parts.
@@ -26,7 +30,7 @@ class Several:
     of the encoder; projector: parameters of what joins them, from the whole's keys, the tower's keys and the
     text's width.  flat: whether the text's keys may stand beside ``vision_config``.  optional_tower: whether
     the encoder may be absent; fixed_tower: whether it is of the family's own kind
-    whatever its model_type says.
+    whatever its model_type says.  second, second_type, second_projector: of a further encoder.
     """
 
     text: str
@@ -36,6 +40,9 @@ class Several:
     flat: bool = False
     optional_tower: bool = False
     fixed_tower: bool = False
+    second: str = ""
+    second_type: str = ""
+    second_projector: Projector | None = None
 
 
 def _none(keys: Keys, tower: Keys, text: int) -> int:
@@ -90,6 +97,13 @@ def _llava_next(keys: Keys, tower: Keys, text: int) -> int:
     return _llava(keys, tower, text) + text  # the learned end of an image's row
 
 
+def _vipllava(keys: Keys, tower: Keys, text: int) -> int:
+    """Features of several layers side by side (five unless named), a norm, two layers."""
+    layers = keys.items("vision_feature_layers")
+    merged = _width(tower) * (5 if layers is None else max(len(layers), 1))
+    return 2 * merged + linear(merged, text) + linear(text, text)
+
+
 def _lfm2_vl(keys: Keys, tower: Keys, text: int) -> int:
     factor = keys.whole("downsample_factor", smallest=1)
     merged, middle = _width(tower) * factor**2, keys.whole("projector_hidden_size", smallest=1)
@@ -131,7 +145,45 @@ def _internvl(keys: Keys, tower: Keys, text: int) -> int:
     return 2 * merged + linear(merged, text) + linear(text, text)
 
 
+def _idefics3(keys: Keys, tower: Keys, text: int) -> int:
+    return _width(tower) * keys.whole("scale_factor", default=2, smallest=1) ** 2 * text
+
+
+def _aya(keys: Keys, tower: Keys, text: int) -> int:
+    """A norm, and a gated projector behind patches put together (Cohere's Aya Vision)."""
+    merged = _width(tower) * keys.whole("downsample_factor", default=2, smallest=1) ** 2
+    middle = keys.whole("alignment_intermediate_size", default=text, null=text, smallest=1)
+    return 2 * merged + linear(merged, middle) + linear(middle // 2, text)
+
+
+def _cohere2_vision(keys: Keys, tower: Keys, text: int) -> int:
+    merged = _width(tower) * keys.whole("downsample_factor", default=2, smallest=1) ** 2
+    middle = keys.whole("alignment_intermediate_size", default=36864, smallest=1)
+    return linear(merged, middle) + linear(middle // 2, text)
+
+
+def _gemma4_audio(keys: Keys, tower: Keys, text: int) -> int:
+    return tower.whole("output_proj_dims", default=1536, null=1536, smallest=1) * text
+
+
 SEVERAL: Final[dict[str, Several]] = {
+    "glm4v": Several(text="glm4v_text", tower_type="glm4v_vision", projector=_none),
+    "glm4v_moe": Several(text="glm4v_moe_text", tower_type="glm4v_moe_vision", projector=_none),
+    "internvl": Several(text="qwen2", tower_type="internvl_vision", projector=_internvl),
+    "idefics3": Several(text="llama", tower_type="idefics3_vision", projector=_idefics3),
+    "smolvlm": Several(text="llama", tower_type="smolvlm_vision", projector=_idefics3),
+    "llava_onevision": Several(text="qwen2", tower_type="siglip_vision_model", projector=_llava_next),
+    "llava_next_video": Several(text="llama", tower_type="clip_vision_model", projector=_llava_next),
+    "aya_vision": Several(text="cohere2", tower_type="siglip_vision_model", projector=_aya),
+    "cohere2_vision": Several(text="cohere2", tower_type="siglip_vision_model", projector=_cohere2_vision),
+    "exaone4_5": Several(text="exaone4_5_text", tower_type="exaone4_5_vision", projector=_none),
+    "qwen3_omni_moe_thinker": Several(
+        text="qwen3_omni_moe_text",
+        tower_type="qwen3_omni_moe_vision_encoder",
+        projector=_none,
+        second="audio_config",
+        second_type="qwen3_omni_moe_audio_encoder",
+    ),
     "qwen3_vl": Several(text="qwen3_vl_text", tower_type="qwen3_vl.vision_config", projector=_none),
     "qwen3_vl_moe": Several(
         text="qwen3_vl_moe_text", tower_type="qwen3_vl_moe.vision_config", projector=_none
@@ -145,15 +197,26 @@ SEVERAL: Final[dict[str, Several]] = {
         text="qwen2_5_vl_text", tower_type="qwen2_5_vl.vision_config", projector=_none, flat=True
     ),
     "gemma3": Several(text="gemma3_text", tower_type="siglip_vision_model", projector=_gemma3),
-    "gemma4": Several(text="gemma4_text", tower_type="gemma4_vision", projector=_linear, optional_tower=True),
+    "gemma4": Several(
+        text="gemma4_text",
+        tower_type="gemma4_vision",
+        projector=_linear,
+        optional_tower=True,
+        second="audio_config",
+        second_type="gemma4_audio",
+        second_projector=_gemma4_audio,
+    ),
     "paligemma": Several(text="gemma", tower_type="siglip_vision_model", projector=_biased_linear),
     "llama4": Several(text="llama4_text", tower_type="llama4_vision_model", projector=_llama4),
     "mllama": Several(text="mllama_text_model", tower_type="mllama_vision_model", projector=_mllama),
     "mistral3": Several(text="mistral", tower_type="pixtral", projector=_mistral3),
     "llava": Several(text="llama", tower_type="clip_vision_model", projector=_llava),
     "llava_next": Several(text="llama", tower_type="clip_vision_model", projector=_llava_next),
-    "vipllava": Several(text="llama", tower_type="clip_vision_model", projector=_llava),
-    "lfm2_vl": Several(text="lfm2", tower_type="siglip2_vision_model", projector=_lfm2_vl),
+    "vipllava": Several(text="llama", tower_type="clip_vision_model", projector=_vipllava),
+    **dict.fromkeys(
+        ("lfm2_vl", "lfm2-vl"),
+        Several(text="lfm2", tower_type="siglip2_vision_model", projector=_lfm2_vl),
+    ),
     "kimi_k25": Several(text="deepseek_v3", tower_type="kimi_k25_vision", projector=_kimi, fixed_tower=True),
     "step3p7": Several(text="step3p5", tower_type="step3p5_vision", projector=_step),
     "minimax_m3_vl": Several(
@@ -177,8 +240,14 @@ def read_several(
     keys.assumed |= text_keys.assumed
     keys.parts.append(("text_config" if keys.has("text_config") else "", text_keys))
     towers = _towers(keys, plan, text.hidden_size)
+    if plan.second and keys.has(plan.second):
+        second_keys = keys.sub(plan.second, plan.second_type)
+        towers += (TOWERS[plan.second_type](second_keys),)
+        if plan.second_projector is not None:
+            joined = plan.second_projector(keys, second_keys, text.hidden_size)
+            towers += (Tower(name="second projector", parameters=joined, matmul_weights=joined),)
     for unbuilt in ("audio_config", "vision_config"):
-        if keys.has(unbuilt) and unbuilt != plan.tower:
+        if keys.has(unbuilt) and unbuilt not in (plan.tower, plan.second):
             keys.problem(
                 unbuilt,
                 "This part of the family is not counted yet.",
@@ -198,24 +267,31 @@ def _text_part(keys: Keys, plan: Several) -> tuple[str, dict[str, Any], str]:
         field = keys.field
     stated = given.get("model_type")
     text_type = stated if isinstance(stated, str) and stated != keys.model_type else plan.text
+    text_type = SAME_TEXT.get(text_type, text_type)
     defaults = CLASS_DEFAULTS.get(text_type, {})
     if not any(given.get(key) is not None for key in MAIN_SIZES) and plan.text != "step3p5":
         keys.problem("text_config", "The text part says no sizes.", "Paste the whole config.json.")
     for size in MAIN_SIZES:
         if given.get(size) is None and size in defaults:
             given[size] = keys.assumed[size] = defaults[size]
-    whole = keys.values.get("tie_word_embeddings")
+    # What the text part says of its head wins, as in transformers 4; 5 reads the whole's, which then agrees.
     keys.has("tie_word_embeddings")
-    if whole is None:
-        whole = given.get("tie_word_embeddings", keys.defaults.get("tie_word_embeddings"))
-    if isinstance(whole, bool):
-        given["tie_word_embeddings"] = whole
+    if not isinstance(given.get("tie_word_embeddings"), bool):
+        whole = keys.values.get("tie_word_embeddings", keys.defaults.get("tie_word_embeddings"))
+        if isinstance(whole, bool):
+            given["tie_word_embeddings"] = whole
     return text_type, given, field
 
 
 def _towers(keys: Keys, plan: Several, text_width: int) -> tuple[Tower, ...]:
     if plan.optional_tower and not keys.has(plan.tower):
         return ()
+    if plan.tower in keys.values and keys.values[plan.tower] is None:
+        keys.problem(
+            plan.tower,
+            "This part says no sizes.",
+            "Paste its whole object, or plan the text part alone by the content of text_config.",
+        )
     stated = keys.mapping(plan.tower).get("model_type")
     kind = (
         stated if not plan.fixed_tower and isinstance(stated, str) and stated in TOWERS else plan.tower_type

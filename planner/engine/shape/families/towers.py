@@ -169,11 +169,113 @@ def qwen3_vision(keys: Keys) -> Tower:
     out = keys.whole("out_hidden_size", smallest=1)
     two = linear(merged, merged) + linear(merged, out)
     deep = keys.items("deepstack_visual_indexes")
-    count = 3 if deep is None and keys.model_type.startswith("qwen3_vl") else len(deep or ())
+    usual = 3 if keys.model_type.startswith(("qwen3_vl", "qwen3_omni")) else 0
+    count = usual if deep is None else len(deep)
     mergers = 2 * hidden + two + count * (2 * merged + two)
     outside = linear(channels * frames * patch**2, hidden) + mergers
     outside += keys.whole("num_position_embeddings", smallest=1) * hidden
     return _tower("image encoder", layers, hidden, inner, outside + layers * vit_block(hidden, inner))
+
+
+def glm4_vision(keys: Keys) -> Tower:
+    """GLM-4.1V: RMSNorm, a gated MLP of the text's width, a strided convolution, and a gated merger."""
+    layers, hidden, inner = _sizes(keys, depth="depth", heads="num_heads")
+    patch, frames = keys.whole("patch_size", smallest=1), keys.whole("temporal_patch_size", smallest=1)
+    channels, merge = keys.whole("in_channels", default=3), keys.whole("spatial_merge_size", smallest=1)
+    out = keys.whole("out_hidden_size", smallest=1)
+    bias = keys.switch("attention_bias")
+    one = vit_block(hidden, out, attention_bias=bias, mlp_bias=False, norms=2, gated=True)
+    merger = linear(out, out, bias=False) + 2 * out + 3 * out * inner
+    outside = linear(channels * frames * patch**2, hidden) + patches(keys) * hidden + 2 * hidden
+    thinning = linear(hidden * merge**2, out)
+    return _tower(
+        "image encoder", layers, hidden, out, outside + thinning + merger + layers * one, gated=True
+    )
+
+
+def internvl_vision(keys: Keys) -> Tower:
+    """InternViT: class token, learned positions, scaled branches, perhaps norms of query and key."""
+    layers, hidden, inner = _sizes(keys)
+    image, patch = _side(keys, "image_size", 448), _side(keys, "patch_size", 14)
+    bias, channels = keys.switch("attention_bias"), keys.whole("num_channels", default=3)
+    norm = 1 if keys.choice("norm_type", "layer_norm", ("layer_norm", "rms_norm")) == "rms_norm" else 2
+    learned = (image // max(patch, 1)) ** 2 + 1 if keys.switch("use_absolute_position_embeddings") else 0
+    outside = (1 + learned) * hidden + linear(channels * patch**2, hidden)
+    outside += hidden if keys.switch("use_mask_token") else 0
+    outside += 0 if keys.switch("use_mean_pooling", default=True) else 2 * hidden
+    one = vit_block(hidden, inner, attention_bias=bias, norms=2 * norm + 2)
+    one += 0 if bias else hidden  # the output layer keeps its bias
+    one += 2 * hidden if keys.switch("use_qk_norm") else 0
+    return _tower("image encoder", layers, hidden, inner, outside + layers * one)
+
+
+def _side(keys: Keys, key: str, usual: int) -> int:
+    """The side of a square image or patch, given once or once a direction."""
+    value = keys.values.get(key) if keys.has(key) else usual
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 100_000:
+        keys.problem(key, "A positive whole number is wanted here.", f"Give {key} in pixels.")
+        return usual
+    return value
+
+
+def idefics3_vision(keys: Keys) -> Tower:
+    """Idefics 3 and SmolVLM: SigLIP's encoder without its pooling head."""
+    layers, hidden, inner = _sizes(keys)
+    patch, channels = keys.whole("patch_size", smallest=1), keys.whole("num_channels", default=3)
+    outside = linear(channels * patch**2, hidden) + patches(keys) * hidden + 2 * hidden
+    return _tower("image encoder", layers, hidden, inner, outside + layers * vit_block(hidden, inner))
+
+
+def exaone_vision(keys: Keys) -> Tower:
+    """EXAONE 4.5: Qwen2.5-VL's encoder with grouped keys."""
+    plain = qwen2_5_vision(keys)
+    layers, hidden = keys.layers("depth"), keys.main("hidden_size")
+    heads = keys.whole("num_heads", smallest=1)
+    kv_heads = keys.whole("num_key_value_heads", default=heads, smallest=1)
+    spared = 2 * (hidden - kv_heads * (hidden // heads))
+    return Tower(
+        name=plain.name,
+        parameters=plain.parameters - layers * spared * (hidden + 1),
+        matmul_weights=plain.matmul_weights - layers * spared * hidden,
+        blocks=layers,
+    )
+
+
+def gemma4_audio(keys: Keys) -> Tower:
+    """Gemma 4's audio encoder: a Conformer with two half MLPs, chunked attention and a light convolution."""
+    layers, hidden = keys.layers(), keys.main("hidden_size")
+    heads = keys.whole("num_attention_heads", default=8, smallest=1)
+    widths = [item for item in keys.items("subsampling_conv_channels") or (128, 32) if isinstance(item, int)]
+    first, second = [*widths, 32, 32][:2]
+    front = 9 * first + first + 9 * first * second + second + second * 32 * hidden
+    halves = 2 * (2 * 4 * hidden * hidden + 2 * hidden)
+    mixing = 5 * hidden * hidden + hidden // heads
+    light = 3 * hidden * hidden + keys.whole("conv_kernel_size", default=5) * hidden + 2 * hidden
+    one = halves + mixing + light + 3 * hidden
+    out = linear(hidden, keys.whole("output_proj_dims", default=1536, null=1536, smallest=1))
+    return Tower(
+        name="audio encoder",
+        parameters=front + layers * one + out,
+        matmul_weights=layers * (16 + 5 + 3) * hidden * hidden,
+        blocks=layers,
+    )
+
+
+def omni_audio(keys: Keys) -> Tower:
+    """Qwen3-Omni's audio encoder: three strided convolutions before Whisper's blocks, two layers after."""
+    layers = keys.layers("encoder_layers", "num_hidden_layers")
+    hidden = keys.main("d_model", "hidden_size")
+    inner = keys.whole("encoder_ffn_dim", smallest=1)
+    mels, width = keys.whole("num_mel_bins", default=128), keys.whole("downsample_hidden_size", default=480)
+    for _ in range(3):
+        mels = (mels + 1) // 2
+    front = linear(9, width) + 2 * linear(9 * width, width) + width * mels * hidden
+    out = linear(hidden, hidden) + linear(hidden, keys.whole("output_dim", default=3584, smallest=1))
+    return _tower(
+        "audio encoder", layers, hidden, inner, front + out + 2 * hidden + layers * vit_block(hidden, inner)
+    )
 
 
 def llama4_vision(keys: Keys) -> Tower:
@@ -292,6 +394,21 @@ TOWERS: Final[dict[str, TowerReader]] = {
     "qwen2_5_vl.vision_config": qwen2_5_vision,
     "qwen2_vl": qwen2_vision,
     "qwen2_vl.vision_config": qwen2_vision,
+    "glm4v_vision": glm4_vision,
+    "glm4v.vision_config": glm4_vision,
+    "glm4v_moe_vision": glm4_vision,
+    "glm4v_moe.vision_config": glm4_vision,
+    "internvl_vision": internvl_vision,
+    "idefics3_vision": idefics3_vision,
+    "smolvlm_vision": idefics3_vision,
+    "exaone4_5_vision": exaone_vision,
+    "gemma4_audio": gemma4_audio,
+    "qwen3_omni_moe_audio_encoder": omni_audio,
+    "qwen3_omni_moe_vision_encoder": qwen3_vision,
+    "qwen3_vl_vision": qwen3_vision,
+    "qwen3_vl_moe_vision": qwen3_vision,
+    "qwen2_5_vl_vision": qwen2_5_vision,
+    "qwen2_vl_vision": qwen2_vision,
     "qwen3_vl.vision_config": qwen3_vision,
     "qwen3_vl_moe.vision_config": qwen3_vision,
     "qwen3_5_vision": qwen3_vision,

@@ -200,14 +200,20 @@ def read_minimax_m3(keys: Keys, family: str, name: str) -> ModelSpec:
     sparse = Keys(
         keys.mapping("sparse_attention_config"), f"{keys.field}.sparse_attention_config", "", part=True
     )
-    index_heads = sparse.whole("sparse_num_index_heads", default=keys.whole("index_n_heads"))
-    index_dim = sparse.whole("sparse_index_dim", default=keys.whole("index_head_dim"))
-    blocks_chosen = sparse.whole("sparse_topk_blocks", default=keys.whole("index_topk_blocks"))
-    block_size = sparse.whole("sparse_block_size", default=keys.whole("index_block_size"))
+    index_heads = sparse.whole("sparse_num_index_heads", default=keys.whole("index_n_heads", default=0))
+    index_dim = sparse.whole("sparse_index_dim", default=keys.whole("index_head_dim", default=0))
+    blocks_chosen = sparse.whole("sparse_topk_blocks", default=keys.whole("index_topk_blocks", default=0))
+    block_size = sparse.whole("sparse_block_size", default=keys.whole("index_block_size", default=0))
     indexed = [bool(flag) for flag in sparse.items("sparse_attention_freq") or ()]
     kinds = keys.kinds("layer_types", layers)
     if kinds:
         indexed = [kind != "full_attention" for kind in kinds]
+    if indexed and len(indexed) != layers:
+        keys.problem(
+            "sparse_attention_config",
+            f"sparse_attention_freq names {len(indexed)} layers, but there are {layers}.",
+            "Give one entry a layer.",
+        )
     indexed = indexed if len(indexed) == layers else [False] * layers
     plain = attention(
         hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim, other_parameters=2 * head_dim

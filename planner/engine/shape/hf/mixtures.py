@@ -231,6 +231,12 @@ def _experts(reader: SpecReader, key: str, default: int, default_per_token: int)
         return {"experts": default, "experts_per_token": default_per_token}
     experts = reader.size(key, default, largest=MOST_EXPERTS)
     per_token_key = reader.first_present(("num_experts_per_tok", "experts_per_token"))
+    if not reader.has(per_token_key):
+        reader.problem(
+            per_token_key,
+            "A mixture of experts needs the number of experts that each token visits.",
+            f"Add {per_token_key}.",
+        )
     per_token = reader.size(per_token_key, min(default_per_token, experts))
     reader.must_not_exceed(
         per_token_key, per_token, key, experts, f"A token cannot visit {per_token} of {experts} experts."

@@ -1,0 +1,166 @@
+"""Goal first: the machines of the whole catalog on which a run meets a budget, a deadline or both.
+
+Each chip is searched for its best plan; the few that are shown are then estimated as any plan is, its layout
+chosen as for any reader, so that a plan taken from here is the same plan on the page.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from planner.accuracy.calibration import shipped_calibration
+from planner.catalog.facts.catalog import Catalog
+from planner.contract.parse import parse_plan_request
+from planner.contract.search import parse_search_request
+from planner.engine.answer.search import search
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.result import PlanResult
+from planner.engine.run.length import SECONDS_PER_DAY
+from planner.plans.answers import answer_each
+from planner.plans.choices import BUDGET, PROVIDER
+from planner.plans.state import FormState, contract_request, spelled_number
+from planner.web import formats
+
+NODES = (1, 2, 4, 8, 16, 32, 64, 128)
+#: As many as one compares before choosing.
+MOST_OFFERS = 6
+NOWHERE = PlanError(
+    "cluster.any",
+    None,
+    f"The run fits on no machine of the catalog, on up to {NODES[-1]} nodes.",
+    "Shorten the sequence, choose a smaller model, or name the machines.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One plan that was found. meets: within the budget and the deadline."""
+
+    question: PlanRequest
+    result: PlanResult
+    meets: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """offers: the best first, at least one.  missed: why none meets the goal, "" where one does."""
+
+    offers: tuple[Offer, ...]
+    missed: str
+
+
+def find_machines(state: FormState, catalog: Catalog, *, today: date) -> Found:
+    """The plans that meet the state's goal. Raises PlanErrors where the run makes no sense anywhere."""
+    asked = contract_request(state)
+    goal: dict[str, Any] = {}
+    if state.values["deadline"]:
+        goal["deadline_days"] = spelled_number(state.values["deadline"])
+    if state.values[BUDGET]:
+        goal["budget_usd"] = spelled_number(state.values[BUDGET].removeprefix("$"))
+    machines: dict[str, Any] = {"purchases": [state.values["buy"]], "nodes": list(NODES)}
+    if state.values[PROVIDER]:
+        machines["providers"] = [state.values[PROVIDER]]
+    if state.values["price_on"]:
+        machines["price_as_of"] = state.values["price_on"]
+    run = {"model": asked["model"], "workload": asked["workload"], "cluster": {"any": machines}}
+    return _found(json.dumps(run), json.dumps(goal), catalog, today)
+
+
+@lru_cache(maxsize=16)
+def _found(run: str, goal: str, catalog: Catalog, today: date) -> Found:
+    """Cached: the page, its exports and its folds ask for the same plans."""
+    asked, limits = json.loads(run), json.loads(goal)
+    # What is wrong with the question is said once, for all chips together.
+    parse_search_request(asked | limits, catalog, today=today)
+    offers = _kept(asked, limits, catalog, today)
+    if offers:
+        return Found(offers=tuple(offers)[:MOST_OFFERS], missed="")
+    nearest = [
+        (words, near)
+        for given_up, words in (("budget_usd", "in time"), ("deadline_days", "within the budget"))
+        if len(limits) > 1 and (near := _kept(asked, _without(limits, given_up), catalog, today))
+    ] or [("at all", _kept(asked, {}, catalog, today))]
+    if not nearest[0][1]:
+        raise PlanErrors([NOWHERE])
+    return Found(offers=tuple(nearest[0][1])[:MOST_OFFERS], missed=_missed(nearest))
+
+
+def _kept(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, today: date) -> list[Offer]:
+    return [offer for offer in _offers(asked, limits, catalog, today) if offer.meets]
+
+
+def _without(limits: dict[str, Any], given_up: str) -> dict[str, Any]:
+    return {name: value for name, value in limits.items() if name != given_up}
+
+
+def _missed(nearest: list[tuple[str, list[Offer]]]) -> str:
+    """What can be had instead, in a sentence. nearest: what is kept of it, and the plans that keep it."""
+    said = []
+    for words, offers in nearest:
+        best = offers[0].result
+        cost = "" if best.cost is None else f" for {formats.dollars(best.cost.usd)}"
+        said.append(f"the best {words} takes {formats.duration(best.time.total_s)}{cost}")
+    return f"Nothing in the catalog meets this goal: {'; '.join(said)}."
+
+
+def _offers(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, today: date) -> list[Offer]:
+    """The best plan of each chip, sure ones first, then by what the goal leaves open."""
+    objective = "cost" if "deadline_days" in limits else "time" if "budget_usd" in limits else "balanced"
+    machines = asked["cluster"]["any"]
+    questions: list[PlanRequest] = []
+    for chip in dict.fromkeys(record.spec.accelerator.slug for record in catalog.instances()):
+        of_chip = {"any": machines | {"accelerators": [chip]}}
+        try:
+            search_request = parse_search_request(
+                asked | limits | {"cluster": of_chip, "objective": objective, "limit": 1},
+                catalog,
+                today=today,
+            )
+        except PlanErrors:
+            continue  # not sold so, not here, or without a unit for the precision
+        best = search(search_request, shipped_calibration()).best
+        if best is not None:
+            questions.append(_question(asked, limits, best, catalog, today))
+    answers = zip(questions, answer_each(questions), strict=True)
+    found = [
+        Offer(question, result, _meets(result, limits))
+        for question, result in answers
+        if isinstance(result, PlanResult) and result.fits and result.cost is not None
+    ]
+    return sorted(
+        found, key=lambda offer: (not offer.meets, offer.result.verdict != "fits", _value(offer, objective))
+    )
+
+
+def _question(
+    asked: dict[str, Any], limits: dict[str, Any], best: PlanResult, catalog: Catalog, today: date
+) -> PlanRequest:
+    cluster = {
+        "instance_type": best.cluster.instance_type,
+        "region": best.cluster.region,
+        "purchase": best.cluster.purchase,
+        "nodes": best.cluster.nodes,
+    }
+    day = asked["cluster"]["any"].get("price_as_of")
+    if day:
+        cluster["price_as_of"] = day
+    days = {name: value for name, value in limits.items() if name == "deadline_days"}
+    run = {"model": asked["model"], "workload": asked["workload"], "cluster": cluster, **days}
+    return parse_plan_request(run, catalog, today=today)
+
+
+def _meets(result: PlanResult, limits: dict[str, Any]) -> bool:
+    days, usd = limits.get("deadline_days"), limits.get("budget_usd")
+    in_time = days is None or result.time.total_s <= days * SECONDS_PER_DAY
+    return in_time and (usd is None or (result.cost is not None and result.cost.usd <= usd))
+
+
+def _value(offer: Offer, objective: str) -> float:
+    usd = 0.0 if offer.result.cost is None else offer.result.cost.usd
+    seconds = offer.result.time.total_s
+    return {"cost": usd, "time": seconds, "balanced": usd * seconds}[objective]
