@@ -74,8 +74,8 @@ class Catalog:
         self._prices_of_offer: dict[tuple[str, str, str], list[PriceRecord]] = defaultdict(list)
         for price in prices:
             self._prices[price.instance_slug].append(price)
-            offer = price.instance_slug, price.region, price.purchase
-            self._prices_of_offer[offer].append(price)
+            sold_as = price.instance_slug, price.region, price.purchase
+            self._prices_of_offer[sold_as].append(price)
         self._availability: dict[str, list[AvailabilityRecord]] = defaultdict(list)
         for offer in availability:
             self._availability[offer.instance_slug].append(offer)
