@@ -7,7 +7,7 @@ a login, so does the API, with 401 in the contract's form rather than a redirect
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import needs
 from planner.catalog import selectors
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.jsontext import MAX_JSON_BYTES, excerpt, read_json, too_long, write_json
@@ -27,7 +29,7 @@ from planner.engine.question.errors import PlanError
 from planner.mig.answers import mig_json
 from planner.plans import answers
 from planner.tradeoffs import answers as searches
-from planner.web.costs import large_question
+from planner.web.costs import large_question, let_others_go
 
 OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
 MAX_DRAINED_BYTES = 64 * 1_048_576
@@ -40,6 +42,7 @@ def endpoint(method: str) -> Callable[[View], View]:
     """What every address of the API shares: one method, a login where pages need one, errors as JSON."""
 
     def decorate(view: View) -> View:
+        @needs(Action.ASK if method == "POST" else Action.READ)
         @csrf_exempt
         @login_not_required
         @wraps(view)
@@ -73,7 +76,12 @@ def estimate(request: HttpRequest) -> HttpResponseBase:
 @endpoint("POST")
 def search(request: HttpRequest) -> HttpResponseBase:
     """The best plans over many machines: the contract's ``search``."""
-    return _question(request, searches.search_response, streamed=searches.search_stream)
+    waits = partial(let_others_go, request)
+    return _question(
+        request,
+        partial(searches.search_response, waits=waits),
+        streamed=partial(searches.search_stream, waits=waits),
+    )
 
 
 @large_question

@@ -8,7 +8,7 @@ was asked.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic, sleep
 from typing import Any
 
@@ -22,6 +22,7 @@ from planner.contract.search_answer import render_search
 from planner.engine.answer.kept import Kept
 from planner.engine.answer.search import answer_of
 from planner.engine.answer.searching import search_steps
+from planner.engine.question import effort
 from planner.engine.question.errors import PlanError
 from planner.plans.answers import Answer, answered, answered_each
 from planner.tradeoffs.jobs import services
@@ -38,6 +39,10 @@ EACH_S = 0.25
 UNTAKEN_S = 5.0
 
 
+def nothing() -> None:
+    """Where nobody else waits."""
+
+
 def search_here(data: Any, catalog: Catalog) -> Iterator[Answer]:
     """The lines that answer one JSON value, searched in this process: progress if it asks for a stream, then
     the response, or an ``error``.
@@ -45,14 +50,14 @@ def search_here(data: Any, catalog: Catalog) -> Iterator[Answer]:
     return answered_each(data, lambda: lines_here(read_question(data, catalog, timezone.localdate()), data))
 
 
-def search_response(data: Any, catalog: Catalog) -> Answer:
+def search_response(data: Any, catalog: Catalog, *, waits: Callable[[], None] = nothing) -> Answer:
     """The contract's response of ``search`` to one JSON value, by a worker where it is not quick."""
-    return answered(data, lambda: last_line(search_by_worker(data, catalog)))
+    return answered(data, lambda: last_line(search_by_worker(data, catalog, waits)))
 
 
-def search_stream(data: Any, catalog: Catalog) -> Iterator[Answer]:
+def search_stream(data: Any, catalog: Catalog, *, waits: Callable[[], None] = nothing) -> Iterator[Answer]:
     """As ``search_here``, by a worker where it is not quick."""
-    return answered_each(data, lambda: search_by_worker(data, catalog))
+    return answered_each(data, lambda: search_by_worker(data, catalog, waits))
 
 
 def wants_stream(data: Any) -> bool:
@@ -70,6 +75,7 @@ def lines_here(question: Question, data: Any) -> Iterator[Answer]:
     """Progress and front every EACH_S, where asked for, then the response."""
     request, calibration = question.request, shipped_calibration()
     began = last = monotonic()
+    effort.search_ahead()
     kept = Kept(request.objective, request.limit)
     for progress in search_steps(request, calibration, question.pieces):
         kept = progress.kept
@@ -82,8 +88,11 @@ def lines_here(question: Question, data: Any) -> Iterator[Answer]:
     )
 
 
-def search_by_worker(data: Any, catalog: Catalog) -> Iterator[Answer]:
-    """As ``lines_here``; what is not quick is searched by a worker, and this only looks on."""
+def search_by_worker(data: Any, catalog: Catalog, waits: Callable[[], None]) -> Iterator[Answer]:
+    """As ``lines_here``; what is not quick is searched by a worker, and this only looks on.
+
+    waits: called once the rest is waiting.
+    """
     question = read_question(data, catalog, timezone.localdate())
     job: JobStatus | None = None
     if not question.quick:
@@ -91,6 +100,8 @@ def search_by_worker(data: Any, catalog: Catalog) -> Iterator[Answer]:
             job = services.start(data)
         except DatabaseError:
             log.warning("A search is computed in the web server: there are no tables for jobs")
+    if job is not None:
+        waits()
     began = monotonic()
     seen = None
     while job is not None and not job.ended:

@@ -1,4 +1,4 @@
-"""CSV as every export writes it: exact values, empty where unknown, and no cell that a spreadsheet would run.
+"""CSV as every export writes it: exact values, empty where unknown, and no cell that a spreadsheet runs.
 
 Names come from pasted configs, drivers, hosts and price lists. Spreadsheet programs take a cell that begins
 with ``=``, ``+``, ``-``, ``@``, a tab or a line break for a formula; such text is written behind an
