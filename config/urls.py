@@ -7,6 +7,7 @@ from django.urls import include, path
 from config import views
 from inventory.pages.metrics_page import prometheus
 
+handler500 = "config.views.server_error"
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
@@ -14,6 +15,7 @@ urlpatterns = [
     path("favicon.ico", views.favicon, name="favicon"),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/", include("planner.accounts.urls")),
     path("admin/", admin.site.urls),
     path("fleet/", include("inventory.urls")),
     path("", include("planner.urls")),

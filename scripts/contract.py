@@ -53,6 +53,8 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
         "The length of the run is `tokens`, `epochs` with `dataset_tokens`, or `samples`.",
         WORKLOAD,
     ),
+    ("Real lengths", "`workload.sequences`.", SEQUENCES),
+    ("Experts", "`workload.moe`.", MOE),
     (
         "Reinforcement learning",
         "`workload.ppo`, for PPO, GRPO, RLOO, DAPO and their kin. A step is one round over "

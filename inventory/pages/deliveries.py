@@ -11,7 +11,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from inventory.store import services
 from inventory.wire import policy, signing
+from planner.accounts.rights import own_log
 from planner.engine.question.errors import PlanError, error_answer
+from planner.web.numbers import whole
 
 CHECK_THE_AGENT = "Check that agent and server are of the same version."
 REMEDIES = {
@@ -24,6 +26,7 @@ REMEDIES = {
 }
 
 
+@own_log
 @login_not_required
 @csrf_exempt
 def snapshots(request: HttpRequest) -> JsonResponse:
@@ -57,10 +60,9 @@ def snapshots(request: HttpRequest) -> JsonResponse:
 
 def _body(request: HttpRequest) -> bytes:
     """The body, unless it is too large to be read: then it is not even held in memory."""
-    try:
-        length = int(request.headers.get("Content-Length") or 0)
-    except ValueError:
-        length = 0
+    length = whole(request.headers.get("Content-Length") or "0")
+    if length is None:
+        raise services.DeliveryError("malformed", "Content-Length is no length.", 400)
     if length > policy.MAX_BODY_BYTES:
         services.note_refusal("too_large", f"{length} bytes announced", request.META.get("REMOTE_ADDR", ""))
         limit = policy.MAX_BODY_BYTES // 2**20

@@ -25,7 +25,7 @@ MEASURED = DATA_DIRECTORY / "runs" / "measured.jsonl"
 FURTHER = DATA_DIRECTORY / "runs" / "further.jsonl"
 GOLDEN = DATA_DIRECTORY / "runs" / "korthikanti_2022.jsonl"
 #: A row with assumed inputs counts less ("fair": one or two inputs are assumed; see the data's notes).
-QUALITY_WEIGHT = {"good": 1.0, "fair": 0.3}
+QUALITY_WEIGHT = {"good": 1.0, "fair": 0.5}
 
 
 #: What sources call their counter of memory, where it is none of the three that the engine predicts.
@@ -120,21 +120,28 @@ def measured_step_s(runs: list[Run]) -> Array:
 
 
 def weights(runs: list[Run]) -> Array:
-    """How much each row counts, shape (runs,): less for assumed inputs and for rows of a large group or
-    source.
+    """How much each row counts, shape (runs,).
 
-    Near-duplicates must not outvote the rest: a group of n rows weighs n^0.9, a source of n rows n^0.85.
-    Source: our own choice, by the errors on groups and sources left out, which both exponents change by a few
-    tenths of a per cent.
+    A source counts as twice the root of its number of groups, however many rows it has; within it each group
+    the root of its rows, and a row with assumed inputs half. So neither near-duplicates nor one large source
+    outvote the rest. Source: our own choice; the errors on sources left out change by half a per cent between
+    half and twice of it.
     """
-    sources: dict[str, int] = {}
-    groups: dict[str, int] = {}
+    rows: dict[str, int] = {}
+    groups: dict[str, set[str]] = {}
     for run in runs:
-        sources[run.source] = sources.get(run.source, 0) + 1
-        groups[run.group] = groups.get(run.group, 0) + 1
-    return np.array(
-        [
-            QUALITY_WEIGHT[run.quality] * groups[run.group] ** -0.1 * (sources[run.source] / 20.0) ** -0.15
-            for run in runs
-        ]
-    )
+        rows[run.group] = rows.get(run.group, 0) + 1
+        groups.setdefault(run.source, set()).add(run.group)
+    raw = np.array([QUALITY_WEIGHT[run.quality] * rows[run.group] ** -0.5 for run in runs])
+    sources = np.array([run.source for run in runs])
+    weight = np.empty(len(runs))
+    for source, own_groups in groups.items():
+        own = sources == source
+        quality = np.mean([QUALITY_WEIGHT[run.quality] for run in runs if run.source == source])
+        weight[own] = raw[own] / raw[own].sum() * 2.0 * np.sqrt(len(own_groups)) * quality
+    return weight
+
+
+def every_run(calibration: Calibration) -> list[Run]:
+    """All measured runs, of both collections; never those of the held-out benchmark."""
+    return [*read_runs(calibration), *read_runs(calibration, FURTHER)]

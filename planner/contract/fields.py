@@ -11,9 +11,10 @@ from typing import get_args
 
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
-from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
+from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES, SEARCHED
 from planner.contract.price_fields import BUDGET, PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.shape_fields import SHAPE
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question import words
@@ -410,60 +411,13 @@ SEARCH = table(
         maximum=MAX_LISTED,
         otherwise="all parts of a layout",
     ),
-    Field(
-        "frameworks",
-        "names",
-        "Stacks",
-        "Training stacks to try beside the workload's own.",
-        choices=words.FRAMEWORKS,
-        maximum=MAX_LISTED,
-        otherwise="the workload's own alone, unless vary names framework",
-    ),
-    Field(
-        "precisions",
-        "names",
-        "Precisions",
-        "Precisions to try beside the workload's own, on machines that have a unit for them.",
-        choices=words.PRECISIONS,
-        maximum=MAX_LISTED,
-        otherwise="the workload's own alone, unless vary names precision",
-    ),
-    Field(
-        "exact",
-        "flag",
-        "Count all",
-        "Look at every layout, also where a bound of time and cost shows that none of them can be shown.",
-        default=False,
-        otherwise="up to 200,000 layouts all are looked at; of more, those that a bound cannot rule out",
-    ),
-    Field(
-        "why_not",
-        "any",
-        "Why not",
-        "Plans to hold against the answer, each told what keeps it from being the best, and by how much: a"
-        ' list of {"cluster": {…}, "layout": {…}}, without a layout where the best one is meant.',
-        maximum=MAX_LISTED,
-    ),
-    Field(
-        "stream",
-        "flag",
-        "Stream",
-        "Answer in JSON Lines: how far the search is and the front so far, then the response.",
-        default=False,
-    ),
+    *SEARCHED,
     hints={"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."},
 )
 
 ESTIMATE: tuple[Table, ...] = (
-    REQUEST,
-    PASTED_MODEL,
-    SHAPE,
-    WORKLOAD,
-    PPO,
-    GENERATION,
-    CLUSTER,
-    CARD,
-    LAYOUT,
+    *(REQUEST, PASTED_MODEL, SHAPE, WORKLOAD, SEQUENCES, MOE, PPO, GENERATION),
+    *(CLUSTER, CARD, LAYOUT),
 )
 TABLES: tuple[Table, ...] = (*ESTIMATE, SEARCH, ANY)
 #: The fields that a page's address may hold, by their short names.

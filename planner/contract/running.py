@@ -43,6 +43,10 @@ def read_sequences(section: Section, row_tokens: int) -> Sequences | None:
     block = Section(section.data["sequences"], section.at("sequences"), section.problems)
     block.only(SEQUENCES.names)
     read = block.read_all(SEQUENCES.fields)
+    if read["kind"] is None and block.sound:
+        if not block.has("kind"):
+            block.missing("kind", "Say how rows are filled: full, packed, padded or unpadded.")
+        read["kind"] = "full"
     mean, longest = read["mean_tokens"], read["max_tokens"]
     if mean is not None and mean > (longest or row_tokens):
         row = "the longest sample" if longest else f"a row of {row_tokens:,} tokens"

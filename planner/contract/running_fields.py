@@ -73,7 +73,7 @@ SEQUENCES = table(
         "How rows are filled: one sample of full length, several packed samples that do not see each other, "
         "samples padded to the row's length or to the longest of their micro-batch, or no padding at all.",
         choices=words.SEQUENCE_KINDS,
-        required=True,
+        otherwise="every row full",
         query="rows",
     ),
     Field(

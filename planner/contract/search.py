@@ -1,4 +1,4 @@
-"""The contract's ``search``: JSON to ``SearchRequest``, and the parts of its answer that are plans.
+"""The contract's ``search``: JSON to ``SearchRequest``.
 
 Everything about model, workload and clusters is read as ``estimate`` reads it, so that a plan found by a
 search and sent to ``estimate`` is the same question.
@@ -16,26 +16,32 @@ from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import priced_cluster, provider_regions, read_cluster
 from planner.contract.fields import CLUSTER, LAYOUT_VARIABLES, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
-from planner.contract.parse import note_stale_price, open_request, precision_asked, read_model_and_workload
+from planner.contract.parse import (
+    note_stale_price,
+    open_request,
+    parse_plan_request,
+    precision_asked,
+    read_model_and_workload,
+)
 from planner.contract.precision import (
     check_precision,
     unit_flops_per_s,
     usual_precision,
     with_usual_precision,
 )
-from planner.contract.render import render_cluster, render_layout, render_result
 from planner.contract.section import Problems, Section, described, near, suggestion
 from planner.engine.choose.space import workloads_of
-from planner.engine.question.request import Cluster, Workload
-from planner.engine.question.result import PlanResult
-from planner.engine.question.search_request import Market, SearchRequest, SearchResult, Variable
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import Cluster, PlanRequest, Workload
+from planner.engine.question.search_request import Market, SearchRequest, Variable
 
 DEFAULT_NODES: tuple[int, ...] = ANY["nodes"].default
 #: They are made when looked at, so that a million take no memory.
 MAX_CLUSTERS = 2_000_000
+#: Plans that one question may hold against its answer.
+MAX_HELD = 50
 #: What ``vary`` tries where it names the precision: those in which models are trained today.
 USUAL_PRECISIONS = ("bf16", "fp16", "fp8")
-REJECTIONS = ("memory", "divisibility", "deadline", "budget", "unavailable", "bound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
     clusters = _clusters(section, catalog, workload, max_nodes)
     for cluster in clusters.offers if isinstance(clusters, Market) else clusters:
         note_stale_price(cluster, today, problems)
+    held = _why_not(section, catalog, today)
     problems.raise_if_any()
     assert model is not None
     assert workload is not None
@@ -82,6 +89,7 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         vary=cast(tuple[Variable, ...], tuple(vary)),
         variants=workloads_of(workload, frameworks, precisions),
         exact=exact,
+        why_not=held,
         deadline_days=deadline_days,
         budget_usd=budget_usd,
         limit=limit,
@@ -89,34 +97,6 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         notes=tuple(problems.notes[:MAX_LISTED]),
         today=today,
     )
-
-
-def render_search(result: SearchResult, *, request_id: Any = None, elapsed_s: float) -> dict[str, Any]:
-    """The contract's response of ``search``."""
-    return {
-        "id": request_id,
-        "evaluated": int(result.evaluated),
-        "fitting": int(result.fitting),
-        "elapsed_s": elapsed_s,
-        "best": None if result.best is None else render_result(result.best),
-        "pareto": [render_summary(plan) for plan in result.pareto],
-        "top": [render_summary(plan) for plan in result.top],
-        "rejected": {name: int(getattr(result.rejected, name)) for name in REJECTIONS},
-    }
-
-
-def render_summary(result: PlanResult) -> dict[str, Any]:
-    """One plan of a search, in the digits that ``estimate`` gives of it."""
-    return {
-        "cluster": render_cluster(result.cluster),
-        "layout": render_layout(result.layout),
-        "total_s": float(result.time.total_s),
-        "usd": None if result.cost is None else float(result.cost.usd),
-        "memory_total_bytes": float(result.memory.per_accelerator_bytes.total),
-        "usable_bytes": float(result.memory.usable_bytes),
-        "model_flops_utilization": float(result.time.model_flops_utilization),
-        "tokens_per_s": float(result.time.tokens_per_s),
-    }
 
 
 def _clusters(
@@ -253,6 +233,31 @@ def _read_filters(section: Section, catalog: Catalog) -> _Filters:
         nodes=nodes,
         as_of=section.read(ANY["price_as_of"]),
     )
+
+
+def _why_not(section: Section, catalog: Catalog, today: date | None) -> tuple[PlanRequest, ...]:
+    """The plans to be held against the answer, read as ``estimate`` reads them."""
+    given = section.data.get("why_not")
+    if given is None or section.problems.errors:
+        return ()
+    if not isinstance(given, list) or len(given) > MAX_HELD:
+        remedy = 'Write [{"cluster": {...}, "layout": {...}}].'
+        section.fail("why_not", f"A list of at most {MAX_HELD} plans is wanted here.", remedy)
+        return ()
+    held: list[PlanRequest] = []
+    for index, data in enumerate(given):
+        inner = Section(data, section.at(f"why_not.{index}"), section.problems)
+        inner.only(("cluster", "layout"))
+        if section.problems.errors:
+            return ()
+        question = {name: section.data[name] for name in ("model", "workload") if name in section.data}
+        try:
+            held.append(parse_plan_request(question | data, catalog, today=today))
+        except PlanErrors as wrong:
+            for error in wrong.errors:
+                field = section.at(f"why_not.{index}.{error.field}")
+                section.problems.add(field, error.value, error.message, error.remedy)
+    return tuple(held)
 
 
 def _tried(section: Section, name: str, vary: list[str], usual: tuple[str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.launch import reasons
 from planner.launch.keys import editions
 from planner.launch.plan import LaunchPlan
 from planner.launch.records import LaunchTable, Stack
@@ -31,7 +32,7 @@ def _reasons(stack: Stack, plan: LaunchPlan) -> list[str]:
     asked = plan.workload.framework
     if asked != "generic" and asked not in stack.frameworks:
         return [f"The plan is for {asked}."]
-    return stack.reasons(plan)
+    return reasons.of_unwritten(plan) or stack.reasons(plan)
 
 
 def _table(stack: Stack, plan: LaunchPlan) -> LaunchTable:

@@ -141,3 +141,25 @@ def of_offload(plan: LaunchPlan) -> list[str]:
 def of_overlap(plan: LaunchPlan) -> list[str]:
     alone = plan.layout.data_parallel == 1
     return [] if plan.workload.overlap_communication or alone else ["Its communication always overlaps."]
+
+
+#: Fields of a workload that no table writes yet, with what stands for "as usual".
+UNWRITTEN = {
+    "optimizer_in_backward": (False,),
+    "gradient_sync": (None,),
+    "primary_weights": (None,),
+    "adapter_wrapping": (None,),
+    "k_bit_preparation": (None,),
+    "modules_to_save": (None,),
+    "recompute_modules": (None,),
+    "recompute_blocks": (None, 1.0),
+    "objective": (None, "sft"),
+}
+
+
+def of_unwritten(plan: LaunchPlan) -> list[str]:
+    """Fields that would be lost, since no table has a setting for them."""
+    workload = plan.workload
+    lost = [name for name, usual in UNWRITTEN.items() if getattr(workload, name) not in usual]
+    lost += [f"offload of {kind}" for kind in workload.offload if kind != "optimizer"]
+    return [f"No table sets {', '.join(lost)} yet."] if lost else []

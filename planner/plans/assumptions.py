@@ -28,7 +28,9 @@ SHARE = 0.05
 #: As many as one reads, each with as many other values.
 MOST_FIELDS, MOST_VALUES = 12, 3
 #: Fields that are no assumption: what is asked, and what the plan's layout is chosen with.
-NOT_ASSUMED = frozenset({"task", "activation_recompute", "offload", "objective", "recompute_modules"})
+NOT_ASSUMED = frozenset(
+    {"primary_weights", "task", "activation_recompute", "offload", "objective", "recompute_modules"}
+)
 #: Stacks that people run a task with; others are known to the engine but not used for it.
 TUNING = ("generic", "fsdp", "deepspeed", "torchtune", "trl", "axolotl", "llama_factory", "unsloth")
 STACKS = {

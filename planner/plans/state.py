@@ -23,6 +23,7 @@ from planner.contract.fields import CLUSTER, DEADLINE, LAYOUT, PASTED_MODEL
 from planner.contract.model import read_model
 from planner.contract.price_fields import BUDGET
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
 from planner.contract.shape_fields import SHAPE
 from planner.contract.workload import patches
@@ -44,7 +45,8 @@ MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**1
 MULTIPLIERS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgt]i|[kmbgt]?)$", re.IGNORECASE)
 #: What an address or a posted form may hold beside fields. usual: the length that the form had filled in.
-ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual", "column", "beside"}) | {
+ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual", "as_of", "constants", "was"}) | {
+    *("column", "beside"),
     *("only_provider", "only_chip", "only_region", "only_verdict"),
     *("most_days", "most_usd", "most_chip_hour", "most_m_tokens"),
 }
@@ -208,7 +210,8 @@ def _workload(state: FormState) -> dict[str, Any]:
     workload |= {name: value for name, value in length.items() if value is not None}
     if task == "ppo":
         workload["ppo"] = _ppo(state)
-    return workload
+    parts = {"sequences": _said(state, SEQUENCES.fields), "moe": _said(state, MOE.fields)}
+    return workload | {name: part for name, part in parts.items() if part}
 
 
 def _ppo(state: FormState) -> dict[str, Any]:

@@ -20,12 +20,15 @@ from planner.accuracy.fit.rollout import (
     interval_of,
     nested_coverage,
 )
+from planner.accuracy.runs import QUALITY_WEIGHT
+from planner.engine.rl.rollout import UNSAID
 
 SHIPPED = json.loads(ROLLOUT_FILE.read_text(encoding="utf-8"))
 
 
 def round_of(source: str, group: str = "one", quality: str = "good", figures: int = 1) -> Any:
-    run = SimpleNamespace(source=source, group=group, quality=quality)
+    request = SimpleNamespace(workload=SimpleNamespace(ppo=None))
+    run = SimpleNamespace(source=source, group=group, quality=quality, request=request)
     return SimpleNamespace(run=run, published=dict.fromkeys("abcd"[:figures], 1.0))
 
 
@@ -33,7 +36,7 @@ def test_each_source_weighs_the_same_and_each_group_within_it() -> None:
     rounds = [round_of("a", "x"), round_of("a", "x"), round_of("a", "y"), round_of("b", figures=2)]
     weights = figure_weights(rounds)
     assert weights.tolist() == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.5])
-    assert figure_weights([round_of("a", quality="fair")]).tolist() == [0.3]
+    assert figure_weights([round_of("a", quality="fair")]).tolist() == [QUALITY_WEIGHT["fair"]]
 
 
 def residuals(**errors: list[float]) -> Any:
@@ -42,14 +45,23 @@ def residuals(**errors: list[float]) -> Any:
 
 def test_the_range_holds_sources_rather_than_rows() -> None:
     """A hundred near-duplicates of one source do not narrow the range of the others."""
-    few = residuals(a=[0.1], b=[0.5], c=[0.2], d=[0.4])
-    many = residuals(a=[0.1] * 100, b=[0.5], c=[0.2], d=[0.4])
-    assert interval_of(few)[1] == pytest.approx(interval_of(many)[1], abs=0.02)
-    assert interval_of(few)[1] == pytest.approx(0.5, abs=0.01)
+    few = residuals(a=[0.1], b=[0.5], c=[-0.2], d=[0.4])
+    many = residuals(a=[0.1] * 100, b=[0.5], c=[-0.2], d=[0.4])
+    assert interval_of(few)[0] == pytest.approx(interval_of(many)[0], abs=0.05)
+    assert interval_of(few) == pytest.approx((-0.5, 0.2), abs=0.02)
+
+
+def test_what_is_unsaid_widens_the_range_of_a_step() -> None:
+    said = residuals(a=[0.1], b=[0.5], c=[-0.2], d=[0.4])
+    for each, _, _ in said:
+        usual = {"mean_response_tokens": None, "max_response_tokens": 9, "response_std_tokens": None}
+        engine = SimpleNamespace(engine="vllm", tensor_parallel=1)
+        each.run.request.workload.ppo = SimpleNamespace(**usual, generation=engine)
+    assert interval_of(said)[0] == pytest.approx(-0.5 / UNSAID, abs=0.02)
 
 
 def test_coverage_is_that_of_the_other_sources() -> None:
-    found = nested_coverage(residuals(a=[0.1, 0.2], b=[0.15], c=[0.9, 0.1]))
+    found = nested_coverage(residuals(a=[0.1, 0.2], b=[0.15, -0.1], c=[0.9, 0.1]))
     assert found["a"] == 1.0
     assert found["c"] == 0.5
 

@@ -13,6 +13,7 @@ from planner.contract.fields import BY_QUERY, ESTIMATE, LAYOUT, TABLES
 from planner.contract.layout import read_layout
 from planner.contract.parse import parse_plan_request
 from planner.contract.rl_fields import GENERATION, PPO
+from planner.contract.running_fields import MOE, SEQUENCES
 from planner.contract.section import Problems
 from planner.contract.shape_fields import ARCHITECTURES, NORMS, POSITIONS, SHAPE
 from planner.contract.shape_fields import MIXERS as SHAPE_MIXERS
@@ -37,6 +38,11 @@ TIED = [
     (words.STATE_PRECISIONS, request.StatePrecision),
     (words.OPTIMIZER_KERNELS, request.OptimizerKernel),
     (words.LOSSES, request.Loss),
+    (words.ATTENTION_KERNELS, request.AttentionKernel),
+    (words.KERNELS, request.Kernels),
+    (words.SEQUENCE_KINDS, request.SequenceKind),
+    (words.DISPATCHERS, request.Dispatcher),
+    (words.BALANCES, request.Balance),
     (words.FROZEN_PRECISIONS, request.FrozenPrecision),
     (words.SHARDINGS, request.Sharding),
     (words.ALGORITHMS, request.Algorithm),
@@ -51,11 +57,6 @@ TIED = [
     (words.PRIMARY_WEIGHTS, request.PrimaryWeights),
     (words.RECOMPUTE_MODULES, request.RecomputeModule),
     (words.TRAINING_OBJECTIVES, request.TrainingObjective),
-    (words.ATTENTION_KERNELS, request.AttentionKernel),
-    (words.KERNELS, request.Kernels),
-    (words.SEQUENCE_KINDS, request.SequenceKind),
-    (words.DISPATCHERS, request.Dispatcher),
-    (words.BALANCES, request.Balance),
 ]
 
 
@@ -87,6 +88,8 @@ def test_layout_and_workload_are_the_engines_records() -> None:
     assert set(WORKLOAD.names) - {"epochs", "dataset_tokens"} == {
         field.name for field in fields(request.Workload)
     }
+    assert SEQUENCES.names == tuple(field.name for field in fields(request.Sequences))
+    assert MOE.names == tuple(field.name for field in fields(request.Experts))
     assert set(PPO.names) == {field.name for field in fields(request.PpoWorkload)}
     assert set(GENERATION.names) == {field.name for field in fields(request.GenerationRequest)}
 

@@ -11,7 +11,7 @@ from planner.contract.parse import parse_plan_request
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PpoWorkload
-from planner.engine.rl.rollout import rollout_of, trained_length
+from planner.engine.rl.rollout import UNSAID, range_scale, rollout_of, trained_length
 from tests.contract.conftest import bent
 
 USUAL: dict[str, Any] = {"critic": None, "reference": None, "reward": None, "rollout_tokens": 512}
@@ -138,6 +138,21 @@ def test_rows_of_real_length_are_trained_on(catalog: Catalog) -> None:
     assert trained_length(parse_plan_request(bent(changes()), catalog).workload) == 1024
     padded = changes(**real) | {"workload.framework": "deepspeed"}
     assert trained_length(parse_plan_request(bent(padded), catalog).workload) == 1024
+
+
+def test_rows_are_packed_or_padded_as_they_are_said_to_be(catalog: Catalog) -> None:
+    real = {"mean_prompt_tokens": 100, "mean_response_tokens": 300}
+    for kind, tokens in (("packed", 400), ("unpadded", 400), ("padded_to_max", 1024)):
+        asked = changes(**real) | {"workload.sequences": {"kind": kind}}
+        assert trained_length(parse_plan_request(bent(asked), catalog).workload) == tokens
+
+
+def test_what_is_left_out_widens_the_range(catalog: Catalog) -> None:
+    everything = {"mean_response_tokens": 300, "max_response_tokens": 512}
+    everything |= {"generation": {"engine": "vllm", "tensor_parallel": 2}}
+    assert range_scale(parse_plan_request(bent(changes(**everything)), catalog).workload) == 1.0
+    left_out = parse_plan_request(bent(changes()), catalog).workload
+    assert range_scale(left_out) == pytest.approx(UNSAID**4)
 
 
 def test_working_ahead_needs_accelerators_apart(catalog: Catalog) -> None:

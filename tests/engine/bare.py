@@ -14,7 +14,7 @@ import numpy as np
 from planner.engine.grid.plan_grid import ARCHITECTURES, FIELD_NAMES, FRAMEWORKS, PlanGrid
 from planner.engine.time.constants import TimingConstants
 
-AMPERE, HOPPER = (float(ARCHITECTURES.index(name)) for name in ("ampere", "hopper"))
+AMPERE, HOPPER, TRAINIUM = (float(ARCHITECTURES.index(name)) for name in ("ampere", "hopper", "trainium"))
 #: FLOP/s and bytes/s of the ideal machine's arithmetic and links.
 RATE = 1000.0
 LINK, NETWORK = 100.0, 40.0
@@ -66,7 +66,14 @@ CLUSTER: dict[str, float] = {
     "ranks_per_node": 4,
     "ranks_per_accelerator": 1,
     "nodes": 1,
-    "architecture": AMPERE,
+    # The one kind whose fused attention runs at a constant's rate, not at that of a published plot.
+    "architecture": TRAINIUM,
+    "fabric_share": 1,
+    "sustained_share": 1,
+    "fp32_flops_per_s": RATE,
+    "host_bandwidth_bytes_per_s": 1000.0,
+    "host_link_bytes_per_s": 100.0,
+    "power_share": 1,
 }
 LAYOUT = dict.fromkeys(
     (
@@ -85,16 +92,19 @@ LAYOUT = dict.fromkeys(
 
 #: Constants that leave a closed form as it is; all others are 0.
 NEUTRAL = (
+    "matmul_efficiency",
     "fp8_efficiency",
     "tf32_efficiency",
     "fp32_efficiency",
     "misaligned",
-    "compiled_gain",
-    "megatron_traffic",
     "loss_traffic",
-    "attention_backward",
-    "elementwise_traffic",
+    "plain_traffic",
+    "eager_traffic",
+    "fused_traffic",
+    "engine_traffic",
     "compiled_traffic",
+    "grouped_efficiency",
+    "neuron_attention",
     "bandwidth_efficiency",
     "fp8_cast_traffic",
     "link_efficiency",
@@ -103,19 +113,17 @@ NEUTRAL = (
     "tensor_exposed",
     "engine_tensor_exposed",
     "tensor_backward_exposed",
-    "unfused_traffic",
+    "neuron_tensor_exposed",
     "expert_exposed",
+    "fused_dispatch_exposed",
     "context_exposed",
     "pipeline_exposed",
-    "engine_matmul_gain",
-    "engine_attention_gain",
     "adapter_traffic",
     "dequantisation_traffic",
     "unpacking_traffic",
     "overlap_reach",
     "expert_imbalance",
     "optimizer_traffic",
-    "decode_bandwidth",
     "shard_copy_passes",
     "score_passes",
     "fused_score_passes",
@@ -129,13 +137,14 @@ def framework(name: str) -> float:
 def bare_grid(**changes: float) -> PlanGrid:
     """One plan as scalars; what is not named is 0, or 1 for a degree; every block attends."""
     plain = {"scoring_share": 1.0, "attending_share": 1.0, "recompute_blocks": 1.0, "gathered_bytes": 2.0}
-    plain |= {
-        "answers_per_sample": 1.0,
-        "residual_bytes": 2.0,
-        "host_bandwidth_bytes_per_s": 1000.0,
-        "host_link_bytes_per_s": 100.0,
-    }
+    plain |= {"answers_per_sample": 1.0, "residual_bytes": 2.0}
     values = {**dict.fromkeys(FIELD_NAMES, 0.0), **plain, **MODEL, **WORKLOAD, **CLUSTER, **LAYOUT, **changes}
+    follow = {
+        "row_tokens": values["sequence_length"],
+        "sample_tokens": max(values["sequence_length"], values["decoder_sequence_length"]),
+        "link_domain_ranks": values["ranks_per_node"],
+    }
+    values |= {name: value for name, value in follow.items() if name not in changes}
     unknown = set(values) - set(FIELD_NAMES)
     assert not unknown, unknown
     return PlanGrid(**{name: np.float64(value) for name, value in values.items()})
@@ -148,10 +157,9 @@ def bare_constants(**changes: float) -> TimingConstants:
     }
     for name, count in (
         ("matmul_efficiency", len(ARCHITECTURES)),
-        ("attention_efficiency", len(ARCHITECTURES)),
-        ("framework_factor", len(FRAMEWORKS)),
+        ("step_slack_s", len(FRAMEWORKS)),
     ):
-        values[name] = np.full(count, changes.pop(name, 1.0))
+        values[name] = np.full(count, changes.pop(name, values[name]))
     return TimingConstants(**{**values, **changes})
 
 

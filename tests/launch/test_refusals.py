@@ -153,3 +153,9 @@ def test_each_stack_is_shown_or_says_why_not_in_one_sentence() -> None:
     assert shown_stacks | set(said) == {stack.slug for stack in STACKS}
     assert not shown_stacks & set(said)
     assert all(sentence.endswith(".") and ". " not in sentence for sentence in said.values())
+
+
+def test_a_table_that_would_lose_a_field_is_not_shown() -> None:
+    found = why_not(*answered(workload={"framework": "trl", "task": "lora", "objective": "dpo"}))
+    assert any("objective" in sentence for sentence in found.values())
+    assert not launch_tables(*answered(workload={"framework": "trl", "task": "lora", "objective": "dpo"}))

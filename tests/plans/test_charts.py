@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +14,7 @@ import pytest
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import PlanResult, StepBreakdown
 from planner.plans.answers import answer_plan
 from planner.plans.charts.bar import memory_bar
 from planner.plans.charts.nodes import node_charts
@@ -276,3 +276,7 @@ def test_every_figure_is_sound_to_plotly() -> None:
         assert chart.title
         assert chart.finding.endswith(".")
         assert all(len(row) == len(chart.table.columns) for row in chart.table.rows)
+
+
+def test_every_part_of_a_step_has_a_bar() -> None:
+    assert {name for name, _, _ in STEP_PARTS} == {field.name for field in fields(StepBreakdown)}

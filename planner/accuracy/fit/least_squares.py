@@ -1,10 +1,12 @@
 """Least squares on log step times: robust to single rows, held to physics by priors and bounds.
 
 The unknowns are the logarithms of the timing constants. The cost has a term for each constant's distance from
-its prior, in units of the prior's spread, and one for each run's residual, which grows slower beyond one or
-two per cent (soft L1) because identical runs at different sites differ by about ten. A source whose runs all
-have assumed inputs also gets an unknown offset of its own, so that a wrong assumption does not bend the
-constants; predictions never use it.
+its prior, in units of the prior's spread, and one for each run's residual, which grows slower beyond ten per
+cent (soft L1), since identical runs at different sites differ by about that much. Sources are balanced
+(``runs.weights``): what many sources agree on moves a constant, what one source says hardly does.
+
+The optimum is found by Gauss-Newton steps with an active set for the bounds. Every figure on runs left out is
+a true refit, started from the fit to all runs.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import approx_fprime, least_squares
 
 from planner.accuracy.calibration import DATA_DIRECTORY
 from planner.engine.grid.plan_grid import Array, PlanGrid
@@ -22,12 +23,16 @@ from planner.engine.time.constants import TimingConstants
 from planner.engine.time.step import step_time
 
 PRIORS_FILE = DATA_DIRECTORY / "timing_priors.csv"
-#: Residual (in log) up to which a run counts quadratically: about how much a repeated run differs.
-NOISE = 0.015
-#: Spread (in log) of the offset of a source whose inputs are all assumed: about how much identical runs at
-#: different sites differ.
-OFFSET_SPREAD = 0.1
-DERIVATIVE_STEP = 1e-5
+#: Residual (in log) up to which a run counts quadratically: about how much identical runs at different sites
+#: differ.
+NOISE = 0.1
+DERIVATIVE_STEP = 1e-3
+#: Steps of a fit from the priors, and of a refit from the fit to all runs.
+ROUNDS, REFIT_ROUNDS = 12, 3
+#: A fit ends where a step saves less than this share of the cost.
+ENOUGH = 1e-3
+#: The farthest that one step moves a constant (in log).
+LONGEST_STEP = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,92 +124,105 @@ def log_residuals(logarithms: Array, grid: PlanGrid, measured_s: Array) -> Array
     return np.asarray(np.log(step_time(grid, constants(logarithms)).step / measured_s))
 
 
-def softened(scaled: Array) -> Array:
-    """Soft L1 of scaled residuals, applied here so that the prior terms stay quadratic."""
-    return np.asarray(np.sign(scaled) * np.sqrt(2.0 * (np.sqrt(1.0 + scaled**2) - 1.0)))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Measured runs to fit to. measured_s: seconds of a step; weight: shape (runs,).
-
-    shared: shape (runs, offsets), 1 where a run has the offset, 0 elsewhere.
-    """
+    """Measured runs to fit to. measured_s: seconds of a step; weight: shape (runs,)."""
 
     grid: PlanGrid
     measured_s: Array
     weight: Array
-    shared: Array
 
     def rows(self, index: NDArray[np.int_]) -> Sample:
-        """The runs at ``index``, with the same number of offsets."""
+        """The runs at ``index``."""
         return Sample(
-            grid=self.grid.rows(index),
-            measured_s=self.measured_s[index],
-            weight=self.weight[index],
-            shared=self.shared[index],
+            grid=self.grid.rows(index), measured_s=self.measured_s[index], weight=self.weight[index]
         )
 
-    @property
-    def spread(self) -> Array:
-        """Prior spreads of constants, then offsets."""
-        return np.concatenate([SPREAD, np.full(self.shared.shape[1], OFFSET_SPREAD)])
-
     def residuals(self, logarithms: Array) -> Array:
-        """log(predicted / measured) of each run by the constants alone. logarithms: constants first."""
-        return log_residuals(logarithms[: len(START)], self.grid, self.measured_s)
+        """log(predicted / measured) of each run. logarithms: of the constants."""
+        return log_residuals(logarithms, self.grid, self.measured_s)
 
 
-def fit(sample: Sample, start: Array | None = None) -> Array:
-    """Logarithms of the constants that explain the runs best, followed by the offsets.
+def cost(sample: Sample, residuals: Array, logarithms: Array) -> float:
+    """What the fit makes small: soft L1 of residuals, and squared distances from the priors in spreads."""
+    soft = 2.0 * (np.sqrt(1.0 + (residuals / NOISE) ** 2) - 1.0)
+    return float(np.sum(sample.weight * soft) + np.sum(((logarithms - START) / SPREAD) ** 2))
 
-    start: where the search starts, in the same order.
+
+def jacobian(sample: Sample, logarithms: Array, residuals: Array) -> Array:
+    """Derivatives of the residuals by each logarithm, shape (runs, unknowns), by finite differences."""
+    columns = []
+    for index, at in enumerate(logarithms):
+        step = DERIVATIVE_STEP if at + DERIVATIVE_STEP < HIGH[index] else -DERIVATIVE_STEP
+        moved = logarithms.copy()
+        moved[index] += step
+        columns.append((sample.residuals(moved) - residuals) / step)
+    return np.stack(columns, axis=1)
+
+
+def linear_optimum(sample: Sample, start: Array, residuals: Array, slopes: Array) -> Array:
+    """Where the cost is least if residuals were linear, near ``start`` and within the bounds.
+
+    Soft L1 by weights that are set anew in each pass; a constant at a bound that the cost pushes on stays
+    there.
     """
-    known, offsets = len(START), sample.shared.shape[1]
-    prior = np.concatenate([START, np.zeros(offsets)])
-    low, high = np.concatenate([LOW, np.full(offsets, -1.0)]), np.concatenate([HIGH, np.full(offsets, 1.0)])
+    at = start.copy()
+    precision = 1.0 / SPREAD**2
+    for _ in range(12):
+        now = residuals + slopes @ (at - start)
+        pull = sample.weight / np.sqrt(1.0 + (now / NOISE) ** 2) / NOISE**2
+        gradient = slopes.T @ (pull * now) + precision * (at - START)
+        stuck = ((at <= LOW) & (gradient > 0)) | ((at >= HIGH) & (gradient < 0))
+        free = np.flatnonzero(~stuck)
+        curvature = (slopes.T * pull) @ slopes + np.diag(precision)
+        step = np.zeros_like(at)
+        step[free] = -np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        at = np.clip(np.clip(at + step, LOW, HIGH), start - LONGEST_STEP, start + LONGEST_STEP)
+        if np.abs(step).max() < 1e-4:
+            break
+    return at
 
-    def cost(unknowns: Array) -> Array:
-        explained = sample.residuals(unknowns) + sample.shared @ unknowns[known:]
-        left = (unknowns - prior) / sample.spread
-        return np.concatenate([softened(explained / NOISE) * np.sqrt(sample.weight), left])
 
-    first = np.clip(prior if start is None else start, low + 1e-6, high - 1e-6)
-    return np.asarray(least_squares(cost, first, bounds=(low, high), x_scale=sample.spread, ftol=1e-5).x)
+def fit(
+    sample: Sample, start: Array | None = None, rounds: int = ROUNDS, slopes: Array | None = None
+) -> Array:
+    """Logarithms of the constants that explain the runs best.
+
+    start: where the search starts.  slopes: derivatives to take all steps by, where they are known well
+    enough (the residuals are computed anew after each); None computes them anew too.
+    """
+    at = np.clip(START if start is None else start, LOW, HIGH)
+    residuals = sample.residuals(at)
+    before = cost(sample, residuals, at)
+    for _ in range(rounds):
+        steep = jacobian(sample, at, residuals) if slopes is None else slopes
+        target = linear_optimum(sample, at, residuals, steep)
+        for share in (1.0, 0.5, 0.25, 0.125):
+            moved = at + share * (target - at)
+            found = sample.residuals(moved)
+            after = cost(sample, found, moved)
+            if after < before:
+                break
+        else:
+            return at
+        saved, at, residuals, before = before - after, moved, found, after
+        if saved < ENOUGH * before:
+            break
+    return at
 
 
-def refitted_residuals(sample: Sample, labels: list[str], start: Array) -> Array:
-    """log(predicted / measured) of each run, by a full refit without any run of the same label."""
+def refitted_residuals(sample: Sample, labels: list[str], start: Array, slopes: Array | None = None) -> Array:
+    """log(predicted / measured) of each run, by a refit without any run of the same label.
+
+    start: the fit to all runs, from which each refit starts.  slopes: its derivatives, shape (runs,
+    unknowns), for refits that move the constants little (many small labels); None takes each refit's own.
+    """
     names = np.array(labels)
     residuals = np.full(len(labels), np.nan)
     for name in dict.fromkeys(labels):
         out = names == name
-        left = np.flatnonzero(out)
-        fitted = fit(sample.rows(np.flatnonzero(~out)), start)
+        left, kept = np.flatnonzero(out), np.flatnonzero(~out)
+        steep = None if slopes is None else slopes[kept]
+        fitted = fit(sample.rows(kept), start, REFIT_ROUNDS, steep)
         residuals[left] = sample.rows(left).residuals(fitted)
     return residuals
-
-
-def stepped_residuals(sample: Sample, labels: list[str], fitted: Array) -> Array:
-    """Like ``refitted_residuals``, for many small groups: one Newton step from the fit to all runs.
-
-    Leaving a group out moves the least-squares optimum by the inverse curvature of the others times the
-    group's own gradient (influence function; exact for a quadratic cost), so no refit is needed.
-    """
-    names, known = np.array(labels), len(START)
-    jacobian = np.concatenate(
-        [approx_fprime(fitted[:known], sample.residuals, DERIVATIVE_STEP), sample.shared], axis=1
-    )
-    residual = sample.residuals(fitted) + sample.shared @ fitted[known:]
-    # Weight of each run in the softened cost: w / sqrt(1 + z^2) / noise^2.
-    pull = sample.weight / np.sqrt(1.0 + (residual / NOISE) ** 2) / NOISE**2
-    jacobian[:, :known] *= (fitted[:known] > LOW + 1e-4) & (fitted[:known] < HIGH - 1e-4)
-    curvature = jacobian.T @ (pull[:, None] * jacobian) + np.diag(1.0 / sample.spread**2)
-    left_out = np.empty_like(residual)
-    for name in dict.fromkeys(labels):
-        out = np.flatnonzero(names == name)
-        own = jacobian[out]
-        others = curvature - own.T @ (pull[out, None] * own)
-        moved = fitted + np.linalg.solve(others, own.T @ (pull[out] * residual[out]))
-        left_out[out] = sample.rows(out).residuals(np.clip(moved[:known], LOW, HIGH))
-    return left_out

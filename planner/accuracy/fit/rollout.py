@@ -19,10 +19,12 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from planner.accuracy.calibration import DATA_DIRECTORY, ROLLOUT_FILE, shipped_calibration
+from planner.accuracy.fit.ranges import class_quantiles
 from planner.accuracy.runs import FURTHER, MEASURED, QUALITY_WEIGHT, Run, read_runs
 from planner.engine.choose.layout import one_row
 from planner.engine.grid.plan_grid import Array
 from planner.engine.rl.ppo import PARTS, Models, evaluate_round, models_of
+from planner.engine.rl.rollout import range_scale
 from planner.engine.run.length import total_steps
 from planner.engine.sure.calibration import Calibration
 from planner.engine.time.rollout_constants import RolloutConstants
@@ -183,27 +185,21 @@ def sources_of(rounds: Sequence[Round]) -> list[str]:
 
 
 def interval_of(unseen: Residuals) -> tuple[float, float]:
-    """(low, high) of log(measured / predicted) of a step, to hold four in five steps of an unseen source.
+    """(low, high) of log(measured / predicted) of a step over its scale, to hold four in five steps of an
+    unseen source, made as the ranges of training are (``ranges.class_quantiles``): each source counts the
+    same.
 
-    unseen: residuals of sources left out. Each source counts the same. Symmetrical, since a handful of
-    sources do not tell the two sides apart; the rank is that of split conformal prediction over sources,
-    (n + 1)/n of four fifths (Lei et al. 2018), taken between the order statistics.
+    unseen: residuals of sources left out.
     """
-    steps = [(each.run.source, abs(error)) for each, name, error in unseen if name == "step"]
-    count: dict[str, int] = {}
-    for source, _ in steps:
-        count[source] = count.get(source, 0) + 1
-    size = np.array([error for _, error in steps])
-    weight = np.array([1.0 / count[source] for source, _ in steps]) / len(count)
-    order = np.argsort(size)
-    cumulative = np.cumsum(weight[order]) - 0.5 * weight[order]
-    level = min((1.0 + 1.0 / len(count)) * HELD, 1.0)
-    end = float(np.interp(level, cumulative, size[order]))
-    return -end, end
-
-
-#: Share of the measured values that an interval should hold.
-HELD = 0.8
+    steps = [
+        (each.run.source, -error / range_scale(each.run.request.workload))
+        for each, name, error in unseen
+        if name == "step"
+    ]
+    low, high = class_quantiles(
+        np.array([error for _, error in steps]), np.array([source for source, _ in steps])
+    )
+    return float(low), float(high)
 
 
 def nested_coverage(unseen: Residuals) -> dict[str, float]:
@@ -211,7 +207,11 @@ def nested_coverage(unseen: Residuals) -> dict[str, float]:
     found = {}
     for source in dict.fromkeys(each.run.source for each, _, _ in unseen):
         low, high = interval_of([item for item in unseen if item[0].run.source != source])
-        own = [error for each, name, error in unseen if each.run.source == source and name == "step"]
+        own = [
+            error / range_scale(each.run.request.workload)
+            for each, name, error in unseen
+            if each.run.source == source and name == "step"
+        ]
         found[source] = round(float(np.mean([low <= -error <= high for error in own])), 3)
     return found
 

@@ -11,24 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.accuracy.calibration import INTERVALS_FILE, TIMING_FILE, shipped_calibration
-from planner.accuracy.fit import least_squares
+from planner.accuracy.fit import least_squares, ranges
 from planner.accuracy.runs import (
     Run,
+    every_run,
     grid_of_runs,
     measured_step_s,
-    read_runs,
     timed,
     weights,
 )
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
 from planner.engine.sure.intervals import model_kind, precision_kind
 
-#: An 80 % interval: a tenth on either side.
-TAIL = 0.1
-#: A class has quantiles of its own from this many groups on.
-ENOUGH_GROUPS = 8
+#: Share of the prior's own precision below which the runs say hardly anything of a constant.
+HARDLY = 0.1
+
+
+def sample_of(runs: list[Run]) -> least_squares.Sample:
+    """The runs to fit to."""
+    return least_squares.Sample(
+        grid=grid_of_runs(runs), measured_s=measured_step_s(runs), weight=weights(runs)
+    )
 
 
 def quantiles(residuals: Array, count: Array) -> list[float]:
@@ -42,20 +48,8 @@ def quantiles(residuals: Array, count: Array) -> list[float]:
     values, shares = -residuals[order], count[order] / count.sum()
     effective = 1.0 / np.sum(shares**2)
     cumulative = np.cumsum(shares) - 0.5 * shares
-    tail = max(TAIL - 1.0 / (effective + 1.0) * (1.0 - TAIL), 0.02)
+    tail = max(ranges.TAIL - 1.0 / (effective + 1.0) * (1.0 - ranges.TAIL), 0.02)
     return [round(float(np.interp(level, cumulative, values)), 4) for level in (tail, 1.0 - tail)]
-
-
-def sample_of(runs: list[Run]) -> least_squares.Sample:
-    """The runs to fit to, with an offset for each source that publishes none of its runs' inputs in full."""
-    full = {run.source for run in runs if run.quality == "good"}
-    assumed = list(dict.fromkeys(run.source for run in runs if run.source not in full))
-    return least_squares.Sample(
-        grid=grid_of_runs(runs),
-        measured_s=measured_step_s(runs),
-        weight=weights(runs),
-        shared=np.array([[float(run.source == source) for source in assumed] for run in runs]),
-    )
 
 
 def group_weights(runs: list[Run]) -> Array:
@@ -80,31 +74,48 @@ def what_was_seen(runs: list[Run], grid: PlanGrid) -> dict[str, Any]:
         "frameworks": sorted({FRAMEWORKS[int(index)] for index in grid.framework}),
         "largest_ranks": largest,
         "longest_sequence": float(grid.sequence_length.max()),
+        "offload": bool(np.any(grid.offload)),
     }
 
 
-def error_summary(residuals: Array) -> dict[str, float]:
-    """Mean and median absolute error, as shares. residuals: log(predicted / measured)."""
+def error_summary(residuals: Array, runs: list[Run]) -> dict[str, Any]:
+    """Mean and median absolute error, and the mean of the sources' means over all and by class, as shares.
+
+    residuals: log(predicted / measured), shape (runs,).
+    """
     errors = np.abs(np.expm1(residuals))
-    return {"mean": round(float(errors.mean()), 4), "median": round(float(np.median(errors)), 4)}
+    sources = np.array([run.source for run in runs])
+    kinds = np.array([run.kind for run in runs])
+
+    def balanced(own: NDArray[np.bool_]) -> float:
+        weight = ranges.source_weights(sources[own])
+        return round(float(np.sum(weight * errors[own]) / weight.sum()), 4)
+
+    return {
+        "mean": round(float(errors.mean()), 4),
+        "median": round(float(np.median(errors)), 4),
+        "by_source": balanced(np.ones(len(runs), dtype=bool)),
+        "by_source_and_class": {str(kind): balanced(kinds == kind) for kind in np.unique(kinds)},
+    }
 
 
 def main() -> None:
     """Fit, check on runs left out, and write constants, intervals and residuals."""
-    runs = timed(read_runs(shipped_calibration()))
+    everything = every_run(shipped_calibration())
+    runs = timed(everything)
     sample = sample_of(runs)
-    fitted = least_squares.fit(sample)
     # Errors are those of the rounded constants, since those are what ships.
-    shipped = least_squares.as_mapping(fitted[: len(least_squares.START)])
-    fitted[: len(least_squares.START)] = least_squares.from_mapping(shipped)
+    shipped = least_squares.as_mapping(least_squares.fit(sample))
+    fitted = least_squares.from_mapping(shipped)
     groups, sources = [run.group for run in runs], [run.source for run in runs]
     inside = sample.residuals(fitted)
-    by_group = least_squares.stepped_residuals(sample, groups, fitted)
     by_source = least_squares.refitted_residuals(sample, sources, fitted)
+    slopes = least_squares.jacobian(sample, fitted, inside)
+    by_group = least_squares.refitted_residuals(sample, groups, fitted, slopes)
     errors = {
-        "fit": error_summary(inside),
-        "leave_one_group_out": error_summary(by_group),
-        "leave_one_source_out": error_summary(by_source),
+        "fit": error_summary(inside, runs),
+        "leave_one_group_out": error_summary(by_group, runs),
+        "leave_one_source_out": error_summary(by_source, runs),
     }
     write(
         TIMING_FILE,
@@ -116,12 +127,13 @@ def main() -> None:
                 "groups": len(set(groups)),
                 "sources": len(set(sources)),
                 "relative_error": errors,
+                "of_one_source": rules_of_one_source(sample, runs, fitted),
             },
             "constants": shipped,
         },
     )
-    tables = interval_tables(runs, sample.grid, by_group, by_source)
-    write(INTERVALS_FILE, tables)
+    tables = ranges.tables(sample.grid, by_source, np.array(sources))
+    write(INTERVALS_FILE, {**tables, "seen": what_was_seen(runs, sample.grid)})
     held_out = {
         run.row_id: [round(float(near), 4), round(float(far), 4)]
         for run, near, far in zip(runs, by_group, by_source, strict=True)
@@ -130,27 +142,26 @@ def main() -> None:
     print(json.dumps(errors, indent=2))
 
 
-def interval_tables(runs: list[Run], grid: PlanGrid, by_group: Array, by_source: Array) -> dict[str, Any]:
-    """Quantiles for plans like measured ones (both kinds of residual pooled) and for far ones.
+def rules_of_one_source(sample: least_squares.Sample, runs: list[Run], fitted: Array) -> dict[str, str]:
+    """Constants of whose pull on the fit one source has more than half, and that source.
 
-    by_group, by_source: log(predicted / measured) with the run's group, or its source, left out, shape
-    (runs,). A plan that resembles the measured runs may still come from a stack that no source covers, so the
-    near interval pools both kinds of residual; the far one uses only those with the source left out.
+    The pull of a run is its weight times the square of the constant's slope. Where hardly any run pulls, the
+    constant stands at its prior, which is said instead.
     """
-    count = group_weights(runs)
-    near = np.concatenate([by_group, by_source])
-    tables: dict[str, dict[str, list[float]]] = {
-        "near": {"time": quantiles(near, np.concatenate([count, count]))},
-        "far": {"time": quantiles(by_source, count)},
-    }
-    kinds = np.array([model_kind(grid, row) for row in range(len(runs))])
-    for kind in dict.fromkeys(kinds):
-        own = kinds == kind
-        if len({run.group for run, mine in zip(runs, own, strict=True) if mine}) >= ENOUGH_GROUPS:
-            pooled = np.concatenate([by_group[own], by_source[own]])
-            tables["near"][f"time/{kind}"] = quantiles(pooled, np.concatenate([count[own], count[own]]))
-            tables["far"][f"time/{kind}"] = quantiles(by_source[own], count[own])
-    return {**tables, "seen": what_was_seen(runs, grid)}
+    slopes = least_squares.jacobian(sample, fitted, sample.residuals(fitted))
+    pull = sample.weight[:, None] * slopes**2 / least_squares.NOISE**2
+    sources = np.array([run.source for run in runs])
+    names = np.unique(sources)
+    by_source = np.stack([pull[sources == name].sum(axis=0) for name in names])
+    found = {}
+    for index, unknown in enumerate(least_squares.UNKNOWNS):
+        own, total = by_source[:, index], by_source[:, index].sum()
+        label = f"{unknown.name}/{unknown.key}".rstrip("/")
+        if total < HARDLY / unknown.spread**2:
+            found[label] = "prior"
+        elif own.max() > 0.5 * total:
+            found[label] = str(names[own.argmax()])
+    return found
 
 
 def write(path: Path, data: object) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from planner.accuracy.calibration import shipped_calibration
 from planner.accuracy.fit import least_squares
 from planner.accuracy.fit.timing import sample_of
-from planner.accuracy.runs import read_runs, timed
+from planner.accuracy.runs import every_run, timed
 from planner.engine.grid.plan_grid import Array, PlanGrid
 
 #: Quantities, by their logarithm to base 2, and kinds; two kinds are as far apart as two doublings.
@@ -93,10 +93,10 @@ def mean_error(residuals: Array) -> float:
 
 def main() -> None:
     """Print the errors with and without the Gaussian process."""
-    runs = timed(read_runs(shipped_calibration()))
+    runs = timed(every_run(shipped_calibration()))
     sample, groups = sample_of(runs), [run.group for run in runs]
     fitted = least_squares.fit(sample)
-    inside, by_group = sample.residuals(fitted), least_squares.stepped_residuals(sample, groups, fitted)
+    inside, by_group = sample.residuals(fitted), least_squares.refitted_residuals(sample, groups, fitted)
     sys.stdout.write(f"constants alone, one group left out: {mean_error(by_group):.2%}\n")
     sides = features(sample.grid, len(runs))
     squares = ((sides[:, None] - sides[None]) ** 2).sum(axis=-1)

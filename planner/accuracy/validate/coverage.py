@@ -11,14 +11,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.accuracy.fit import memory, memory_ranges
+from planner.accuracy.fit import memory, memory_ranges, ranges
 from planner.accuracy.fit.held_out_memory import figure_name
-from planner.accuracy.fit.timing import interval_tables
-from planner.accuracy.runs import Run, grid_of_runs, read_runs, timed
+from planner.accuracy.fit.timing import what_was_seen
+from planner.accuracy.runs import Run, every_run, grid_of_runs, timed
 from planner.accuracy.validate.predictions import held_out
 from planner.engine.grid.plan_grid import Array
 from planner.engine.sure.calibration import Calibration
-from planner.engine.sure.intervals import Intervals, bounds, model_kind, what_is_far
+from planner.engine.sure.intervals import Intervals, run_class, spread, time_scale, what_is_far
 
 #: Below this many figures of its task, a memory figure is judged by those of all tasks.
 ENOUGH_FIGURES = 8
@@ -29,21 +29,24 @@ Covered = dict[str, tuple[bool, bool]]
 def time_coverage(calibration: Calibration) -> Covered:
     """By run: whether its step time lies in the intervals made without its group, and without its source."""
     seen = held_out("time")
-    runs = [run for run in timed(read_runs(calibration)) if run.row_id in seen]
+    runs = [run for run in timed(every_run(calibration)) if run.row_id in seen]
     grid = grid_of_runs(runs)
     near, far = (np.array([seen[run.row_id][which] for run in runs]) for which in (0, 1))
+    sources = np.array([run.source for run in runs])
 
     def judge(label: Callable[[Run], str], residuals: Array) -> list[bool]:
         names = np.array([label(run) for run in runs])
         covered = np.zeros(len(runs), dtype=bool)
         for name in dict.fromkeys(names):
             kept, out = np.flatnonzero(names != name), np.flatnonzero(names == name)
-            tables = interval_tables([runs[row] for row in kept], grid.rows(kept), near[kept], far[kept])
-            intervals = Intervals.from_mapping(tables)
-            for row in out:
-                strange = what_is_far(grid, intervals, int(row))
-                low, high = bounds(1.0, "time", intervals, strange, model_kind(grid, int(row)))
-                covered[row] = np.log(low) <= -residuals[row] <= np.log(high)
+            tables = ranges.tables(grid.rows(kept), far[kept], sources[kept])
+            known = what_was_seen([runs[row] for row in kept], grid.rows(kept))
+            intervals = Intervals.from_mapping({**tables, "seen": known})
+            for row in map(int, out):
+                strange = what_is_far(grid, intervals, row)
+                scale = time_scale(grid, intervals, row)
+                low, high = spread("time", intervals, strange, run_class(grid, row), scale)
+                covered[row] = low <= -residuals[row] <= high
         return [bool(each) for each in covered]
 
     by_group, by_source = judge(lambda run: run.group, near), judge(lambda run: run.source, far)

@@ -5,14 +5,14 @@ The prose is in ``template.md``; the tables are made here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import expm1
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from planner.accuracy.calibration import shipped_calibration
-from planner.accuracy.validate.known_causes import cause
+from planner.accuracy.validate.known_causes import cause, cause_of_source
 from planner.accuracy.validate.peers import ELSEWHERE, read_peers
 from planner.accuracy.validate.predictions import GOLDEN_SOURCE, MEMORY_QUANTITIES, Prediction
 from planner.accuracy.validate.summary import Judged
@@ -20,6 +20,8 @@ from planner.accuracy.validate.summary import Judged
 TEMPLATE = Path(__file__).with_name("template.md")
 GIB = 2.0**30
 LARGEST_SHOWN = 15
+#: Sources of a class that are shown with what their errors rest on.
+REMAINING_SHOWN = 6
 ERROR_HEAD = (
     "figures",
     "shipped",
@@ -38,12 +40,16 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
     step, memory, verdicts = tables["step_time"], tables["memory"], tables["verdicts"]
     peer = next(iter(read_peers().values()))
     wrong = verdicts["failed_said_to_fit"] + verdicts["ran_said_to_fail"]
+    timing = shipped_calibration().provenance["timing"]
     found = [row.prediction for row in rows]
     steps = [each for each in found if each.quantity == "step time" and each.fitted]
     peaks = [each for each in found if each.quantity in MEMORY_QUANTITIES and each.fitted]
     return TEMPLATE.read_text(encoding="utf-8").format(
         calibrated_on=report["calibrated_on"],
         **report["fitted"],
+        unseen_by_class=unseen_by_class(timing),
+        of_one_source=of_one_source(timing["of_one_source"]),
+        what_remains=what_remains(steps),
         by_group=percent(step["by_group"]),
         by_source=percent(step["by_source"]),
         golden=percent(tables["golden"]["shipped"]),
@@ -68,6 +74,38 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
         largest_step_time=largest_lines(steps),
         largest_memory=largest_lines(peaks),
     )
+
+
+def unseen_by_class(timing: Mapping[str, Any]) -> str:
+    """Mean error on sources left out, by class, in words. timing: provenance of the constants."""
+    errors = timing["relative_error"]["leave_one_source_out"]["by_source_and_class"]
+    named = {"pretraining": "pretraining", "encoder": "encoders", "finetuning": "fine-tuning"}
+    return ", ".join(f"{word} {percent(errors[kind])}" for kind, word in named.items())
+
+
+def of_one_source(rules: Mapping[str, str]) -> str:
+    """Constants that rest on one source, or on none, in words."""
+    by_source: dict[str, list[str]] = {}
+    for constant, source in rules.items():
+        by_source.setdefault("their prior" if source == "prior" else source, []).append(f"`{constant}`")
+    return "; ".join(f"{source}: {', '.join(names)}" for source, names in sorted(by_source.items()))
+
+
+def what_remains(steps: Sequence[Prediction]) -> str:
+    """The table of the sources that count most in the error on sources left out, by class."""
+    errors: dict[str, dict[str, list[float]]] = {}
+    for each in steps:
+        if each.by_source is not None:
+            of_class = errors.setdefault(each.kind, {})
+            of_class.setdefault(each.source, []).append(abs(expm1(each.by_source)))
+    lines = []
+    for kind, sources in errors.items():
+        means = {source: fmean(found) for source, found in sources.items()}
+        whole = sum(means.values())
+        for source in sorted(means, key=lambda name: -means[name])[:REMAINING_SHOWN]:
+            share = means[source] / whole
+            lines.append((kind, source, percent(means[source]), percent(share), cause_of_source(source)))
+    return table(("Class", "source", "mean error", "share of the class's", "cause"), lines)
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -34,11 +34,44 @@ TIME_CAUSES = {
     "fms-091": ADAPTERS,
     "fms-095": ADAPTERS,
 }
+#: Causes of errors of whole sources, for the page: what is measured says so, the rest is inferred.
+SOURCE_CAUSES = {
+    "torchao-mx": "twice the predicted time at all rows alike: likely a power limit on B200; none is"
+    " published",
+    "simumax-b200": "0.6 of the matmul rate of the other B200 rows, at all layouts alike: software and clock"
+    " are not told",
+    "nanotron-playbook": "published 5 to 19 % of peak on 64 nodes against 44 to 47 % on one: gradient"
+    " reduction that is hardly hidden; written as Megatron",
+    "neuron-trn1-older": "the same job takes 14.4 and 19.3 s from one SDK to the next; recompute is not"
+    " published",
+    "deepspeed-autotuning": "plain and DeepSpeed runs of one job 0.45 and 0.32 s; libraries of 2021 on V100",
+    "flagperf": "H800 rows at a published 27 % of peak, where other sources' H100 reach 40 to 50;"
+    " networks assumed",
+    "nemo-launcher-23.03": "T5 and mT5 of 2023: how stages are split and which attention ran is not told",
+    "nvidia-biobert": "TensorFlow 1 of 2019 with small micro-batches; V100 of 300 and 450 W",
+    "dlperf-bert": "17 % too fast in fp16 on one GPU, 43 % on four nodes: likely one reduction after the"
+    " whole backward pass",
+    "nvidia-bert-tf": XLA,
+    "nvidia-bert-tf2": "TensorFlow with XLA, a compiler that is not modelled",
+    "universal-llm-trainer": "torch's attention with a padding mask runs a kernel that skips nothing; the"
+    " contract has no word for it. QLoRA rows compute attention in fp32",
+    "prime-rl-bench": "small models with 152k words: entropy and log-probabilities of the trainer are not"
+    " modelled",
+    "dgxc-hf-peft": "the Trainer's time has evaluation and saving in it; recompute of plain modules on H100",
+    "primus-mi355x": "one pair, balanced and not: the router's spread is 1.8 times, ours 1.1",
+    "megatron-bridge": "mixtures in fp8: releases of one recipe differ by a third (25.09 to 26.04)",
+    "bloom-prequel": "one timing of the second iteration; some layouts split the layers unevenly",
+}
 MEMORY_CAUSES = {
     "fms-": KEPT,
     "qwen-": "the tool behind the figure and its unit (GB or GiB) are not published",
     "torchtune-016": "the table says GB where its neighbours say GiB; its batch differs from the config's",
 }
+
+
+def cause_of_source(source: str) -> str:
+    """The cause recorded for a whole source."""
+    return SOURCE_CAUSES.get(source, NOT_KNOWN)
 
 
 def cause(row_id: str, quantity: str) -> str:

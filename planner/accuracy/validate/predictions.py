@@ -14,7 +14,7 @@ from typing import Any
 
 from planner.accuracy.calibration import TIMING_FILE
 from planner.accuracy.fit.held_out_memory import HELD_OUT_MEMORY_FILE, figure_name
-from planner.accuracy.runs import GOLDEN, Run, memory_counter, read_rows, read_runs
+from planner.accuracy.runs import FURTHER, GOLDEN, MEASURED, Run, memory_counter, read_rows, read_runs
 from planner.engine.answer.estimate import estimate
 from planner.engine.question.result import PlanResult, StepBreakdown
 from planner.engine.sure.calibration import Calibration
@@ -88,9 +88,10 @@ def predictions(calibration: Calibration) -> list[Prediction]:
     """Every published figure that the engine has a number for, in the order of the data files."""
     seen = {"time": held_out("time"), "memory": held_out("memory")}
     found = []
-    for path in (None, GOLDEN):
-        runs = read_runs(calibration) if path is None else read_runs(calibration, path)
-        rows = read_rows() if path is None else read_rows(path)
+    for path in (MEASURED, FURTHER, GOLDEN):
+        runs = read_runs(calibration, path)
+        names = {run.row_id for run in runs}
+        rows = [row for row in read_rows(path) if row["row_id"] in names]
         for run, row in zip(runs, rows, strict=True):
             result = estimate(run.request, calibration)
             found += [

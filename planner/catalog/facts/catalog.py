@@ -57,6 +57,9 @@ class Catalog:
     instances or models share a slug.
     """
 
+    stands_in_for: str = ""
+    """Why these are the shipped facts and not those of the database, where that can no longer be read."""
+
     def __init__(
         self,
         *,
@@ -71,8 +74,11 @@ class Catalog:
         self._instances = _by_slug("instance type", instances)
         self._models = _by_slug("model", models)
         self._prices: dict[str, list[PriceRecord]] = defaultdict(list)
+        self._prices_of_offer: dict[tuple[str, str, str], list[PriceRecord]] = defaultdict(list)
         for price in prices:
             self._prices[price.instance_slug].append(price)
+            sold_as = price.instance_slug, price.region, price.purchase
+            self._prices_of_offer[sold_as].append(price)
         self._availability: dict[str, list[AvailabilityRecord]] = defaultdict(list)
         for offer in availability:
             self._availability[offer.instance_slug].append(offer)
@@ -140,17 +146,16 @@ class Catalog:
     ) -> PriceRecord | None:
         """The price in force on a day or, with ``as_of`` None, the latest that has not ended.
 
-        None where no price is known for that region, purchase and day. Where several are in force, the one
-        that began last wins.
+        None where no price is known for that region, purchase and day. Where several are in force, a
+        negotiated one wins, then the payment option that asks for the least up front, then the one that began
+        last.
         """
         candidates = (
             price
-            for price in self._prices.get(instance_slug, ())
-            if price.region == region
-            and price.purchase == purchase
-            and (price.valid_to is None if as_of is None else price.in_force(as_of))
+            for price in self._prices_of_offer.get((instance_slug, region, purchase), ())
+            if (price.valid_to is None if as_of is None else price.in_force(as_of))
         )
-        return max(candidates, key=lambda price: price.valid_from, default=None)
+        return max(candidates, key=_precedence, default=None)
 
     def regions(self, instance_slug: str) -> tuple[str, ...]:
         """Regions where the type is offered or was priced.
@@ -180,6 +185,14 @@ class Catalog:
         if provider not in DEFAULT_REGIONS:
             raise UnknownSlugError("provider", provider, nearest(provider, DEFAULT_REGIONS))
         return DEFAULT_REGIONS[provider]
+
+
+#: Of prices in force at once, the payment option that asks for the least up front is meant.
+_UPFRONT = {"all_upfront": -2, "partial_upfront": -1}
+
+
+def _precedence(price: PriceRecord) -> tuple[bool, int, date]:
+    return price.negotiated, _UPFRONT.get(price.payment_option, 0), price.valid_from
 
 
 def _with_whole_gpu(profiles: list[MigProfileRecord]) -> list[MigProfileRecord]:

@@ -24,6 +24,7 @@ from planner.engine.question.result import Evidence, PlanResult, Term
 from planner.engine.shape.read_as import read_as
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.evidence import evidence_near
+from planner.engine.time.explain import running_terms
 
 
 def estimate(
@@ -40,7 +41,7 @@ def estimate(
     found = figures_of(choice, plan, calibration)
     explained = replace(
         result_of(choice, found),
-        explanation=explanation_of(choice, found),
+        explanation=explanation_of(choice, found, calibration),
         evidence=evidence_of(choice, found, calibration),
     )
     if explained.verdict == "fits":
@@ -127,7 +128,8 @@ def evidence_of(choice: Choice, found: Figures, calibration: Calibration) -> Evi
     )
 
 
-def explanation_of(choice: Choice, found: Figures) -> tuple[Term, ...]:
+def explanation_of(choice: Choice, found: Figures, calibration: Calibration) -> tuple[Term, ...]:
     """The trace of every figure."""
-    workload = choice.request.workload
-    return explanation(records_of(found, workload), recipe_term(workload, found.plan.grid))
+    workload, grid = choice.request.workload, found.plan.grid
+    running = running_terms(workload, grid, calibration.timing)
+    return explanation(records_of(found, workload), (recipe_term(workload, grid), *running))

@@ -89,6 +89,6 @@ def records_of(found: Figures, workload: Workload) -> Mapping[str, Any]:
     }
 
 
-def explanation(records: Mapping[str, Any], recipe: Term) -> tuple[Term, ...]:
-    """recipe: what is kept per parameter, which is told in words of its own."""
-    return (*terms(TEMPLATES, records), recipe)
+def explanation(records: Mapping[str, Any], in_words: tuple[Term, ...]) -> tuple[Term, ...]:
+    """in_words: what is kept per parameter and what runs, which are told in words of their own."""
+    return (*terms(TEMPLATES, records), *in_words)

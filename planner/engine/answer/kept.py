@@ -178,8 +178,11 @@ def placed(rows: Rows) -> Rows:
     """The plans with their place on their cluster, the fastest first: on one cluster it is the cheapest
     too.
     """
-    order = np.lexsort((rows.variant, rows.total_s, rows.cluster))
+    order = np.lexsort((*rows.layout.T, rows.variant, rows.total_s, rows.cluster))
     rows = rows.at(order)
+    # Parts of a search that know of each other's plans bring them along: each counts once.
+    known = np.column_stack([rows.cluster, rows.variant, rows.layout])
+    rows = rows.at(np.append(True, np.any(known[1:] != known[:-1], axis=1))[: len(rows)])
     starts = np.flatnonzero(np.diff(rows.cluster, prepend=-1))
     lengths = np.diff(np.append(starts, len(rows)))
     return replace(rows, place=np.arange(len(rows)) - np.repeat(starts, lengths))

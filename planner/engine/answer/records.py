@@ -29,7 +29,7 @@ from planner.engine.question.result import (
     Time,
 )
 from planner.engine.question.sale import Sale
-from planner.engine.rl.rollout import rollout_of
+from planner.engine.rl.rollout import range_scale, rollout_of
 from planner.engine.run import money, throughput
 from planner.engine.run.interruptions import (
     checkpoint_interval_s,
@@ -39,7 +39,7 @@ from planner.engine.run.interruptions import (
 )
 from planner.engine.run.length import SECONDS_PER_DAY, total_steps
 from planner.engine.sure.calibration import Calibration
-from planner.engine.sure.intervals import bounds, chance_within, model_kind, spread, what_is_far
+from planner.engine.sure.intervals import bounds, chance_within, run_class, spread, time_scale, what_is_far
 from planner.engine.time import flops
 from planner.engine.time.step import StepTime
 
@@ -77,7 +77,7 @@ class Figures:
 def figures_of(choice: Choice, plan: Evaluation, calibration: Calibration) -> Figures:
     """The figures of the plan, which is a grid of one in plain numbers."""
     request = choice.request
-    far = what_is_far(plan.grid, calibration.intervals, ppo=request.workload.ppo is not None)
+    far = what_is_far(plan.grid, calibration.intervals)
     work = work_of(choice, plan)
     time = time_of(plan, request, work=work, far=far, calibration=calibration)
     return Figures(
@@ -177,8 +177,10 @@ def time_of(
 ) -> Time:
     """far: as in ``memory_of``. The ranges are those of the class of plans where it has enough runs."""
     grid, step_s = plan.grid, float(plan.step.step)
-    key = "ppo" if request.workload.ppo else model_kind(grid)
-    low, high = bounds(step_s, "time", calibration.intervals, far, key)
+    intervals = calibration.intervals
+    key = "ppo" if request.workload.ppo else run_class(grid)
+    scale = range_scale(request.workload) if request.workload.ppo else time_scale(grid, intervals)
+    low, high = bounds(step_s, "time", intervals, far, key, scale)
     steps = total_steps(request)
     tokens_per_s = throughput.tokens_per_s(tokens_per_step(grid), step_s)
     peak = {"ranks": work.ranks, "peak_flops_per_s": float(grid.peak_flops_per_s)}

@@ -195,7 +195,7 @@ def margin_of(request: PlanRequest, grid: PlanGrid, calibration: Calibration, ro
 
 def surely_within(request: PlanRequest, grid: PlanGrid, calibration: Calibration, row: int = 0) -> float:
     """Ratio, one or more, of memory to the estimated peak of plan ``row`` that holds it nine times in ten."""
-    far = what_is_far(grid, calibration.intervals, row, ppo=request.workload.ppo is not None)
+    far = what_is_far(grid, calibration.intervals, row)
     _, high = spread("memory", calibration.intervals, far, request.workload.task)
     return math.exp(high)
 

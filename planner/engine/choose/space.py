@@ -81,7 +81,8 @@ class Piece:
 def pieces_of(request: SearchRequest) -> list[Piece]:
     """The whole space, in the order asked for. Raises PlanErrors where it has more than MOST_PLANS."""
     made: list[Piece] = []
-    groups = grouped(request.clusters)
+    offload = any(workload.offload for workload in request.workloads)
+    groups = grouped(request.clusters, offload=offload)
     for variant, workload in enumerate(request.workloads):
         for offers, sizes, index in groups:
             asked = PlanRequest(
@@ -96,12 +97,14 @@ def pieces_of(request: SearchRequest) -> list[Piece]:
     return made
 
 
-def grouped(clusters: Sequence[Cluster]) -> list[tuple[tuple[Cluster, ...], tuple[int, ...], Whole]]:
+def grouped(
+    clusters: Sequence[Cluster], *, offload: bool
+) -> list[tuple[tuple[Cluster, ...], tuple[int, ...], Whole]]:
     """The clusters by what changes memory or time, node count aside: offers, sizes, and their positions."""
     if isinstance(clusters, Market):
         bases: dict[object, list[int]] = {}
         for place, offer in enumerate(clusters.offers):
-            bases.setdefault(hardware(offer), []).append(place)
+            bases.setdefault(hardware(offer, offload=offload), []).append(place)
         across = len(clusters.sizes)
         steps = np.arange(across)[:, None]
         return [
@@ -114,7 +117,9 @@ def grouped(clusters: Sequence[Cluster]) -> list[tuple[tuple[Cluster, ...], tupl
         ]
     sized: dict[tuple[object, int], list[tuple[int, Cluster]]] = {}
     for place, cluster in enumerate(clusters):
-        sized.setdefault((hardware(cluster), cluster.nodes or 1), []).append((place, cluster))
+        sized.setdefault((hardware(cluster, offload=offload), cluster.nodes or 1), []).append(
+            (place, cluster)
+        )
     together: dict[object, dict[int, list[int]]] = {}
     offers_of: dict[object, tuple[Cluster, ...]] = {}
     for (kind, nodes), members in sized.items():
@@ -127,14 +132,18 @@ def grouped(clusters: Sequence[Cluster]) -> list[tuple[tuple[Cluster, ...], tupl
     ]
 
 
-def hardware(cluster: Cluster) -> object:
-    """What of a cluster changes memory or time, its number of nodes aside."""
+def hardware(cluster: Cluster, *, offload: bool) -> object:
+    """What of a cluster changes memory or time, its number of nodes aside; the host's memory where something
+    is offloaded to it.
+    """
     return (
         cluster.accelerator,
         cluster.accelerators_per_node,
         cluster.internode_bytes_per_s,
         cluster.mig_profile,
         cluster.power_limit_watts,
+        cluster.host_memory_bandwidth_bytes_per_s,
+        cluster.host_bytes if offload else None,
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from planner.engine.grid import stack
+from planner.engine.grid import running, stack
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
 from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_recipe
+from planner.engine.question import effort
 from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.adapters import kept_matmul_inputs
@@ -142,8 +143,11 @@ def mixing_numbers(model: ModelSpec) -> dict[str, float]:
 def head_share(model: ModelSpec, workload: Workload) -> float:
     """Share of the tokens that pass through the vocabulary's head.
 
-    Encoders are pretrained on their masked tokens, and fine-tuned with a classifier in place of the head.
+    As many positions of a sequence as were asked for. Else encoders are pretrained on their masked tokens,
+    and fine-tuned with a classifier in place of the head.
     """
+    if workload.head_positions is not None:
+        return min(workload.head_positions / workload.sequence_length, 1.0)
     if model.architecture != "encoder":
         return 1.0 if model.architecture != "decoder" or count_parameters(model).head_matmul else 0.0
     masked = workload.task == "pretraining" or workload.objective == "mlm"
@@ -169,15 +173,15 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "fp16": workload.precision == "fp16",
         "full_precision": workload.precision in ("fp32", "tf32"),
         "tf32": workload.precision == "tf32",
-        "flash": workload.attention == "flash",
+        "flash": stack.is_flash(workload),
+        **running.workload_numbers(workload),
         "overlap": workload.overlap_communication,
-        "compiled": workload.compile,
         "frozen": frozen,
         "quantized": workload.task == "qlora",
         "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
         "lora_parameters": adapters,
-        # Inputs plus outputs of all adapted layers: LoRA holds rank weights for each (Hu et al. 2021).
-        "lora_width": adapters / workload.lora_rank,
+        "lora_width": running.adapted_width(model, workload) if frozen else 0.0,
+        "adapted_modules": running.adapted_modules(model, workload) if frozen else 0.0,
         # Weights that live on the host are stepped there.
         "offload": not {"optimizer", "parameters"}.isdisjoint(workload.offload),
         "offload_parameters": "parameters" in workload.offload,
@@ -318,6 +322,7 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         # GPU instances have neither NVLink nor peer-to-peer (NVIDIA MIG User Guide, "Limitations").
         link_bytes_per_s, pcie = PCIE4_BYTES_PER_S, True
     nodes = 1 if cluster.nodes is None else cluster.nodes
+    ranks_per_node = cluster.accelerators_per_node * instances
     price = cluster.usd_per_node_hour
     return {
         "peak_flops_per_s": peak_flops_per_s(chip, precision) * compute_share,
@@ -326,8 +331,10 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         "memory_bandwidth_bytes_per_s": chip.memory_bandwidth_bytes_per_s * memory_share,
         "link_bytes_per_s": link_bytes_per_s,
         "pcie": pcie,
+        "fp32_flops_per_s": chip.fp32_flops_per_s * compute_share,
+        **running.machine_numbers(cluster, ranks_per_node),
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
-        "ranks_per_node": cluster.accelerators_per_node * instances,
+        "ranks_per_node": ranks_per_node,
         "ranks_per_accelerator": ranks_per_chip,
         **host_numbers(cluster),
         "nodes": nodes,
@@ -379,24 +386,20 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
         **model_numbers(request.model),
         **workload_numbers(request.model, request.workload),
         **cluster_numbers(request.cluster, request.workload.precision),
+        **running.stack_numbers(request.workload, request.cluster.accelerator.architecture),
     }
 
 
 @lru_cache(maxsize=1024)
 def run_scalars(model: ModelSpec, workload: Workload) -> Mapping[str, Any]:
     """numpy scalars of model and workload, cached because many plans share one run."""
-    return constants({**model_numbers(model), **workload_numbers(model, workload)})
+    return running.constants({**model_numbers(model), **workload_numbers(model, workload)})
 
 
 @lru_cache(maxsize=4096)
 def cluster_scalars(cluster: Cluster, precision: str) -> Mapping[str, Any]:
     """numpy scalars of the machines, cached like ``run_scalars``."""
-    return constants(cluster_numbers(cluster, precision))
-
-
-def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
-    """The numbers as numpy scalars, which broadcast like arrays of shape () but compute much faster."""
-    return {name: np.float64(value) for name, value in numbers.items()}
+    return running.constants(cluster_numbers(cluster, precision))
 
 
 #: Grid fields that a question counts in samples.
@@ -423,10 +426,13 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> Pla
 
     layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
     counts), shape (plans,).
+    Raises PlanErrors where the question's budget does not reach (``effort``).
     """
+    effort.plans_ahead(max(np.size(values) for values in layouts.values()))
     numbers = {
         **run_scalars(request.model, request.workload),
         **cluster_scalars(request.cluster, request.workload.precision),
+        **running.stack_scalars(request.workload, request.cluster.accelerator.architecture),
         **layouts,
     }
     return PlanGrid(**per_sequence(numbers, request))

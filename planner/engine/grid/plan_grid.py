@@ -16,19 +16,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.question import words
-from planner.engine.question.request import Framework, Recompute, Sharding
+from planner.engine.question.request import (
+    AttentionKernel,
+    Dispatcher,
+    Framework,
+    Kernels,
+    Recompute,
+    Sharding,
+)
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: Architectures that share one set of achievable-rate constants, in the order of the calibration's arrays.
 #: ``other`` is every kind of chip of which no run was measured: it has the mean constants of those that were.
-ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell", "trainium", "other")
+ARCHITECTURES = (
+    "volta",
+    "turing",
+    "ampere",
+    "ada",
+    "hopper",
+    "blackwell",
+    "trainium",
+    "other",
+    "cdna3",
+    "cdna4",
+)
 FRAMEWORKS: tuple[Framework, ...] = cast(tuple[Framework, ...], tuple(words.FRAMEWORKS))
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
-GENERIC, MEGATRON, DEEPSPEED, TORCHTITAN, NEURON = (
-    float(FRAMEWORKS.index(name)) for name in ("generic", "megatron", "deepspeed", "torchtitan", "neuron")
+GENERIC, MEGATRON, FSDP, DEEPSPEED, TORCHTITAN, NEURON = (
+    float(FRAMEWORKS.index(name))
+    for name in ("generic", "megatron", "fsdp", "deepspeed", "torchtitan", "neuron")
 )
+ATTENTION_KERNELS: tuple[AttentionKernel, ...] = cast(
+    tuple[AttentionKernel, ...], tuple(words.ATTENTION_KERNELS)
+)
+#: As ``PlanGrid.kernels`` numbers them.
+KERNELS: tuple[Kernels, ...] = cast(tuple[Kernels, ...], tuple(words.KERNELS))
+PLAIN, COMPILED, FUSED, TRANSFORMER_ENGINE = map(float, range(len(KERNELS)))
+#: As ``PlanGrid.dispatcher`` numbers them.
+DISPATCHERS: tuple[Dispatcher, ...] = cast(tuple[Dispatcher, ...], tuple(words.DISPATCHERS))
+ALL_TO_ALL, ALL_GATHER, DEEPEP, HYBRIDEP = map(float, range(len(DISPATCHERS)))
 SHARDINGS: tuple[Sharding, ...] = cast(tuple[Sharding, ...], tuple(words.SHARDINGS))
 RECOMPUTES: tuple[Recompute, ...] = cast(tuple[Recompute, ...], tuple(words.RECOMPUTES))
 #: As ``PlanGrid.sharding`` and ``PlanGrid.recompute`` number them: each does all that the ones before it do.
@@ -110,7 +138,7 @@ class PlanGrid:
     quantized: Array  #: the frozen base is quantised [flag, ()]
     integer_quantized: Array  #: quantised to int4, not to nf4 [flag, ()]
     lora_parameters: Array  #: all adapters, 0 without them [parameter, ()]
-    lora_width: Array  #: inputs plus outputs of all adapted layers [element, ()]
+    lora_width: Array  #: inputs plus outputs of the adapted layers that a token meets [element, ()]
     offload: Array  #: the optimizer's states and step are the host's [flag, ()]
     offload_parameters: Array  #: weights are gathered from the host's memory [flag, ()]
     offload_activations: Array  #: what is kept for backward waits in the host's memory [flag, ()]
@@ -138,6 +166,17 @@ class PlanGrid:
     paged: Array  #: the optimizer's moments lie in pages that may move to the host [flag, ()]
     finetuning: Array  #: fine-tuned rather than pretrained [flag, ()]
     lamb: Array  #: the optimizer is LAMB [flag, ()]
+    attention_kernel: Array  #: by its place in ATTENTION_KERNELS [index, ()]
+    wide_attention: Array  #: attention is computed in fp32, without tensor cores [flag, ()]
+    kernels: Array  #: what runs between the matrix products, by its place in KERNELS [index, ()]
+    autocast: Array  #: weights, residuals and norms stay fp32, cast for matrix products [flag, ()]
+    row_tokens: Array  #: tokens of a row that are computed, its padding included [token, ()]
+    sample_tokens: Array  #: tokens that attend to each other, met by the mean token [token, ()]
+    dispatcher: Array  #: how tokens reach their experts, by its place in DISPATCHERS [index, ()]
+    expert_load: Array  #: tokens of the fullest expert rank over an even share, 0: as fitted [ratio, ()]
+    grouped_matmul: Array  #: all experts of a rank are one kernel [flag, ()]
+    adapted_modules: Array  #: linear layers of one block that have adapters [module, ()]
+    unsaid_inputs: Array  #: inputs that matter here and were left to defaults [input, ()]
     framework: Array  #: the stack, by its place in FRAMEWORKS [index, ()]
     # memory recipe: see MemoryRecipe
     weight_bytes: Array  #: working copy of a trained weight [byte/parameter, ()]
@@ -165,6 +204,10 @@ class PlanGrid:
     memory_bandwidth_bytes_per_s: Array  #: peak of a rank's memory [byte/s, ()]
     link_bytes_per_s: Array  #: a rank's link within the node, one direction [byte/s, ()]
     pcie: Array  #: that link is PCIe [flag, ()]
+    link_domain_ranks: Array  #: ranks that the link joins, across machines where it reaches [rank, ()]
+    fabric_share: Array  #: what its network keeps of an InfiniBand's efficiency [ratio, ()]
+    sustained_share: Array  #: clock that the power limit leaves to matrix products [ratio, ()]
+    fp32_flops_per_s: Array  #: peak of a rank on fp32 without tensor cores [FLOP/s, ()]
     internode_bytes_per_s: Array  #: a node's network, one direction [byte/s, ()]
     ranks_per_node: Array  #: ranks of one node [rank, ()]
     ranks_per_accelerator: Array  #: ranks of one chip [rank, ()]

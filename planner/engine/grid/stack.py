@@ -90,9 +90,9 @@ def autocast(workload: Workload) -> bool:
 
 def wide_attention(workload: Workload) -> bool:
     """Whether attention runs in fp32: after PEFT's k-bit preparation the residual stream and with it queries
-    and keys are fp32, unless autocast narrows them (peft.prepare_model_for_kbit_training).
+    and keys are fp32 where autocast is off; trainers have it on (peft.prepare_model_for_kbit_training).
     """
-    return bool(workload.k_bit_preparation) and not autocast(workload)
+    return bool(workload.k_bit_preparation) and workload.autocast is False
 
 
 def row_tokens(sequences: Sequences | None, row: float, at_once: float) -> float:

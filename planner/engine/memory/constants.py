@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.engine.grid.plan_grid import ARCHITECTURES
+
 #: Order of the accelerator architectures and frameworks, as ``planner.engine.grid.plan_grid`` numbers them.
-ARCHITECTURE_COUNT = 8
+ARCHITECTURE_COUNT = len(ARCHITECTURES)
 
 
 def _each(value: float) -> NDArray[np.float64]:
@@ -73,7 +75,9 @@ class MemoryConstants:
         if unknown:
             raise KeyError(f"unknown memory constants: {sorted(unknown)}")
         for name in ("context_bytes", "communicator_bytes"):
-            values[name] = np.broadcast_to(np.asarray(values[name], dtype=float), ARCHITECTURE_COUNT)
+            known = np.atleast_1d(np.asarray(values[name], dtype=float))
+            # Kinds that came after the fit have what its last one, "other", has.
+            values[name] = np.concatenate([known, np.full(ARCHITECTURE_COUNT - known.size, known[-1])])
         interval = {kind: (float(low), float(high)) for kind, (low, high) in data.get("interval", {}).items()}
         return cls(**values, interval=interval)
 

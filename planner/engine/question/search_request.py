@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal, overload
 
-from planner.engine.question.request import Cluster, Workload
+from planner.engine.question.request import Cluster, PlanRequest, Workload
 from planner.engine.question.result import PlanResult
 from planner.engine.question.specs import ModelSpec
 
@@ -68,6 +68,7 @@ class SearchRequest:
     limit: how many plans ``top`` holds.
     exact: count every layout, also where a bound shows that it cannot be among the answers.
     notes: warnings raised while the question was read (code, message).
+    why_not: plans to be held against the answer.
     today: as in ``PlanRequest``.
     """
 
@@ -80,6 +81,7 @@ class SearchRequest:
     budget_usd: float | None = None
     variants: tuple[Workload, ...] = ()
     exact: bool = False
+    why_not: tuple[PlanRequest, ...] = ()
     limit: int = 20
     id: Any = None
     notes: tuple[tuple[str, str], ...] = ()
@@ -107,6 +109,56 @@ class Rejections:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a plan of the answer stands beside the others.
+
+    workload: the one of the request's variants that it runs.  place: on its cluster, 0 for the best.
+    time_chance, cost_chance, chance: that the best plan of the answer is faster, cheaper, better by the
+    objective than this one, 0 to 1 (None: no price).  equal: neither is better with any confidence.
+    """
+
+    workload: Workload
+    place: int
+    time_chance: float | None
+    cost_chance: float | None
+    chance: float | None
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaxation:
+    """The least change of one constraint that lets a plan through.
+
+    constraint: ``memory``, ``deadline_days``, ``budget_usd``, ``deadline_days and budget_usd``,
+    ``unavailable``.  asked, needed, by: its value, the least one that will do, and their difference, in
+    ``unit`` (None where there is no number).  plan: what it lets through.  words: all of it in a sentence.
+    """
+
+    constraint: str
+    asked: float | None = None
+    needed: float | None = None
+    by: float | None = None
+    unit: str = ""
+    plan: PlanResult | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhyNot:
+    """What keeps one plan from being the best of the answer.
+
+    plan: as it was asked for, or the best on the machine that was asked for.  reasons: constraints that it
+    misses, each with the least relaxation, and ``beaten`` by the best plan; empty for one that is as good.
+    beaten_by: a plan of the answer that is faster and cheaper, None for one on the front or out of bounds.
+    """
+
+    plan: PlanResult
+    reasons: tuple[Relaxation, ...]
+    beaten_by: PlanResult | None = None
+    standing: Standing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
     """evaluated: layouts looked at, those included that a bound ruled out; fitting: those within memory and
     limits, as far as they were looked at.
@@ -115,7 +167,9 @@ class SearchResult:
     pareto: the plans for which no other plan is both cheaper and faster (in total time).
     top: the best plan of each cluster by the objective, then runners-up, at most ``limit``. Each plan is
     exactly what ``estimate`` says of it.
-    nearest: where nothing fits, the plan that lacks least memory, with what would make it fit.
+    top_standing, pareto_standing: how each of these stands beside the best.
+    relaxations: where nothing fits, each constraint that alone would do if relaxed, and by how much.
+    nearest: where nothing fits in memory, the plan that lacks least of it.
     """
 
     evaluated: int
@@ -124,4 +178,8 @@ class SearchResult:
     pareto: tuple[PlanResult, ...]
     top: tuple[PlanResult, ...]
     rejected: Rejections
+    top_standing: tuple[Standing, ...] = ()
+    pareto_standing: tuple[Standing, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
     nearest: PlanResult | None = None
+    why_not: tuple[WhyNot, ...] = ()

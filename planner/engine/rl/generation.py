@@ -71,7 +71,7 @@ def engine_layouts(grid: PlanGrid, rollout: Rollout, ranks: Array) -> tuple[Arra
         return np.atleast_2d(grid.tensor_parallel), np.atleast_2d(pipeline)
     heads = float(np.max(grid.attention_heads))
     most = float(np.max(ranks))
-    degrees = [degree for degree in TENSOR_DEGREES if heads % degree == 0 and degree <= most]
+    degrees = [degree for degree in TENSOR_DEGREES if heads % degree == 0 and degree <= max(most, 1.0)]
     return np.asarray(degrees)[:, None], stages
 
 
@@ -261,6 +261,7 @@ def overlapped_s(
 
 _WIDE = (
     "layers",
+    "moe_blocks",
     "hidden_size",
     "active_parameters",
     "experts",
@@ -282,5 +283,7 @@ def ranks_that_generate(grid: PlanGrid, rollout: Rollout) -> Array:
     Source: the question.
     """
     if rollout.accelerators is None:
-        return grid.nodes * grid.ranks_per_node - grid.ranks if rollout.split else grid.ranks
+        rest = grid.nodes * grid.ranks_per_node - grid.ranks
+        # Where the number of nodes is still open, as many generate as train.
+        return where(rest >= 1.0, rest, grid.ranks) if rollout.split else grid.ranks
     return rollout.accelerators * grid.ranks_per_accelerator

@@ -23,25 +23,26 @@ def weight_synchronization_s(
     *,
     ranks: Array,
     moved_bytes: Array,
-    changed_share: float = 1.0,
 ) -> Array:
     """Seconds between an update and the next token, shape (plans,).
 
     ranks: of both pools together.  moved_bytes: training states of a rank that make room for the engine and
-    come back.  changed_share: of the weights, below 1 where adapters alone are sent.
+    come back.  Of an actor of adapters these alone are sent, as verl and TRL do with vLLM.
     The whole model passes the slowest link once (a node's network where there are several: rings share it),
     and each rank of the engine takes in its part; an engine that shares its accelerators is woken and put to
     sleep. Static batches in the training layout need no new weights.
     Source: Sheng et al. 2024 (HybridFlow), section 5. Published seconds: NVIDIA-NeMo/RL pull requests 449,
     2808 and 2971 (30 to 671 billion parameters), and the gathering that PUZZLE's logs of DeepSpeed-Chat name.
     """
-    whole = grid.total_parameters * rollout.weight_bytes * changed_share
-    several = ranks > grid.ranks_per_node
+    # Static batches decode with the base as it is gathered, whatever was trained.
+    changed = 1.0 if rollout.static else grid.trainable_parameters / grid.total_parameters
+    whole = grid.total_parameters * rollout.weight_bytes * changed
+    several = ranks > grid.link_domain_ranks
     slowest = where(
         several, np.minimum(grid.internode_bytes_per_s, grid.link_bytes_per_s), grid.link_bytes_per_s
     )
     travel = where(ranks > 1.0, whole / (slowest * constants.synchronization_bandwidth), 0.0)
-    take_in = generation.weight_bytes * changed_share / constants.update_bytes_per_s
+    take_in = generation.weight_bytes * changed / constants.update_bytes_per_s
     seconds = travel + where(ranks > 1.0, take_in, 0.0) + 2.0 * moved_bytes / HOST_BYTES_PER_S
     if rollout.static:
         same = (generation.tensor == grid.tensor_parallel) & (generation.stages == grid.pipeline_parallel)

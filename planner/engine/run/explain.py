@@ -220,12 +220,4 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         formula="all, or the {grid.lora_parameters:,.0f} of the adapters where the base is frozen",
         source="Hu et al. 2021 (LoRA)",
     ),
-    TermTemplate(
-        name="framework_factor",
-        value="step.terms[framework_factor]",
-        unit="ratio",
-        parent="step_s",
-        formula="compute time of the named stack relative to the generic one, compiled graphs included",
-        source=FIT,
-    ),
 )

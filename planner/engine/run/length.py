@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from planner.engine.grid.stack import real_tokens
 from planner.engine.question.request import PlanRequest
 
 SECONDS_PER_DAY = 86_400.0
@@ -26,9 +27,11 @@ def total_steps(request: PlanRequest) -> int:
     )
 
 
-def tokens_per_sequence(request: PlanRequest) -> int:
-    """Count of tokens of one sample of the batch: of its sequence, or of both answers of a pair.
+def tokens_per_sequence(request: PlanRequest) -> float:
+    """Count of tokens of one sample of the batch that are trained on: of its sequence without padding, or of
+    both answers of a pair.
 
     Of the encoder in an encoder-decoder model; in vision, the patches and the class token.
     """
-    return request.workload.sequence_length * request.workload.answers_per_sample
+    workload = request.workload
+    return real_tokens(workload.sequences, workload.sequence_length) * workload.answers_per_sample

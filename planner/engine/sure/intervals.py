@@ -1,7 +1,9 @@
 """How sure: 80 % prediction intervals from runs that the fit had not seen, wider far from any run.
 
-The quantiles are of log(measured / predicted), leaving out one group at a time for plans like measured ones,
-and one whole source at a time for plans of a kind that no source covers. Split-conformal in spirit
+Those of time are quantiles of log(measured / predicted) with the run's whole source left out of the fit, by
+class of run and in units of a scale: how much wider errors are on this kind of chip, for this kind of
+model, and with so many inputs left unsaid. Those of memory leave out one group at a time for plans like
+measured ones, and one whole source for plans of a kind that no source covers. Split-conformal in spirit
 (Lei et al. 2018): no shape of the error is assumed.
 """
 
@@ -17,9 +19,13 @@ import numpy as np
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, Array, PlanGrid
 from planner.engine.run.money import NINE_TENTHS
 
-#: Each thing beyond the first that lies outside what was measured multiplies the interval's width (in the
-#: logarithm) by this factor. Our own choice: no measurement tells how wrong an unmeasured combination is.
-WIDENING = 1.4
+#: Each thing that lies outside what was measured multiplies the width (in the logarithm) of a range of time
+#: by this factor, from the first on, and of memory beyond the first. Our own choice, held against the
+#: errors on sources of a chip that no other source has: 1.6 times those of the rest at their 80 % point.
+WIDENING = 1.3
+#: ... and each input that matters and was left to a default, by this one. Our own choice: rows of measured
+#: runs that say more are of newer stacks, so that the runs themselves do not tell.
+UNSAID = 1.05
 #: Start of the text that says that no chip of the plan's kind was measured.
 UNKNOWN_CHIP = "unknown chip:"
 #: ... and that say so of the model's blocks.
@@ -45,14 +51,17 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intervals:
-    """The quantiles of both kinds of plan, by quantity (``time``, ``memory``).
+    """The quantiles of both kinds of plan, by quantity (``time``, ``memory``) and class.
 
-    near: plans of a combination that was measured.  far: plans of one that was not.
-    seen: what the measured runs cover: sets of combinations and the largest count of ranks.
+    near: plans of a combination that was measured.  far: plans of one that was not.  Those of time are the
+    same in both, in units of the scale. scales: by trait (``architecture``, ``kind``) and its value, how
+    much wider errors of time are. seen: what the measured runs cover: sets of combinations and the largest
+    count of ranks.
     """
 
     near: Mapping[str, Quantiles]
     far: Mapping[str, Quantiles]
+    scales: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seen: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -62,7 +71,9 @@ class Intervals:
         def table(name: str) -> dict[str, Quantiles]:
             return {key: Quantiles(low=pair[0], high=pair[1]) for key, pair in values[name].items()}
 
-        return cls(near=table("near"), far=table("far"), seen=values.get("seen", {}))
+        return cls(
+            near=table("near"), far=table("far"), scales=values.get("scales", {}), seen=values.get("seen", {})
+        )
 
 
 def model_kind(grid: PlanGrid, row: int = 0) -> str:
@@ -90,7 +101,36 @@ def task_kind(grid: PlanGrid, row: int = 0) -> str:
     return "finetuning" if _at(grid.finetuning, row) else "pretraining"
 
 
-def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool = False) -> tuple[str, ...]:
+def run_class(grid: PlanGrid, row: int = 0) -> str:
+    """Class of plan ``row`` by which ranges of time are told: encoders, fine-tuning, pretraining."""
+    if _at(grid.encoder, row) or _at(grid.vision, row):
+        return "encoder"
+    return "finetuning" if _at(grid.finetuning, row) else "pretraining"
+
+
+def traits_of(grid: PlanGrid, row: int = 0) -> dict[str, str]:
+    """What of plan ``row`` decides the scale of its errors, by the names of ``Intervals.scales``."""
+    return {
+        "architecture": ARCHITECTURES[int(_at(grid.architecture, row))],
+        "kind": "mixture" if _at(grid.moe_blocks, row) else "dense",
+    }
+
+
+def time_scale(grid: PlanGrid, intervals: Intervals, row: int = 0) -> float:
+    """How much wider than usual the error of plan ``row``'s time is, a ratio; 1 for a trait that is not
+    known.
+
+    Each input that matters and was left to a default widens it by UNSAID.
+    Source: errors on sources left out, by trait (``planner.accuracy.fit.ranges``).
+    """
+    scales = intervals.scales
+    known: float = math.prod(
+        scales.get(trait, {}).get(value, 1.0) for trait, value in traits_of(grid, row).items()
+    )
+    return known * float(UNSAID ** _at(grid.unsaid_inputs, row))
+
+
+def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0) -> tuple[str, ...]:
     """What of plan ``row`` lies outside everything that was measured, in words; empty when nothing does."""
     seen = intervals.seen
     architecture = ARCHITECTURES[int(_at(grid.architecture, row))]
@@ -122,22 +162,24 @@ def what_is_far(grid: PlanGrid, intervals: Intervals, row: int = 0, *, ppo: bool
     longest = float(seen.get("longest_sequence", 0.0))
     if longest and float(_at(grid.sequence_length, row)) > 2.0 * longest:
         far.append(f"sequence: longer than twice the longest measured ({longest:,.0f} tokens)")
-    if _at(grid.offload, row):
+    if _at(grid.offload, row) and not seen.get("offload"):
         far.append("offload: no measured run keeps its optimizer on the host")
-    if ppo:
-        far.append("task: few published PPO runs, whose phases are modelled one by one")
     return tuple(far)
 
 
-def spread(quantity: str, intervals: Intervals, far: tuple[str, ...], key: str = "") -> tuple[float, float]:
+def spread(
+    quantity: str, intervals: Intervals, far: tuple[str, ...], key: str = "", scale: float = 1.0
+) -> tuple[float, float]:
     """(low, high) of log(measured / predicted) that should hold four measured values in five.
 
     quantity: ``time`` or ``memory``; key: a narrower class with quantiles of its own (``time/encoder``).
-    Source: errors on runs left out of the fit, as a ratio in the log, wider for each further far thing.
+    scale: as ``time_scale`` gives it.
+    Source: errors on runs left out of the fit, as a ratio in the log, wider for each far thing.
     """
     table = intervals.far if far else intervals.near
     quantiles = table.get(f"{quantity}/{key}") or table[quantity]
-    wider = WIDENING ** max(len(far) - 1, 0)
+    things = len(far) if quantity == "time" else max(len(far) - 1, 0)
+    wider = scale * WIDENING**things
     low, high = quantiles.low * wider, quantiles.high * wider
     if quantity == "time" and any(words.startswith((UNKNOWN_CHIP, UNKNOWN_BLOCKS)) for words in far):
         low, high = min(low, -UNKNOWN_CHIP_SPREAD), max(high, UNKNOWN_CHIP_SPREAD)
@@ -147,13 +189,18 @@ def spread(quantity: str, intervals: Intervals, far: tuple[str, ...], key: str =
 
 
 def bounds(
-    point: float, quantity: str, intervals: Intervals, far: tuple[str, ...], key: str = ""
+    point: float,
+    quantity: str,
+    intervals: Intervals,
+    far: tuple[str, ...],
+    key: str = "",
+    scale: float = 1.0,
 ) -> tuple[float, float]:
     """(low, high) around ``point`` (seconds or bytes) that should hold the measured value four times in five.
 
-    quantity, key: as in ``spread``.
+    quantity, key, scale: as in ``spread``.
     """
-    low, high = spread(quantity, intervals, far, key)
+    low, high = spread(quantity, intervals, far, key, scale)
     return float(point * np.exp(low)), float(point * np.exp(high))
 
 

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import (
-    DEEPSPEED,
-    MEGATRON,
-    Array,
-    PlanGrid,
-)
+from planner.engine.grid.plan_grid import ARCHITECTURES, Array, PlanGrid
 from planner.engine.grid.scalars import where
-from planner.engine.time import flops
+from planner.engine.time import attention_rates, flops
 from planner.engine.time.constants import TimingConstants
-from planner.engine.time.kernels import achievable_bandwidth, tuned
+from planner.engine.time.kernels import achievable_bandwidth, fuses_softmax, matmul_efficiency
+
+TRAINIUM = float(ARCHITECTURES.index("trainium"))
+#: Share of the plain fp32 peak that fused attention reaches where its operands are fp32 (PyTorch's
+#: memory-efficient kernel without tensor cores). Our judgement, held against one source: QLoRA at 8,192
+#: tokens with fp32 queries took 43 s a micro-step on H100, 97 s on A100 (universal-llm-trainer, 2025).
+WIDE_SHARE = 0.2
+#: Memory passes of an unfused softmax under autocast, which runs in fp32, over those in 16 bits.
+AUTOCAST_SCORES = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,30 @@ class AttentionTime:
 
     forward: Array
     backward: Array
+
+
+def fused_rate(
+    grid: PlanGrid, constants: TimingConstants, curve: attention_rates.Curves, tokens: Array
+) -> Array:
+    """FLOP/s of a fused attention kernel in one direction, shape (plans,).
+
+    curve: of that direction, by kernel and chip.  tokens: queries of one sequence on this rank.  Kernels work
+    on tiles of 32 elements of a head, so a width between is computed as the next multiple; from 64 to 128 the
+    rate grows with the width, beyond 128 it stays. Causal masks cost short sequences more.
+    Source: ``attention_rates``.
+    """
+    kernel, chip = grid.attention_kernel.astype(int), grid.architecture.astype(int)
+    share = curve.share[kernel, chip]
+    narrow = curve.narrow[kernel, chip]
+    half = curve.half_tokens[kernel, chip] + attention_rates.CAUSAL_TOKENS * grid.causal
+    tiled = np.ceil(grid.head_dim / 32.0) * 32.0
+    # The reciprocal rate is linear in 1 / width: 1 at 128, 1 / narrow at 64.
+    slower = 1.0 + (1.0 / narrow - 1.0) * np.maximum(128.0 / tiled - 1.0, 0.0)
+    published = grid.bf16_flops_per_s * share / slower / (1.0 + half / np.maximum(tokens, 1.0))
+    published = published * grid.head_dim / tiled
+    wide = grid.fp32_flops_per_s * WIDE_SHARE
+    own = where(grid.architecture == TRAINIUM, grid.bf16_flops_per_s * constants.neuron_attention, published)
+    return where((grid.wide_attention > 0) | (grid.full_precision > 0), np.minimum(wide, own), own)
 
 
 def attention_core_s(
@@ -40,27 +67,27 @@ def attention_core_s(
     sequences: count per micro-batch.  queries: tokens per sequence on this rank.  keys: tokens per sequence.
     keys_met: tokens that one query attends to on average.
 
-    Flash attention runs at a rate of its own, which grows with sequence and head width. Unfused attention is
-    two batched matmuls plus ``score_passes`` memory passes over the queries x keys scores.
-    Source: Dao et al. 2022, algorithms 1 and 4; Dao 2023; rates and passes are fitted (``TimingConstants``).
+    Fused attention runs at the published rate of its kernel, by direction. Unfused attention is two batched
+    matmuls plus ``score_passes`` memory passes over the queries x keys scores.
+    Source: Dao et al. 2022, algorithms 1 and 4; Dao 2023; Shah et al. 2024; passes are fitted.
     """
     operations = flops.attention_core_flops(grid, sequences * queries, keys_met)
-    peak = where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)
-    gain = where(tuned(grid), constants.engine_attention_gain, 1.0)
-    narrow = 1.0 + constants.narrow_head / grid.head_dim
-    efficiency = constants.attention_efficiency[grid.architecture.astype(int)]
-    short = 1.0 + constants.short_attention / np.maximum(queries, 1.0)
-    fused = operations / (peak * efficiency) * narrow / gain * short
+    # Short samples of packed rows are short sequences to the kernel.
+    tokens = np.minimum(queries, grid.sample_tokens)
+    forward = operations / fused_rate(grid, constants, attention_rates.FORWARD, tokens)
+    backward = (
+        flops.FLASH_BACKWARD * operations / fused_rate(grid, constants, attention_rates.BACKWARD, tokens)
+    )
     # Unfused, the two products are batched matmuls whose inner side is the head.
-    base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    arithmetic = operations / (peak * base) * (1.0 + constants.shallow_inner / grid.head_dim)
+    peak = where(grid.full_precision > 0, grid.peak_flops_per_s, grid.bf16_flops_per_s)
+    arithmetic = operations / (peak * matmul_efficiency(grid, constants))
+    arithmetic = arithmetic * (1.0 + constants.shallow_inner / grid.head_dim)
     scores = sequences * queries * keys * grid.attention_heads / grid.tensor_parallel
-    fused_softmax = (grid.framework == MEGATRON) | (grid.framework == DEEPSPEED)
-    count = where(fused_softmax, constants.fused_score_passes, constants.score_passes)
+    count = where(fuses_softmax(grid), constants.fused_score_passes, constants.score_passes)
+    count = count * where(grid.autocast > 0, AUTOCAST_SCORES, 1.0)
     passes = count * scores * grid.element_bytes / achievable_bandwidth(grid, constants)
-    fused_backward = flops.FLASH_BACKWARD * constants.attention_backward * fused
     unfused_backward = flops.BACKWARD_MATMULS * arithmetic + flops.SCORES_BACKWARD * passes
     return AttentionTime(
-        forward=where(grid.flash > 0, fused, arithmetic + passes),
-        backward=where(grid.flash > 0, fused_backward, unfused_backward),
+        forward=where(grid.flash > 0, forward, arithmetic + passes),
+        backward=where(grid.flash > 0, backward, unfused_backward),
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.time import flops, kernels
-from planner.engine.time.attention import AttentionTime, attention_core_s
+from planner.engine.time import attention_rates, flops, kernels
+from planner.engine.time.attention import AttentionTime, attention_core_s, fused_rate
 from planner.engine.time.constants import TimingConstants
 
 
@@ -32,11 +32,13 @@ class Mlp:
     """One MLP as matmuls, shape (plans,).
 
     weights: count over all its matrices.  width: its inner width, elements.  rows: tokens that go through it.
+    split: ranks that share its matrices.
     """
 
     weights: Array
     width: Array
     rows: Array
+    split: Array
 
 
 def mlp_s(grid: PlanGrid, constants: TimingConstants, mlp: Mlp) -> Array:
@@ -44,7 +46,7 @@ def mlp_s(grid: PlanGrid, constants: TimingConstants, mlp: Mlp) -> Array:
 
     mlp: weights, width and rows.  Source: our own count of its matmuls, each timed by ``kernels.matmul_s``.
     """
-    rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
+    rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, mlp.split
     down = mlp.width / split
     up = np.maximum(mlp.weights / hidden / split - down, 0.0)
     return kernels.matmul_s(
@@ -92,8 +94,8 @@ def scan_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
 
     tokens: per micro-batch and rank.  Source: Dao and Gu 2024 for the form; the rate is our own choice.
     """
-    efficiency = constants.attention_efficiency[grid.architecture.astype(int)]
-    arithmetic = tokens * grid.state_flops / (grid.bf16_flops_per_s * efficiency)
+    rate = fused_rate(grid, constants, attention_rates.FORWARD, tokens)
+    arithmetic = tokens * grid.state_flops / rate
     traffic = (
         tokens * grid.state_elements * grid.element_bytes / kernels.achievable_bandwidth(grid, constants)
     )
@@ -105,7 +107,7 @@ def dense_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, seque
 
     tokens: per micro-batch and rank.  sequence: tokens of one sequence.
     """
-    mlp = Mlp(weights=grid.ffn_matmul, width=grid.ffn_size, rows=tokens)
+    mlp = Mlp(weights=grid.ffn_matmul, width=grid.ffn_size, rows=tokens, split=grid.tensor_parallel)
     out = grid.attention_heads * grid.value_head_dim / grid.tensor_parallel
     inner = grid.ffn_size / grid.tensor_parallel
     return BlockTime(
@@ -114,7 +116,8 @@ def dense_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, seque
         elementwise=kernels.elementwise_s(
             grid, constants, kernels.elementwise_bytes(grid, tokens, grid.ffn_size)
         ),
-        casts=kernels.fp8_cast_s(grid, constants, tokens * (2.0 * grid.hidden_size + out + inner)),
+        casts=kernels.fp8_cast_s(grid, constants, tokens * (2.0 * grid.hidden_size + out + inner))
+        + kernels.autocast_cast_s(grid, constants, grid.attention_matmul + grid.ffn_matmul),
         adapters=kernels.adapter_s(grid, constants, tokens, all_blocks(grid)),
         dequantisation=kernels.dequantisation_s(grid, constants, grid.attention_matmul + grid.ffn_matmul),
     )

@@ -10,12 +10,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import FULL_RECOMPUTE, SELECTIVE_RECOMPUTE, TORCHTITAN, Array, PlanGrid
+from planner.engine.grid.plan_grid import (
+    FULL_RECOMPUTE,
+    SELECTIVE_RECOMPUTE,
+    TORCHTITAN,
+    TRANSFORMER_ENGINE,
+    Array,
+    PlanGrid,
+)
 from planner.engine.grid.scalars import where
 from planner.engine.time import flops, kernels
 from planner.engine.time.block import BlockTime, all_blocks, decoder_block, dense_block
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import moe_block
+
+#: Bytes that the loss moves per logit beside reading it once, forward (the backward pass is counted as twice
+#: the forward): fp32 copy written (4), shifted copy read and written (8), softmax read and written (8).
+LOSS_BYTES = {"whole": 20.0, "chunked": 12.0, "compiled": 6.0, "fused": 2.0}
+#: Host time of routing (router, top-k, sort, permute and back, counts fetched by the host) in that of one
+#: expert's kernels: some forty kernels and a synchronisation against ten. Our judgement.
+ROUTING_LAUNCHES = 4.0
+#: Share of latent attention's weights that its up-projections hold (DeepSeek-V3: 53 of 187 million a block).
+LATENT_SHARE = 0.28
+#: Rows that token tables are padded to (Megatron-LM, make-vocab-size-divisible-by).
+VOCABULARY_MULTIPLE = 128.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +85,13 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     Source: Dao et al. 2022, algorithms 1 and 4; our own count of the passes.
     """
     kinds = kinds_of_blocks(grid, constants)
-    compiled = where(grid.compiled > 0, constants.compiled_gain, 1.0)
-    factor = constants.framework_factor[kernels.kernel_stack(grid)] / compiled
-    launch = constants.launch_s * where(grid.compiled > 0, constants.compiled_traffic, 1.0)
-    launch = launch * (1.0 + constants.adapter_launch * grid.frozen) + where(
-        grid.moe_blocks > 0, constants.expert_launch_s * grid.experts / grid.expert_parallel, 0.0
-    )
+    launch = block_launch_s(grid, constants)
     matmuls = flops.BACKWARD_MATMULS - grid.frozen
     forward: Array = np.asarray(0.0)
     backward: Array = np.asarray(0.0)
     core: Array = np.asarray(0.0)
     matmul: Array = np.asarray(0.0)
+    between: Array = np.asarray(0.0)
     for count, block in kinds:
         beside = block.elementwise + block.casts
         device = block.linear + block.attention.forward + beside + block.adapters + block.dequantisation
@@ -88,58 +102,102 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
             + 2.0 * (block.casts + block.adapters)
             + block.dequantisation
         )
-        forward = forward + count * kernels.root_of_squares(factor * device, launch)
-        backward = backward + count * kernels.root_of_squares(factor * device_backward, 2.0 * launch)
-        core = core + count * factor * block.attention.forward
-        matmul = matmul + count * factor * (block.linear + block.casts)
+        forward = forward + count * kernels.root_of_squares(device, launch)
+        backward = backward + count * kernels.root_of_squares(device_backward, 2.0 * launch)
+        core = core + count * block.attention.forward
+        matmul = matmul + count * (block.linear + block.casts)
+        between = between + count * block.elementwise
     main = kinds[0][1]
     return StageCompute(
         forward=forward,
         backward=backward,
-        recompute=recompute_s(grid, forward, core, matmul),
-        head=head_s(grid, constants) * factor,
+        recompute=recompute_s(grid, forward, core, matmul, between),
+        head=head_s(grid, constants),
         blocks=all_blocks(grid),
         terms={
             "matmul_rate_flops_per_s": kernels.matmul_rate(grid, constants),
-            "block_matmul_s": factor * main.linear,
-            "block_attention_s": factor * main.attention.forward,
-            "block_elementwise_s": factor * main.elementwise,
-            "block_cast_s": factor * main.casts,
-            "block_adapter_s": factor * main.adapters,
-            "block_dequantisation_s": factor * main.dequantisation,
+            "block_matmul_s": main.linear,
+            "block_attention_s": main.attention.forward,
+            "block_elementwise_s": main.elementwise,
+            "block_cast_s": main.casts,
+            "block_adapter_s": main.adapters,
+            "block_dequantisation_s": main.dequantisation,
             "block_launch_s": launch,
-            "framework_factor": factor,
         },
     )
 
 
-def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array) -> Array:
+def block_launch_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Host seconds to launch one block's forward kernels, shape (plans,).
+
+    Adapted layers launch several small kernels each (casts, dropout, two products, a scale, an addition),
+    quantised weights their unpacking; routing, sorting and permuting tokens launch as much as some experts,
+    and experts that are not one grouped kernel launch their own.
+    Source: kernels counted; ``launch_s``, ``adapter_launch`` (for seven adapted layers) and
+    ``expert_launch_s`` are fitted.
+    """
+    plain = constants.launch_s * kernels.LAUNCH_SHARES[grid.kernels.astype(int)]
+    adapters = constants.adapter_launch * (grid.adapted_modules / 7.0 + grid.quantized)
+    # Grouped products in fp8 still cast each expert's operands apart: half of what an expert launches.
+    apart = where(grid.grouped_matmul > 0, 0.5 * grid.fp8, 1.0)
+    each = ROUTING_LAUNCHES + apart * grid.experts / grid.expert_parallel
+    experts = where(grid.moe_blocks > 0, constants.expert_launch_s * each, 0.0)
+    launch: Array = plain * (1.0 + adapters) + experts
+    return launch
+
+
+def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array, between: Array) -> Array:
     """Seconds of recomputation in the backward pass of all blocks, shape (plans,).
 
-    forward, core, matmul: forward seconds of all blocks, and of their attention cores and matmuls among them.
-    Full recompute repeats the blocks' forward. Selective means what the named stack does: torchtitan's
-    per-operator policy keeps every second matmul and the attention output; Megatron repeats the attention
-    core, which a flash kernel recomputes anyway.
-    Source: Korthikanti et al. 2022, section 5; torchtitan's activation checkpointing.
+    forward, core, matmul, between: forward seconds of all blocks, and of their attention cores, matmuls and
+    memory passes among them. Full recompute repeats the forward of its share of the blocks. Selective means
+    the modules that were named, or what the stack does: torchtitan's per-operator policy keeps every second
+    matmul and the attention output; Megatron repeats the attention core, which a flash kernel recomputes
+    anyway. Source: Korthikanti et al. 2022, section 5; torchtitan's activation checkpointing.
     """
-    selective = where(
+    stack_s = where(
         grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, where(grid.flash > 0, 0.0, core)
     )
+    selective = where(grid.modules_named > 0, modules_s(grid, core, matmul, between), stack_s)
     return where(
         grid.recompute == FULL_RECOMPUTE,
-        forward,
+        forward * grid.recompute_blocks,
         where(grid.recompute == SELECTIVE_RECOMPUTE, selective, 0.0),
     )
+
+
+def modules_s(grid: PlanGrid, core: Array, matmul: Array, between: Array) -> Array:
+    """Seconds of repeating the forward pass of the modules that were named for recomputation, shape (plans,).
+
+    core, matmul, between: as in ``recompute_s``. Matmuls are shared out by their weights, memory passes by
+    those counted in ``kernels.elementwise_bytes`` (four of the hidden width's are the norms').
+    Source: our own count.
+    """
+    attention = grid.attention_matmul
+    mlp = where(grid.moe_blocks > 0, grid.shared_expert_matmul, grid.ffn_matmul)
+    routed = where(grid.moe_blocks > 0, grid.experts_per_token * grid.expert_matmul, 0.0)
+    weights = np.maximum(attention + mlp + routed, 1.0)
+    inner = (2.0 + grid.gated) * np.maximum(grid.ffn_size, grid.expert_ffn_size * grid.experts_per_token)
+    passes = 12.0 * grid.hidden_size + inner
+    latent = where(grid.kv_lora_rank > 0, LATENT_SHARE * attention, 0.0)
+    repeated = grid.recompute_mlp * mlp + grid.recompute_experts * routed + grid.recompute_latent * latent
+    activation = np.maximum(grid.recompute_activation, np.maximum(grid.recompute_mlp, grid.recompute_experts))
+    again = (grid.recompute_norms * 4.0 * grid.hidden_size + activation * inner) / passes
+    return grid.recompute_core * core + repeated / weights * matmul + again * between
 
 
 def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Forward seconds of output projection and cross-entropy of one micro-batch, on the last stage, (plans,).
 
-    The loss reads the logits, writes their fp32 copy and reads it twice (maximum and sum of exponentials).
-    Source: our own count of the memory passes; PyTorch cross_entropy.
+    Memory passes of the loss over one logit, by implementation: whole logits are copied to fp32 and shifted,
+    their softmax is written and read; chunks save the shift; a compiler fuses softmax and loss; fused kernels
+    read each logit and write its gradient in place.
+    Source: our own count of the passes (LOSS_BYTES); PyTorch cross_entropy, Liger Kernel.
     """
     rows = np.maximum(target_tokens(grid) * grid.head_share, 1.0)
     columns = np.maximum(grid.head_matmul / grid.hidden_size / grid.tensor_parallel, 1.0)
+    padded = np.ceil(columns / VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+    columns = where(kernels.pads_vocabulary(grid) & (columns > VOCABULARY_MULTIPLE), padded, columns)
     projection = kernels.matmul_s(
         grid,
         constants,
@@ -148,7 +206,9 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
         inner=grid.hidden_size,
         columns=columns,
     )
-    written = where(grid.loss_whole + grid.loss_chunked > 0, grid.element_bytes + 12.0, grid.element_bytes)
-    share = where(grid.finetuning > 0, 1.0, constants.loss_traffic)
-    loss = share * rows * columns * written / kernels.achievable_bandwidth(grid, constants)
+    fused = (grid.loss_whole + grid.loss_chunked == 0) | (grid.kernels == TRANSFORMER_ENGINE)
+    eager = where(grid.loss_whole > 0, LOSS_BYTES["whole"], LOSS_BYTES["chunked"])
+    plain = where(grid.compiled > 0, LOSS_BYTES["compiled"], eager)
+    moved = grid.element_bytes + where(fused, LOSS_BYTES["fused"], plain)
+    loss = constants.loss_traffic * rows * columns * moved / kernels.achievable_bandwidth(grid, constants)
     return where(grid.head_matmul > 0, projection + loss, 0.0)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from planner.engine.grid import stack
+from planner.engine.grid.plan_grid import ARCHITECTURES, ATTENTION_KERNELS, KERNELS, PlanGrid
+from planner.engine.question import words
+from planner.engine.question.request import Workload
+from planner.engine.question.result import Term
+from planner.engine.time.attention_rates import CAUSAL_TOKENS, rates_of
+from planner.engine.time.constants import TimingConstants
+from planner.engine.time.kernels import traffic_factor
 from planner.engine.trace import FIT, TermTemplate
 
 STEP_TEMPLATES: tuple[TermTemplate, ...] = (
@@ -40,7 +48,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="forward",
         formula="scores and values of one block, {grid.sequence_length:.0f} tokens,"
         " {grid.attention_heads:.0f} heads of {grid.head_dim:.0f} / TP {grid.tensor_parallel:.0f}",
-        source="Dao 2023; " + FIT,
+        source="published rates of fused kernels, see attention_kernel; unfused: memory passes, " + FIT,
     ),
     TermTemplate(
         name="block_elementwise_s",
@@ -175,9 +183,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="memory traffic of the optimizer's states at {shown.bandwidth_gbyte_s:.0f} GB/s peak;"
-        " offloaded"
-        " states are updated by the node's CPUs instead",
+        formula="memory traffic of the optimizer's states and of adding gradients up at"
+        " {shown.bandwidth_gbyte_s:.0f} GB/s peak; offloaded states are updated by the node's CPUs instead",
         source="bytes that each optimizer reads and writes",
     ),
     TermTemplate(
@@ -200,3 +207,66 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         source=FIT,
     ),
 )
+
+
+def running_terms(workload: Workload, grid: PlanGrid, constants: TimingConstants) -> tuple[Term, ...]:
+    """What runs, in words with its numbers: the kernels, attention's rates, and rows; each default is named.
+
+    grid: of one plan.
+    """
+    chip = ARCHITECTURES[int(grid.architecture)]
+    default = f" (default of {workload.framework} on {chip})"
+    kernels = KERNELS[int(grid.kernels)]
+    said = workload.kernels or workload.compile
+    parts = [words.KERNELS[kernels].in_sentence() + ("" if said else default)]
+    if grid.autocast:
+        parts.append("autocast" + ("" if workload.autocast else default))
+    if grid.moe_blocks:
+        experts = workload.moe
+        dispatcher = words.DISPATCHERS[stack.dispatcher(workload)].in_sentence()
+        balance = words.BALANCES[stack.balance(workload)].in_sentence()
+        parts.append(
+            f"experts by {dispatcher}{'' if experts and experts.dispatcher else default}, {balance}"
+            f"{'' if experts and experts.balance else default}"
+        )
+    if grid.row_tokens != grid.sequence_length or grid.sample_tokens != grid.row_tokens:
+        parts.append(
+            f"{float(grid.row_tokens):,.0f} tokens of a row computed,"
+            f" {float(grid.sample_tokens):,.0f} of which attend to each other"
+        )
+    traffic = Term(
+        name="kernels",
+        value=float(traffic_factor(grid, constants)),
+        unit="ratio",
+        formula="memory traffic between the products relative to the counted one: " + "; ".join(parts),
+        source="what the named stack runs; " + FIT,
+        parent="block_elementwise_s",
+    )
+    return traffic, attention_term(workload, grid, default)
+
+
+def attention_term(workload: Workload, grid: PlanGrid, default: str) -> Term:
+    """The attention kernel and its published rate for long sequences, as a share of the 16-bit peak.
+
+    grid: of one plan.  default: what to say where the kernel was not named.
+    """
+    kernel = ATTENTION_KERNELS[int(grid.attention_kernel)]
+    named = words.ATTENTION_KERNELS[kernel].in_sentence() + ("" if workload.attention_kernel else default)
+    if kernel in stack.UNFUSED:
+        share, rest, source = 0.0, ", which move each score through memory", FIT
+    else:
+        rates = rates_of(kernel, ARCHITECTURES[int(grid.architecture)])
+        share, source = rates.forward.share, rates.source
+        half = rates.forward.half_tokens + CAUSAL_TOKENS * float(grid.causal)
+        rest = (
+            f": {rates.forward.share:.0%} of the 16-bit peak forward, {rates.backward.share:.0%} backward at"
+            f" heads of 128, {rates.forward.narrow:.0%} of it at 64, half of it at {half:.0f} tokens"
+        )
+    return Term(
+        name="attention_kernel",
+        value=share,
+        unit="ratio",
+        formula=named + rest,
+        source=source,
+        parent="block_attention_s",
+    )

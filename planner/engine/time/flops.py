@@ -33,8 +33,10 @@ def attended_tokens(grid: PlanGrid, sequence: Array) -> Array:
     limits the share of blocks that have one. Source: Dao et al. 2022; the window is our own count.
     """
     skipped = grid.causal * grid.flash
-    full = sequence * (1.0 - 0.5 * skipped)
-    window = np.minimum(where(grid.window > 0, grid.window, sequence), sequence)
+    # A packed row's samples do not see each other, where the kernel takes their bounds.
+    sample = where(grid.flash > 0, np.minimum(sequence, grid.sample_tokens), sequence)
+    full = sample * (1.0 - 0.5 * skipped)
+    window = np.minimum(where(grid.window > 0, grid.window, sample), sample)
     windowed = where(grid.flash > 0, np.minimum(full, window), full)
     return (1.0 - grid.windowed_share) * full + grid.windowed_share * windowed
 

@@ -72,8 +72,9 @@ def activations_s(grid: PlanGrid) -> Array:
 def waiting_s(grid: PlanGrid, shards: Array, compute_s: Array) -> Array:
     """Seconds of a step that transfers of weights and activations take beyond the compute beside them.
 
-    compute_s: of one micro-batch on a rank.  Shape (plans,).  Source: both run at once, so the longer of the
-    two counts (ZeRO-Infinity's prefetching; torchtune's and axolotl's streams).
+    shards: ranks that share the weights.  compute_s: of one micro-batch on a rank.  Shape (plans,).
+    Source: both run at once, so the longer of the two counts (ZeRO-Infinity's prefetching; torchtune's and
+    axolotl's streams).
     """
     each = weights_s(grid, shards) + activations_s(grid)
     return grid.gradient_accumulation * np.maximum(each - compute_s, 0.0)

@@ -7,14 +7,16 @@ shape (plans,) in, seconds out. How kernels make up a step is counted elsewhere.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import (
     ARCHITECTURES,
+    COMPILED,
     DEEPSPEED,
-    GENERIC,
+    FUSED,
     MEGATRON,
     NEURON,
+    PLAIN,
+    TRANSFORMER_ENGINE,
     Array,
     Flags,
     PlanGrid,
@@ -26,6 +28,28 @@ from planner.engine.time.constants import TimingConstants
 SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
+TURING = float(ARCHITECTURES.index("turing"))
+#: Volta and Turing leave their tensor cores idle where a side is no multiple of 8 elements (NVIDIA Deep
+#: Learning Performance Guide, Matrix Multiplication, section 2: cuBLAS before 11): fp16 then runs at a
+#: quarter of the peak.
+NO_TENSOR_CORES = 4.0
+#: Rows of one tile of a grouped matmul (CUTLASS, 128 x 128 and up).
+TILE_ROWS = 128.0
+#: Under autocast, residuals and norms move fp32 (twice the bytes) and each block's two inputs of matrix
+#: products are cast (6 bytes an element): 12 passes of 2 bytes become 12 of 4 and two casts. Our own count.
+AUTOCAST_HIDDEN = 2.5
+#: Output elements of one wave of tiles relative to A100's (108 multiprocessors, tiles of 128 x 256), by
+#: architecture: multiprocessors and tile of its usual kernels (V100 80 and 128 x 128, T4 40 and 128 x 128,
+#: L40S 142 and 128 x 128, H100 132 and 128 x 256, B200 148 and 256 x 256 on pairs, a NeuronCore's 128 x 512
+#: array, MI300X 304 and 256 x 128). 32-bit kernels have tiles of half the size.
+WAVES = {
+    "volta": 0.37, "turing": 0.19, "ampere": 1.0, "ada": 0.66, "hopper": 1.22, "blackwell": 1.8,
+    "trainium": 0.05, "other": 1.0, "cdna3": 2.8, "cdna4": 2.4,
+}  # fmt: skip
+WAVE_SHARES = np.array([WAVES[name] for name in ARCHITECTURES])
+#: Host time of a block's launches relative to eager PyTorch, by kind of kernels (PLAIN, COMPILED, FUSED,
+#: TRANSFORMER_ENGINE): kernels counted. Our judgement.
+LAUNCH_SHARES = np.array([1.0, 0.55, 0.7, 0.8])
 
 
 def root_of_squares(first: Array, second: Array) -> Array:
@@ -42,24 +66,44 @@ def root_of_squares(first: Array, second: Array) -> Array:
 
 
 def tuned(grid: PlanGrid) -> Flags:
-    """Flags, shape (plans,): where Transformer Engine's kernels run, which is with Megatron on Hopper and
-    later.
+    """Flags, shape (plans,): where Transformer Engine splits matrix products to overlap tensor-parallel
+    communication, which is with Megatron on Hopper and later.
 
-    Source: our own choice of where they make a difference.
+    Source: NVIDIA's NeMo and Megatron-Bridge recipes (tp_comm_overlap).
     """
     recent = (grid.architecture == HOPPER) | (grid.architecture == BLACKWELL)
     by_megatron: Flags = (grid.framework == MEGATRON) & recent
     return by_megatron
 
 
-def kernel_stack(grid: PlanGrid) -> NDArray[np.int_]:
-    """Index of the framework whose kernels run, shape (plans,).
+def fuses_softmax(grid: PlanGrid) -> Flags:
+    """Flags, shape (plans,): where scale, mask and softmax of unfused attention are one kernel: Megatron-LM
+    and what is built on it, Transformer Engine, and compiled graphs.
 
-    DeepSpeed pretrains with Megatron's model code but fine-tunes the PyTorch model it is given.
-    Source: the code of Megatron-DeepSpeed.
+    Source: Megatron-LM fused softmax kernels; NVIDIA's BERT recipes leave them apart.
     """
-    plain = (grid.framework == DEEPSPEED) & (grid.finetuning > 0)
-    return np.asarray(where(plain, GENERIC, grid.framework)).astype(int)
+    built = (grid.framework == MEGATRON) | ((grid.framework == DEEPSPEED) & (grid.finetuning == 0))
+    fused: Flags = built | (grid.kernels == TRANSFORMER_ENGINE) | (grid.kernels == COMPILED)
+    return fused
+
+
+def pads_vocabulary(grid: PlanGrid) -> Flags:
+    """Flags, shape (plans,): where the stack pads the token table to a multiple of 128 rows a rank.
+
+    Source: Megatron-LM (make-vocab-size-divisible-by), which DeepSpeed pretrains with; llm-foundry's and
+    NVIDIA's own BERT do so too. Fine-tuning takes the model as it is.
+    """
+    pads: Flags = (grid.finetuning == 0) | (grid.framework == MEGATRON)
+    return pads
+
+
+def matmul_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Share of the 16-bit peak that a large matmul reaches, power limit included. Shape (plans,).
+
+    Source: efficiency of the architecture (fitted) x what the power limit leaves (``sustained_share``).
+    """
+    share: Array = constants.matmul_efficiency[grid.architecture.astype(int)] * grid.sustained_share
+    return share
 
 
 def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -75,9 +119,8 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: dense peak of the catalog x efficiency of the architecture (fitted).
     """
-    base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    gain = where(tuned(grid), constants.engine_matmul_gain, 1.0)
-    low = where(grid.fp8 > 0, constants.fp8_efficiency, base) * gain
+    base = matmul_efficiency(grid, constants)
+    low = where(grid.fp8 > 0, constants.fp8_efficiency * grid.sustained_share, base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
@@ -94,13 +137,21 @@ def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: as ``matmul_rate``.
     """
-    base = constants.matmul_efficiency[grid.architecture.astype(int)]
-    gain = where(tuned(grid), constants.engine_matmul_gain, 1.0)
     return where(
         grid.full_precision > 0,
         grid.peak_flops_per_s * full_efficiency(grid, constants),
-        grid.bf16_flops_per_s * base * gain,
+        grid.bf16_flops_per_s * matmul_efficiency(grid, constants),
     )
+
+
+def wave_elements(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Output elements of a matmul that fill half of the chip's multiprocessors, shape (plans,).
+
+    Source: ``wave_elements`` (fitted, for A100) x WAVE_SHARES; half of it for 32-bit operands.
+    """
+    whole = constants.wave_elements * WAVE_SHARES[grid.architecture.astype(int)]
+    half: Array = where(grid.full_precision > 0, 0.5, 1.0) * whole
+    return half
 
 
 def matmul_s(
@@ -118,18 +169,45 @@ def matmul_s(
     Source: our own count; ``wave_elements``, ``shallow_inner`` and ``misaligned`` are fitted, with sources in
     timing_priors.csv.
     """
-    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
-    saturation = (
-        1.0
-        + constants.wave_elements / 3.0 * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n))
-        + constants.shallow_inner / 3.0 * (1.0 / m + 1.0 / k + 1.0 / n)
-    )
+    saturation = 1.0 + side_losses(grid, constants, rows, inner, columns, 1.0)
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
     aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
     saturation = saturation * where(aligned, 1.0, constants.misaligned)
+    old = (grid.architecture <= TURING) & (grid.full_precision == 0)
+    if np.any(old):
+        uneven = (np.mod(inner, 8.0) != 0.0) | (np.mod(columns, 8.0) != 0.0)
+        saturation = saturation * where(uneven & old, NO_TENSOR_CORES / constants.misaligned, 1.0)
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
+    return root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
+
+
+def side_losses(
+    grid: PlanGrid,
+    constants: TimingConstants,
+    rows: Array,
+    inner: Array,
+    columns: Array,
+    groups: Array | float,
+) -> Array:
+    """What half-empty waves and tiles' prologues add to a matmul's time, a ratio, for the mean of its three
+    turns.
+
+    rows, inner, columns: counts of elements.  groups: matmuls that fill the multiprocessors together.
+    Source: as ``matmul_s``.
+    """
+    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
+    waves = wave_elements(grid, constants) * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n)) / groups
+    losses: Array = (waves + constants.shallow_inner * (1.0 / m + 1.0 / k + 1.0 / n)) / 3.0
+    return losses
+
+
+def operand_s(grid: PlanGrid, constants: TimingConstants, rows: Array, inner: Array, columns: Array) -> Array:
+    """Seconds to move a matmul's two operands and its result, shape (plans,).
+
+    rows, inner, columns: counts of elements.  Source: Williams et al. 2009 (the roofline).
+    """
     traffic = (rows * inner + inner * columns + rows * columns) * grid.element_bytes
-    return root_of_squares(arithmetic, traffic / achievable_bandwidth(grid, constants))
+    return traffic / achievable_bandwidth(grid, constants)
 
 
 def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Array:
@@ -138,28 +216,38 @@ def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Arra
     tokens: per micro-batch and rank.  inner_width: of the MLP, elements. Two norms (read, write), two
     residual additions (two reads, a write) and rotary or bias passes: 12 passes over the hidden width, three
     more with dropout. The activation function reads and writes the inner width, three passes when gated.
-    Sequence parallelism splits the hidden part; tensor parallelism always splits the inner part.
+    Sequence parallelism splits the hidden part; tensor parallelism always splits the inner part. Under
+    autocast the hidden part is fp32.
     Source: our own count.
     """
     hidden_split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
-    hidden = (12.0 + 3.0 * grid.dropout) * grid.hidden_size / hidden_split
+    wide = where(grid.autocast > 0, AUTOCAST_HIDDEN, 1.0)
+    hidden = wide * (12.0 + 3.0 * grid.dropout) * grid.hidden_size / hidden_split
     inner = (2.0 + grid.gated) * inner_width / grid.tensor_parallel
     return tokens * (hidden + inner) * grid.element_bytes
+
+
+def traffic_factor(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Memory traffic between the matmuls relative to the counted one, a ratio, shape (plans,).
+
+    Plain fine-tuning runs Hugging Face's modules, whose RMSNorm and rotary embedding are many small kernels
+    (its LayerNorm is one); plain pretraining a stack's own.
+    Source: the factors of plain, compiled, hand-fused and Transformer Engine's kernels are fitted.
+    """
+    many = (grid.finetuning > 0) & (grid.layernorm == 0)
+    plain = where(many, constants.plain_traffic, constants.eager_traffic)
+    fused = where(grid.kernels == FUSED, constants.fused_traffic, constants.engine_traffic)
+    return where(
+        grid.kernels == PLAIN, plain, where(grid.kernels == COMPILED, constants.compiled_traffic, fused)
+    )
 
 
 def elementwise_s(grid: PlanGrid, constants: TimingConstants, nbytes: Array) -> Array:
     """Seconds of memory-bound kernels that move ``nbytes`` bytes, shape (plans,).
 
-    nbytes: counted traffic. Source: bytes / achievable bandwidth; the traffic factors of eager, fused and
-    compiled kernels are fitted.
+    nbytes: counted traffic. Source: bytes x ``traffic_factor`` / achievable bandwidth.
     """
-    # Stacks that fuse the cross-entropy also fuse norms, rotary and activation (Liger, Unsloth, FastKernels).
-    whole = grid.loss_whole + grid.loss_chunked
-    plain = where(grid.finetuning * whole > 0, constants.unfused_traffic, 1.0)
-    eager = constants.elementwise_traffic * plain
-    fused = where(grid.framework == MEGATRON, constants.megatron_traffic, eager)
-    share = where(grid.compiled > 0, constants.compiled_traffic, fused)
-    return share * nbytes / achievable_bandwidth(grid, constants)
+    return traffic_factor(grid, constants) * nbytes / achievable_bandwidth(grid, constants)
 
 
 def fp8_cast_s(grid: PlanGrid, constants: TimingConstants, operand_elements: Array) -> Array:
@@ -170,6 +258,41 @@ def fp8_cast_s(grid: PlanGrid, constants: TimingConstants, operand_elements: Arr
     """
     nbytes = 3.0 * operand_elements
     return grid.fp8 * constants.fp8_cast_traffic * nbytes / achievable_bandwidth(grid, constants)
+
+
+def autocast_cast_s(grid: PlanGrid, constants: TimingConstants, weights: Array) -> Array:
+    """Seconds to cast a block's fp32 weights for its matrix products under autocast, shape (plans,): read
+    four bytes and write two for each, once a forward pass.
+
+    weights: count per block.  Source: torch.autocast, which keeps the casts until it is left.
+    """
+    nbytes = 6.0 * weights / grid.tensor_parallel
+    return grid.autocast * nbytes / achievable_bandwidth(grid, constants)
+
+
+def grouped_matmul_s(
+    grid: PlanGrid,
+    constants: TimingConstants,
+    *,
+    rate: Array,
+    groups: Array,
+    rows: Array,
+    inner: Array,
+    columns: Array,
+) -> Array:
+    """Seconds of ``groups`` matmuls of (rows x inner) @ (inner x columns) in one kernel, shape (plans,).
+
+    rate: achievable FLOP/s of a large matmul.  groups: experts of this rank.  rows: tokens of each.
+
+    Its tiles fill the multiprocessors together, so only the last wave of all is half empty; but each group's
+    last tile of rows is filled on average by half, and few rows cannot hide reading the weights.
+    Source: our own count, with the constants of ``matmul_s``; TILE_ROWS as CUTLASS's grouped kernels have.
+    """
+    together = np.maximum(groups, 1.0)
+    losses = side_losses(grid, constants, rows, inner, columns, together)
+    saturation = 1.0 + losses + 0.5 * TILE_ROWS / np.maximum(rows, 1.0)
+    arithmetic = 2.0 * rows * inner * columns / (rate * constants.grouped_efficiency) * saturation
+    return together * root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
 
 
 def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks: Array) -> Array:

@@ -6,12 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import FULL_RECOMPUTE, MEGATRON, ZERO_3, Array, Flags, PlanGrid
+from planner.engine.grid.plan_grid import (
+    ALL_GATHER,
+    DEEPEP,
+    FSDP,
+    FULL_RECOMPUTE,
+    MEGATRON,
+    NEURON,
+    TORCHTITAN,
+    ZERO_3,
+    Array,
+    PlanGrid,
+)
 from planner.engine.grid.scalars import where
-from planner.engine.time import collectives, kernels
+from planner.engine.time import collectives, experts, kernels
 from planner.engine.time.block import all_blocks
 from planner.engine.time.compute import StageCompute
 from planner.engine.time.constants import TimingConstants
+from planner.engine.time.experts import expert_tensor_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +49,16 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
     nbytes = grid.tokens_per_rank * grid.hidden_size * wire
     each = 2.0 * collectives.reduce_scatter_s(collectives.tensor_group(grid, constants), nbytes)
-    forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, constants.tensor_exposed)
+    waited = where(grid.framework == NEURON, constants.neuron_tensor_exposed, constants.tensor_exposed)
+    forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, waited)
+    forward = where(grid.overlap > 0, forward, 1.0)
     # Megatron reduces the input gradient while the weight gradient is computed.
-    behind = where(grid.framework == MEGATRON, constants.tensor_backward_exposed, 1.0)
+    behind = where((grid.framework == MEGATRON) & (grid.overlap > 0), constants.tensor_backward_exposed, 1.0)
     exposed = forward * (2.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE) + 2.0 * behind)
-    # Experts are split by tensor parallel too: each routed copy of a token is gathered and summed.
-    blocks = compute.blocks + 0.5 * grid.moe_blocks * np.maximum(grid.experts_per_token - 1.0, 0.0)
+    # Where experts are split by tensor parallel too, each routed copy of a token is gathered and summed.
+    split = expert_tensor_parallel(grid) > 1
+    copies = np.maximum(grid.experts_per_token - 1.0, 0.0) * split
+    blocks = compute.blocks + 0.5 * grid.moe_blocks * copies
     return where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
 
 
@@ -66,32 +82,50 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Exposed seconds of expert parallelism over all blocks, for one micro-batch, shape (plans,).
 
     Dispatch and combine, forward and backward: four all-to-alls per block of the routed copies of the tokens.
-    Source: our own count; Thakur et al. 2005 (all-to-all); the exposed share is fitted.
+    Fused dispatchers send a token once to every machine that it visits, and from there on to its ranks; an
+    all-gather sends it everywhere. The fullest rank sets the pace.
+    Source: our own count; Thakur et al. 2005 (all-to-all); DeepEP; the exposed share is fitted.
     """
     if not np.any(grid.expert_parallel > 1):
         return np.asarray(0.0)
     split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
-    nbytes = grid.tokens_per_rank * grid.experts_per_token * grid.hidden_size * grid.element_bytes / split
-    passes = 4.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE)
-    total = (
-        passes * grid.moe_blocks * collectives.all_to_all_s(collectives.expert_group(grid, constants), nbytes)
+    group = collectives.expert_group(grid, constants)
+    token = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
+    copies, size, machines = np.maximum(grid.experts_per_token, 1.0), group.size, group.machines
+    inside = group.inside
+    fused, everywhere = grid.dispatcher >= DEEPEP, grid.dispatcher == ALL_GATHER
+    # Plain: each copy by itself. Fused: once to every distinct machine, from there to every distinct rank.
+    local = where(
+        fused, collectives.places_met(size, copies) * (inside - 1.0) / inside, copies * (inside - 1.0) / size
     )
-    return where(grid.expert_parallel > 1, constants.expert_exposed * total, 0.0)
+    remote = where(
+        fused,
+        collectives.places_met(machines, copies) * (1.0 - 1.0 / machines),
+        copies * (size - inside) / size,
+    )
+    local = token * where(everywhere, size - 1.0, local)
+    remote = token * where(everywhere, (size - inside) / inside, remote)
+    passes = 4.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE)
+    total = passes * grid.moe_blocks * collectives.all_to_all_s(group, local, remote)
+    total = total * experts.load_of_the_fullest(grid, constants)
+    exposed = where(fused, constants.fused_dispatch_exposed, constants.expert_exposed)
+    return where(grid.expert_parallel > 1, exposed * total, 0.0)
 
 
-def exposed_s(
-    grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array, crosses: Flags
-) -> Array:
+def exposed_s(grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array) -> Array:
     """Seconds of ``communication`` that compute does not hide, shape (plans,).
 
-    communication: seconds.  cover: seconds of compute that it can hide behind.  crosses: whether it leaves
-    the node. The excess over the reachable share of the cover is exposed, with a smooth transition. So is a
-    share of what is hidden, because it takes streaming multiprocessors and memory bandwidth from the compute.
-    Without overlap all of it is exposed. Source: our own choice of the smooth maximum; the shares are fitted.
+    communication: seconds.  cover: seconds of compute that it can hide behind. Stacks that prefetch on
+    streams of their own (FSDP, Megatron's overlapped gradient reduction) hide nearly all; those that work
+    from hooks (DDP's buckets, DeepSpeed) less. The excess over the reachable share of the cover is exposed,
+    with a smooth transition. So is a share of what is hidden, because it takes streaming multiprocessors
+    and memory bandwidth from the compute. Without overlap all of it is exposed. Source: our own choice of
+    the smooth maximum; the shares are fitted.
     """
     reach = constants.overlap_reach * cover
     excess = np.minimum(kernels.root_of_squares(communication, reach) - reach, communication)
-    contention = where(crosses, constants.network_contention, constants.link_contention)
+    eager = (grid.framework == MEGATRON) | (grid.framework == FSDP) | (grid.framework == TORCHTITAN)
+    contention = where(eager, constants.prefetched_contention, constants.hooked_contention)
     overlapped = excess + contention * (communication - excess)
     return where(grid.overlap > 0, overlapped, communication)
 
@@ -109,9 +143,9 @@ def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
         + grid.embedding_parameters
         + grid.head_parameters
     )
-    experts = grid.moe_blocks * grid.routed_expert_parameters / grid.expert_parallel
+    routed = grid.moe_blocks * grid.routed_expert_parameters / grid.expert_parallel
     split = grid.tensor_parallel * grid.pipeline_parallel
-    return dense / split, experts / split
+    return dense / split, routed / (expert_tensor_parallel(grid) * grid.pipeline_parallel)
 
 
 def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
@@ -119,9 +153,9 @@ def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
 
     Source: our own count.
     """
-    dense, experts = local_parameters(grid)
+    dense, routed = local_parameters(grid)
     adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
-    return where(grid.frozen > 0, adapters, dense), experts * (1.0 - grid.frozen)
+    return where(grid.frozen > 0, adapters, dense), routed * (1.0 - grid.frozen)
 
 
 def data_communication_s(
@@ -130,17 +164,19 @@ def data_communication_s(
     """Exposed seconds of sharding and gradient reduction, shape (plans,).
 
     forward, backward: seconds of compute of one micro-batch that the communication can hide behind. ZeRO-3
-    gathers every block's weights forward and backward and scatters its gradients in each micro-batch. ZeRO-0
-    to 2 reduce once a step, behind the last backward pass, and gather the new weights (or finish the
-    all-reduce) behind the next forward pass. Experts are replicated over fewer ranks; frozen weights have no
-    gradients.
-    Source: Rajbhandari et al. 2020, section 7.2.
+    gathers every block's weights forward and backward and scatters its gradients in each micro-batch, or in
+    the last one alone where gradient sync is off between; over groups smaller than all ranks, the groups'
+    shards are all-reduced once a step.
+    ZeRO-0 to 2 reduce once a step, behind the last backward pass, and gather the new weights (or finish the
+    all-reduce) behind the next forward pass. Experts are replicated over fewer ranks; frozen weights have
+    no gradients. Source: Rajbhandari et al. 2020, section 7.2.
     """
-    dense, experts = local_parameters(grid)
+    dense, routed_weights = local_parameters(grid)
     trained, trained_experts = trained_parameters(grid)
     ranks = grid.data_parallel * grid.context_parallel
-    replicas = np.maximum(ranks / grid.expert_parallel, 1.0)
-    expert_ranks = collectives.group(grid, constants, replicas, grid.tensor_parallel * grid.expert_parallel)
+    apart = expert_tensor_parallel(grid) * grid.expert_parallel
+    replicas = np.maximum(ranks * grid.tensor_parallel / apart, 1.0)
+    expert_ranks = collectives.group(grid, constants, replicas, apart)
     everyone = collectives.data_group(grid, constants, ranks)
     sharded = collectives.data_group(grid, constants, np.minimum(grid.sharding_group, ranks))
     # fp8 recipes gather the cast weights, one byte each (torchtitan's float8 all-gather, Megatron's weights).
@@ -148,37 +184,49 @@ def data_communication_s(
     # Megatron reduces in the precision it accumulates in; the others in the working precision.
     gradient_wire = where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
 
+    mixture = bool(np.any(grid.moe_blocks > 0))
     # One collective per block: FSDP's units and the reduction buckets of the others are of about that size.
     messages = np.maximum(all_blocks(grid) / grid.pipeline_parallel, 1.0)
 
     def over(group: collectives.Group, own: Array, routed: Array, wire: Array) -> Array:
         dense_s = collectives.reduce_scatter_s(group, own * wire, messages)
+        if not mixture:
+            return dense_s
         return dense_s + collectives.reduce_scatter_s(
             expert_ranks, routed * wire, where(routed > 0, messages, 0.0)
         )
 
-    gather = over(sharded, dense, experts, weight_wire)
-    scatter = over(sharded, trained, trained_experts, gradient_wire)
+    gather = over(sharded, dense, routed_weights, weight_wire)
+    # Adapters in FSDP's flat parameters: the base's gradients are made and reduced with theirs.
+    whole = (grid.adapters_with_base > 0) & (grid.framework == FSDP)
+    scattered, scattered_experts = where(whole, dense, trained), where(whole, routed_weights, trained_experts)
+    scatter = over(sharded, scattered, scattered_experts, gradient_wire)
     zero3 = (grid.sharding == ZERO_3) & (grid.sharding_group > 1)
-    leaves_node: Flags = sharded.machines > 1.0
-    per_micro_batch = exposed_s(grid, constants, gather, forward, leaves_node) + exposed_s(
-        grid, constants, gather + scatter, backward, leaves_node
+    last_alone = (grid.unsynced_gradients > 0) & (grid.gradient_accumulation > 1)
+    each, once = where(last_alone, 0.0, scatter), where(last_alone, scatter, 0.0)
+    per_micro_batch = exposed_s(grid, constants, gather, forward) + exposed_s(
+        grid, constants, gather + each, backward
     )
+    # Shards of groups smaller than all ranks are summed over the groups (hybrid sharding).
+    shards = np.minimum(grid.sharding_group, ranks)
+    summed: Array = np.asarray(0.0)
+    if np.any(zero3 & (ranks > shards)):
+        between = collectives.group(grid, constants, ranks / shards, grid.tensor_parallel * shards)
+        both = 2.0 * collectives.reduce_scatter_s(between, trained / shards * gradient_wire, messages)
+        summed = where(ranks > shards, both, 0.0)
+    hybrid = exposed_s(grid, constants, once + summed, backward)
     # Copies, casts and divisions of two gathers and a scatter; a frozen weight is not scattered.
-    copied = 2.0 * (dense + experts) + trained + trained_experts
+    copied = 2.0 * (dense + routed_weights) + trained + trained_experts
     copies = (
         constants.shard_copy_passes
         * copied
         * grid.element_bytes
         / kernels.achievable_bandwidth(grid, constants)
     )
-    leaves_node = everyone.machines > 1.0
     reduce = over(everyone, trained, trained_experts, gradient_wire)
     renew = over(everyone, trained, trained_experts, weight_wire)
-    per_step = exposed_s(grid, constants, reduce, backward, leaves_node) + exposed_s(
-        grid, constants, renew, forward, leaves_node
-    )
+    per_step = exposed_s(grid, constants, reduce, backward) + exposed_s(grid, constants, renew, forward)
     return DataExposure(
         per_micro_batch=where(zero3, per_micro_batch + copies, 0.0),
-        per_step=where(zero3 | (ranks <= 1.0), 0.0, per_step),
+        per_step=where(zero3, hybrid, where(ranks <= 1.0, 0.0, per_step)),
     )

@@ -5,11 +5,11 @@ Communication counts where it is exposed. The step is the sum of its named parts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ZERO_1, ZERO_3, Array, PlanGrid
+from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
@@ -17,6 +17,9 @@ from planner.engine.time.constants import TimingConstants
 
 #: LAMB reads weights and updates once more for its layer-wise norms (You et al. 2020, algorithm 2).
 LAMB_EXTRA_PASSES = 2.0
+#: Passes over weight-sized tensors that a foreach step makes beyond a fused one: some 17 of its dozen kernels
+#: against 7. Kernels counted: PyTorch's _multi_tensor_adamw.
+FOREACH_EXTRA_PASSES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +127,34 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
 def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Seconds of the optimizer step, shape (plans,).
 
-    Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update).
-    Source: our own count of the bytes; ``optimizer_traffic`` is fitted; Ren et al. 2021 where it is
-    offloaded.
+    Reads and writes weights, master copy and states once, and reads the gradients twice (norm, update);
+    foreach kernels pass over them more often. Source: our own count of the bytes; ``optimizer_traffic`` is
+    fitted; Ren et al. 2021 where it is offloaded.
     """
     trained, experts = overlap.trained_parameters(grid)
     ranks = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     states = 2.0 * (grid.weight_bytes + grid.master_bytes + grid.state_bytes)
     passes = states + 2.0 * grid.gradient_bytes + LAMB_EXTRA_PASSES * 4.0 * grid.lamb
+    passes = passes + FOREACH_EXTRA_PASSES * grid.temporary_bytes
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
     on_host = host.update_s(grid, host_updates(grid)) + host.exchange_s(grid, trained + experts, ranks)
     return where(grid.offload > 0, on_host, on_gpu)
+
+
+def accumulation_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Seconds a micro-batch to add its gradients to those before, shape (plans,); 0 for a single micro-batch.
+
+    Each new gradient is read, the sum read and written; DeepSpeed's bf16 optimizer adds to a second, fp32
+    set. Megatron's weight-gradient matmuls add into theirs (gradient accumulation fusion). ZeRO-3 adds
+    shards. Source: PyTorch AccumulateGrad; DeepSpeed runtime/bf16_optimizer.py; our own count of the bytes.
+    """
+    trained, experts = overlap.trained_parameters(grid)
+    shards = where(grid.sharding == ZERO_3, grid.sharding_group, 1.0)
+    second = where(grid.gradient_copy_bytes > 0, 2.0 * 4.0 + grid.element_bytes, 0.0)
+    nbytes = (trained + experts) / shards * (3.0 * grid.gradient_bytes + second)
+    apart = (grid.gradient_accumulation > 1) & (grid.framework != MEGATRON)
+    return where(apart, nbytes / kernels.achievable_bandwidth(grid, constants), 0.0)
 
 
 def host_updates(grid: PlanGrid) -> Array:
@@ -161,6 +180,15 @@ def bubble_each_s(grid: PlanGrid, step: StepTime) -> Array:
     return where(waiting > 0, each, 0.0)
 
 
+def computed_rows(grid: PlanGrid) -> PlanGrid:
+    """The grid with rows as long as what is computed of them: padded to the longest of their batch, or not at
+    all, where the question says so.
+    """
+    if np.all(grid.row_tokens == grid.sequence_length):
+        return grid
+    return replace(grid, sequence_length=grid.row_tokens)
+
+
 def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     """Seconds of one optimizer step and its parts, shape (plans,).
 
@@ -169,6 +197,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     count.
     Source: Narayanan et al. 2021, section 2.2 (bubble); slack and jitter are fitted.
     """
+    grid = computed_rows(grid)
     compute = blocks_compute(grid, constants)
     stage = stage_time(grid, constants, compute)
     micro_batches = grid.gradient_accumulation
@@ -182,7 +211,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     pipeline, hand_over = pipeline_communication_s(grid, constants)
     waiting = (grid.pipeline_parallel - 1.0) / grid.interleaved_stages
     parts = {
-        "forward": micro_batches * (stage.forward + stage.head_forward),
+        "forward": micro_batches * (1.0 + grid.reference_forwards) * (stage.forward + stage.head_forward),
         "backward": micro_batches * (stage.backward + stage.head_backward),
         "recompute": micro_batches * stage.recompute,
         "pipeline_bubble": waiting * (stage.blocks + slack),
@@ -191,14 +220,14 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         "expert_communication": micro_batches * stage.expert,
         "pipeline_communication": pipeline,
         "data_communication": micro_batches * data.per_micro_batch + data.per_step,
-        "optimizer": optimizer_s(grid, constants),
+        "optimizer": optimizer_s(grid, constants) + micro_batches * accumulation_s(grid, constants),
     }
     busy = sum(parts.values(), np.asarray(0.0))
     jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
     weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
     compute_s = parts["forward"] + parts["backward"] + parts["recompute"]
     transfers = host.waiting_s(grid, weight_shards, compute_s / micro_batches)
-    slack_s = constants.step_slack_s + micro_batches * slack + transfers
+    slack_s = constants.step_slack_s[grid.framework.astype(int)] + micro_batches * slack + transfers
     # As keywords, so that a name given twice is an error.
     terms = dict(
         **compute.terms,

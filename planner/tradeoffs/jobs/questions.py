@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,15 +14,15 @@ from typing import Any
 from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.search import parse_search_request
-from planner.engine.answer.search import EXACT_PLANS
+from planner.engine.answer.searching import EXACT_PLANS, by_promise
 from planner.engine.choose.space import Piece, pieces_of
 from planner.engine.question.search_request import SearchRequest
 
 #: Layouts that one core looks at in a second, on a slow and busy one; many of them do not divide and cost
 #: little. Measured: docs/performance.md. Only what runs in the background depends on it.
-LAYOUTS_PER_S = 500_000
+LAYOUTS_PER_S = 1_000_000
 #: What a bound leaves to look at, at most: the share of the machines that it cannot rule out.
-LEFT_BY_BOUND = 0.3
+LEFT_BY_BOUND = 0.4
 #: Searches that are estimated to take longer run in a worker.
 QUICK_S = 1.0
 #: Parts of a job: enough to see progress and to share the work, few enough that a bound found in one helps.
@@ -76,12 +75,22 @@ def key_of(question: dict[str, Any], *, today: date, stamp: str) -> str:
     return hashlib.sha256(asked.encode()).hexdigest()[:40]
 
 
-def split(pieces: Sequence[Piece]) -> list[list[int]]:
-    """The pieces' numbers in at most MOST_PARTS parts of about the same work, the largest pieces first."""
-    parts: list[list[int]] = [[] for _ in range(min(MOST_PARTS, len(pieces)))]
-    loads = [0] * len(parts)
-    for piece in sorted(pieces, key=lambda each: -sum(each.plans)):
-        least = loads.index(min(loads))
-        parts[least].append(piece.number)
-        loads[least] += sum(piece.plans)
+def split(question: Question) -> list[list[int]]:
+    """The pieces' numbers in at most MOST_PARTS parts of about as many layouts.
+
+    Those that promise most come first: what they find rules out most of the later parts.
+    """
+    looking = by_promise(question.request, shipped_calibration(), question.pieces, exact=False)
+    pieces = [each.piece for each in looking]
+    parts: list[list[int]] = []
+    whole = sum(sum(piece.plans) for piece in pieces)
+    before, last = 0, -1
+    for piece in pieces:
+        # The part that the piece's middle lies in; pieces larger than a part leave some parts out.
+        part = int((before + sum(piece.plans) / 2) * MOST_PARTS / max(whole, 1))
+        before += sum(piece.plans)
+        if not parts or part != last:
+            parts.append([])
+        parts[-1].append(piece.number)
+        last = part
     return parts

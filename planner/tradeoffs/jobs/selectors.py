@@ -57,6 +57,12 @@ def lost(part: SearchPart, now: datetime) -> bool:
     )
 
 
+def someone_works(now: datetime) -> bool:
+    """Whether any worker has been heard of lately: then a search that waits will have its turn."""
+    lately = now - timedelta(seconds=LOST_AFTER_S)
+    return SearchPart.objects.filter(state=SearchState.RUNNING, heartbeat_at__gte=lately).exists()
+
+
 def _state(job: SearchJob, parts: list[SearchPart], now: datetime) -> tuple[State, str, str]:
     """(state, problem, remedy) of a job, with what its workers' silence says."""
     again = "Resume it: what is done is kept."
@@ -75,7 +81,7 @@ def _state(job: SearchJob, parts: list[SearchPart], now: datetime) -> tuple[Stat
             return "lost", "A worker ended while it put the parts together.", again
         return "merging", "", ""
     if all(part.state == SearchState.WAITING for part in parts):
-        if (now - job.created_at).total_seconds() > NO_WORKER_AFTER_S:
+        if (now - job.created_at).total_seconds() > NO_WORKER_AFTER_S and not someone_works(now):
             return "waiting", "No worker has taken this search yet.", "Wait, or start a worker: make run."
         return "waiting", "", ""
     return "running", "", ""

@@ -20,9 +20,10 @@ from kombu.exceptions import OperationalError
 
 from planner.accuracy.calibration import shipped_calibration
 from planner.catalog import selectors as catalog_selectors
-from planner.contract.search import render_search
+from planner.contract.search_answer import render_search
 from planner.engine.answer.kept import Kept
-from planner.engine.answer.search import EXACT_PLANS, answer_of, search_steps
+from planner.engine.answer.search import answer_of
+from planner.engine.answer.searching import EXACT_PLANS, search_steps
 from planner.engine.question.errors import PlanErrors
 from planner.tradeoffs.jobs import questions, selectors
 from planner.tradeoffs.jobs.kept_json import kept_from_json, kept_to_json, render_rows
@@ -80,7 +81,7 @@ def start(data: Any, *, today: date | None = None) -> JobStatus:
                     pieces=pieces,
                     plans=sum(question.pieces[piece].evaluated for piece in pieces),
                 )
-                for number, pieces in enumerate(questions.split(question.pieces))
+                for number, pieces in enumerate(questions.split(question))
             )
             transaction.on_commit(lambda: _send(key))
         else:
@@ -199,7 +200,8 @@ def _search(owned: Owned) -> str:
     kept = Kept(request.objective, request.limit)
     exact = None if owned.question.request.exact else owned.question.plans <= EXACT_PLANS
     last = monotonic()
-    for progress in search_steps(request, shipped_calibration(), owned.pieces, exact=exact):
+    rivals = _found_by_others(owned)
+    for progress in search_steps(request, shipped_calibration(), owned.pieces, rivals=rivals, exact=exact):
         kept = progress.kept
         if monotonic() - last >= BEAT_S:
             if not beat(part, progress.done, render_rows(kept.front, request)):
@@ -209,6 +211,16 @@ def _search(owned: Owned) -> str:
         return "stopped"
     merge_if_done(part.job_id)
     return "done"
+
+
+def _found_by_others(owned: Owned) -> Kept:
+    """What the parts that are done have kept: a plan that they beat need not be looked at."""
+    request = owned.question.request
+    rivals = Kept(request.objective, request.limit)
+    done = SearchPart.objects.filter(job_id=owned.part.job_id, state=SearchState.DONE)
+    for found in done.order_by("number").values_list("found", flat=True):
+        rivals.join(kept_from_json(found or {}, request))
+    return rivals
 
 
 def beat(part: SearchPart, done: int, front: list[dict[str, Any]]) -> bool:

@@ -11,13 +11,23 @@ from hypothesis import strategies as st
 
 from planner.contract.search import parse_search_request
 from planner.engine.answer.kept import Kept, Rows
-from planner.engine.answer.search import search_steps
+from planner.engine.answer.searching import search_steps
 from planner.engine.choose.space import pieces_of
 from planner.engine.question.search_request import SearchRequest
 from planner.engine.sure.calibration import Calibration
 from tests.engine.questions import catalog
 
-CHIPS = ("h100-sxm", "a100-sxm-40gb", "a100-sxm-80gb", "h200-sxm", "b200", "l4", "a10g", "v100-sxm-16gb", "t4")
+CHIPS = (
+    "h100-sxm",
+    "a100-sxm-40gb",
+    "a100-sxm-80gb",
+    "h200-sxm",
+    "b200",
+    "l4",
+    "a10g",
+    "v100-sxm-16gb",
+    "t4",
+)
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "us-central1", "europe-west4")
 PURCHASES = ("on_demand", "spot", "savings_1y", "reserved_3y", "capacity_block")
 MODELS = ("gpt2", "llama-2-7b", "mixtral-8x7b", "bert-base-uncased", "t5-small")
@@ -45,14 +55,18 @@ QUESTIONS = st.fixed_dictionaries(
                         "accelerators": st.one_of(st.none(), some(CHIPS)),
                         "regions": some(REGIONS),
                         "purchases": some(PURCHASES),
-                        "nodes": st.lists(st.sampled_from([1, 2, 3, 4, 8, 16]), min_size=1, max_size=4, unique=True),
+                        "nodes": st.lists(
+                            st.sampled_from([1, 2, 3, 4, 8, 16]), min_size=1, max_size=4, unique=True
+                        ),
                     }
                 )
             }
         ),
         "objective": st.sampled_from(["cost", "time", "balanced"]),
         "limit": st.sampled_from([1, 3, 20]),
-        "vary": st.sampled_from([["micro_batch_size", "sharding"], ["tensor_parallel", "pipeline_parallel"], None]),
+        "vary": st.sampled_from(
+            [["micro_batch_size", "sharding"], ["tensor_parallel", "pipeline_parallel"], None]
+        ),
         "frameworks": st.sampled_from([None, ["megatron", "fsdp"]]),
     }
 )
@@ -70,7 +84,9 @@ def numbers(rows: Rows) -> list[tuple[Any, ...]]:
 
 def accounted(kept: Kept) -> int:
     counts = kept.counts
-    rejected = counts.indivisible + counts.no_memory + counts.late + counts.dear + counts.unsold + counts.bound
+    rejected = (
+        counts.indivisible + counts.no_memory + counts.late + counts.dear + counts.unsold + counts.bound
+    )
     return counts.fitting + rejected
 
 
@@ -98,7 +114,12 @@ def test_bounds_change_no_answer(
 def test_bounds_leave_most_of_the_market_out(calibration: Calibration) -> None:
     data = {
         "model": "llama-3.1-8b",
-        "workload": {"task": "pretraining", "tokens": 1e11, "sequence_length": 4096, "global_batch_size": 512},
+        "workload": {
+            "task": "pretraining",
+            "tokens": 1e11,
+            "sequence_length": 4096,
+            "global_batch_size": 512,
+        },
         "cluster": {"any": {"nodes": [1, 2, 4, 8, 16]}},
     }
     kept = searched(parse_search_request(data, catalog()), calibration, exact=False)
@@ -109,15 +130,21 @@ def test_bounds_leave_most_of_the_market_out(calibration: Calibration) -> None:
 def test_parts_that_know_of_each_others_fronts_find_the_same(cut: int, calibration: Calibration) -> None:
     data = {
         "model": "llama-2-7b",
-        "workload": {"task": "pretraining", "tokens": 1e11, "sequence_length": 2048, "global_batch_size": 128},
+        "workload": {
+            "task": "pretraining",
+            "tokens": 1e11,
+            "sequence_length": 2048,
+            "global_batch_size": 128,
+        },
         "cluster": {"any": {"accelerators": list(CHIPS), "nodes": [1, 2, 4]}},
     }
     request = parse_search_request(data, catalog())
     pieces = pieces_of(request)
     joined = Kept(request.objective, request.limit)
     for start in range(cut):
-        *_, last = search_steps(request, calibration, pieces[start::cut], exact=False)
+        *_, last = search_steps(request, calibration, pieces[start::cut], rivals=joined, exact=False)
         joined.join(last.kept)
+    assert joined.counts.looked_at == sum(piece.evaluated for piece in pieces)
     whole = searched(request, calibration, exact=True)
     assert numbers(joined.front) == numbers(whole.front)
     assert numbers(joined.top()) == numbers(whole.top())

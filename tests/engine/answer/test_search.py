@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.contract.search import parse_search_request, render_search
+from planner.contract.search import parse_search_request
+from planner.contract.search_answer import render_search
 from planner.engine.answer.estimate import estimate
 from planner.engine.answer.kept import best_by, front
 from planner.engine.answer.search import search
@@ -192,6 +193,26 @@ def test_ppo_can_be_searched(calibration: Calibration) -> None:
     result = search(asked(workload={"task": "ppo", "ppo": ppo}, cluster=CLUSTERS[1:3]), calibration)
     assert result.best is not None
     assert result.best.time.step_breakdown_s.generation
+
+
+def test_a_search_looks_at_how_many_generate(calibration: Calibration) -> None:
+    """Apart, each size of the pools is a plan of its own, and says the same when it is estimated alone."""
+    ppo: dict[str, Any] = {"critic": None, "reference": None, "reward": None, "rollout_tokens": 1024}
+    ppo["staleness_steps"] = 1
+
+    def found(**generation: int) -> SearchResult:
+        workload = {"task": "ppo", "ppo": ppo | {"generation": generation}}
+        request = asked(workload=workload, cluster=CLUSTERS[1:2], limit=3)
+        return search(replace(request, objective="time"), calibration)
+
+    every, half = found(), found(accelerators=16)
+    assert every.evaluated > 2 * half.evaluated
+    best = every.best
+    assert best is not None and half.best is not None and best.generation is not None
+    assert best.time.step_s <= half.best.time.step_s
+    layout = best.layout
+    trained = layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel
+    assert trained + best.generation.accelerators == best.accelerators
 
 
 def test_absurd_ranges_are_refused_with_the_count_and_the_axis(calibration: Calibration) -> None:

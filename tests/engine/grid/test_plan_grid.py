@@ -8,8 +8,8 @@ from scripts.formulas import GridField, grid_fields
 
 UNITS = {
     "FLOP", "FLOP/s", "USD/h", "block", "byte", "byte/parameter", "byte/s", "chunk", "element", "expert",
-    "flag", "head", "index",
-    "micro-batch", "node", "parameter", "rank", "ratio", "sequence", "stage", "token",
+    "flag", "head", "index", "input",
+    "micro-batch", "module", "node", "parameter", "rank", "ratio", "sequence", "stage", "token",
     "weight",
 }  # fmt: skip
 

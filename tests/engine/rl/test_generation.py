@@ -73,6 +73,12 @@ def test_places_are_filled_again_as_answers_end() -> None:
     assert static == pytest.approx(2 * own)
 
 
+def test_a_static_batch_that_is_not_full_takes_as_long() -> None:
+    eager = replace(IDEAL, eager_layer_s=0.5)
+    static = rollout(engine="static", eager=True, sequences=7.0, most_sequences=4.0)
+    assert number(phase(static, constants=eager, peak_flops_per_s=1e30).seconds) == pytest.approx(2 * 6)
+
+
 def test_memory_limits_the_places_and_states_move_for_a_few() -> None:
     """Room for 20 sequences of 8 tokens x 64 bytes beside 3072 of weights; less with states that stay."""
     many = rollout(sequences=100.0, memory_share=1.0)
@@ -94,6 +100,15 @@ def test_two_ranks_share_a_token_and_replicas_share_the_batch() -> None:
     assert number(both.seconds) == pytest.approx(alone / 2 + 6 * sent)
     assert number(phase(ranks=2.0).seconds) == pytest.approx(alone / 2)
     assert number(phase(ranks=2.0).replicas) == 2
+
+
+def test_a_link_that_joins_machines_makes_their_reductions_short() -> None:
+    """Eight ranks on machines of four: between nodes, unless one link joins them all (GB200 NVL72)."""
+    far = replace(IDEAL, network_reduction_s=1.0)
+    asked = rollout(tensor_parallel=8)
+    apart = phase(asked, ranks=8.0, constants=far, attention_heads=8, link_domain_ranks=4)
+    joined = phase(asked, ranks=8.0, constants=far, attention_heads=8, link_domain_ranks=72)
+    assert number(apart.seconds) > number(joined.seconds) + 6 * 2 * 2 * 0.9
 
 
 def test_answers_to_one_prompt_read_it_once() -> None:

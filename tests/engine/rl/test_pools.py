@@ -94,6 +94,12 @@ def test_new_weights_pass_the_slowest_link_once() -> None:
     assert synchronization(rollout(), ranks=8.0) == pytest.approx(3072 / NETWORK)
 
 
+def test_adapters_alone_are_sent() -> None:
+    """16 of 1536 parameters are adapters of a frozen base."""
+    adapters = {"frozen": 1.0, "lora_parameters": 16.0}
+    assert synchronization(rollout(), ranks=4.0, **adapters) == pytest.approx(2 * 16 / LINK)
+
+
 def test_an_engine_that_shares_its_ranks_is_woken() -> None:
     asked, woken = rollout(), replace(IDEAL, handover_s=5.0)
     for split, extra in ((False, 5.0), (True, 0.0)):

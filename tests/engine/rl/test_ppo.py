@@ -138,3 +138,36 @@ def test_the_answer_says_how_it_generates() -> None:
     assert pool.replicas * 4 == pool.accelerators
     assert pool.round_s > 0 and pool.idle_s == 0
     assert answer(question()).generation is None
+
+
+REAL = {"mean_prompt_tokens": 100, "mean_response_tokens": 300, "max_response_tokens": 1024}
+
+
+@pytest.mark.parametrize("engine", ["vllm", "static"])
+def test_more_accelerators_never_generate_longer(engine: str) -> None:
+    seconds = [
+        generation_s(ppo(ppo=REAL | {"generation": {"engine": engine, "accelerators": count}}, **LAYOUT))
+        for count in (1, 2, 3, 5, 8, 16, 32)
+    ]
+    assert seconds == sorted(seconds, reverse=True)
+
+
+@pytest.mark.parametrize("critic", [None, "gpt2"])
+def test_generation_ahead_never_slows_a_step(critic: str | None) -> None:
+    apart = REAL | {"critic": critic, "placement": "split", "generation": {"accelerators": 16}}
+    steps = [
+        ppo(ppo=apart | {"staleness_steps": ahead, "partial_rollouts": partial}).time.step_s
+        for partial in (False, True)
+        for ahead in (0, 1, 2, 4)
+    ]
+    assert steps[:4] == sorted(steps[:4], reverse=True)
+    assert steps[4:] == sorted(steps[4:], reverse=True)
+    assert all(partial <= whole for whole, partial in zip(steps[:4], steps[4:], strict=True))
+
+
+def test_longer_answers_never_take_less() -> None:
+    steps = [
+        ppo(ppo={"mean_response_tokens": mean, "max_response_tokens": 1024}, **LAYOUT).time.step_s
+        for mean in (50, 100, 200, 400, 800, 1024)
+    ]
+    assert steps == sorted(steps)

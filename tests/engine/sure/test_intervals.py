@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.engine.grid.plan_grid import ARCHITECTURES
+from planner.engine.grid.plan_grid import ARCHITECTURES, PlanGrid
 from planner.engine.sure.intervals import (
+    UNSAID,
     WIDENING,
     Intervals,
     Quantiles,
     bounds,
     model_kind,
     precision_kind,
+    run_class,
     task_kind,
+    time_scale,
     what_is_far,
 )
-from tests.engine.bare import bare_grid
+from tests.engine.bare import AMPERE, HOPPER
+from tests.engine.bare import bare_grid as bare
 
 INTERVALS = Intervals(
     near={
@@ -40,17 +45,42 @@ INTERVALS = Intervals(
 )
 
 
+def bare_grid(**changes: float) -> PlanGrid:
+    """A plan on the kind of chip that INTERVALS know."""
+    return bare(**{"architecture": AMPERE, **changes})
+
+
 def test_quantiles_of_the_logarithm_are_factors_of_the_point() -> None:
     assert bounds(10.0, "time", INTERVALS, ()) == pytest.approx((10 * math.exp(-0.1), 10 * math.exp(0.2)))
     assert bounds(10.0, "memory", INTERVALS, ()) == pytest.approx((10 * math.exp(-0.01), 10 * math.exp(0.02)))
 
 
-def test_one_thing_far_takes_the_far_quantiles_and_each_other_one_widens_them() -> None:
-    assert bounds(1.0, "time", INTERVALS, ("a",)) == pytest.approx((math.exp(-0.3), math.exp(0.4)))
-    two = bounds(1.0, "time", INTERVALS, ("a", "b"))
-    assert two == pytest.approx((math.exp(-0.3 * WIDENING), math.exp(0.4 * WIDENING)))
-    three = bounds(1.0, "time", INTERVALS, ("a", "b", "c"))
-    assert three == pytest.approx((math.exp(-0.3 * WIDENING**2), math.exp(0.4 * WIDENING**2)))
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_each_thing_far_widens_the_range_of_time_and_each_further_one_that_of_memory(count: int) -> None:
+    far = ("a", "b", "c")[:count]
+    wider = WIDENING**count
+    assert bounds(1.0, "time", INTERVALS, far) == pytest.approx(
+        (math.exp(-0.3 * wider), math.exp(0.4 * wider))
+    )
+    wider = WIDENING ** (count - 1)
+    assert bounds(1.0, "memory", INTERVALS, far) == pytest.approx(
+        (math.exp(-0.05 * wider), math.exp(0.06 * wider))
+    )
+
+
+def test_the_scale_is_that_of_chip_and_kind_and_grows_with_what_was_left_unsaid() -> None:
+    scaled = replace(INTERVALS, scales={"architecture": {"ampere": 0.5}, "kind": {"mixture": 3.0}})
+    assert time_scale(bare_grid(), scaled) == 0.5
+    assert time_scale(bare_grid(moe_blocks=1), scaled) == 1.5
+    assert time_scale(bare_grid(architecture=HOPPER, moe_blocks=1), scaled) == 3.0
+    assert time_scale(bare_grid(unsaid_inputs=2), scaled) == pytest.approx(0.5 * UNSAID**2)
+    assert bounds(1.0, "time", INTERVALS, (), "", 2.0) == pytest.approx((math.exp(-0.2), math.exp(0.4)))
+
+
+def test_the_class_is_that_of_model_and_task() -> None:
+    assert run_class(bare_grid()) == "pretraining"
+    assert run_class(bare_grid(finetuning=1)) == "finetuning"
+    assert run_class(bare_grid(finetuning=1, encoder=1)) == run_class(bare_grid(vision=1)) == "encoder"
 
 
 def test_a_narrower_class_has_quantiles_of_its_own_where_there_are_some() -> None:
@@ -83,7 +113,6 @@ def test_each_thing_that_was_not_measured_is_named(changes: dict[str, float], wo
 
 def test_up_to_twice_the_largest_measured_is_near() -> None:
     assert what_is_far(bare_grid(data_parallel=16, sequence_length=16), INTERVALS) == ()
-    assert len(what_is_far(bare_grid(), INTERVALS, ppo=True)) == 1
 
 
 def test_kinds_of_models_precisions_and_tasks() -> None:

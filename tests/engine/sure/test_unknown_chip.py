@@ -12,12 +12,12 @@ from planner.engine.sure.intervals import UNKNOWN_CHIP_SPREAD
 from tests.engine.questions import answer, question
 
 
-@pytest.mark.parametrize("architecture", ["cdna3", "gaudi3", "tpu_v5p", "rubin"])
+@pytest.mark.parametrize("architecture", ["cdna2", "gaudi3", "tpu_v5p", "rubin"])
 def test_unknown_kinds_have_a_place_of_their_own(architecture: str) -> None:
     assert ARCHITECTURES[architecture_index(architecture)] == "other"
 
 
-@pytest.mark.parametrize("accelerator", ["mi300x", "gaudi3", "tpu-v5p"])
+@pytest.mark.parametrize("accelerator", ["mi250x", "gaudi3", "tpu-v5p"])
 def test_its_range_is_wide_and_the_answer_says_why(accelerator: str) -> None:
     cluster = {
         "accelerator": accelerator,

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from planner.engine.time.attention import AttentionTime, attention_core_s
+from planner.engine.grid.plan_grid import ARCHITECTURES, ATTENTION_KERNELS, COMPILED
+from planner.engine.time import flops
+from planner.engine.time.attention import WIDE_SHARE, AttentionTime, attention_core_s, fused_rate
+from planner.engine.time.attention_rates import BACKWARD, FORWARD, rates_of
 from planner.engine.time.constants import TimingConstants
-from tests.engine.bare import HOPPER, RATE, bare_constants, bare_grid, framework, number
+from tests.engine.bare import AMPERE, RATE, bare_constants, bare_grid, framework, number
 
 #: 2 x 3 x 10 queries x 5 keys x 2 heads x (4 + 4).
 OPERATIONS = 2 * 30 * 5 * 2 * 8
@@ -22,8 +25,8 @@ def core(constants: TimingConstants | None = None, **changes: float) -> Attentio
     )
 
 
-def test_flash_attention_runs_at_its_own_rate() -> None:
-    found = core(bare_constants(attention_efficiency=0.5))
+def test_fused_attention_runs_at_a_rate_of_its_own() -> None:
+    found = core(bare_constants(neuron_attention=0.5))
     assert number(found.forward) == pytest.approx(OPERATIONS / (0.5 * RATE))
 
 
@@ -31,23 +34,71 @@ def test_flash_backward_is_five_matmuls_for_two() -> None:
     """Dao et al. 2022, algorithms 1 and 4."""
     found = core()
     assert number(found.backward) == pytest.approx(2.5 * number(found.forward))
-    slower = core(bare_constants(attention_backward=1.2))
-    assert number(slower.backward) == pytest.approx(3.0 * number(slower.forward))
 
 
-def test_short_sequences_and_narrow_heads_are_slower() -> None:
-    short = core(bare_constants(short_attention=5.0))
-    narrow = core(bare_constants(narrow_head=2.0))
-    assert number(short.forward) == pytest.approx(1.5 * OPERATIONS / RATE)
-    assert number(narrow.forward) == pytest.approx(1.5 * OPERATIONS / RATE)
+#: FlashAttention repository and Shah et al. 2024: TFLOP/s, by kernel, chip, head width, direction, causal and
+#: tokens. fwd_bwd: both directions together, 3.5 times the forward's work.
+PLOTTED = [
+    *(("flash_2", "ampere", 128, "fwd_bwd", True, 512 * 2**n, rate) for n, rate in
+      enumerate([99, 133, 155, 173, 182, 189])),
+    *(("flash_2", "hopper", 128, "fwd_bwd", True, 512 * 2**n, rate) for n, rate in
+      enumerate([163, 221, 265, 294, 308, 328])),
+    *(("flash_1", "ampere", 128, "fwd_bwd", True, tokens, rate) for tokens, rate in
+      [(2048, 72), (16384, 83)]),
+    *(("flash_2", "hopper", 128, "fwd", False, tokens, rate) for tokens, rate in [(1024, 350), (16384, 370)]),
+    *(("flash_3", "hopper", 128, "fwd", False, tokens, rate) for tokens, rate in [(1024, 565), (16384, 648)]),
+    *(("cudnn", "hopper", 128, "fwd", False, tokens, rate) for tokens, rate in [(1024, 574), (16384, 595)]),
+    *(("flash_3", "hopper", 64, "fwd", False, tokens, rate) for tokens, rate in [(1024, 392), (16384, 497)]),
+    *(("cudnn", "hopper", 64, "fwd", False, tokens, rate) for tokens, rate in [(1024, 373), (16384, 413)]),
+    *(("flash_2", "hopper", 128, "bwd", False, tokens, rate) for tokens, rate in [(512, 214), (16384, 322)]),
+    *(("flash_3", "hopper", 128, "bwd", False, tokens, rate) for tokens, rate in [(512, 316), (16384, 561)]),
+    *(("cudnn", "hopper", 128, "bwd", False, tokens, rate) for tokens, rate in [(512, 305), (16384, 516)]),
+]  # fmt: skip
+PEAKS = {"ampere": 312e12, "hopper": 989.4e12}
 
 
-def test_megatron_on_hopper_gains_from_its_engine() -> None:
-    gain = bare_constants(engine_attention_gain=2.0)
-    assert number(core(gain, framework=framework("megatron"), architecture=HOPPER).forward) == pytest.approx(
-        OPERATIONS / RATE / 2
+@pytest.mark.parametrize(("kernel", "chip", "head", "way", "causal", "tokens", "tflops"), PLOTTED)
+def test_published_rates_come_back(
+    kernel: str, chip: str, head: int, way: str, causal: bool, tokens: int, tflops: float
+) -> None:
+    grid = bare_grid(
+        attention_kernel=float(ATTENTION_KERNELS.index(kernel)),
+        architecture=float(ARCHITECTURES.index(chip)),
+        bf16_flops_per_s=PEAKS[chip], head_dim=head, causal=float(causal), sequence_length=tokens,
+    )  # fmt: skip
+    length = np.float64(tokens)
+    forward, backward = (
+        number(fused_rate(grid, bare_constants(), curve, length)) / 1e12 for curve in (FORWARD, BACKWARD)
     )
-    assert number(core(gain).forward) == pytest.approx(OPERATIONS / RATE)
+    rate = {"fwd": forward, "bwd": backward, "fwd_bwd": 3.5 / (1 / forward + 2.5 / backward)}[way]
+    assert rate == pytest.approx(tflops, rel=0.12)
+
+
+def test_a_width_between_two_tiles_is_computed_as_the_wider() -> None:
+    shape = {"architecture": AMPERE, "attention_kernel": float(ATTENTION_KERNELS.index("flash_2"))}
+    odd, even = (
+        number(fused_rate(bare_grid(**shape, head_dim=head), bare_constants(), FORWARD, np.float64(1e9)))
+        for head in (80, 96)
+    )
+    assert odd == pytest.approx(even * 80 / 96)
+
+
+def test_a_kernel_that_a_chip_lacks_is_the_next_that_it_has() -> None:
+    assert rates_of("flash_3", "ampere") == rates_of("flash_2", "ampere")
+    assert rates_of("cudnn", "turing") == rates_of("flash_1", "turing")
+    assert rates_of("flash_2", "other") == rates_of("flash_2", "ampere")
+
+
+def test_fp32_queries_leave_the_tensor_cores_idle() -> None:
+    wide = core(wide_attention=1, fp32_flops_per_s=RATE / 10)
+    assert number(wide.forward) == pytest.approx(OPERATIONS / (WIDE_SHARE * RATE / 10))
+
+
+def test_samples_of_a_packed_row_do_not_see_each_other() -> None:
+    row = bare_grid(sequence_length=8, sample_tokens=4)
+    assert number(flops.attended_tokens(row, row.sequence_length)) == 2
+    whole = bare_grid(sequence_length=8, sample_tokens=4, flash=0)
+    assert number(flops.attended_tokens(whole, whole.sequence_length)) == 8
 
 
 @pytest.mark.parametrize(
@@ -56,10 +107,15 @@ def test_megatron_on_hopper_gains_from_its_engine() -> None:
 def test_unfused_scores_are_passed_over_again_and_again(stack: str, passes: float) -> None:
     """Arithmetic, and passes over 3 x 10 x 10 scores of 2 heads, 2 bytes each, at 100 bytes a second."""
     constants = bare_constants(score_passes=6.0, fused_score_passes=4.0)
-    found = core(constants, flash=0, memory_bandwidth_bytes_per_s=100.0, framework=framework(stack))
+    changes = {"flash": 0, "memory_bandwidth_bytes_per_s": 100.0, "framework": framework(stack)}
+    found = core(constants, **changes)
     moved = passes * 600 * 2 / 100
     assert number(found.forward) == pytest.approx(OPERATIONS / RATE + moved)
     assert number(found.backward) == pytest.approx(2 * OPERATIONS / RATE + 1.46 * moved)
+    wide = core(constants, **changes, autocast=1)
+    assert number(wide.forward) == pytest.approx(OPERATIONS / RATE + 1.5 * moved)
+    compiled = core(constants, **changes, kernels=COMPILED)
+    assert number(compiled.forward) == pytest.approx(OPERATIONS / RATE + 4.0 * 600 * 2 / 100)
 
 
 def test_heads_are_split_over_tensor_parallel_ranks() -> None:

@@ -29,7 +29,7 @@ def test_a_ring_inside_a_node_moves_n_minus_one_nths_in_n_minus_one_rounds(size:
 
 def test_one_rank_has_nobody_to_talk_to() -> None:
     assert number(collectives.reduce_scatter_s(group(1), BYTES)) == 0.0
-    assert number(collectives.all_to_all_s(group(1), BYTES)) == 0.0
+    assert number(collectives.all_to_all_s(group(1), BYTES, BYTES)) == 0.0
 
 
 def test_each_message_pays_the_latency_once_more() -> None:
@@ -75,14 +75,38 @@ def test_links_and_network_reach_their_share_of_peak() -> None:
     assert number(nvlink.internode_bytes_per_s) == pytest.approx(36.0)
 
 
-def test_an_all_to_all_sends_each_other_rank_its_nth() -> None:
-    inside = number(collectives.all_to_all_s(group(4), BYTES))
-    assert inside == pytest.approx(3 / 4 * 1200 / LINK + 3 * 0.5)
-    # 8 ranks on 2 nodes: half of the bytes leave the node, at a fourth of its network.
-    across = number(collectives.all_to_all_s(group(8), BYTES))
-    assert across == pytest.approx(4 / 8 * 1200 / (NETWORK / 4) + 3 * 0.5 + 3.0)
+def test_an_all_to_all_takes_as_long_as_the_slower_of_links_and_network() -> None:
+    inside = number(collectives.all_to_all_s(group(4), BYTES, np.float64(0.0)))
+    assert inside == pytest.approx(1200 / LINK + 3 * 0.5)
+    # Over two nodes each rank has a fourth of its node's network.
+    across = number(collectives.all_to_all_s(group(8), BYTES, BYTES / 2))
+    assert across == pytest.approx(600 / (NETWORK / 4) + 3 * 0.5 + 3.0)
     wide = group(8, internode_bytes_per_s=1e6)
-    assert number(collectives.all_to_all_s(wide, BYTES)) == pytest.approx(3 / 8 * 1200 / LINK + 3 * 0.5 + 3.0)
+    assert number(collectives.all_to_all_s(wide, BYTES, BYTES)) == pytest.approx(1200 / LINK + 3 * 0.5 + 3.0)
+
+
+def test_draws_meet_as_many_places_as_a_coupon_collector() -> None:
+    assert number(collectives.places_met(np.float64(4.0), np.float64(1.0))) == 1.0
+    assert number(collectives.places_met(np.float64(4.0), np.float64(2.0))) == pytest.approx(1.75)
+    assert number(collectives.places_met(np.float64(1.0), np.float64(8.0))) == 1.0
+
+
+@pytest.mark.parametrize(("nodes", "rounds"), [(2, 1), (4, 3), (8, 6), (1024, 20)])
+def test_over_many_nodes_a_tree_takes_the_ring_s_place(nodes: int, rounds: float) -> None:
+    """A ring has one round a node less one, a tree two for each doubling: the fewer count."""
+    seconds = number(collectives.reduce_scatter_s(group(4 * nodes), np.float64(0.0)))
+    assert seconds == pytest.approx(3 * 0.5 + rounds * 3.0)
+
+
+def test_a_link_that_reaches_across_machines_holds_more_ranks() -> None:
+    """Four ranks a node, eight in the link's domain: two nodes' networks serve each domain."""
+    found = group(16, link_domain_ranks=8)
+    assert (number(found.inside), number(found.machines)) == (8, 2)
+    assert number(found.internode_bytes_per_s) == 2 * NETWORK
+
+
+def test_a_provider_s_fabric_keeps_its_share() -> None:
+    assert number(group(8, fabric_share=0.9).internode_bytes_per_s) == pytest.approx(0.9 * NETWORK)
 
 
 def test_a_hand_over_stays_inside_or_takes_one_rank_s_share_of_the_network() -> None:
@@ -105,6 +129,7 @@ def test_ranks_are_placed_tensor_context_data_pipeline() -> None:
         pipeline_parallel=2,
         expert_parallel=4,
     )
+    whole_experts = grid.with_fields(expert_parallel=8)
     groups = {
         "tensor": collectives.tensor_group(grid, LATENCIES),
         "context": collectives.context_group(grid, LATENCIES),
@@ -120,6 +145,8 @@ def test_ranks_are_placed_tensor_context_data_pipeline() -> None:
         "expert": (4, 4),
         "pipeline": (2, 1),
     }
-    on_fours = grid.with_fields(ranks_per_node=4)
+    # Experts over more ranks than replicas are whole and stand side by side.
+    assert number(collectives.expert_group(whole_experts, LATENCIES).inside) == 8
+    on_fours = grid.with_fields(ranks_per_node=4, link_domain_ranks=4)
     assert number(collectives.context_group(on_fours, LATENCIES).inside) == 2
     assert number(collectives.data_group(on_fours, LATENCIES, grid.data_parallel * 2).inside) == 2

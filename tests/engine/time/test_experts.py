@@ -4,7 +4,7 @@ import pytest
 
 from planner.engine.time.block import BlockTime
 from planner.engine.time.constants import TimingConstants
-from planner.engine.time.experts import moe_block
+from planner.engine.time.experts import expert_tensor_parallel, moe_block, routed_s
 from tests.engine.bare import RATE, bare_constants, bare_grid, number
 
 MIXTURE = {
@@ -32,9 +32,34 @@ def test_every_copy_of_a_token_meets_one_expert_wherever_that_lives(expert_paral
     assert linear == pytest.approx(PROJECTIONS + 2 * 8 * 2 * 256 / RATE)
 
 
-def test_the_fullest_expert_sets_the_pace() -> None:
-    linear = number(block_of(bare_constants(expert_imbalance=1.5)).linear)
-    assert linear == pytest.approx(PROJECTIONS + 1.5 * 2 * 8 * 2 * 256 / RATE)
+@pytest.mark.parametrize(
+    ("changes", "load"),
+    [
+        ({"expert_parallel": 2}, 1.5),
+        # A rank that holds all experts has all tokens, however they spread.
+        ({}, 1.0),
+        ({"expert_parallel": 2, "expert_load": 1.0}, 1.0),
+        ({"expert_load": 1.25}, 1.25),
+    ],
+)
+def test_the_fullest_expert_sets_the_pace(changes: dict[str, float], load: float) -> None:
+    linear = number(block_of(bare_constants(expert_imbalance=1.5), **changes).linear)
+    assert linear == pytest.approx(PROJECTIONS + load * 2 * 8 * 2 * 256 / RATE)
+
+
+def test_a_grouped_product_has_its_own_rate_and_fills_its_last_tiles_by_half() -> None:
+    """Four experts of 4 rows each: tiles of 128 rows are filled by 4, half of one is lost on average."""
+    linear = number(block_of(bare_constants(grouped_efficiency=0.5), grouped_matmul=1).linear)
+    assert linear == pytest.approx(PROJECTIONS + (1 + 64 / 4) * 2 * 8 * 2 * 256 / RATE / 0.5)
+
+
+@pytest.mark.parametrize(("replicas", "split"), [(4, 2.0), (2, 1.0)])
+def test_experts_are_whole_where_they_take_in_the_tensor_parallel_ranks(replicas: int, split: float) -> None:
+    grid = bare_grid(**MIXTURE, tensor_parallel=2, expert_parallel=4, data_parallel=replicas)
+    assert number(expert_tensor_parallel(grid)) == split
+    # The work of a rank is the same either way.
+    routed = number(routed_s(grid, bare_constants(), grid.tokens_per_rank))
+    assert routed == pytest.approx(2 * 8 * 2 * 256 / RATE / 2)
 
 
 @pytest.mark.parametrize(("expert_parallel", "rows"), [(1, 4), (2, 8), (4, 16)])

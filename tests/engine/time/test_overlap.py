@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from planner.engine.grid.plan_grid import DISPATCHERS
 from planner.engine.time.compute import blocks_compute
 from planner.engine.time.overlap import (
     context_communication_s,
@@ -77,30 +78,77 @@ def test_experts_are_dispatched_and_combined_forward_and_backward() -> None:
     assert number(plain) == pytest.approx(2 * 4 * all_to_all)
     again = expert_communication_s(bare_grid(**mixture, recompute=2), bare_constants(expert_exposed=0.5))
     assert number(again) == pytest.approx(0.5 * 2 * 6 * all_to_all)
-    split = bare_grid(**mixture, tensor_parallel=2, sequence_parallel=1, ranks_per_node=8)
+    split = bare_grid(**mixture, tensor_parallel=2, sequence_parallel=1, ranks_per_node=8, data_parallel=4)
     assert number(expert_communication_s(split, bare_constants())) == pytest.approx(2 * 4 * all_to_all / 2)
 
 
-def exposed(communication: float, cover: float, *, crosses: bool = False, overlap: float = 1.0) -> float:
-    constants = bare_constants(overlap_reach=0.5, link_contention=0.1, network_contention=0.2)
+def exposed(communication: float, cover: float, *, stack: str = "generic", overlap: float = 1.0) -> float:
+    constants = bare_constants(overlap_reach=0.5, prefetched_contention=0.1, hooked_contention=0.2)
     seconds = np.float64(communication), np.float64(cover)
-    return number(exposed_s(bare_grid(overlap=overlap), constants, *seconds, np.bool_(crosses)))
+    return number(exposed_s(bare_grid(overlap=overlap, framework=framework(stack)), constants, *seconds))
 
 
 def test_what_compute_cannot_cover_is_exposed() -> None:
-    # Reach 4 of 8 seconds; sqrt(3 x 3 + 4 x 4) - 4 = 1 stays, and a tenth (a fifth) of two hidden seconds.
-    assert exposed(3.0, 8.0) == pytest.approx(1.0 + 0.1 * 2.0)
-    assert exposed(3.0, 8.0, crosses=True) == pytest.approx(1.0 + 0.2 * 2.0)
+    # Reach 4 of 8 seconds; sqrt(3 x 3 + 4 x 4) - 4 = 1 stays, and a fifth (a tenth where it is prefetched) of
+    # two hidden seconds.
+    assert exposed(3.0, 8.0) == pytest.approx(1.0 + 0.2 * 2.0)
+    for stack in ("megatron", "fsdp", "torchtitan"):
+        assert exposed(3.0, 8.0, stack=stack) == pytest.approx(1.0 + 0.1 * 2.0)
     assert exposed(3.0, 0.0) == pytest.approx(3.0)
     assert exposed(3.0, 8.0, overlap=0.0) == 3.0
+
+
+#: Eight ranks on two nodes of four share eight experts, of which a token visits two.
+SPREAD = {
+    "dense_blocks": 0, "moe_blocks": 1, "experts": 8, "experts_per_token": 2,
+    "expert_parallel": 8, "data_parallel": 8,
+}  # fmt: skip
+
+
+def dispatch_s(dispatcher: str, **changes: float) -> float:
+    grid = bare_grid(**SPREAD, dispatcher=float(DISPATCHERS.index(dispatcher)), **changes)
+    return number(expert_communication_s(grid, bare_constants()))
+
+
+def test_a_fused_dispatcher_sends_a_token_once_to_each_machine() -> None:
+    """Half of two copies leave the node plainly; fused, a token meets 2 (1 - 1/4) machines, half of them
+    other ones: three quarters of the bytes. A rank has a fourth of the node's network."""
+    each = 4 * STREAM / (NETWORK / 4)
+    assert dispatch_s("all_to_all") == pytest.approx(each * 2 / 2)
+    assert dispatch_s("deepep") == dispatch_s("hybridep") == pytest.approx(each * 1.5 / 2)
+
+
+def test_a_gather_sends_each_token_to_every_rank() -> None:
+    """Seven other ranks' tokens over the links; those of the other node once over its network."""
+    assert dispatch_s("all_gather") == pytest.approx(
+        4 * max(7 * STREAM / LINK, 4 / 4 * STREAM / (NETWORK / 4))
+    )
+
+
+def test_the_fullest_rank_s_tokens_set_the_pace_of_the_dispatch() -> None:
+    assert dispatch_s("all_to_all", expert_load=1.5) == pytest.approx(1.5 * dispatch_s("all_to_all"))
+
+
+def test_a_compiler_hides_part_of_neuron_s_collectives() -> None:
+    constants = bare_constants(neuron_tensor_exposed=0.5)
+    assert tensor_s(constants, framework=framework("neuron")) == pytest.approx(0.5 * tensor_s())
+    assert tensor_s(constants, framework=framework("neuron"), overlap=0) == pytest.approx(tensor_s())
+
+
+def test_adapters_in_the_base_s_flat_parameters_reduce_all_of_it() -> None:
+    adapters = {"frozen": 1, "lora_parameters": 64, "sharding": 3, "framework": framework("fsdp")}
+    apart, together = data(**adapters)[0], data(**adapters, adapters_with_base=1)[0]
+    assert together - apart == pytest.approx(GATHER - 3 / 4 * 64 * 2 / LINK)
 
 
 def test_parameters_of_a_rank_are_split_over_tensor_pipeline_and_experts() -> None:
     grid = bare_grid(
         moe_blocks=1, moe_block_parameters=100, routed_expert_parameters=800,
-        tensor_parallel=2, pipeline_parallel=2, expert_parallel=4,
+        tensor_parallel=2, pipeline_parallel=2, expert_parallel=4, data_parallel=4,
     )  # fmt: skip
     dense, experts = local_parameters(grid)
+    folded = local_parameters(grid.with_fields(data_parallel=2))[1]
+    assert number(folded) == 800 / 4 / 2  # over more ranks than replicas: an expert stays whole
     assert (number(dense), number(experts)) == ((2 * 512 + 100 + 256 + 256) / 4, 800 / 4 / 4)
     trained, trained_experts = trained_parameters(grid.with_fields(frozen=1, lora_parameters=40))
     assert (number(trained), number(trained_experts)) == (10, 0)

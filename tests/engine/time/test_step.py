@@ -8,6 +8,7 @@ import pytest
 from planner.engine.time.compute import blocks_compute
 from planner.engine.time.step import (
     StepTime,
+    accumulation_s,
     host_updates,
     optimizer_s,
     pipeline_communication_s,
@@ -54,10 +55,10 @@ def test_the_fullest_stage_sets_the_pace_and_the_head_s_stage_is_relieved() -> N
     stage = stage_time(grid, bare_constants(), blocks_compute(grid, bare_constants()))
     assert number(stage.forward) == pytest.approx(3 * (LINEAR + CORE))
     assert number(stage.head_forward) == pytest.approx(max(HEAD - (LINEAR + CORE), 0.0))
-    large = grid.with_fields(head_matmul=2560)
+    large = grid.with_fields(head_matmul=3072)
     stage = stage_time(large, bare_constants(), blocks_compute(large, bare_constants()))
-    assert number(stage.head_forward) == pytest.approx(10 * HEAD - (LINEAR + CORE))
-    assert number(stage.head_backward) == pytest.approx(20 * HEAD - (2 * LINEAR + 2.5 * CORE))
+    assert number(stage.head_forward) == pytest.approx(12 * HEAD - (LINEAR + CORE))
+    assert number(stage.head_backward) == pytest.approx(24 * HEAD - (2 * LINEAR + 2.5 * CORE))
 
 
 def test_a_frozen_head_has_no_weight_gradient() -> None:
@@ -151,3 +152,31 @@ def test_communication_is_paid_by_each_micro_batch_and_reduction_once() -> None:
         for count in (1, 5)
     )
     assert number(many.data_communication) == pytest.approx(5 * number(few.data_communication))
+
+
+@pytest.mark.parametrize(
+    ("changes", "bytes_per_parameter"),
+    [
+        ({"gradient_accumulation": 1}, 0.0),
+        ({}, 3 * 4.0),
+        ({"sharding": 3, "sharding_group": 4}, 3 * 4.0 / 4),
+        ({"gradient_copy_bytes": 6}, 3 * 4.0 + 2 * 4 + 2),
+        ({"framework": framework("megatron")}, 0.0),
+    ],
+)
+def test_gradients_are_added_up_once_a_micro_batch(
+    changes: dict[str, float], bytes_per_parameter: float
+) -> None:
+    grid = bare_grid(**{"gradient_accumulation": 2, "memory_bandwidth_bytes_per_s": 10.0, **changes})
+    assert number(accumulation_s(grid, bare_constants())) == pytest.approx(1536 * bytes_per_parameter / 10)
+
+
+def test_rows_are_as_long_as_what_is_computed_of_them() -> None:
+    padded = step_of(sequence_length=16, row_tokens=8, sample_tokens=8)
+    assert number(padded.step) == pytest.approx(number(step_of(sequence_length=8).step))
+
+
+def test_each_reference_forward_is_a_forward_pass_more() -> None:
+    plain, compared = step_of(), step_of(reference_forwards=1)
+    assert number(compared.forward) == pytest.approx(2 * number(plain.forward))
+    assert number(compared.backward) == pytest.approx(number(plain.backward))

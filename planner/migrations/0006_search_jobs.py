@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("planner", "0003_prices_as_billed"),
+        ("planner", "0005_acceptance_rules"),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ import planner.tradeoffs.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("planner", "0004_search_jobs"),
+        ("planner", "0006_search_jobs"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,137 @@
+"""What runs, as PlanGrid fields: the stack's kernels, real lengths, experts, and the machine's clock and
+links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from planner.engine.grid import stack
+from planner.engine.grid.plan_grid import ATTENTION_KERNELS, DISPATCHERS, KERNELS
+from planner.engine.question.request import Cluster, Workload
+from planner.engine.question.specs import AcceleratorSpec, ModelSpec
+from planner.engine.shape.parameters import targeted_modules
+
+#: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
+LINK_DOMAINS = {"gb200": 72, "gb300": 72}
+#: What a provider's network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth: EFA some 90
+#: %, Google's TCPX and TCPXO 80 to 90 %. Our reading of published nccl-tests logs, 2023 to 2025.
+FABRIC_SHARES = {"aws": 0.9, "gcp": 0.85}
+#: Joules per 16-bit FLOP of large matrix products at full clock, by architecture: the catalog's limit in
+#: watts over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards, MI300X at
+#: 750 W against MI325X at 1000); what A100, H100 and B200 lose to power is in their fitted efficiency. Our
+#: reading of measured matrix products: L40S 270 of 362 TFLOP/s at 350 W, L4 60 of 121 at 72 W (public
+#: benchmarks, 2023 to 2025); AMD's maximum achievable rates of MI300X and MI325X differ by about a fifth
+#: (ROCm blog, 2025).
+JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12, "cdna3": 1.0e-12}
+#: How the clock follows power: voltage falls with it, so that power goes with its square and more.
+CLOCK_PER_POWER = 0.5
+
+
+def workload_numbers(workload: Workload) -> dict[str, float]:
+    """Flags and indices of autocast and experts, and the real lengths in tokens. Rows are padded a
+    micro-batch at a time, of which the question alone does not tell the size: eight, or the batch, stand
+    for it.
+    """
+    at_once = float(min(workload.global_batch_size, 8))
+    row = stack.row_tokens(workload.sequences, float(workload.sequence_length), at_once)
+    return {
+        "autocast": stack.autocast(workload),
+        "wide_attention": stack.wide_attention(workload),
+        "row_tokens": row,
+        "sample_tokens": stack.sample_tokens(workload.sequences, row),
+        "dispatcher": DISPATCHERS.index(stack.dispatcher(workload)),
+        "expert_load": stack.expert_load(workload),
+        "grouped_matmul": stack.grouped_matmul(workload),
+        "unsaid_inputs": unsaid_inputs(workload),
+    }
+
+
+def unsaid_inputs(workload: Workload) -> int:
+    """Count of inputs that turn a run's speed most and were left to defaults: the stack, the kernels
+    between the products, the attention kernel, and in fine-tuning the real lengths.
+    """
+    return sum(
+        (
+            workload.framework == "generic",
+            workload.kernels is None and not workload.compile,
+            workload.attention_kernel is None and workload.attention == "flash",
+            workload.task != "pretraining" and workload.sequences is None,
+        )
+    )
+
+
+def adapted_modules(model: ModelSpec, workload: Workload) -> float:
+    """Linear layers of the mean block that have adapters, the routed experts' as one, a count."""
+    blocks = max(model.layers + model.decoder_layers, 1)
+    copies = [
+        blocks if module.routed_expert else module.copies
+        for module in targeted_modules(model, workload.lora_targets)
+        if module.in_blocks
+    ]
+    return sum(copies) / blocks
+
+
+def adapted_width(model: ModelSpec, workload: Workload) -> float:
+    """Inputs plus outputs of all adapted layers that one token meets, elements: of the routed experts those
+    that it visits.  Source: definition.
+    """
+    visited = model.experts_per_token / model.experts if model.experts else 1.0
+    return sum(
+        module.copies
+        * (visited if module.routed_expert else 1.0)
+        * (module.in_features + module.out_features)
+        for module in targeted_modules(model, workload.lora_targets)
+    )
+
+
+@lru_cache(maxsize=4096)
+def stack_numbers(workload: Workload, architecture: str) -> Mapping[str, float]:
+    """Kernels that the stack runs on a chip of this architecture, as indices and a flag."""
+    kernels = stack.kernels(workload, architecture)
+    return {
+        "attention_kernel": ATTENTION_KERNELS.index(stack.attention_kernel(workload, architecture)),
+        "kernels": KERNELS.index(kernels),
+        "compiled": kernels == "compiled" and workload.framework != "neuron",
+    }
+
+
+@lru_cache(maxsize=4096)
+def stack_scalars(workload: Workload, architecture: str) -> Mapping[str, Any]:
+    """numpy scalars of ``stack_numbers``, cached because many plans share one run."""
+    return constants(stack_numbers(workload, architecture))
+
+
+def machine_numbers(cluster: Cluster, ranks_per_node: int) -> dict[str, float]:
+    """Reach of the link in ranks, and ratios of the network's efficiency and of the clock.
+
+    ranks_per_node: count.
+    """
+    chip = cluster.accelerator
+    domain = LINK_DOMAINS.get(chip.slug, 0) if cluster.mig_profile is None else 0
+    return {
+        "link_domain_ranks": max(domain, ranks_per_node),
+        "fabric_share": FABRIC_SHARES.get(cluster.provider or "", 1.0),
+        "sustained_share": sustained_share(chip, cluster.power_limit_watts),
+    }
+
+
+def sustained_share(chip: AcceleratorSpec, limit_watts: float | None) -> float:
+    """Share of its clock that the chip holds in large matrix products under its power limit, a ratio.
+
+    limit_watts: what it may draw, None for its own limit.
+    Source: JOULES_PER_FLOP and CLOCK_PER_POWER, our reading of public measurements.
+    """
+    own = chip.power_watts or 0.0
+    share = min(limit_watts / own, 1.0) ** CLOCK_PER_POWER if limit_watts and own else 1.0
+    needed = JOULES_PER_FLOP.get(chip.architecture, 0.0) * (chip.bf16_flops_per_s or chip.fp16_flops_per_s)
+    return share * (min(own / needed, 1.0) ** CLOCK_PER_POWER if own and needed else 1.0)
+
+
+def constants(numbers: Mapping[str, float]) -> dict[str, Any]:
+    """The numbers as numpy scalars, which broadcast like arrays of shape () but compute much faster."""
+    return {name: np.float64(value) for name, value in numbers.items()}

@@ -1,0 +1,150 @@
+"""What runs where the question does not say: each stack's defaults, and what real lengths come to."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from planner.engine.grid import running, stack
+from planner.engine.grid.plan_grid import ATTENTION_KERNELS, KERNELS
+from planner.engine.question.request import Experts, Sequences, Workload
+from tests.engine.questions import question
+
+PLAIN = question().workload
+
+
+def workload(**changes: Any) -> Workload:
+    return replace(PLAIN, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "chip", "kernel"),
+    [
+        ({"framework": "megatron"}, "hopper", "cudnn"),
+        ({"framework": "megatron"}, "ampere", "flash_2"),
+        ({"framework": "fsdp"}, "hopper", "flash_2"),
+        ({}, "blackwell", "cudnn"),
+        ({}, "volta", "flash_1"),
+        ({"attention": "standard"}, "hopper", "standard"),
+        ({"attention_kernel": "flash_3"}, "hopper", "flash_3"),
+        ({"attention_kernel": "sdpa_math"}, "hopper", "sdpa_math"),
+    ],
+)
+def test_the_attention_kernel(changes: dict[str, Any], chip: str, kernel: str) -> None:
+    asked = workload(**changes)
+    assert stack.attention_kernel(asked, chip) == kernel
+    assert running.stack_numbers(asked, chip)["attention_kernel"] == ATTENTION_KERNELS.index(kernel)
+    assert stack.is_flash(asked) == (kernel not in ("standard", "sdpa_math"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "chip", "kernels"),
+    [
+        ({"framework": "megatron"}, "ampere", "transformer_engine"),
+        ({"framework": "megatron"}, "volta", "fused"),
+        ({"framework": "deepspeed"}, "ampere", "fused"),
+        ({"framework": "deepspeed", "task": "full_finetuning"}, "ampere", "plain"),
+        ({"framework": "torchtitan"}, "hopper", "plain"),
+        ({"framework": "torchtitan", "compile": True}, "hopper", "compiled"),
+        ({"framework": "neuron"}, "trainium", "compiled"),
+        ({}, "hopper", "fused"),
+        ({"task": "lora"}, "hopper", "plain"),
+        ({"task": "lora", "loss": "fused"}, "hopper", "fused"),
+        ({"task": "lora", "framework": "unsloth"}, "hopper", "fused"),
+        ({"framework": "megatron", "kernels": "plain"}, "hopper", "plain"),
+    ],
+)
+def test_the_kernels_between_the_products(changes: dict[str, Any], chip: str, kernels: str) -> None:
+    asked = workload(**changes)
+    assert stack.kernels(asked, chip) == kernels
+    numbers = running.stack_numbers(asked, chip)
+    assert numbers["kernels"] == KERNELS.index(kernels)
+    assert numbers["compiled"] == (kernels == "compiled" and asked.framework != "neuron")
+
+
+def test_hugging_face_s_trainer_casts_in_fp16() -> None:
+    assert not stack.autocast(workload())
+    assert stack.autocast(workload(task="full_finetuning", precision="fp16"))
+    assert not stack.autocast(workload(task="full_finetuning", precision="fp16", framework="deepspeed"))
+    assert not stack.autocast(workload(task="full_finetuning", precision="fp16", autocast=False))
+
+
+def test_k_bit_preparation_widens_queries_where_nothing_narrows_them() -> None:
+    prepared = workload(task="qlora", k_bit_preparation=True)
+    assert not stack.wide_attention(prepared)
+    assert stack.wide_attention(replace(prepared, autocast=False))
+    assert not stack.wide_attention(workload(task="qlora", autocast=False))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "computed", "real", "together"),
+    [
+        (None, 1000, 1000, 1000),
+        (Sequences(kind="full"), 1000, 1000, 1000),
+        (Sequences(kind="packed", mean_tokens=200), 1000, 1000, 200),
+        # The mean token stands in a sample of mean + variance / mean.
+        (Sequences(kind="packed", mean_tokens=200, std_tokens=100), 1000, 1000, 250),
+        (Sequences(kind="padded_to_max", mean_tokens=200), 1000, 200, 1000),
+        (Sequences(kind="unpadded", mean_tokens=200), 200, 200, 200),
+        # sqrt(2 ln 8) = 2.04 deviations above the mean, never above the longest.
+        (Sequences(kind="padded_to_longest", mean_tokens=200, std_tokens=100), 403.9, 200, 403.9),
+        (Sequences(kind="padded_to_longest", mean_tokens=200, std_tokens=100, max_tokens=300), 300, 200, 300),
+    ],
+)
+def test_real_lengths(lengths: Sequences | None, computed: float, real: float, together: float) -> None:
+    row = stack.row_tokens(lengths, 1000.0, 8.0)
+    assert row == pytest.approx(computed, rel=1e-3)
+    assert stack.real_tokens(lengths, 1000.0) == real
+    assert stack.sample_tokens(lengths, row) == pytest.approx(together, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("experts", "load"),
+    [
+        (None, 0.0),
+        (Experts(balance="learned"), 0.0),
+        (Experts(balance="forced"), 1.0),
+        (Experts(capacity_factor=1.25), 1.25),
+        (Experts(capacity_factor=1.25, balance="forced"), 1.25),
+    ],
+)
+def test_how_full_the_fullest_expert_rank_is(experts: Experts | None, load: float) -> None:
+    assert stack.expert_load(workload(moe=experts)) == load
+
+
+def test_experts_are_grouped_where_the_stack_does_so_or_it_was_asked_for() -> None:
+    assert stack.grouped_matmul(workload(framework="megatron"))
+    assert not stack.grouped_matmul(workload(framework="fsdp"))
+    assert stack.grouped_matmul(workload(framework="fsdp", moe=Experts(grouped_matmul=True)))
+    assert stack.dispatcher(workload()) == "all_to_all"
+    assert stack.dispatcher(workload(moe=Experts(dispatcher="deepep"))) == "deepep"
+
+
+def test_each_input_left_to_a_default_is_counted() -> None:
+    nothing_said = workload(framework="generic", task="lora")
+    assert running.unsaid_inputs(nothing_said) == 4
+    said = replace(
+        nothing_said, framework="trl", kernels="plain", attention_kernel="flash_2",
+        sequences=Sequences(kind="full"),
+    )  # fmt: skip
+    assert running.unsaid_inputs(said) == 0
+
+
+def test_a_power_limit_lowers_the_clock_and_so_does_a_card_that_is_short_of_it() -> None:
+    big = question(cluster={"accelerator": "h100-sxm", "accelerators_per_node": 8, "nodes": 1,
+                            "internode_gbps_per_node": 400}).cluster.accelerator  # fmt: skip
+    assert running.sustained_share(big, None) == 1.0
+    assert running.sustained_share(big, 350.0) == pytest.approx(0.5**0.5)
+    assert running.sustained_share(big, 1e4) == 1.0
+    small = replace(big, architecture="ada", power_watts=72.0, bf16_flops_per_s=121e12)
+    assert running.sustained_share(small, None) == pytest.approx((72 / (1.2e-12 * 121e12)) ** 0.5)
+
+
+def test_a_token_meets_the_adapters_of_the_experts_that_it_visits() -> None:
+    mixture = question(model="mixtral-8x7b", task="lora")
+    targets = replace(mixture.workload, lora_targets=("w1",))
+    model = mixture.model
+    assert running.adapted_width(model, targets) == pytest.approx(
+        model.layers * model.experts_per_token * (model.hidden_size + model.expert_ffn_size)
+    )
+    assert running.adapted_modules(model, targets) == 1.0
