@@ -22,7 +22,10 @@ BATCH = 500
 
 @dataclass(slots=True)
 class TableChanges:
-    """What loading did to one table, each row by its key in words."""
+    """What loading did to one table, each row by its key in words.
+
+    before: facts of the rows that were brought up to date, as they were, by primary key.
+    """
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)

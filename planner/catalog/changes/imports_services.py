@@ -12,6 +12,7 @@ from typing import Any
 from planner.catalog.changes.models import Change, ChangeSet
 from planner.catalog.models import CatalogRow, Price
 from planner.catalog.rows import KEYS
+from planner.catalog.services import TableChanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,38 @@ def record_import(
         kind=ChangeSet.Kind.IMPORT,
         source="import",
         title=f"Import of {file}, {now:%Y-%m-%d %H:%M}",
+        made_at=now,
+    )
+    for change in changes:
+        change.change_set = made
+    Change.objects.bulk_create(changes, 500)
+    return made
+
+
+def record_edition(loaded: Mapping[str, TableChanges], *, now: datetime) -> ChangeSet | None:
+    """Write down which facts a new shipped edition changed; None where it changed none.
+
+    Rows that it added or withdrew are counted in the title: they are in the tables, and the files say the
+    rest.
+    """
+    tables = {str(table._meta.verbose_name_plural): table for table in KEYS}
+    changes = []
+    for name, found in loaded.items():
+        table = tables[name]
+        for row in table.objects.filter(pk__in=found.before):
+            before = found.before[row.pk]
+            old = table(**{fact: before[fact] for fact in table.FACTS})
+            old.source, old.as_of, old.kept_by = before["source"], before["as_of"], row.kept_by
+            pair = ImportedRow(before=old, after=row)
+            changes += list(_changes(table, pair, "shipped edition", "loaded", now))
+    if not changes:
+        return None
+    added = sum(len(found.added) for found in loaded.values())
+    withdrawn = sum(len(found.withdrawn) for found in loaded.values())
+    made = ChangeSet.objects.create(
+        kind=ChangeSet.Kind.EDITION,
+        source="edition",
+        title=f"Shipped edition, {now:%Y-%m-%d}: {added} rows added, {withdrawn} withdrawn",
         made_at=now,
     )
     for change in changes:
