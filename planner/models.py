@@ -17,7 +17,7 @@ from planner.catalog.models import (
     Price,
     TransformerModel,
 )
-from planner.tradeoffs.models import SearchJob, SearchPart
+from planner.tradeoffs.models import Scenario, SearchJob, SearchPart
 
 __all__ = [
     "Accelerator",
@@ -31,6 +31,7 @@ __all__ = [
     "MigProfile",
     "Price",
     "RefreshRun",
+    "Scenario",
     "SearchJob",
     "SearchPart",
     "SpotDay",

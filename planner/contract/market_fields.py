@@ -21,6 +21,9 @@ ANY = table(
     ),
     Field("accelerators", "names", "Accelerators", "Chips to look at.", maximum=MAX_LISTED, otherwise="all"),
     Field(
+        "families", "names", "Families", "Machine families, such as p5.", maximum=MAX_LISTED, otherwise="all"
+    ),
+    Field(
         "purchases",
         "names",
         "Purchases",

@@ -51,6 +51,7 @@ class _Filters:
     providers: list[str] | None
     regions: list[str] | None
     accelerators: list[str] | None
+    families: list[str] | None
     purchases: list[str] | None
     nodes: tuple[int, ...]
     as_of: date | None
@@ -163,6 +164,7 @@ def _any_clusters(
         for record in catalog.instances()
         if (filters.providers is None or record.spec.provider in filters.providers)
         and (filters.accelerators is None or record.spec.accelerator.slug in filters.accelerators)
+        and (filters.families is None or record.spec.family in filters.families)
         and (workload is None or unit_flops_per_s(record.spec.accelerator, workload.precision) > 0)
     ]
     offers = [offer for record in instances for offer in _offers(record, catalog, filters)]
@@ -226,6 +228,7 @@ def _read_filters(section: Section, catalog: Catalog) -> _Filters:
         providers=_names(section, "providers", providers),
         regions=_names(section, "regions", regions),
         accelerators=_names(section, "accelerators", [record.slug for record in catalog.accelerators()]),
+        families=_names(section, "families", sorted({each.spec.family for each in catalog.instances()})),
         purchases=_names(section, "purchases", ANY["purchases"].values),
         nodes=nodes,
         as_of=section.read(ANY["price_as_of"]),

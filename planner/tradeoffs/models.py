@@ -1,4 +1,4 @@
-"""The trade-offs' tables: searches that run in the background, split into parts that workers take.
+"""The trade-offs' tables: saved scenarios, and searches in the background, split into parts for workers.
 
 A job is one question; its key is made of the question and of everything the answer depends on, so whoever
 asks the same again finds the same job. A part is some of the machines. The result is kept with the job.
@@ -6,6 +6,9 @@ asks the same again finds the same job. A part is some of the machines. The resu
 
 from __future__ import annotations
 
+import secrets
+
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -65,3 +68,50 @@ class SearchPart(models.Model):
 
     def __str__(self) -> str:
         return f"part {self.number} of {self.job_id}"
+
+
+def new_key() -> str:
+    """A name for a scenario's address that cannot be guessed."""
+    return secrets.token_urlsafe(9)
+
+
+class Visibility(models.TextChoices):
+    """Who sees a saved scenario beside its owner."""
+
+    PRIVATE = "private", "Only me"
+    EVERYONE = "everyone", "Everyone who can read these pages"
+
+
+class Scenario(models.Model):
+    """A plan as it was when it was saved. It is never computed anew: what changed since is told beside it.
+
+    query: the Plan page's address.  question, answer: the contract's request and response.  facts: what the
+    catalog said of model and machine, so that it can be run again when it no longer says so.  constants: when
+    and how those in force were fitted.  labels: words with commas between.  owner: null in single-user mode.
+    share_token: names the read-only link, null where there is none.  deleted_at: kept 30 days more.
+    """
+
+    key = models.CharField(max_length=24, unique=True, default=new_key)
+    name = models.CharField(max_length=120)
+    note = models.TextField(blank=True, max_length=4000)
+    labels = models.CharField(max_length=200, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="scenarios"
+    )
+    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.EVERYONE)
+    query = models.TextField(blank=True)
+    question = models.JSONField()
+    answer = models.JSONField()
+    facts = models.JSONField()
+    constants = models.JSONField()
+    prices_as_of = models.DateField(null=True, blank=True)
+    saved_at = models.DateTimeField(default=timezone.now)
+    share_token = models.CharField(max_length=48, null=True, blank=True, unique=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-saved_at",)
+        indexes = (models.Index(fields=["deleted_at", "-saved_at"], name="scenario_by_day"),)
+
+    def __str__(self) -> str:
+        return self.name
