@@ -44,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("mig/fit", mig.fit, name="mig_fit"),
     path("validation", accuracy.validation, name="validation"),
     path("validation.csv", accuracy.validation_csv, name="validation_csv"),
+    path("catalog/", include("planner.catalog.pages.urls")),
     path("glossary", glossary.glossary, name="glossary"),
     path("api/v1/", include("planner.api.urls")),
 ]

@@ -29,6 +29,7 @@ class TableChanges:
     withdrawn: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     unchanged: int = 0
+    before: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.added or self.updated or self.withdrawn or self.kept)
@@ -163,6 +164,7 @@ def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, wo
         work.create.append(fresh)
     else:
         changes.updated.append(f"{name}: {_differences(before, fresh.shipped)}")
+        changes.before[row.pk] = row.facts()
         _adopt(row, fresh, work)
 
 

@@ -15,13 +15,24 @@ from django.utils import timezone
 from planner.catalog.changes.models import AcceptanceRule, Change, ChangeSet, RefreshRun
 from planner.catalog.changes.observed import Observed
 from planner.catalog.changes.proposing import Proposal, Row, key_of, proposed
-from planner.catalog.models import Availability, CatalogRow, InstanceType, Price
+from planner.catalog.models import (
+    Accelerator,
+    Availability,
+    CatalogRow,
+    InstanceType,
+    MigProfile,
+    Price,
+    TransformerModel,
+)
 from planner.catalog.services import record_price
 
 TABLES: dict[str, type[CatalogRow]] = {
     "price": Price,
     "instancetype": InstanceType,
     "availability": Availability,
+    "accelerator": Accelerator,
+    "migprofile": MigProfile,
+    "transformermodel": TransformerModel,
 }
 BATCH = 500
 REFRESHED_NOTE = "Accepted from a refresh."

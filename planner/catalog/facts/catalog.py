@@ -157,6 +157,15 @@ class Catalog:
         )
         return max(candidates, key=_precedence, default=None)
 
+    def oldest_list_price(self, instance_slug: str, region: str) -> PriceRecord | None:
+        """The first on-demand price that is known of a machine in a region; None where none is."""
+        known = (
+            price
+            for price in self._prices.get(instance_slug, ())
+            if price.region == region and price.purchase == "on_demand" and not price.negotiated
+        )
+        return min(known, key=lambda price: price.valid_from, default=None)
+
     def regions(self, instance_slug: str) -> tuple[str, ...]:
         """Regions where the type is offered or was priced.
 
