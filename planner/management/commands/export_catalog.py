@@ -14,9 +14,7 @@ from planner.web.parquet import SnapshotExistsError
 
 
 class Command(BaseCommand):
-    help = (
-        "Write the catalog as it was on a day: FOLDER/DAY/TABLE/provider=NAME/..., manifest.json."
-    )
+    help = "Write the catalog as it was on a day: FOLDER/DAY/TABLE/provider=NAME/..., manifest.json."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path)
