@@ -95,8 +95,12 @@ chromium:
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "No virtualenv could be made. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 
+# A set-up that was interrupted leaves half a virtualenv behind: it is made anew.
 .venv/.requirements: requirements.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt || { \
+		$(PYTHON) -m venv --clear .venv && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; }
 	@touch $@
 
 .venv/.requirements-dev: requirements-dev.txt .venv/.requirements

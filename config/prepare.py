@@ -4,6 +4,7 @@
 that cost time are skipped while what they read has not changed since the last time.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -14,18 +15,71 @@ from pathlib import Path
 
 import django
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, get_commands
+from django.db import DatabaseError
 
-from config.local import make_private_folder
+from config.local import close_to_others, keep_private, make_private_folder
 
 LOCAL_USER = "admin"
 
 
+class PrepareError(Exception):
+    """Why the installation cannot be brought up to date, and what to do about it."""
+
+
 def prepare() -> None:
-    """Set Django up and run every step that is due."""
+    """Set Django up and run every step that is due. Raises PrepareError."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
-    make_private_folder(settings.DATA)
+    keep_private()
+    try:
+        django.setup()
+        make_private_folder(settings.DATA)
+        if closed := close_to_others(settings.DATA):
+            print(f"headroom: {closed}", file=sys.stderr)
+        _bring_up_to_date()
+    except DatabaseError as failure:
+        raise PrepareError(database_trouble(failure)) from failure
+    except OSError as failure:
+        raise PrepareError(file_trouble(failure)) from failure
+
+
+def database_trouble(failure: BaseException) -> str:
+    """What is wrong with the database, in a sentence, and what to do."""
+    said = str(failure).lower()
+    file = settings.DATABASES["default"]["NAME"]
+    if "full" in said:
+        return f"the disk that holds {settings.DATA} is full; free some space and start again."
+    if "readonly" in said or "read-only" in said or "unable to open" in said:
+        return (
+            f"the database {file} cannot be written; give this user the right to write it and its folder,"
+            " or name another folder in HEADROOM_DATA."
+        )
+    if "malformed" in said or "not a database" in said or "corrupt" in said:
+        return (
+            f"the database {file} is damaged ({failure}). Move it away and restore a backup with"
+            " manage.py restore FILE, or start without it: the catalog is loaded"
+            " anew, the fleet's history is lost."
+        )
+    if "locked" in said:
+        return f"another program holds the database {file}; end it and start again."
+    return f"the database cannot be used: {failure}"
+
+
+def file_trouble(failure: OSError) -> str:
+    """What is wrong with the data folder, in a sentence, and what to do."""
+    place = failure.filename or settings.DATA
+    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk that holds {settings.DATA} is full; free some space and start again."
+    if failure.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{place} cannot be written ({failure.strerror or failure}); give this user the right to,"
+            " or name another folder in HEADROOM_DATA."
+        )
+    return f"{place}: {failure.strerror or failure}."
+
+
+def _bring_up_to_date() -> None:
     call_command("migrate", verbosity=0, interactive=False)
     _load_catalog_if_changed()
     _collect_static_if_changed()
@@ -117,5 +171,15 @@ def _remember(step: str, fingerprint: str) -> None:
     draft.replace(_memory())
 
 
+def main() -> int:
+    """Prepare; the exit status."""
+    try:
+        prepare()
+    except (PrepareError, ImproperlyConfigured) as refusal:
+        print(f"headroom: {refusal}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    prepare()
+    sys.exit(main())

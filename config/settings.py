@@ -3,6 +3,7 @@
 `.env.example` lists every variable.  A file `.env` beside manage.py is read too; the environment wins.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,15 @@ DATA = Path(env.str("HEADROOM_DATA", default=str(BASE_DIR / "data"))).expanduser
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=sorted(LOOPBACK))
 HOST = env.str("HEADROOM_HOST", default="127.0.0.1")
-PORT = env.int("PORT", default=8000)
-WEB_THREADS = env.int("WEB_THREADS", default=8)
+try:
+    PORT = env.int("PORT", default=8000)
+except ValueError:
+    PORT = -1
+if not 0 < PORT < 65_536:
+    raise ImproperlyConfigured(
+        f"PORT={env.str('PORT')} is no port. Give a whole number from 1 to 65535, such as PORT=8000."
+    )
+WEB_THREADS = max(4, env.int("WEB_THREADS", default=16))
 # Local mode: nobody but this machine can reach the pages, so reading them asks for no login.
 LOCAL = set(ALLOWED_HOSTS) <= LOOPBACK and HOST in LOOPBACK | {"::1"}
 DEBUG = env.bool("DEBUG", default=False)
@@ -36,6 +44,9 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
 FORMAT_MODULE_PATH = ["config.formats"]
+
+# What the supervisor of this data folder says of its processes.
+PROCESSES_FILE = DATA / "run" / "processes.json"
 
 # --- What it is made of -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -57,6 +68,10 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # A tenth of the size; Django pads answers at random, so that lengths do not tell secrets.
     "django.middleware.gzip.GZipMiddleware",
+    "config.guard.middleware.Doorway",
+    "config.guard.middleware.Rates",
+    "config.guard.middleware.Crowd",
+    "config.guard.middleware.Budget",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -82,6 +97,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "config.views.notices",
             ],
             "libraries": {"planner_format": "planner.web.template_filters"},
         },
@@ -89,11 +105,20 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# --- How much, how often ---------------------------------------------------------------------------------
+# Requests of one client within a minute; 0: any number, as behind the door of one machine.
+REQUESTS_A_MINUTE = env.int("REQUESTS_A_MINUTE", default=0 if LOCAL else 1200)
+# What one question may cost, in evaluated plans: some 150,000 a second on one core of a common server.
+MOST_PLANS = env.int("MOST_PLANS", default=400_000)
+MOST_PLANS_OF_A_SEARCH = env.int("MOST_PLANS_OF_A_SEARCH", default=6_000_000)
+LARGE_QUESTIONS_AT_ONCE = env.int("LARGE_QUESTIONS_AT_ONCE", default=max(1, (os.cpu_count() or 2) // 2))
+LARGE_QUESTION_WAIT_S = env.float("LARGE_QUESTION_WAIT_S", default=20.0)
+
 # --- Where state lives ------------------------------------------------------------------------------------
 SQLITE_OPTIONS: dict[str, Any] = {
     # A transaction that means to write says so at once: it then waits its turn instead of failing half way.
     "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
+    "timeout": env.float("DATABASE_WAIT_S", default=20.0),
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
 }
 
@@ -190,7 +215,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# Beyond local mode, HTTPS alone.  A proxy that ends TLS must set X-Forwarded-Proto itself (TRUST_PROXY=1).
+# Beyond local mode, HTTPS alone.  A proxy that ends TLS is named in TRUSTED_PROXY.
 HTTPS = env.bool("HTTPS", default=not LOCAL)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
@@ -200,7 +225,9 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 # To be on the browsers' preload list is for the owner of the domain to ask for, not for one program under it.
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
-if env.bool("TRUST_PROXY", default=False):
+# The one address whose X-Forwarded-For and X-Forwarded-Proto are believed; the server removes all others.
+TRUSTED_PROXY = env.str("TRUSTED_PROXY", default="")
+if TRUSTED_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- What it says -----------------------------------------------------------------------------------------

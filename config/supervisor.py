@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shlex
@@ -16,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
-from honcho.manager import Manager
+from django.core.exceptions import ImproperlyConfigured
 
 from config.broker import BrokerError, embedded_broker
+from config.children import Children, GaveUpError
 from config.leftovers import MARK, end_leftovers, noting
-from config.local import make_private_folder
-from config.prepare import LOCAL_USER, prepare
+from config.local import keep_private, make_private_folder
+from config.prepare import LOCAL_USER, PrepareError, file_trouble, prepare
 
 WEB_DEADLINE_S = 60
 BACKGROUND_DELAY_S = 2
@@ -34,6 +36,7 @@ class NotStartedError(Exception):
 def main() -> int:
     """Prepare, start everything, wait for Ctrl-C, stop everything.  Returns the exit status."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    keep_private()
     # Until the manager listens for signals itself, a request to end unwinds what was started so far.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -45,43 +48,50 @@ def main() -> int:
                 )
             _check_port(settings.HOST, settings.PORT)
             prepare()
-            with _broker():
-                return _run()
-    except (NotStartedError, BrokerError) as refusal:
+            children = Children(settings.BASE_DIR, state_file=settings.PROCESSES_FILE)
+            with _broker(children):
+                return _run(children)
+    except (NotStartedError, BrokerError, PrepareError, ImproperlyConfigured) as refusal:
         print(f"headroom: {refusal}", file=sys.stderr)
         return 1
+    except OSError as failure:
+        print(f"headroom: {file_trouble(failure)}", file=sys.stderr)
+        return 1
+    except GaveUpError as hopeless:
+        print(f"headroom: giving up: {hopeless}", file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         return 0
 
 
-def _run() -> int:
-    manager = Manager()
+def _run(children: Children) -> int:
     environment = os.environ | {MARK: str(settings.DATA)}
     notes = {name: settings.DATA / "run" / f"{name}.pid" for name in commands()}
     for name, command in commands().items():
-        manager.add_process(name, noting(command, notes[name]), env=environment, cwd=str(settings.BASE_DIR))
+        # Pages say soon that the database is locked; what works in the background waits its turn.
+        wait_s = os.environ.get("DATABASE_WAIT_S", "3" if name == "web" else "20")
+        children.add(name, noting(command, notes[name]), environment | {"DATABASE_WAIT_S": wait_s})
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: children.stop())
     threading.Thread(target=_greet, daemon=True).start()
-    manager.loop()
-    for note in notes.values():
-        note.unlink(missing_ok=True)
-    # Ctrl-C and a polite request to end are how this command ends well.
-    return 0 if manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM) else manager.returncode or 1
+    try:
+        children.run()
+    finally:
+        for note in notes.values():
+            note.unlink(missing_ok=True)
+    if children.hopeless:
+        raise GaveUpError(children.hopeless)
+    return 0
 
 
 def commands() -> dict[str, str]:
     """The shell command of each process, by name.  `exec` leaves no shell in between to swallow a signal."""
     python = shlex.quote(sys.executable)
-    address = shlex.quote(
-        f"[{settings.HOST}]:{settings.PORT}" if ":" in settings.HOST else f"{settings.HOST}:{settings.PORT}"
-    )
     level = settings.LOG_LEVEL.lower()
     # The page comes first: what works in the background starts later and at a lower priority.
     celery = f"sleep {BACKGROUND_DELAY_S}; exec nice -n 5 {python} -m celery --quiet -A config"
     return {
-        "web": f"exec {python} -m gunicorn config.wsgi:application --bind {address} --worker-class gthread"
-        f" --threads {settings.WEB_THREADS} --timeout 120 --graceful-timeout 3 --log-level warning"
-        # An address holds a whole plan, with a pasted configuration if there is one.
-        " --no-control-socket --limit-request-line 8190",
+        "web": f"exec {python} -m config.web",
         "worker": f"{celery} worker --loglevel {level} --without-gossip --without-mingle",
         "beat": f"{celery} beat --loglevel {level} --pidfile=",
     }
@@ -94,9 +104,14 @@ def _check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as failure:
+            if failure.errno == errno.EACCES:
+                raise NotStartedError(
+                    f"this user may not listen on port {port}; ports from 1024 on are free for all: PORT=8000"
+                    " make run"
+                ) from failure
             raise NotStartedError(
                 f"cannot listen on {host}, port {port}: {failure.strerror}. Is Headroom running already?"
-                f" To use another port: PORT={port + 1} make run"
+                f" To use another port: PORT={port % 65535 + 1} make run"
             ) from failure
 
 
@@ -118,17 +133,16 @@ def _data_folder_to_ourselves() -> Iterator[None]:
         yield
 
 
-def _broker() -> contextlib.AbstractContextManager[None]:
+def _broker(children: Children) -> contextlib.AbstractContextManager[None]:
     """The embedded broker, unless the environment names another one.
 
-    It starts before and stops after all that talk to it.  If it ends by itself, all the rest ends too.
+    It starts before and stops after all that talk to it.  If it cannot be kept running, all the rest ends.
     """
     if not settings.EMBEDDED_BROKER:
         return contextlib.nullcontext()
 
     def give_up() -> None:
-        print("headroom: the embedded broker has ended; stopping the rest.", file=sys.stderr)
-        os.kill(os.getpid(), signal.SIGTERM)
+        children.stop("the embedded broker keeps ending")
 
     return embedded_broker(socket_path=settings.BROKER_SOCKET, on_death=give_up)
 

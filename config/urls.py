@@ -7,6 +7,7 @@ from django.urls import include, path
 from config import views
 from inventory.pages.metrics_page import prometheus
 
+handler500 = "config.views.server_error"
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

@@ -25,6 +25,9 @@ log = logging.getLogger("headroom_agent")
 PATH = "/fleet/api/v1/snapshots"
 MOST_A_REQUEST = 50
 TIMEOUT_S = 30
+SERVER_ERROR = 500
+#: Faults of the server with one snapshot alone, a delivery apart, before it is given up.
+MOST_FAULTS = 10
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -48,6 +51,7 @@ class Client:
     clock: Callable[[], float] = time.time
     offset_s: float = 0.0
     refused: int = field(default=0)
+    faults: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.server)
@@ -72,6 +76,15 @@ class Client:
                 if len(batch) == 1:
                     self._give_up(spool, batch[0], answer)
                 size = max(1, len(batch) // 2)
+            elif answer.status == SERVER_ERROR:
+                # Perhaps one snapshot is what the server cannot take: found by halves, and set aside, so that
+                # those behind it are not kept back for ever.
+                if len(batch) > 1:
+                    size = max(1, len(batch) // 2)
+                elif self._fails_again(batch[0]):
+                    self._give_up(spool, batch[0], answer)
+                else:
+                    return False
             else:
                 log.warning("the server refused the delivery: %s", answer.body or answer.status)
                 return False
@@ -91,6 +104,11 @@ class Client:
             # An answer about nothing that was sent would be asked for again, for ever.
             for waiting in batch:
                 self._give_up(spool, waiting, Answer(200, body))
+
+    def _fails_again(self, waiting: Waiting) -> bool:
+        """Count a fault of the server with this snapshot alone; true once it will not do better."""
+        self.faults = {waiting.id: self.faults.get(waiting.id, 0) + 1}
+        return self.faults[waiting.id] >= MOST_FAULTS
 
     def _give_up(self, spool: Spool, waiting: Waiting, answer: Answer) -> None:
         self.refused += 1
@@ -126,7 +144,7 @@ class Client:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=self.context) as response:
                 return Answer(response.status, _json(response.read()))
         except urllib.error.HTTPError as error:
-            if error.code >= 500 or error.code == 429:
+            if (error.code > SERVER_ERROR) or error.code == 429:
                 log.warning("the server answered %d; the spool keeps its snapshots", error.code)
                 return None
             return Answer(error.code, _json(error.read()))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.http import Http404, HttpRequest
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from inventory.store import selectors
 from inventory.store.models import Gpu, Host
+from inventory.wire.moments import read_moment
 
 
 def named_host(name: str) -> Host:
@@ -38,14 +39,13 @@ def query_of(request: HttpRequest, drop: Iterable[str] = ()) -> str:
 
 
 def moment_of(request: HttpRequest) -> datetime:
-    """The address's `at`; times without a zone are UTC. Anything that is not a time means now."""
-    try:
-        found = parse_datetime(request.GET.get("at", ""))
-    except ValueError:
-        found = None
-    if found is None:
-        return timezone.now()
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    """The address's `at`; times without a zone are UTC. What is no time, or of no year of ours, means now."""
+    text = request.GET.get("at", "")
+    # A plus sign in an address that nobody encoded is a blank by now.
+    for written in (text, f"{text}Z", text.replace(" ", "+")):
+        with contextlib.suppress(ValueError):
+            return read_moment(written)
+    return timezone.now()
 
 
 RANGES = {

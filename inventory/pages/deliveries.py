@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from inventory.store import services
 from inventory.wire import policy, signing
 from planner.engine.question.errors import PlanError, error_answer
+from planner.web.numbers import whole
 
 CHECK_THE_AGENT = "Check that agent and server are of the same version."
 REMEDIES = {
@@ -57,10 +58,9 @@ def snapshots(request: HttpRequest) -> JsonResponse:
 
 def _body(request: HttpRequest) -> bytes:
     """The body, unless it is too large to be read: then it is not even held in memory."""
-    try:
-        length = int(request.headers.get("Content-Length") or 0)
-    except ValueError:
-        length = 0
+    length = whole(request.headers.get("Content-Length") or "0")
+    if length is None:
+        raise services.DeliveryError("malformed", "Content-Length is no length.", 400)
     if length > policy.MAX_BODY_BYTES:
         services.note_refusal("too_large", f"{length} bytes announced", request.META.get("REMOTE_ADDR", ""))
         limit = policy.MAX_BODY_BYTES // 2**20

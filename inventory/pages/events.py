@@ -12,6 +12,7 @@ from inventory.pages.address import query_of
 from inventory.pages.fleet_presenters import event_row
 from inventory.store import selectors
 from inventory.store.models import Event
+from planner.web.numbers import whole
 from planner.web.responses import swaps
 
 
@@ -23,11 +24,7 @@ def events(request: HttpRequest) -> HttpResponse:
     kind, name = request.GET.get("kind", ""), request.GET.get("host", "")
     before = request.GET.get("before", "")
     chosen = selectors.host_named(name) if name else None
-    found = (
-        []
-        if name and chosen is None
-        else selectors.events(host=chosen, kind=kind, before=int(before) if before.isdecimal() else None)
-    )
+    found = [] if name and chosen is None else selectors.events(host=chosen, kind=kind, before=whole(before))
     context = {
         "events": [event_row(event, now) for event in found],
         "kinds": Event.Kind.choices,

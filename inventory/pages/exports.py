@@ -18,8 +18,6 @@ SAMPLE_COLUMNS = (
     "resolution_s", "weight", "utilization_percent", "utilization_max_percent", "memory_used_bytes",
     "memory_used_max_bytes", "power_w", "temperature_c", "temperature_max_c",
 )  # fmt: skip
-# Spreadsheet programs take cells that begin like this for formulas, and names come from drivers and hosts.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def gpu_rows(hosts: Iterable[Host]) -> Iterator[Sequence[Any]]:
@@ -27,7 +25,7 @@ def gpu_rows(hosts: Iterable[Host]) -> Iterator[Sequence[Any]]:
     yield ("host", *GPU_COLUMNS)
     for host in hosts:
         for gpu in host.gpus.all():
-            yield (host.name, *(_cell(getattr(gpu, column)) for column in GPU_COLUMNS))
+            yield (host.name, *(getattr(gpu, column) for column in GPU_COLUMNS))
 
 
 def sample_rows(samples: Iterable[Sample]) -> Iterator[Sequence[Any]]:
@@ -35,17 +33,7 @@ def sample_rows(samples: Iterable[Sample]) -> Iterator[Sequence[Any]]:
     yield ("at", *SAMPLE_COLUMNS)
     for sample in samples:
         at = datetime.fromtimestamp(sample.at_s, UTC).isoformat()
-        yield (at, *(_cell(getattr(sample, column)) for column in SAMPLE_COLUMNS))
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+        yield (at, *(getattr(sample, column) for column in SAMPLE_COLUMNS))
 
 
 def hosts_json(hosts: Iterable[Host]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass
 
 SCHEME = "Headroom-HMAC-SHA256"
+LONGEST_HEADER = 1024
 
 
 class MalformedHeaderError(ValueError):
@@ -69,6 +70,8 @@ def header(token: str, *, method: str, path: str, body: bytes, time_s: float, of
 
 def parse(text: str) -> Signed:
     """The fields of an Authorization header. Raises `MalformedHeaderError`."""
+    if not (text.isascii() and text.isprintable()) or len(text) > LONGEST_HEADER:
+        raise MalformedHeaderError("the Authorization header must be short and of printable ASCII")
     scheme, _, rest = text.partition(" ")
     if scheme != SCHEME:
         raise MalformedHeaderError(f"the Authorization header must be of scheme {SCHEME}")
@@ -89,6 +92,5 @@ def parse(text: str) -> Signed:
 
 def verify(key: str, *, method: str, path: str, signed: Signed, body: bytes) -> bool:
     """Whether the request was signed with `key`. Takes the same time for either answer."""
-    return hmac.compare_digest(
-        signature(key, method=method, path=path, signed=signed, body=body), signed.signature
-    )
+    expected = signature(key, method=method, path=path, signed=signed, body=body)
+    return hmac.compare_digest(expected.encode(), signed.signature.encode("utf-8", "replace"))

@@ -5,6 +5,7 @@ Knows bytes, lines and exit statuses; what a line asks is the command's to say.
 
 from __future__ import annotations
 
+import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -15,8 +16,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from planner.contract.jsontext import MAX_JSON_BYTES, too_long, write_json
 from planner.contract.render import render_error
+from planner.engine.question.errors import PlanError, PlanErrors
 
 Answer = dict[str, Any]
+
+log = logging.getLogger(__name__)
 EXIT_WITH_ERRORS = 2
 
 
@@ -59,10 +63,33 @@ def answer_lines(source: IO[bytes], sink: Callable[[str], None], answer: Callabl
     """
     sound = True
     for line in bounded_lines(source):
-        answered = render_error(too_long()) if line is None else answer(line)
+        answered = render_error(too_long()) if line is None else _survived(answer, line)
+        try:
+            text = write_json(answered)
+        except (ValueError, RecursionError, TypeError):
+            log.exception("An answer could not be written")
+            answered = _our_fault()
+            text = write_json(answered)
         sound = sound and "error" not in answered
-        sink(write_json(answered) + "\n")
+        sink(text + "\n")
     return sound
+
+
+def _survived(answer: Callable[[bytes], Answer], line: bytes) -> Answer:
+    """The answer; what goes wrong with one line is that line's answer, and the next ones are answered."""
+    try:
+        return answer(line)
+    except PlanErrors as problems:
+        return render_error(problems)
+    except Exception:  # the doorway: the rest of the lines must not be lost
+        log.exception("A line could not be answered")
+        return _our_fault()
+
+
+def _our_fault() -> Answer:
+    return render_error(
+        PlanError("", None, "This line could not be answered; the fault is ours.", "Report it with the line.")
+    )
 
 
 def bounded_lines(source: IO[bytes]) -> Iterator[bytes | None]:

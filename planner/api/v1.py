@@ -24,6 +24,7 @@ from planner.contract.schema import json_schema
 from planner.engine.question.errors import PlanError
 from planner.mig.answers import mig_json
 from planner.plans import answers
+from planner.web.costs import large_question
 
 OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
 MAX_DRAINED_BYTES = 64 * 1_048_576
@@ -65,12 +66,14 @@ def estimate(request: HttpRequest) -> HttpResponse:
     return _question(request, answers.estimate_json)
 
 
+@large_question
 @endpoint("POST")
 def search(request: HttpRequest) -> HttpResponse:
     """The best plans over many machines: the contract's ``search``."""
     return _question(request, answers.search_json)
 
 
+@large_question
 @endpoint("POST")
 def mig(request: HttpRequest) -> HttpResponse:
     """Partitions of GPUs: the contract's ``mig``."""

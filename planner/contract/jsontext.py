@@ -15,6 +15,8 @@ MAX_JSON_BYTES = 4 * 1_048_576
 """Longest request that is read: 4 MiB. Quantised models' configs list their layers: the longest seen has 3 MB
 (nvidia/MiniMax-M3-NVFP4)."""
 EXCERPT_CHARACTERS = 120
+MAX_DEPTH = 32
+"""Levels of objects and lists that a request may have: it needs six, a pasted configuration some more."""
 
 
 def read_json(text: str | bytes) -> Any:
@@ -30,7 +32,7 @@ def read_json(text: str | bytes) -> Any:
         raise too_long(size)
     try:
         plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
-        return _DECODER.decode(plain)
+        value = _DECODER.decode(plain)
     except PlanError:
         raise
     except UnicodeDecodeError as problem:
@@ -48,13 +50,33 @@ def read_json(text: str | bytes) -> Any:
             'Send one object per request, such as {"model": "gpt2", "workload": {…}, "cluster": {…}}.',
         ) from None
     except RecursionError:
-        raise PlanError(
-            "", None, "The JSON is nested too deeply.", "A request has four levels at most."
-        ) from None
+        raise _too_deep() from None
     except ValueError:
         raise PlanError(
             "", None, "A number has too many digits.", "Write large numbers in scientific form, such as 1e12."
         ) from None
+    if depth_of(value) > MAX_DEPTH:
+        raise _too_deep()
+    return value
+
+
+def depth_of(value: Any) -> int:
+    """Levels of objects and lists in a JSON value; 0 for a plain one. Without recursion, which fails."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [child for each in level for child in _children(each)]
+    return depth
+
+
+def _children(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def _too_deep() -> PlanError:
+    return PlanError(
+        "", None, "The JSON is nested too deeply.", f"Use at most {MAX_DEPTH} levels of objects and lists."
+    )
 
 
 def write_json(value: Any) -> str:

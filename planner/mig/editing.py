@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from planner.mig.placement.question import Answer, Gpus
 from planner.mig.state import Instance, Row, State, Wanted
+from planner.web.numbers import whole
 
 
 def edited(state: State, action: str, places: Mapping[str, str]) -> State:
@@ -16,7 +17,7 @@ def edited(state: State, action: str, places: Mapping[str, str]) -> State:
     places: what is chosen to be made in each row, by ``place<row>`` (``3g.20gb@4``).
     """
     name, *numbers = action.split(":")
-    index = [int(number) for number in numbers if number.isdigit() and len(number) < 6]
+    index = [int(number) for number in numbers if (number.isascii() and number.isdigit() and len(number) < 6)]
     if name == "addgpu":
         last = state.rows[-1] if state.rows else Row("a100-sxm-40gb", "1", (), "")
         return replace(state, rows=(*state.rows, replace(last, count="1", instances=(), at="", unread=())))
@@ -67,7 +68,7 @@ def _changed(row: Row, name: str, start: int) -> tuple[Instance, ...]:
 def _split(rows: tuple[Row, ...], index: int) -> tuple[Row, ...]:
     """The last GPU of a row as a row of its own, so that it can be changed alone."""
     row = rows[index]
-    count = int(row.count) if row.count.isdigit() else 1
+    count = whole(row.count) or 1
     if count < 2:
         return rows
     host, _, listed = row.at.partition("/")

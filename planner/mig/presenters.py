@@ -19,6 +19,7 @@ from planner.mig.placement.steps import steps
 from planner.mig.prices import share, unused_usd_per_hour
 from planner.mig.state import Row
 from planner.web import formats
+from planner.web.numbers import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,7 @@ def edit_rows(
     found = []
     for index, row in enumerate(rows):
         group = groups[index] if groups is not None else None
-        several = row.count.isdigit() and int(row.count) > 1
+        several = (whole(row.count) or 1) > 1
         if group is None:
             found.append(EditRow(index, row, None, (), (), several))
             continue

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django_htmx.middleware import HtmxDetails
+
+from planner.web.csv import write_rows
 
 
 def swaps(request: HttpRequest) -> bool:
@@ -22,10 +23,10 @@ def swaps(request: HttpRequest) -> bool:
 def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
     """Rows as a CSV file to save.
 
-    name: of the file; characters that a header cannot hold become underscores.
+    name: of the file; characters that a header cannot hold become underscores.  Cells are escaped.
     """
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     safe = "".join(letter if letter.isalnum() or letter in ".-_" else "_" for letter in name)
     response["Content-Disposition"] = f'attachment; filename="{safe}"'
-    csv.writer(response).writerows(rows)
+    write_rows(response, rows)
     return response

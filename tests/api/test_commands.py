@@ -13,7 +13,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from planner.api.json_lines import answer_lines, bounded_lines
+from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.jsontext import MAX_JSON_BYTES
+from planner.plans.answers import estimate_text
 from tests.api.test_v1 import QUESTION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,3 +119,26 @@ def test_a_search_is_answered_a_line_each(tmp_path: Path) -> None:
     assert found["best"]["fits"] is True
     assert found["elapsed_s"] > 0
     assert refused["error"]["field"] == "objective"
+
+
+def test_a_line_that_breaks_us_is_answered_and_the_next_ones_too() -> None:
+    def answer(line: bytes) -> dict[str, object]:
+        if line == b"1":
+            raise RecursionError
+        return {"value": float("nan")} if line == b"2" else {"value": 3}
+
+    said: list[str] = []
+    sound = answer_lines(io.BytesIO(b"1\n2\n3\n"), said.append, answer)
+    assert not sound
+    read = [json.loads(line) for line in said]
+    assert "fault is ours" in read[0]["error"]["message"] and "fault is ours" in read[1]["error"]["message"]
+    assert read[2] == {"value": 3}
+
+
+def test_lines_nested_deeply_or_of_endless_digits_lose_none_of_the_others() -> None:
+    lines = [b'{"id": ' + b"[" * 800 + b"]" * 800 + b"}", b'{"a": ' + b"9" * 5000 + b"}", b"{}"]
+    said: list[str] = []
+    catalog = load_shipped_catalog()
+    answer_lines(io.BytesIO(b"\n".join(lines)), said.append, lambda line: estimate_text(line, catalog))
+    read = [json.loads(line) for line in said]
+    assert len(read) == 3 and all("error" in one for one in read)

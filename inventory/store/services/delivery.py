@@ -17,11 +17,11 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from inventory.store.models import Event, Host, HostToken, Nonce, Refusal
 from inventory.store.services.recording import Outcome, Taken, record_snapshots
 from inventory.wire import policy, signing
+from inventory.wire.moments import read_moment
 from inventory.wire.snapshot_json import SnapshotError, from_json, pack_json
 
 log = logging.getLogger(__name__)
@@ -201,11 +201,11 @@ def _taken(host: Host, delivery: Any, headers: signing.Signed, now: datetime) ->
         reason = f"The token is for {host.name}, not for {snapshot.host.hostname}."
         raise DeliveryError("other_host", reason, 403)
     try:
-        seen = parse_datetime(snapshot.host.taken_at)
-    except ValueError:
-        seen = None
-    if seen is None or seen.tzinfo is None:
-        raise DeliveryError("malformed", "host.taken_at must be a time with its zone.", 400)
+        seen = read_moment(snapshot.host.taken_at)
+    except ValueError as wrong:
+        raise DeliveryError(
+            "malformed", f"host.taken_at must be a time with its zone: {wrong}.", 400
+        ) from None
     taken_at = _on_our_clock(seen, delivery.get("age_s"), headers)
     signed_at = headers.time_s + policy.FUTURE_TOLERANCE_S
     if taken_at.timestamp() > signed_at:
@@ -222,10 +222,18 @@ def _on_our_clock(seen: datetime, age_s: Any, headers: signing.Signed) -> dateti
     clock has been set meanwhile. Otherwise from the sender's clock and its offset at the time of sending.
     """
     if age_s is None:
-        return seen + timedelta(seconds=headers.offset_s)
+        try:
+            return seen + timedelta(seconds=headers.offset_s)
+        except OverflowError:
+            raise DeliveryError(
+                "clock", "The sender's clock is further off than a date can say.", 409
+            ) from None
     if isinstance(age_s, bool) or not isinstance(age_s, (int, float)) or not 0 <= age_s < 1e9:
         raise DeliveryError("malformed", "age_s must be the seconds since the snapshot was taken.", 400)
-    return datetime.fromtimestamp(headers.time_s - age_s, UTC)
+    try:
+        return datetime.fromtimestamp(headers.time_s - age_s, UTC)
+    except (OverflowError, OSError, ValueError):
+        raise DeliveryError("malformed", "age_s is before any date.", 400) from None
 
 
 def note_refusal(kind: str, reason: str, sender: str, *, now: datetime | None = None) -> None:

@@ -12,14 +12,15 @@ from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils.dateparse import parse_datetime
 
 from inventory.store.changes import Change
 from inventory.store.models import Event, Host, Probe
+from inventory.store.services.clocks import forget_the_future
 from inventory.store.services.pacing import next_probe_at
 from inventory.store.services.recording import Outcome, Taken, record_snapshot
 from inventory.store.services.rows import note_result
 from inventory.wire import policy
+from inventory.wire.moments import read_moment
 from inventory.wire.snapshot import HostSnapshot
 
 # Hosts asked in one round; the next round follows in seconds.
@@ -28,6 +29,7 @@ MOST_A_ROUND = 2000
 
 def request_due_probes(*, now: datetime) -> list[Probe]:
     """Open a probe for every host that is due and has none open; returns the new ones."""
+    forget_the_future(now=now)
     with transaction.atomic():
         due = list(
             Host.objects.select_for_update(of=("self",), skip_locked=True)
@@ -74,7 +76,10 @@ def start_probe(probe_id: UUID, *, now: datetime) -> bool:
 def finish_probe(probe_id: UUID, snapshot: HostSnapshot, *, now: datetime) -> Outcome:
     """Record what a probe saw, once, even if it was closed as stuck meanwhile."""
     probe = Probe.objects.get(pk=probe_id)
-    taken_at = parse_datetime(snapshot.host.taken_at) or now
+    try:
+        taken_at = read_moment(snapshot.host.taken_at)
+    except ValueError:
+        taken_at = now
     return record_snapshot(
         Taken(probe.pk, probe.host_id, snapshot, min(taken_at, now), probe.source), now=now
     )

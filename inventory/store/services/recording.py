@@ -8,7 +8,7 @@ events in the same transaction, so none is recorded twice or lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from inventory.store import changes
 from inventory.store.changes import Change
 from inventory.store.models import Event, Gpu, GpuPlacement, Host, HostLatest, MigInstance, Probe
 from inventory.store.services.bulk import insert_samples, update_readings
+from inventory.store.services.clocks import forget_the_future
 from inventory.store.services.pacing import next_probe_at
 from inventory.store.services.rows import copy_readings, identity, lasting, new_gpu, note_result
 from inventory.wire.policy import RAW
@@ -80,7 +81,10 @@ def record_snapshots(batch: Sequence[Taken], *, now: datetime) -> list[Outcome]:
     Idempotent by `Taken.id`. Hosts are locked in order of their key, so that batches that share hosts wait
     for each other and do not deadlock. Raises `Host.DoesNotExist` for an unknown host.
     """
+    # A snapshot of the future would make its host look fresh until then, and all later ones look late.
+    batch = [taken if taken.taken_at <= now else replace(taken, taken_at=now) for taken in batch]
     with transaction.atomic():
+        forget_the_future(now=now, hosts={taken.host_id for taken in batch})
         recorder = _Recorder(batch, now)
         outcomes: dict[int, Outcome] = {}
         for position in sorted(range(len(batch)), key=lambda i: batch[i].taken_at):

@@ -11,6 +11,7 @@ import numpy as np
 from planner.engine.grid import running, stack
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
 from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_recipe
+from planner.engine.question import effort
 from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.adapters import kept_matmul_inputs
@@ -425,7 +426,9 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> Pla
 
     layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
     counts), shape (plans,).
+    Raises PlanErrors where the question's budget does not reach (``effort``).
     """
+    effort.plans_ahead(max(np.size(values) for values in layouts.values()))
     numbers = {
         **run_scalars(request.model, request.workload),
         **cluster_scalars(request.cluster, request.workload.precision),

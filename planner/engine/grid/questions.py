@@ -10,6 +10,7 @@ import numpy as np
 from planner.engine.grid.build import COUNTED_IN_SAMPLES, cluster_scalars, grid_over_layouts, run_scalars
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.running import stack_scalars
+from planner.engine.question import effort
 from planner.engine.question.request import PlanRequest
 
 
@@ -20,9 +21,11 @@ def grid_over_questions(
 
     sizes: count of layouts of each question.  layouts: the layout arrays of all questions one after the
     other, shape (sum of sizes,). What all questions share stays a scalar, as in ``grid_over_layouts``.
+    Raises PlanErrors where the questions' budget does not reach (``effort``).
     """
     if len(asked) == 1:
         return grid_over_layouts(asked[0], layouts)
+    effort.plans_ahead(sum(sizes))
     runs = [run_scalars(request.model, request.workload) for request in asked]
     machines = [cluster_scalars(request.cluster, request.workload.precision) for request in asked]
     stacks = [stack_scalars(request.workload, request.cluster.accelerator.architecture) for request in asked]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import NO_SHARDING, RECOMPUTES, SHARDINGS, Array
 from planner.engine.layout.stacks import CONTEXT, EXPERT, INTERLEAVED, PIPELINE, STACKS, TENSOR
+from planner.engine.question import effort
 from planner.engine.question.request import (
     Cluster,
     Layout,
@@ -333,9 +334,13 @@ class Degrees:
 
 
 def mesh(*axes: Sequence[int] | Whole) -> tuple[Whole, ...]:
-    """All combinations of the axes' values, one flat array per axis; the last axis varies fastest."""
+    """All combinations of the axes' values, one flat array per axis; the last axis varies fastest.
+
+    Raises PlanErrors where the question's budget does not reach (``effort``).
+    """
     values = [np.asarray(axis, dtype=np.int64) for axis in axes]
     shape = tuple(value.size for value in values)
+    effort.combinations_ahead(math.prod(shape))
     found = []
     for place, value in enumerate(values):
         # As numpy.meshgrid, which takes ten times as long for axes as short as these.

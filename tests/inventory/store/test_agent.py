@@ -283,3 +283,24 @@ def test_the_agent_in_one_file_needs_nothing_installed(
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert Gpu.objects.filter(host__name="node-1", name="NVIDIA A100-SXM4-40GB").count() == 2
+
+
+def test_one_snapshot_that_the_server_breaks_on_keeps_no_other_back(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        spool.add(f"id-{number}", {"n": number}, taken_ms=number)
+    arrived: list[str] = []
+
+    def post(self: Client, batch: list[Any]) -> client_module.Answer:
+        if any(waiting.id == "id-2" for waiting in batch):
+            return client_module.Answer(500, {})
+        arrived.extend(waiting.id for waiting in batch)
+        results = [{"id": waiting.id, "outcome": "recorded"} for waiting in batch]
+        return client_module.Answer(200, {"results": results})
+
+    monkeypatch.setattr(Client, "_post", post)
+    agent = Client("http://localhost:1", "a.b")
+    ended = [agent.deliver(spool) for _ in range(client_module.MOST_FAULTS)]
+    assert ended == [False] * (client_module.MOST_FAULTS - 1) + [True]
+    assert arrived == ["id-0", "id-1", "id-3", "id-4"] and len(spool) == 0

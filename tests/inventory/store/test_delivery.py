@@ -236,3 +236,21 @@ class TestTokens:
         services.add_host("node-1", now=now())
         assert Event.objects.filter(kind="host_added").count() == 1
         assert sender.host.tokens.count() == 2
+
+
+class TestDatesAtTheEndsOfTime:
+    @pytest.mark.parametrize(
+        "taken_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2025-06-05", "1" * 5000]
+    )
+    @pytest.mark.parametrize("age_s", [None, 1e8, 3.0])
+    def test_are_refused_and_the_others_of_the_delivery_recorded(
+        self, sender: Sender, taken_at: str, age_s: float | None
+    ) -> None:
+        bad = sender.entry() | {"age_s": age_s}
+        bad["snapshot"]["host"]["taken_at"] = taken_at
+        assert sender.outcomes(bad, sender.entry()) == ["refused", "recorded"]
+
+    def test_a_clock_at_its_start_is_put_right_by_the_age(self, sender: Sender) -> None:
+        entry = sender.entry() | {"age_s": 3.0}
+        entry["snapshot"]["host"]["taken_at"] = "1970-01-01T00:00:10Z"
+        assert sender.outcomes(entry) == ["recorded"]
