@@ -51,6 +51,7 @@ PROCESSES_FILE = DATA / "run" / "processes.json"
 # --- What it is made of -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "planner",
+    "planner.api",
     "inventory",
     "config.admin.HeadroomAdminConfig",
     "django.contrib.auth",
@@ -77,6 +78,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "planner.api.middleware.BearerTokens",
+    "planner.api.middleware.Idempotency",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

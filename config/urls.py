@@ -7,6 +7,7 @@ from django.urls import include, path
 from config import views
 from inventory.pages.metrics_page import prometheus
 
+handler404 = "config.guard.missing.not_found"
 handler500 = "config.views.server_error"
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
@@ -17,5 +18,6 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("fleet/", include("inventory.urls")),
+    path("api/v1/fleet/", include("inventory.pages.programs")),
     path("", include("planner.urls")),
 ]
