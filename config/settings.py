@@ -4,6 +4,7 @@
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ INSTALLED_APPS = [
     "planner",
     "planner.api",
     "inventory",
+    "planner.accounts",
     "config.admin.HeadroomAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -61,6 +63,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_celery_beat",
+    "axes",
     "django_htmx",
     "csp",
 ]
@@ -69,6 +72,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # A tenth of the size; Django pads answers at random, so that lengths do not tell secrets.
     "django.middleware.gzip.GZipMiddleware",
+    "config.guard.middleware.RequestLog",
     "config.guard.middleware.Doorway",
     "config.guard.middleware.Rates",
     "config.guard.middleware.Crowd",
@@ -79,7 +83,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "planner.api.middleware.BearerTokens",
-    "planner.api.middleware.Idempotency",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -88,6 +91,11 @@ MIDDLEWARE = [
 LOGIN_REQUIRED = env.bool("LOGIN_REQUIRED", default=not LOCAL)
 if LOGIN_REQUIRED:
     MIDDLEWARE.append("django.contrib.auth.middleware.LoginRequiredMiddleware")
+MIDDLEWARE += [
+    "config.guard.rights.Rights",
+    "axes.middleware.AxesMiddleware",
+    "planner.api.middleware.Idempotency",
+]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
@@ -186,6 +194,39 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- Safety -----------------------------------------------------------------------------------------------
 # What a Prometheus server shows to read /metrics where pages ask for a login.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Ten wrong passwords of one name from one address, then none is looked at for a quarter of an hour.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "config.guard.rights.locked_out"
+AXES_VERBOSE = False
+# Behind a proxy the server has put the client's address there, from the one proxy that it trusts.
+AXES_IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
+# Sign-in at an identity provider (OpenID Connect), beside names and passwords kept here.
+OIDC = bool(env.str("OIDC_CLIENT_ID", default=""))
+if OIDC:
+    INSTALLED_APPS.append("mozilla_django_oidc")
+    AUTHENTICATION_BACKENDS.append("planner.accounts.oidc.Backend")
+    OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID")
+    OIDC_RP_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+    OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_ENDPOINT")
+    OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_ENDPOINT")
+    OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_ENDPOINT")
+    OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_ENDPOINT")
+    OIDC_RP_SIGN_ALGO = env.str("OIDC_SIGN_ALGORITHM", default="RS256")
+    OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile")
+    OIDC_USE_PKCE = True
+    # The claim that lists somebody's groups there; the role that each means here: staff=admin,ml=planner
+    OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
+    OIDC_ROLES: dict[str, str] = env.dict("OIDC_ROLES", default={})
+# A session ends so long after its login: a working day, on the own machine a fortnight.
+SESSION_COOKIE_AGE = int(3600 * env.float("SESSION_HOURS", default=336 if LOCAL else 12))
+PASSWORD_RESET_TIMEOUT = 3600
+# Letters with a way to a new password; without a server for them they appear in the program's output.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="headroom@localhost")
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -236,12 +277,29 @@ if TRUSTED_PROXY:
 # --- What it says -----------------------------------------------------------------------------------------
 # At INFO the scheduler says every few seconds what it sends, and what to log in with scrolls away.
 LOG_LEVEL = env.str("LOG_LEVEL", default="WARNING").upper()
+# LOG_FORMAT=json: one JSON object a line, for programs that collect logs.
+LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "config.logs.JsonLines"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT if LOG_FORMAT == "json" else "plain",
+        }
+    },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # A question that makes no sense is the asker's business, who is told.
-    "loggers": {"django.request": {"level": "ERROR" if LOG_LEVEL == "WARNING" else LOG_LEVEL}},
+    "loggers": {
+        "django.request": {"level": "ERROR" if LOG_LEVEL == "WARNING" else LOG_LEVEL},
+        # The audit log has each failed login, with its name; waitress tells of every request that waits.
+        "axes": {"level": "ERROR"},
+        "waitress.queue": {"level": "ERROR"},
+        # What was done by whom, and each request: said where programs collect it.
+        "headroom": {"level": "INFO" if LOG_FORMAT == "json" else LOG_LEVEL},
+    },
 }

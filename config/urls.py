@@ -16,6 +16,7 @@ urlpatterns = [
     path("favicon.ico", views.favicon, name="favicon"),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/", include("planner.accounts.urls")),
     path("admin/", admin.site.urls),
     path("fleet/", include("inventory.urls")),
     path("api/v1/fleet/", include("inventory.pages.programs")),

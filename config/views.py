@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -21,6 +22,7 @@ from django.db import (
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.templatetags.static import static
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.defaults import server_error as broken
@@ -86,9 +88,10 @@ def troubles() -> dict[str, str]:
     return found
 
 
-def notices(request: HttpRequest) -> dict[str, list[str]]:
-    """What every page says above its content: processes that are being started again."""
-    return {"troubles": [f"{name}: {what}" for name, what in troubles().items()]}
+def notices(request: HttpRequest) -> dict[str, Any]:
+    """What every page may say: processes that are being started again, and another way to sign in."""
+    oidc = reverse("oidc_authentication_init") if settings.OIDC else ""
+    return {"oidc": oidc, "troubles": [f"{name}: {what}" for name, what in troubles().items()]}
 
 
 def _state(check: Callable[[], str]) -> str:

@@ -18,13 +18,13 @@ from inventory.store import selectors, services
 from inventory.store.tasks import send
 from inventory.wire import policy
 from inventory.wire.snapshot_json import to_json
+from planner.accounts.policy import Action
+from planner.accounts.rights import needs
 from planner.web.operations import Operation, declare
-from planner.web.programs import FORBIDDEN, NOT_FOUND, Scope, answered, for_programs, listed, refused
+from planner.web.programs import NOT_FOUND, Scope, answered, for_programs, listed, refused
 
 ACCEPTED, CONFLICT = 202, 409
 NO_HOST = "There is no host of this name, or nothing was heard of it yet."
-MAY_PROBE = "inventory.change_host"
-"""Who may change a host may also have it probed."""
 
 
 def _holds(row: Mapping[str, Any], wanted: str) -> bool:
@@ -64,11 +64,10 @@ def snapshot(request: HttpRequest, name: str) -> HttpResponse:
     return _no_host(name) if newest is None else answered(to_json(newest))
 
 
+@needs(Action.PROBE)
 @for_programs("POST", Scope.PROBE, writes=True)
 def probe(request: HttpRequest, name: str) -> HttpResponse:
     """Ask a host for a probe now; its outcome is in the host's snapshot."""
-    if not request.user.has_perm(MAY_PROBE):
-        return refused("You may not ask hosts for probes.", "Ask an admin for the right.", status=FORBIDDEN)
     found = selectors.host_named(name)
     if found is None:
         return _no_host(name)

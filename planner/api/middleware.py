@@ -76,6 +76,8 @@ class Idempotency:
         key = request.headers.get("Idempotency-Key", "")
         if not key or not getattr(view, "writes", False) or not request.user.is_authenticated:
             return None
+        if view.scope not in getattr(request, "token_scopes", (view.scope,)):  # type: ignore[attr-defined]
+            return None  # the view says so
         if len(key) > LONGEST_KEY or not (key.isascii() and key.isprintable()):
             return refused(
                 f"The Idempotency-Key is not 1 to {LONGEST_KEY} printable ASCII characters.",

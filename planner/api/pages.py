@@ -9,6 +9,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import needs
 from planner.api import selectors, services
 from planner.api.middleware import ROOT
 from planner.api.openapi import openapi_document
@@ -33,6 +35,7 @@ def documentation(request: HttpRequest) -> HttpResponse:
     return render(request, "api/docs.html", context)
 
 
+@needs(Action.OWN_TOKENS)
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import needs
 from planner.api.filters import FILTERS
 from planner.api.openapi import openapi_document
 from planner.catalog import selectors
@@ -38,7 +40,7 @@ def endpoint(method: str, scope: Scope = Scope.PLAN) -> Callable[[View], View]:
     """An address of the planner's part of the API; ``for_programs`` says what all addresses share."""
 
     def decorate(view: View) -> View:
-        return for_programs(method, scope)(view)
+        return needs(Action.ASK if method == "POST" else Action.READ)(for_programs(method, scope)(view))
 
     return decorate
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
@@ -94,6 +94,7 @@ def test_a_token_opens_no_page(client: Client, owner: User) -> None:
 
 
 def test_the_page_shows_a_new_token_once(client: Client, owner: User) -> None:
+    owner.groups.add(Group.objects.get(name="planner"))
     client.force_login(owner)
     made = client.post("/tokens", {"name": "notebook", "scopes": ["plan"], "days": "30"})
     text = made.context["text"]

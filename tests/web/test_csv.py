@@ -23,9 +23,7 @@ def test_text_that_looks_like_a_formula_is_marked_as_text(text: str) -> None:
     assert rows == [["'" + text]]
 
 
-@pytest.mark.parametrize(
-    "value", ["-1.5", "+3", "1e-9", "-2e6", -1, 2.5, "", "p5.48xlarge", "a=b", "5%"]
-)
+@pytest.mark.parametrize("value", ["-1.5", "+3", "1e-9", "-2e6", -1, 2.5, "", "p5.48xlarge", "a=b", "5%"])
 def test_numbers_and_plain_text_stay_as_they_are(value: object) -> None:
     assert cell(value) == value
 

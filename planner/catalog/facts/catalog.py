@@ -57,6 +57,9 @@ class Catalog:
     instances or models share a slug.
     """
 
+    stands_in_for: str = ""
+    """Why these are the shipped facts and not those of the database, where that can no longer be read."""
+
     def __init__(
         self,
         *,
