@@ -74,8 +74,9 @@ def probe(request: HttpRequest, name: str) -> HttpResponse:
     opened = services.probe_now(found, now=timezone.now())
     if opened is None:
         return refused("A probe of this host is going on.", "Read its snapshot soon.", status=CONFLICT)
+    until = opened.expires_at.isoformat() if opened.expires_at else None
     send(opened.pk, found.queue, policy.PROBE_DEADLINE_S)
-    return answered({"probe": str(opened.id), "expires_at": opened.expires_at.isoformat()}, ACCEPTED)
+    return answered({"probe": str(opened.id), "expires_at": until}, ACCEPTED)
 
 
 def _no_host(name: str) -> HttpResponse:
@@ -104,7 +105,7 @@ HOSTS = {
 COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
 PROBE = {
     "type": "object",
-    "properties": {"probe": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}},
+    "properties": {"probe": {"type": "string"}, "expires_at": {"type": ["string", "null"]}},
     "required": ["probe", "expires_at"],
 }
 BY = {"q": "Words in the name of the host or of its GPUs.", "status": "Hosts whose last probe ended so."}

@@ -86,7 +86,7 @@ class Idempotency:
                 value=key[:60],
             )
         body = request.read(MAX_JSON_BYTES + 1)
-        request._body = body  # type: ignore[attr-defined]  # the view reads it again
+        request._body = body  # the view reads it again
         asked = f"{request.method} {request.get_full_path()}\n".encode() + body
         question = hashlib.sha256(asked).hexdigest()
         kept = services.claim_key(request.user, key, question, now=timezone.now())

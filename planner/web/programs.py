@@ -177,8 +177,8 @@ def listed(
     page = found[offset:] if limit is None else found[offset : offset + limit]
     further = None
     if limit is not None and offset + limit < len(found):
-        kept = {key: value for key, value in request.GET.items() if key != "offset"}
-        further = f"{request.path}?{urlencode({**kept, 'offset': offset + limit})}"
+        kept = {key: str(value) for key, value in request.GET.items() if key != "offset"}
+        further = f"{request.path}?{urlencode({**kept, 'offset': str(offset + limit)})}"
     answer = answered({name: page, "total": len(found), "next": further})
     if further:
         answer["Link"] = f'<{further}>; rel="next"'
