@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
+.PHONY: help install run chromium test test-all test-gpu audit mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -27,6 +27,10 @@ test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
 
 test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its driver
 	$(BIN)/pytest -m gpu
+
+audit: .venv/.requirements-dev ## compare the pinned packages with known vulnerabilities (asks the network)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit --requirement requirements.txt --no-deps --disable-pip
 
 mutants: .venv/.requirements-dev ## break formulas one by one; fails if the nearest tests miss over a tenth
 	$(BIN)/python -m scripts.mutants

@@ -65,6 +65,8 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "axes",
     "django_htmx",
+    "auditlog",
+    "import_export",
     "csp",
 ]
 MIDDLEWARE = [
@@ -86,6 +88,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    # Who is logged in, for the log of changes to the catalog's rows.
+    "auditlog.middleware.AuditlogMiddleware",
 ]
 # Beyond local mode every page asks for a login, unless told otherwise; views that write ask for it always.
 LOGIN_REQUIRED = env.bool("LOGIN_REQUIRED", default=not LOCAL)
@@ -120,7 +124,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Requests of one client within a minute; 0: any number, as behind the door of one machine.
 REQUESTS_A_MINUTE = env.int("REQUESTS_A_MINUTE", default=0 if LOCAL else 1200)
 # What one question may cost, in evaluated plans: some 150,000 a second on one core of a common server.
-MOST_PLANS = env.int("MOST_PLANS", default=400_000)
+MOST_PLANS = env.int("MOST_PLANS", default=1_000_000)
 MOST_PLANS_OF_A_SEARCH = env.int("MOST_PLANS_OF_A_SEARCH", default=6_000_000)
 LARGE_QUESTIONS_AT_ONCE = env.int("LARGE_QUESTIONS_AT_ONCE", default=max(1, (os.cpu_count() or 2) // 2))
 LARGE_QUESTION_WAIT_S = env.float("LARGE_QUESTION_WAIT_S", default=20.0)
@@ -177,9 +181,33 @@ CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
+# Written into the schedule's tables when the scheduler starts; a source that is not due is not read.
+CELERY_BEAT_SCHEDULE = {
+    "catalog.refresh_due": {"task": "catalog.refresh_due", "schedule": 3600.0, "options": {"expires": 3000}},
+}
+
+# --- The living catalog -----------------------------------------------------------------------------------
+# Which sources are read by themselves: none until somebody names them, since they ask the outside world.
+CATALOG_SOURCES: list[str] = env.list("CATALOG_SOURCES", default=[])
+# Regions by provider; each provider's default region alone unless set.
+CATALOG_REGIONS = {
+    "aws": env.list("CATALOG_AWS_REGIONS", default=["us-east-1"]),
+    "gcp": env.list("CATALOG_GCP_REGIONS", default=["us-central1"]),
+    "azure": env.list("CATALOG_AZURE_REGIONS", default=["eastus"]),
+}
+GCP_BILLING_API_KEY = env.str("GCP_BILLING_API_KEY", default="")
+# Who is told of moved prices and of sources that fail: Apprise addresses (mailto://, json://, slack://).
+CATALOG_ALERT_URLS: list[str] = env.list("CATALOG_ALERT_URLS", default=[])
+CATALOG_ALERT_PERCENT = env.float("CATALOG_ALERT_PERCENT", default=10.0)
+# Addresses of people are not needed to know who changed a price.
+AUDITLOG_DISABLE_REMOTE_ADDR = True
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+IMPORT_EXPORT_USE_TRANSACTIONS = True
+IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
+
 # --- Static files -----------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATIC_ROOT = DATA / "static"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

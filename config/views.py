@@ -1,6 +1,7 @@
 """Is the process alive, and can it work?  Asked by supervisors, load balancers and tests."""
 
 import errno
+import logging
 import os
 import shutil
 import sys
@@ -33,6 +34,7 @@ from config.guard.answers import turned_away, wants_json
 from config.prepare import database_trouble, file_trouble
 from planner.engine.question.errors import PlanError
 
+log = logging.getLogger("headroom.web")
 BROKER_DEADLINE_S = 2
 WRITTEN_TO_TEST_BYTES = 64 * 1024
 #: Below this a day's readings of a fleet may no longer find room.
@@ -130,15 +132,28 @@ def server_error(request: HttpRequest) -> HttpResponse:
     failure = sys.exc_info()[1]
     ours = isinstance(failure, ProgrammingError | IntegrityError | DataError | NotSupportedError)
     if isinstance(failure, DatabaseError) and not ours:
-        message = database_trouble(failure)
+        message, log_it = database_words(failure), database_trouble(failure)
     elif isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        message = file_trouble(failure)
+        message, log_it = "The server's disk takes nothing more.", file_trouble(failure)
     else:
         return fault(request)
-    refused = PlanError("", None, f"{message[0].upper()}{message[1:]}", "Nothing was saved.")
+    log.error("%s", log_it)  # with the file's name, which is nobody's business outside
+    refused = PlanError("", None, message, "Nothing was saved.")
     return turned_away(
         request, [refused], status=UNAVAILABLE, title="Not available for the moment", retry_after_s=RETRY_S
     )
+
+
+def database_words(failure: DatabaseError) -> str:
+    """What a reader is told of a database that failed."""
+    said = str(failure).lower()
+    if "locked" in said:
+        return "The database is busy: something else is writing to it."
+    if "full" in said:
+        return "The server's disk is full."
+    if "malformed" in said or "not a database" in said or "corrupt" in said:
+        return "The database is damaged; whoever runs Headroom has to restore a backup."
+    return "The database cannot be reached."
 
 
 def fault(request: HttpRequest) -> HttpResponse:

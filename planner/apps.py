@@ -12,3 +12,9 @@ class PlannerConfig(AppConfig):
     def ready(self) -> None:
         from planner.accuracy import checks as _calibration  # noqa: F401 - registers system checks
         from planner.catalog import checks as _catalog  # noqa: F401
+        from planner.catalog.audit import keep_log
+        from planner.catalog.changes.effects import register
+        from planner.plans.price_effects import preset_effects
+
+        keep_log()
+        register("presets' plans", preset_effects)

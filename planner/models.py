@@ -1,5 +1,13 @@
 """Where Django looks for this app's tables: gathers those of its packages."""
 
+from planner.catalog.changes.models import (
+    AcceptanceRule,
+    Change,
+    ChangeSet,
+    ExchangeRate,
+    RefreshRun,
+    SpotDay,
+)
 from planner.catalog.models import (
     Accelerator,
     Availability,
@@ -12,10 +20,16 @@ from planner.catalog.models import (
 
 __all__ = [
     "Accelerator",
+    "AcceptanceRule",
     "Availability",
     "CatalogStamp",
+    "Change",
+    "ChangeSet",
+    "ExchangeRate",
     "InstanceType",
     "MigProfile",
     "Price",
+    "RefreshRun",
+    "SpotDay",
     "TransformerModel",
 ]

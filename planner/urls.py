@@ -12,6 +12,7 @@ from planner.web import glossary
 app_name = "planner"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", plans.plan, name="plan"),
+    path("summary", plans.summary, name="summary"),
     path("why", plans.why, name="why"),
     path("assumed", plans.assumed, name="assumed"),
     path("plan.csv", plans.plan_csv, name="plan_csv"),

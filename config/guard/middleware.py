@@ -175,7 +175,10 @@ class Budget:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer within the budget of a plain question."""
-        with effort.at_most(settings.MOST_PLANS) as budget, contextlib.ExitStack() as held:
+        with (
+            effort.at_most(settings.MOST_PLANS, settings.MOST_PLANS_OF_A_SEARCH) as budget,
+            contextlib.ExitStack() as held,
+        ):
             request.effort = budget, held  # type: ignore[attr-defined]
             answer = self.get_response(request)
             # A streamed answer goes on working: what it holds is let go when it ends.
@@ -188,7 +191,9 @@ class Budget:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         """Widen the budget for a view that says so, one after the other."""
-        if not getattr(view, "large_question", False) or request.method in ("HEAD", "OPTIONS"):
+        large = getattr(view, "large_question", False)
+        large = large(request) if callable(large) else large
+        if not large or request.method in ("HEAD", "OPTIONS"):
             return None
         budget, held = request.effort  # type: ignore[attr-defined]
         try:

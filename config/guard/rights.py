@@ -10,10 +10,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 
 from config.guard.answers import turned_away, wants_json
-from planner.accounts import audit
 from planner.accounts.models import AuditEntry
 from planner.accounts.policy import Action
 from planner.accounts.rights import SAFE, actions_of, needed
+from planner.accounts.services import audit
 from planner.engine.question.errors import PlanError
 
 UNAUTHORIZED, FORBIDDEN, TOO_MANY = 401, 403, 429

@@ -19,7 +19,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(UserAdmin[User]):
     """Users and their groups.  Single permissions are not given: the table would not know of them."""
 
     list_display = ("username", "email", "roles", "is_active", "is_superuser", "last_login")

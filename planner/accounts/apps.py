@@ -14,8 +14,8 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what listens; the groups are written once all apps have their permissions."""
-        from planner.accounts import audit
-        from planner.accounts.groups import write_groups
+        from planner.accounts.services import audit
+        from planner.accounts.services.groups import write_groups
 
         audit.connect()
         post_migrate.connect(write_groups, dispatch_uid="roles")

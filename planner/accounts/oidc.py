@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 
 from planner.accounts.policy import Role
+from planner.accounts.services import people
 
 
 def roles_in(claims: Mapping[str, Any], *, claim: str, meaning: Mapping[str, str]) -> set[str]:
@@ -28,7 +29,7 @@ class Backend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the library h
 
     def filter_users_by_claims(self, claims: Mapping[str, Any]) -> Any:
         """The user of this subject.  Never by e-mail address, which people may choose at some providers."""
-        return User.objects.filter(username=self.get_username(claims))
+        return people.named(self.get_username(claims))
 
     def verify_claims(self, claims: Mapping[str, Any]) -> bool:
         """A subject is all that is needed."""
@@ -55,5 +56,5 @@ class Backend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the library h
         user.save()
         names = roles_in(claims, claim=settings.OIDC_GROUPS_CLAIM, meaning=settings.OIDC_ROLES)
         if settings.OIDC_ROLES:  # else roles are given here, in the admin
-            user.groups.set(Group.objects.filter(name__in=names))
+            people.give_roles(user, names)
         return user

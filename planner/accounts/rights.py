@@ -24,7 +24,7 @@ def roles_of(user: Any) -> frozenset[Role]:
     if found is None:
         names = set(user.groups.values_list("name", flat=True))
         found = user._headroom_roles = frozenset(role for role in Role if role.value in names)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def actions_of(user: Any) -> frozenset[Action]:

@@ -1,16 +1,21 @@
 """Addresses of one's own account: passwords, and sign-in at an identity provider where there is one."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth import views
 from django.contrib.auth.decorators import login_not_required
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path
 
 FORM, SAID = "registration/password.html", "registration/password_said.html"
 
 
-def open_to_all(view: type[views.PasswordContextMixin], **options: object) -> object:
+def open_to_all(view: Any, **options: object) -> Callable[..., HttpResponseBase]:
     """A page for those who cannot log in."""
-    return login_not_required(view.as_view(**options))  # type: ignore[attr-defined]
+    found: Callable[..., HttpResponseBase] = login_not_required(view.as_view(**options))
+    return found
 
 
 urlpatterns: list[URLPattern | URLResolver] = [

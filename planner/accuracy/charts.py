@@ -31,18 +31,20 @@ def validation_charts(runs: Sequence[ValidatedRun]) -> list[Chart]:
     """One chart for each kind of quantity that has runs."""
     found = []
     for slug, title, ending, size, name in DRAWN:
-        drawn = [run for run in runs if run.quantity.endswith(ending) and run.measured > 0 < run.predicted]
+        drawn = [
+            run for run in runs if run.quantity.endswith(ending) and run.measured > 0 < unseen_prediction(run)
+        ]
         if drawn:
             found.append(_chart(slug, title, drawn, size=size, unit=name))
     return found
 
 
 def unseen_prediction(run: ValidatedRun) -> float:
-    """The run's prediction by constants that had not seen its group, in its unit (seconds or bytes).
+    """The run's prediction by constants that had not seen its source, in its unit (seconds or bytes).
 
     Where no such fit exists, that of the constants in use, which were never fitted to it.
     """
-    return run.predicted if run.unseen is None else run.measured * (1.0 + run.unseen)
+    return run.measured * (1.0 + run.unseen)
 
 
 def family(run: ValidatedRun) -> tuple[str, str]:
@@ -70,7 +72,7 @@ def _chart(slug: str, title: str, runs: Sequence[ValidatedRun], *, size: float, 
         title=title,
         finding=(
             f"{formats.percent(_near(runs))} of {len(runs):,} published figures are predicted to within 10 % "
-            "(the band) by constants fitted without the run's group."
+            "(the band) by constants fitted without the run's source."
         ),
         figure={
             "data": [

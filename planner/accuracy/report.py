@@ -1,78 +1,53 @@
-"""The validation report as its page shows it: predicted against measured, and the error by source.
+"""The validation report as its page shows it: predicted against measured, figure by figure.
 
 ``make validate`` writes it; where there is none, the page says so. Rows are lists in ``columns`` order.
-Errors are predicted / measured - 1; tables show their mean absolute value. ``by_group`` and ``by_source`` are
-errors of constants fitted without the run's group and without its source; ``shipped`` those of the constants
-in use, which saw them.
+Errors are predicted / measured - 1. ``by_group`` and ``by_source`` are errors of constants fitted without the
+run's group and without its source; those of reinforcement learning stand with its constants. Everything else
+that the page says is computed from these rows.
 """
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import expm1
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from planner.accuracy.calibration import DATA_DIRECTORY
+from planner.accuracy.calibration import DATA_DIRECTORY, ROLLOUT_FILE
 from planner.web import formats
 from planner.web.formats import Quantity
 
 REPORT = DATA_DIRECTORY / "validation_report.json"
-#: The held-out benchmark: a source that is never fitted, whose runs the page shows first.
+#: Means that other estimators publish of runs that are in the report, and what was true earlier.
+PEER_MEANS = DATA_DIRECTORY / "runs" / "peer_means.csv"
+HISTORY = DATA_DIRECTORY / "history.json"
+#: The held-out benchmark: a source that is never fitted.
 HELD_OUT_SOURCE = "korthikanti-2022"
-#: Table of the report, its title on the page, and the filter that its lines set in the address, if any.
-TABLES = (
-    ("step_time_by_source", "Step time by source", "source"),
-    ("step_time_by_accelerator", "Step time by accelerator", "accelerator"),
-    ("step_time_by_framework", "Step time by framework", ""),
-    ("memory_by_kind", "Peak memory by the counter that was published", ""),
-    ("memory_by_source", "Peak memory by source", "source"),
-    ("ppo", "Reinforcement learning", ""),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorLine:
-    """Mean errors of one group of figures, as shares; None where no fit left them out."""
-
-    name: str
-    figures: int
-    shipped: float
-    by_group: float | None
-    by_source: float | None
-    largest: float
-    covered: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorTable:
-    """Errors by source, accelerator or kind. chooses: the filter that a line sets, empty for none."""
-
-    title: str
-    chooses: str
-    lines: tuple[ErrorLine, ...]
-
-
-#: Columns of an error table by the key that sorts them: heading, value.
-ERROR_COLUMNS: dict[str, tuple[str, Callable[[ErrorLine], Any]]] = {
-    "name": ("Of", lambda line: line.name),
-    "figures": ("Figures", lambda line: line.figures),
-    "shipped": ("Error, constants in use", lambda line: line.shipped),
-    "group": ("Its group left out", lambda line: line.by_group),
-    "source": ("Its source left out", lambda line: line.by_source),
-    "largest": ("Largest", lambda line: line.largest),
-    "covered": ("Inside the 80 % range", lambda line: line.covered),
+#: Kinds of runs, in the order shown, with their names on the page.
+CLASSES = {
+    "pretraining": "pretraining",
+    "encoder": "encoders",
+    "finetuning": "fine-tuning",
+    "rlhf": "reinforcement learning",
 }
+#: What a figure is, by the beginning of its quantity; whatever is none of these is a part of a run.
+STEP, PEAK, RESIDENT, PARTS = "step time", "peak memory", "memory between steps", "phases and totals"
+FIGURES = (STEP, PEAK, PARTS, RESIDENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidatedRun:
     """One published figure.
 
-    measured, predicted: in ``unit``, predicted by the constants in use.
-    unseen: predicted / measured - 1 of constants that had not seen the run's group.
+    measured, predicted, low, high: in ``unit``, predicted by the constants in use; low and high are the 80 %
+    range, None where there is none.  by_group, by_source: signed errors of constants that had not seen the
+    run's group, its source; None where no such fit is on record.  covered_by_source: whether a range made
+    without its source holds it.
     """
 
     name: str
@@ -86,9 +61,21 @@ class ValidatedRun:
     unit: str
     measured: float
     predicted: float
-    unseen: float | None
-    range: str
+    low: float | None
+    high: float | None
     covered: bool | None
+    by_group: float | None
+    by_source: float | None
+    covered_by_source: bool | None
+
+    @property
+    def figure(self) -> str:
+        """What it is: one of ``FIGURES``."""
+        if self.quantity == "step time":
+            return STEP
+        if self.quantity.endswith("memory"):
+            return RESIDENT if self.quantity.startswith("resident") else PEAK
+        return PARTS
 
     @property
     def machines(self) -> str:
@@ -101,23 +88,26 @@ class ValidatedRun:
         return formats.in_unit(self.measured, self.unit), formats.in_unit(self.predicted, self.unit)
 
     @property
-    def error(self) -> str:
-        """Signed error of the constants in use, as shown."""
-        return signed(self.predicted / self.measured - 1)
+    def range(self) -> str:
+        """The 80 % range as shown, empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{formats.in_unit(self.low, self.unit)} to {formats.in_unit(self.high, self.unit)}"
 
     @property
-    def unseen_error(self) -> str:
-        """Signed error of constants that had not seen its group, as shown; empty where there is none."""
-        return "" if self.unseen is None else signed(self.unseen)
+    def error(self) -> float:
+        """Signed error of the constants in use, as a share."""
+        return self.predicted / self.measured - 1
 
+    @property
+    def unseen(self) -> float:
+        """Signed error of constants that had not seen its source, or of those in use where none is known."""
+        return self.error if self.by_source is None else self.by_source
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
-    """One of the figures at the top of the page."""
-
-    label: str
-    value: str
-    note: str
+    @property
+    def width(self) -> float | None:
+        """Upper end of its range over the lower one; None where there is none."""
+        return None if not self.low or self.high is None else self.high / self.low
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,54 +127,83 @@ class Peer:
     errors: Mapping[str, float]
 
     @property
-    def mean(self) -> str:
-        """Mean absolute error, as shown."""
-        return share(sum(map(abs, self.errors.values())) / len(self.errors))
+    def mean(self) -> float:
+        """Mean absolute error, as a share."""
+        return fmean(map(abs, self.errors.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerMean:
+    """A mean error that another estimator publishes.
+
+    our_source: the source of the same runs in the report.
+    """
+
+    peer: str
+    benchmark: str
+    our_source: str
+    figures: int
+    mean_error: float
+    how: str
+    source: str
+    as_of: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidationReport:
-    """Everything that the validation page shows."""
+    """Everything that the validation page shows.
+
+    rl_held: share of steps inside ranges made without their source, by source of reinforcement learning.
+    before_looking, after_looking: mean error on the held-out benchmark before and after its errors had been
+    looked at, as recorded then.
+    """
 
     calibrated_on: str
-    sentence: str
     fitted: Mapping[str, int]
-    headlines: tuple[Headline, ...]
-    tables: tuple[ErrorTable, ...]
     runs: tuple[ValidatedRun, ...]
+    verdicts: Mapping[str, Any]
     misses: tuple[Miss, ...]
-    misjudged: tuple[str, ...]
     peer: Peer
-    held_out_error: str
+    peer_means: tuple[PeerMean, ...]
+    rl_held: Mapping[str, float]
+    before_looking: float
+    after_looking: float
     csv_rows: tuple[tuple[Any, ...], ...]
 
-    def values_of(self, field: str) -> list[str]:
-        """The sources, accelerators or kinds that the runs name, in alphabetical order."""
-        return sorted({getattr(run, field) for run in self.runs})
+    @property
+    def misjudged(self) -> tuple[str, ...]:
+        """Names of the runs that are wrongly said to fit or not to fit."""
+        return (*self.verdicts["failed_said_to_fit"], *self.verdicts["ran_said_to_fail"])
 
-    def chosen(self, *, source: str, accelerator: str, kind: str = "") -> tuple[ValidatedRun, ...]:
-        """The runs of a source, on an accelerator and of a kind; empty means any, an unknown name none."""
+    def values_of(self, field: str) -> list[str]:
+        """The values of a field among the runs: classes and figures in their order, others by name."""
+        found = {getattr(run, field) for run in self.runs}
+        order = {"kind": list(CLASSES), "figure": list(FIGURES)}.get(field, [])
+        return sorted(found, key=lambda value: (order.index(value) if value in order else len(order), value))
+
+    def chosen(self, *, text: str = "", **wanted: str) -> tuple[ValidatedRun, ...]:
+        """The runs whose fields have the values wanted and whose names hold every word of ``text``.
+
+        Empty means any, an unknown value none.
+        """
+        words = text.lower().split()
+        fields = {name: value for name, value in wanted.items() if value}
         return tuple(
             run
             for run in self.runs
-            if source in ("", run.source) and accelerator in ("", run.accelerator) and kind in ("", run.kind)
+            if all(getattr(run, name) == value for name, value in fields.items())
+            and all(word in _searched(run) for word in words)
         )
 
-    def sorted_by(self, sort: str) -> tuple[ErrorTable, ...]:
-        """The tables, with lines in the order asked for.
+    @cached_property
+    def unfitted(self) -> tuple[ValidatedRun, ...]:
+        """The runs of the held-out benchmark."""
+        return self.chosen(source=HELD_OUT_SOURCE)
 
-        sort: a column's key, with "-" before it for descending.
-        """
-        if sort.removeprefix("-") not in ERROR_COLUMNS:
-            return self.tables
-        value = ERROR_COLUMNS[sort.removeprefix("-")][1]
 
-        def ordered(lines: Sequence[ErrorLine]) -> tuple[ErrorLine, ...]:
-            known = [line for line in lines if value(line) is not None]
-            unknown = [line for line in lines if value(line) is None]
-            return (*sorted(known, key=value, reverse=sort.startswith("-")), *unknown)
-
-        return tuple(replace(table, lines=ordered(table.lines)) for table in self.tables)
+def _searched(run: ValidatedRun) -> str:
+    of = (run.name, run.model, run.source, run.framework, run.accelerator, run.quantity)
+    return " ".join(of).lower()
 
 
 def read_report(path: Path = REPORT) -> ValidationReport | None:
@@ -195,83 +214,38 @@ def read_report(path: Path = REPORT) -> ValidationReport | None:
 @lru_cache(maxsize=2)
 def _read(path: Path, changed_ns: int) -> ValidationReport:
     data = json.loads(path.read_text(encoding="utf-8"))
-    tables = data["tables"]
-    runs = tuple(_run(dict(zip(data["columns"], row, strict=True))) for row in data["rows"])
+    rounds = json.loads(ROLLOUT_FILE.read_text(encoding="utf-8"))
+    left_out = rounds["left_out"]
+    runs = tuple(_run(dict(zip(data["columns"], row, strict=True)), left_out) for row in data["rows"])
     named = {(run.name, run.quantity): run for run in runs}
+    history = json.loads(HISTORY.read_text(encoding="utf-8"))["korthikanti_2022"]
     return ValidationReport(
         calibrated_on=str(data["calibrated_on"]),
-        sentence=_sentence(tables),
         fitted=data["fitted"],
-        headlines=_headlines(tables, data["fitted"]),
-        tables=tuple(
-            ErrorTable(title=title, chooses=chooses, lines=tuple(_line(row) for row in tables[key]))
-            for key, title, chooses in TABLES
-            if tables.get(key)
-        ),
         runs=runs,
+        verdicts=data["tables"]["verdicts"],
         misses=tuple(
             Miss(run=named[name, quantity], cause=cause) for name, quantity, cause in data["largest"]
         ),
-        misjudged=(*tables["verdicts"]["failed_said_to_fit"], *tables["verdicts"]["ran_said_to_fail"]),
         peer=_peer(data["peer"], named),
-        held_out_error=share(tables["golden"]["shipped"]),
+        peer_means=tuple(_peer_means()),
+        rl_held={
+            source: share
+            for source, share in rounds["provenance"]["nested_coverage"].items()
+            if source != "mean"
+        },
+        before_looking=history["before"],
+        after_looking=history["after"],
         csv_rows=(tuple(data["columns"]), *(tuple(row) for row in data["rows"])),
     )
 
 
-def _sentence(tables: Mapping[str, Any]) -> str:
-    step, golden, memory = tables["step_time"], tables["golden"], tables["memory"]
-    return (
-        f"On runs it had not seen, Headroom's step times are {share(step['by_group'])} off on average, "
-        f"{share(step['by_source'])} on sources it had not seen, and {share(golden['shipped'])} on the "
-        f"{golden['figures']} runs of Korthikanti et al. 2022, which are never fitted. Peak memory is "
-        f"{share(memory['by_group'])} off."
-    )
-
-
-def _headlines(tables: Mapping[str, Any], fitted: Mapping[str, int]) -> tuple[Headline, ...]:
-    step, memory, verdicts = tables["step_time"], tables["memory"], tables["verdicts"]
-    return (
-        Headline(
-            label="Step time, mean error",
-            value=share(step["by_group"]),
-            note=f"{step['figures']} runs of {fitted['sources']} sources, each with its group left out",
-        ),
-        Headline(
-            label="Inside the 80 % range",
-            value=share(step["covered_by_group"]),
-            note=f"of step times; {share(step['covered_by_source'])} on unseen sources",
-        ),
-        Headline(
-            label="Peak memory, mean error",
-            value=share(memory["by_group"]),
-            note=f"{memory['figures']} figures, {share(memory['covered_by_group'])} inside the range",
-        ),
-        Headline(
-            label="Fits or not, judged correctly",
-            value=share(verdicts["right"]),
-            note=f"of {verdicts['runs']} runs, {verdicts['failed_runs']} of which ran out of memory",
-        ),
-    )
-
-
-def _line(row: Mapping[str, Any]) -> ErrorLine:
-    return ErrorLine(
-        name=str(row["name"]),
-        figures=int(row["figures"]),
-        shipped=row["shipped"],
-        by_group=row["by_group"],
-        by_source=row["by_source"],
-        largest=row["largest"],
-        covered=row["covered_by_group"],
-    )
-
-
-def _run(row: Mapping[str, Any]) -> ValidatedRun:
-    unit, low, high = str(row["unit"]), row["low"], row["high"]
-    between = ""
-    if low is not None and high is not None:
-        between = f"{formats.in_unit(low, unit)} to {formats.in_unit(high, unit)}"
+def _run(row: Mapping[str, Any], left_out: Mapping[str, float]) -> ValidatedRun:
+    by_group, by_source, covered = row["error_by_group"], row["error_by_source"], row["covered_by_source"]
+    if row["kind"] == "rlhf" and not row["fitted"]:
+        # Constants of a round were fitted to these runs, so that an error by those in use is not unseen.
+        figure = f"{row['name']}/{row['quantity'].removesuffix(' time')}"
+        by_group, by_source = None, expm1(left_out[figure]) if figure in left_out else None
     return ValidatedRun(
         name=str(row["name"]),
         model=str(row["model"]),
@@ -281,12 +255,15 @@ def _run(row: Mapping[str, Any]) -> ValidatedRun:
         accelerator=str(row["accelerator"]),
         accelerators=int(row["accelerators"]),
         quantity=str(row["quantity"]),
-        unit=unit,
+        unit=str(row["unit"]),
         measured=float(row["measured"]),
         predicted=float(row["predicted"]),
-        unseen=row["error_by_group"],
-        range=between,
+        low=row["low"],
+        high=row["high"],
         covered=None if row["covered"] is None else bool(row["covered"]),
+        by_group=by_group,
+        by_source=by_source,
+        covered_by_source=None if covered is None else bool(covered),
     )
 
 
@@ -301,11 +278,28 @@ def _peer(data: Mapping[str, Any], named: Mapping[tuple[str, str], ValidatedRun]
     )
 
 
+def _peer_means() -> Sequence[PeerMean]:
+    with PEER_MEANS.open(encoding="utf-8", newline="") as file:
+        return [
+            PeerMean(
+                peer=row["peer"],
+                benchmark=row["benchmark"],
+                our_source=row["our_source"],
+                figures=int(row["figures"]),
+                mean_error=float(row["mean_error"]),
+                how=row["how"],
+                source=row["source"],
+                as_of=row["as_of"],
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
 def share(value: float | None) -> str:
     """A share as a percentage with one decimal; empty for None."""
     return "" if value is None else f"{value * 100:.1f} %"
 
 
-def signed(value: float) -> str:
-    """A share as a signed percentage with one decimal."""
-    return f"{value * 100:+.1f} %".replace("-", "−")
+def signed(value: float | None) -> str:
+    """A share as a signed percentage with one decimal; empty for None."""
+    return "" if value is None else f"{value * 100:+.1f} %".replace("-", "−")

@@ -78,6 +78,10 @@ class CatalogRow(models.Model):
 
     shipped: the facts as the project last shipped them, None for a row that a person added.
     withdrawn: kept for the record, left out of every plan.  FACTS: fields that are shipped, without the key.
+    kept_by: the refresh source that added the row; empty for shipped rows and for people's.
+    seen_on: the last day on which a refresh found the row as it is, later than ``as_of``.
+    Who changed what and when is in the audit log, for what is saved row by row; loads are change sets
+    instead.
     """
 
     FACTS: ClassVar[tuple[str, ...]] = ()
@@ -90,6 +94,8 @@ class CatalogRow(models.Model):
     withdrawn = models.BooleanField(default=False, help_text="Kept for the record, left out of every plan.")
     shipped = models.JSONField(null=True, blank=True, editable=False, encoder=DjangoJSONEncoder)
     changed_at = models.DateTimeField("last changed", auto_now=True)
+    kept_by = models.CharField("refreshed by", max_length=40, blank=True, editable=False)
+    seen_on = models.DateField("last seen", null=True, blank=True, editable=False)
 
     objects = CatalogQuerySet.as_manager()
 
@@ -107,8 +113,10 @@ class CatalogRow(models.Model):
 
     @property
     def is_edited(self) -> bool:
-        """A person changed what was shipped, or added the row."""
-        return self.shipped is None or self.shipped != self.facts()
+        """A person changed what was shipped, or added the row; a refresh's rows are nobody's edits."""
+        if self.shipped is None:
+            return not self.kept_by
+        return self.shipped != self.facts()
 
     def facts(self) -> dict[str, Any]:
         """The values of ``FACTS`` as JSON keeps them, to be held against ``shipped``."""
@@ -298,6 +306,10 @@ class Price(CatalogRow):
     valid_to = models.DateField(
         "valid to", null=True, blank=True, help_text="The first day it no longer holds; empty: still."
     )
+    negotiated = models.BooleanField(
+        default=False,
+        help_text="Agreed with the seller: stands in place of the list price, which refreshes go on reading.",
+    )
 
     class Meta:
         ordering = ["instance_type", "region", "purchase", "-valid_from"]
@@ -310,7 +322,14 @@ class Price(CatalogRow):
             ),
             models.CheckConstraint(condition=Q(purchase__in=list(PURCHASES)), name="price_purchase_known"),
             models.UniqueConstraint(
-                fields=["instance_type", "region", "purchase", "valid_from"],
+                fields=[
+                    "instance_type",
+                    "region",
+                    "purchase",
+                    "payment_option",
+                    "negotiated",
+                    "valid_from",
+                ],
                 condition=Q(withdrawn=False),
                 name="price_once_a_day",
                 violation_error_message="There is such a price from this day on already; withdraw it first.",

@@ -222,6 +222,7 @@ def price_record(row: Values) -> PriceRecord:
         usd_per_hour_low=_number_of(row["usd_per_hour_low"]),
         usd_per_hour_high=_number_of(row["usd_per_hour_high"]),
         payment_option=row["payment_option"],
+        negotiated=row.get("negotiated", False),
         provenance=_provenance_of(row),
     )
 
@@ -284,7 +285,8 @@ def _provenance(provenance: Provenance) -> Values:
 
 
 def _provenance_of(row: Values) -> Provenance:
-    return Provenance(source=row["source"], as_of=row["as_of"], note=row["note"])
+    as_of, seen_on = row["as_of"], row.get("seen_on")
+    return Provenance(source=row["source"], as_of=max(as_of, seen_on or as_of), note=row["note"])
 
 
 def _in(value: float, unit: float) -> float:

@@ -6,7 +6,7 @@ shipped change to it is reported. Nothing is deleted; what is no longer shipped 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db import transaction
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.models import CatalogRow, Price
 from planner.catalog.rows import KEYS, Values, shipped_values
+from planner.engine.question.words import PAYMENT_OPTIONS
 
 BATCH = 500
 
@@ -43,16 +44,28 @@ class _DryRunError(Exception):
     """Takes a rehearsed load back."""
 
 
-def load_catalog(catalog: Catalog, *, dry_run: bool = False) -> dict[str, TableChanges]:
+Scope = Callable[[CatalogRow], bool]
+
+
+def everything(row: CatalogRow) -> bool:
+    """The scope of a whole edition."""
+    return True
+
+
+def load_catalog(
+    catalog: Catalog, *, dry_run: bool = False, scope: Scope = everything
+) -> dict[str, TableChanges]:
     """Bring the tables up to date with a catalog; what changed, by table name. All or nothing.
 
     dry_run: say what would change, and change nothing.
+    scope: the rows that this catalog speaks of; rows outside are neither changed nor withdrawn, so that one
+    source's silence takes nothing from another.
     """
     changes: dict[str, TableChanges] = {}
     try:
         with transaction.atomic():
             for table, values in shipped_values(catalog).items():
-                changes[str(table._meta.verbose_name_plural)] = _load_table(table, values)
+                changes[str(table._meta.verbose_name_plural)] = _load_table(table, values, scope)
             if dry_run:
                 raise _DryRunError
     except _DryRunError:
@@ -60,26 +73,45 @@ def load_catalog(catalog: Catalog, *, dry_run: bool = False) -> dict[str, TableC
     return changes
 
 
-def record_price(price: Price) -> None:
-    """Store a new price; the one in force before it, of the same kind, ends on the day this one begins."""
+def record_price(price: Price) -> list[Price]:
+    """Store a new price; the one in force before it, of the same kind, ends on the day this one begins.
+
+    Returns the prices that ended.
+    """
     with transaction.atomic():
         earlier = Price.objects.filter(
             instance_type__slug=price.instance_type_id,
             region=price.region,
             purchase=price.purchase,
+            payment_option__in=_same_payment(price),
+            negotiated=price.negotiated,
             withdrawn=False,
             valid_from__lt=price.valid_from,
             valid_to__isnull=True,
         ).exclude(pk=price.pk)
-        for row in earlier:
+        ended = list(earlier)
+        for row in ended:
             row.valid_to = price.valid_from
             row.save()
         price.save()
+    return ended
 
 
-def _load_table(table: type[CatalogRow], shipped: Iterable[Values]) -> TableChanges:
+def _same_payment(price: Price) -> list[str]:
+    """Payment options that a price replaces: its own, and the one of a source that did not say.
+
+    A price without one replaces every option: that is what it says of the purchase as a whole.
+    """
+    return [price.payment_option, ""] if price.payment_option else ["", *PAYMENT_OPTIONS]
+
+
+def _load_table(table: type[CatalogRow], shipped: Iterable[Values], scope: Scope) -> TableChanges:
     key_names = KEYS[table]
-    known = {_key(row, key_names): row for row in table.objects.order_by("withdrawn", "pk").reverse()}
+    known = {
+        (*_key(row, key_names), *_aside(row)): row
+        for row in table.objects.order_by("withdrawn", "pk").reverse()
+        if not getattr(row, "negotiated", False)
+    }
     changes, work = TableChanges(), _Work()
     shipped_keys = set()
     for values in shipped:
@@ -87,17 +119,30 @@ def _load_table(table: type[CatalogRow], shipped: Iterable[Values]) -> TableChan
         fresh.shipped = fresh.facts()
         key = _key(fresh, key_names)
         shipped_keys.add(key)
-        _place(known.get(key), fresh, key, changes, work)
+        if not scope(fresh):
+            continue
+        _place(known.get(key) or known.get((*key, _payment_of(fresh))), fresh, key, changes, work)
     for key, row in known.items():
-        if key not in shipped_keys and row.shipped is not None and not row.withdrawn:
+        if key not in shipped_keys and row.shipped is not None and not row.withdrawn and scope(row):
             _withdraw(row, key, changes, work)
     _write(table, work)
     return changes
 
 
+def _aside(row: CatalogRow) -> tuple[str, ...]:
+    """What a refreshed price is told by besides its key, since a source gives every payment option."""
+    return (_payment_of(row),) if row.kept_by and isinstance(row, Price) else ()
+
+
+def _payment_of(row: CatalogRow) -> str:
+    """The payment option of a price; nothing for other rows."""
+    return row.payment_option if isinstance(row, Price) else ""
+
+
 def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, work: _Work) -> None:
     """Decide what becomes of one shipped row beside the one that is there, if any."""
     name = " ".join(str(part) for part in key)
+    before = None if row is None else row.shipped if row.shipped is not None else row.facts()
     if row is None:
         work.create.append(fresh)
         changes.added.append(name)
@@ -111,13 +156,13 @@ def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, wo
         changes.kept.append(f"{name}: edited here; shipped now has {differing}")
     elif isinstance(fresh, Price) and row.usd_per_hour != fresh.usd_per_hour:
         # A price that was stored is never overwritten: the mistaken one is withdrawn, for the record.
-        changes.updated.append(f"{name}: {_differences(row.shipped, fresh.shipped)}")
+        changes.updated.append(f"{name}: {_differences(before, fresh.shipped)}")
         row.withdrawn = True
-        row.shipped = {**row.shipped, "withdrawn": True}
+        row.shipped = {**before, "withdrawn": True}
         work.update.append(row)
         work.create.append(fresh)
     else:
-        changes.updated.append(f"{name}: {_differences(row.shipped, fresh.shipped)}")
+        changes.updated.append(f"{name}: {_differences(before, fresh.shipped)}")
         _adopt(row, fresh, work)
 
 

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.catalog.facts.records import PriceRecord
 from planner.catalog.facts.selling import sale_of
 from planner.contract.fields import CLUSTER, OTHER_DESCRIPTION, OWN_CARD, OWN_MACHINES, TWO_FORMS
 from planner.contract.market_fields import MAX_NODES
@@ -131,6 +132,12 @@ def priced_cluster(
     """
     price = catalog.price(instance.slug, region, purchase, as_of)
     seen = None if price is None else price.provenance.as_of
+    if price is None and as_of is not None and purchase == "on_demand":
+        # List prices begin with our oldest source, not with the machine; providers cut them, and seldom
+        # raise them, so the oldest one stands in for the days before it, and the answer says so.
+        oldest = catalog.oldest_list_price(instance.slug, region)
+        if oldest is not None and as_of < oldest.valid_from:
+            price, seen = oldest, oldest.valid_from
     cluster = Cluster(
         accelerator=instance.accelerator,
         accelerators_per_node=instance.accelerators_per_node,
@@ -142,12 +149,19 @@ def priced_cluster(
         region=region,
         purchase=cast(Purchase, purchase),
         price_source=None if price is None else price.provenance.source,
-        price_as_of=min(seen, as_of) if seen is not None and as_of is not None else seen,
+        price_as_of=_known_on(price, seen, as_of),
         price_asked_as_of=as_of,
         sale=sale_of(instance, catalog, region=region, purchase=purchase, price=price, as_of=as_of),
         instance_host_memory_bytes=instance.host_memory_bytes,
     )
     return cluster if asked is None else sold_as(cluster, asked)
+
+
+def _known_on(price: PriceRecord | None, seen: date | None, as_of: date | None) -> date | None:
+    """The last day on which a price was seen, but no later than the day asked for where it held by then."""
+    if price is None or seen is None or as_of is None or as_of < price.valid_from:
+        return seen
+    return min(seen, as_of)
 
 
 def sold_as(cluster: Cluster, asked: Cluster) -> Cluster:

@@ -1,12 +1,21 @@
-"""The plan as a spreadsheet: every number of the page, exact, one per line."""
+"""The plan as files: a spreadsheet of every number of the page, exact, one per line, and JSON.
+
+Both hold what was asked and assumed, the day of the prices and the constants' version, so that a file tells
+what it is an answer to.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.text import slugify
+
+from planner.contract.render import render_result
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import Cost, PlanResult
+from planner.plans.inputs import Input
+from planner.plans.links import constants_day, constants_version
 from planner.plans.presenters import machines
 from planner.plans.variations import NodePoint
 
@@ -52,6 +61,41 @@ def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
     for name in result.layout.__slots__:
         rows.append(("layout", name, getattr(result.layout, name), "", "", ""))
     return [tuple(str(cell) for cell in row) for row in rows]
+
+
+#: Longest name of a file, without its ending.
+LONGEST_STEM = 80
+
+
+def file_stem(request: PlanRequest, result: PlanResult) -> str:
+    """The name of a scenario's files: ``llama-3-1-8b-pretraining-16-x-p5-48xlarge``."""
+    of = f"{request.model.name} {request.workload.task} {machines(result.cluster)}"
+    return slugify(of.replace(".", "-").replace("×", "x"))[:LONGEST_STEM].strip("-") or "plan"
+
+
+def input_rows(found: Sequence[Input], *, as_of: str, address: str) -> list[tuple[str, ...]]:
+    """What the plan is an answer to, in the columns of ``csv_rows``."""
+    fitted = constants_day()
+    rows: list[tuple[str, ...]] = [
+        ("scenario", "as of", as_of, "", "", ""),
+        ("scenario", "constants", constants_version(), "", "", ""),
+        ("scenario", "constants fitted on", "" if fitted is None else fitted.isoformat(), "", "", ""),
+        ("scenario", "address", address, "", "", ""),
+    ]
+    return rows + [
+        ("asked" if each.asked else "assumed", each.path, each.value, each.unit, "", "") for each in found
+    ]
+
+
+def json_answer(asked: dict[str, Any], result: PlanResult, *, as_of: str, address: str) -> dict[str, Any]:
+    """The contract's response, and beside it the question with its day and the constants that answered it."""
+    question = {
+        "request": asked,
+        "as_of": as_of,
+        "constants": constants_version(),
+        "address": address,
+    }
+    return {**render_result(result), "asked": question}
 
 
 def bill_rows(result: PlanResult, cost: Cost) -> list[tuple[Any, ...]]:

@@ -21,6 +21,7 @@ from planner.engine.question.request import Cluster
 from planner.plans import picker
 from planner.plans.choices import BUDGET, CHOICES, DEFAULTS, GOAL, GROUPS, NAMES, PROVIDER, WAY, form_field
 from planner.plans.state import FormState, address_of, contract_request, form_state
+from planner.plans.terms import TERMS
 
 #: Contract path -> form field, for errors; the longest path that an error's field begins with wins.
 ERROR_FIELDS: dict[str, str] = {
@@ -52,6 +53,7 @@ class ScenarioForm(forms.Form):
         super().__init__(data=state.values)
         for name, field in self.fields.items():
             described = f"help-{name} error-{name}"
+            field.term = TERMS.get(name, "")  # type: ignore[attr-defined]  # for the field's hint
             field.widget.attrs |= {"autocomplete": "off", "aria-describedby": described}
             offered = CHOICES.get(name)
             if isinstance(field, forms.ChoiceField) and offered and state.values[name] not in dict(offered):

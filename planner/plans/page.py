@@ -11,11 +11,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import push_url, reswap, retarget
 
-from planner.contract.render import render_cluster, render_error, render_result
+from planner.contract.render import render_cluster, render_error
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.plans import assumptions, exports, presenters, variations
+from planner.plans import assumptions, exports, inputs, links, presenters, variations
 from planner.plans.charts.bar import memory_bar
 from planner.plans.charts.nodes import node_charts
 from planner.plans.charts.plan import host_memory_chart, memory_chart, step_chart
@@ -28,6 +28,7 @@ from planner.plans.scenario import (
     answer,
     changed_fields,
     found_by_goal,
+    names_a_goal,
     plain_problems,
     plan_context,
     problems,
@@ -36,6 +37,8 @@ from planner.plans.scenario import (
 )
 from planner.plans.traces import traces
 from planner.plans.what_if import what_if as turned_knobs
+from planner.web import formats
+from planner.web.costs import large_where
 from planner.web.figure import Chart
 from planner.web.responses import csv_response, swaps
 
@@ -53,6 +56,7 @@ LONGEST_ADDRESS = 8000
 
 # A plan changes nothing on the server, so a posted form needs no CSRF token. It is posted, rather than put in
 # the address, because a pasted configuration may be longer than an address can be.
+@large_where(names_a_goal)
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan(request: HttpRequest) -> HttpResponse:
@@ -73,12 +77,15 @@ def plan(request: HttpRequest) -> HttpResponse:
     asked = form.request() | {"cluster": render_cluster(question.cluster)}
     root = request.build_absolute_uri("/").rstrip("/")
     context["copy_as"] = {"curl": as_curl(asked, root), "python": as_python(asked, root)}
+    context |= link_context(request, form, question, result)
+    context["assumed_line"] = inputs.assumed_line(form.request(), question, result)
     response = _render_plan(request, form, context)
     if swaps(request):
         push_url(response, False if too_long else address)
     return response
 
 
+@large_where(names_a_goal)
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def why(request: HttpRequest) -> HttpResponse:
@@ -100,6 +107,7 @@ def why(request: HttpRequest) -> HttpResponse:
     return render(request, "plans/traces.html" if swaps(request) else "plans/why.html", context)
 
 
+@large_where(names_a_goal)
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def assumed(request: HttpRequest) -> HttpResponse:
@@ -124,6 +132,7 @@ def assumed(request: HttpRequest) -> HttpResponse:
     return render(request, "plans/assumed.html" if swaps(request) else "plans/assumed_page.html", context)
 
 
+@large_where(names_a_goal)
 @require_safe
 def plan_csv(request: HttpRequest) -> HttpResponse:
     """Every number of the plan page, exact, one per line."""
@@ -133,19 +142,71 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
     except PlanErrors as wrong:
         return plain_problems(wrong)
     rows = exports.csv_rows(question, result)
+    kept = kept_address(request, form, result)
+    found = inputs.inputs(form.request(), question, result)
+    rows += exports.input_rows(found, as_of=today().isoformat(), address=kept)
     if result.cluster.mig_profile is None:
         rows += exports.node_csv_rows(variations.answer_node_counts(question, result))
-    return csv_response("plan.csv", rows)
+    return csv_response(f"{exports.file_stem(question, result)}.csv", rows)
 
 
+@large_where(names_a_goal)
 @require_safe
 def plan_json(request: HttpRequest) -> HttpResponse:
     """The contract's response for the scenario in the address."""
+    form = read_form(request)
     try:
-        _, result = answer(read_form(request))
+        question, result = answer(form)
     except PlanErrors as wrong:
         return JsonResponse(render_error(wrong), status=422)
-    return JsonResponse(render_result(result), json_dumps_params={"indent": 2})
+    told = exports.json_answer(
+        form.request(), result, as_of=today().isoformat(), address=kept_address(request, form, result)
+    )
+    response = JsonResponse(told, json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'inline; filename="{exports.file_stem(question, result)}.json"'
+    return response
+
+
+@large_where(names_a_goal)
+@require_safe
+def summary(request: HttpRequest) -> HttpResponse:
+    """One page for who signs: the answer, the bill, and what was asked and assumed."""
+    form = read_form(request)
+    try:
+        question, result = answer(form)
+    except PlanErrors as wrong:
+        context = {"form": form, "problems": problems(wrong), "query": ""}
+        return render(request, "plans/summary.html", context, status=422)
+    context = {
+        "page": presenters.present_plan(question, result, today=today()),
+        "bar": memory_bar(result),
+        "query": form.query(),
+        "inputs": inputs.inputs(form.request(), question, result),
+        "assumed": assumptions.assumptions(form, question, result),
+        **link_context(request, form, question, result),
+    }
+    return render(request, "plans/summary.html", context)
+
+
+def kept_address(request: HttpRequest, form: ScenarioForm, result: PlanResult) -> str:
+    """The whole address that keeps the plan's prices and constants."""
+    query = links.kept_query(form, result, as_of=today())
+    return request.build_absolute_uri(f"{reverse('planner:plan')}?{query}")
+
+
+def link_context(
+    request: HttpRequest, form: ScenarioForm, question: PlanRequest, result: PlanResult
+) -> dict[str, Any]:
+    """What a template says of the plan's links: the kept one, and what has changed since an old one."""
+    kept = links.kept_in(request.GET)
+    fitted = links.constants_day()
+    return {
+        "kept": kept_address(request, form, result),
+        "as_of": formats.day(today()),
+        "constants": links.constants_version(),
+        "constants_day": "" if fitted is None else formats.day(fitted),
+        "since": kept and links.since(form, question, result, kept, today=today()),
+    }
 
 
 def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> dict[str, Any]:
@@ -185,6 +246,7 @@ def goal_page(form: ScenarioForm) -> GoalPage | None:
     return present_goal(found, lambda cluster: form.query(**form.machines_named(cluster), deadline=""))
 
 
+@large_where(names_a_goal)
 @require_safe
 def what_if(request: HttpRequest) -> HttpResponse:
     """One knob at a time: a part of the plan page that is asked for once the answer stands."""

@@ -1,8 +1,8 @@
-"""CSV as every export writes it: exact values, empty where unknown, and no cell that a spreadsheet would run.
+"""CSV as every export writes it: exact values, empty where unknown, and no cell that a spreadsheet runs.
 
 Names come from pasted configs, drivers, hosts and price lists. Spreadsheet programs take a cell that begins
 with ``=``, ``+``, ``-``, ``@``, a tab or a line break for a formula; such text is written behind an
-apostrophe, which they show as text (OWASP, "CSV Injection", read 2026-11-29). Numbers are left alone, the
+apostrophe, which they show as text (OWASP, "CSV Injection", read 2026-11-29). Numbers are left alone,
 negative ones too.
 """
 

@@ -30,7 +30,7 @@
     if (!button) return;
     event.preventDefault();
     const from = button.dataset.copy && document.getElementById(button.dataset.copy);
-    const text = from ? from.textContent : location.href;
+    const text = from ? from.textContent : button.href ?? location.href;
     try {
       await navigator.clipboard.writeText(text);
       say("Copied");

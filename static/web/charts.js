@@ -50,7 +50,7 @@
     const canvas = figure.querySelector("[data-chart-canvas]");
     if (!source || !canvas || !canvas.clientWidth) return;
     // What stands as it was drawn is not drawn again: same figure, same width, same theme.
-    const standing = `${canvas.clientWidth} ${document.documentElement.dataset.theme ?? ""} ${source.textContent}`;
+    const standing = `${canvas.clientWidth} ${document.documentElement.dataset.theme ?? ""} ${document.documentElement.className} ${source.textContent}`;
     if (drawnAs.get(canvas) === standing) return;
     drawnAs.set(canvas, standing);
     const spec = JSON.parse(source.textContent);
@@ -141,5 +141,13 @@
   document.addEventListener("DOMContentLoaded", drawAll);
   document.addEventListener("headroom:theme", drawAll);
   document.addEventListener("headroom:answered", drawAll);
-  window.addEventListener("beforeprint", () => document.querySelectorAll("figure[data-chart]").forEach(draw));
+  // On paper charts are as wide as the sheet, in the light theme; afterwards they are drawn for the screen again.
+  window.addEventListener("beforeprint", () => {
+    document.documentElement.classList.add("paper");
+    document.querySelectorAll("figure[data-chart]").forEach(draw);
+  });
+  window.addEventListener("afterprint", () => {
+    document.documentElement.classList.remove("paper");
+    document.querySelectorAll("figure[data-chart]").forEach(draw);
+  });
 })();

@@ -14,10 +14,10 @@ from django.test import Client, RequestFactory, override_settings
 
 from config.guard.rights import Rights
 from inventory.store.models import Host, HostToken, Probe
-from planner.accounts.groups import write_groups
 from planner.accounts.models import AuditEntry
 from planner.accounts.policy import ANYBODY, TABLE, Action, Role
 from planner.accounts.rights import needs
+from planner.accounts.services.groups import write_groups
 
 pytestmark = pytest.mark.django_db
 

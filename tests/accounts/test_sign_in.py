@@ -10,9 +10,9 @@ from django.core import mail
 from django.db import DatabaseError
 from django.test import Client, override_settings
 
-from planner.accounts import audit
 from planner.accounts.models import AuditEntry
 from planner.accounts.policy import Role
+from planner.accounts.services import audit
 from tests.accounts.test_matrix import person
 
 pytestmark = pytest.mark.django_db

@@ -95,6 +95,7 @@ def test_forty_questions_have_one_answer_each(client: Client, monkeypatch: pytes
             reverse("planner:api:estimate"), data=json.dumps(question), content_type="application/json"
         ).json()
         by_page = client.get(reverse("planner:plan_json"), address(question)).json()
+        by_page.pop("asked", None)  # the page's file holds the question too
         assert by_api == line, question
         assert by_page == by_api, question
         seen["error"] += "error" in by_api

@@ -57,11 +57,6 @@ TIED = [
     (words.PRIMARY_WEIGHTS, request.PrimaryWeights),
     (words.RECOMPUTE_MODULES, request.RecomputeModule),
     (words.TRAINING_OBJECTIVES, request.TrainingObjective),
-    (words.ATTENTION_KERNELS, request.AttentionKernel),
-    (words.KERNELS, request.Kernels),
-    (words.SEQUENCE_KINDS, request.SequenceKind),
-    (words.DISPATCHERS, request.Dispatcher),
-    (words.BALANCES, request.Balance),
 ]
 
 

@@ -143,8 +143,9 @@ class Catalog:
     ) -> PriceRecord | None:
         """The price in force on a day or, with ``as_of`` None, the latest that has not ended.
 
-        None where no price is known for that region, purchase and day. Where several are in force, the one
-        that began last wins.
+        None where no price is known for that region, purchase and day. Where several are in force, a
+        negotiated one wins, then the payment option that asks for the least up front, then the one that began
+        last.
         """
         candidates = (
             price
@@ -153,7 +154,16 @@ class Catalog:
             and price.purchase == purchase
             and (price.valid_to is None if as_of is None else price.in_force(as_of))
         )
-        return max(candidates, key=lambda price: price.valid_from, default=None)
+        return max(candidates, key=_precedence, default=None)
+
+    def oldest_list_price(self, instance_slug: str, region: str) -> PriceRecord | None:
+        """The first on-demand price that is known of a machine in a region; None where none is."""
+        known = (
+            price
+            for price in self._prices.get(instance_slug, ())
+            if price.region == region and price.purchase == "on_demand" and not price.negotiated
+        )
+        return min(known, key=lambda price: price.valid_from, default=None)
 
     def regions(self, instance_slug: str) -> tuple[str, ...]:
         """Regions where the type is offered or was priced.
@@ -183,6 +193,14 @@ class Catalog:
         if provider not in DEFAULT_REGIONS:
             raise UnknownSlugError("provider", provider, nearest(provider, DEFAULT_REGIONS))
         return DEFAULT_REGIONS[provider]
+
+
+#: Of prices in force at once, the payment option that asks for the least up front is meant.
+_UPFRONT = {"all_upfront": -2, "partial_upfront": -1}
+
+
+def _precedence(price: PriceRecord) -> tuple[bool, int, date]:
+    return price.negotiated, _UPFRONT.get(price.payment_option, 0), price.valid_from
 
 
 def _with_whole_gpu(profiles: list[MigProfileRecord]) -> list[MigProfileRecord]:

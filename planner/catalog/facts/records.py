@@ -92,6 +92,7 @@ class PriceRecord:
     usd_per_hour_low, usd_per_hour_high: of the cheapest and dearest zone, where the region's zones differ and
     the price is their median (None: one price a region, or zones unknown).
     payment_option: how a commitment or block is paid, "" where the source does not say or nothing is owed.
+    negotiated: agreed with the seller; stands in place of the list price.
     """
 
     instance_slug: str
@@ -104,6 +105,7 @@ class PriceRecord:
     usd_per_hour_low: float | None = None
     usd_per_hour_high: float | None = None
     payment_option: str = ""
+    negotiated: bool = False
 
     def in_force(self, day: date) -> bool:
         """Whether the price applied on ``day``."""

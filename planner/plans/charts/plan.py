@@ -185,7 +185,8 @@ def memory_chart(result: PlanResult) -> Chart:
     largest = max(parts, key=lambda part: part[-1])
     does = "it leaves" if result.fits else "it does not fit,"
     most = f"{formats.gib(largest[-1])} of {formats.gib(total)}"
-    finding = f"{largest[1]} take the most, {most}; {does} {room(result)}."
+    take = "take" if largest[1].endswith("s") else "takes"
+    finding = f"{largest[1]} {take} the most, {most}; {does} {room(result)}."
     return Chart(
         slug="chart-memory",
         title="Memory on the fullest GPU",
@@ -235,7 +236,7 @@ def step_chart(result: PlanResult) -> Chart:
         "bargap": 0.35,
         "xaxis": {
             "title": {"text": f"{'seconds' if unit == 's' else unit} per step"},
-            "range": [0, 1.2 * parts[0][2] / size],
+            "range": [0, 1.3 * parts[0][2] / size],
         },
         "yaxis": {"autorange": "reversed", "ticks": "", "showgrid": False},
     }

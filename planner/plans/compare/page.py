@@ -22,9 +22,11 @@ from planner.plans.scenario import (
     read_form,
     today,
 )
+from planner.web.costs import large_question
 from planner.web.responses import csv_response, swaps
 
 
+@large_question
 @require_safe
 def compare(request: HttpRequest) -> HttpResponse:
     """The same run on every instance type of the catalog."""
@@ -46,6 +48,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     return render(request, template, context)
 
 
+@large_question
 @require_safe
 def compare_csv(request: HttpRequest) -> HttpResponse:
     """The comparison's table with exact values."""

@@ -253,7 +253,7 @@ def test_the_nearest_fit_is_real(settings: dict[str, Any], calibration: Calibrat
     result = estimate(request, calibration)
     assert not result.fits
     assert result.reason is not None
-    assert "bytes" in result.reason
+    assert "GiB" in result.reason
     nearest = result.nearest_fit
     assert nearest is not None
     again = estimate(patched(request, nearest.request_patch), calibration)
