@@ -179,6 +179,10 @@ CELERY_WORKER_POOL = "prefork"
 CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Long searches go to workers of their own (celery worker -Q search), as many as may run at once.
+SEARCH_QUEUE = "search"
+SEARCH_CONCURRENCY = env.int("SEARCH_CONCURRENCY", default=1)
+CELERY_TASK_ROUTES = {"planner.search_part": {"queue": SEARCH_QUEUE}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # Written into the schedule's tables when the scheduler starts; a source that is not due is not read.

@@ -67,10 +67,11 @@ declare(
         "POST",
         "search",
         Scope.PLAN,
-        "The best plans over many machines and layouts.",
+        "The best plans over many machines and layouts; with stream, in JSON Lines as it goes.",
         ref("Found"),
         takes=ref("search"),
         example=SEARCH_EXAMPLE,
+        streams=True,
     ),
     Operation(
         "mig",

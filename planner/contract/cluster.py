@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
@@ -29,6 +29,9 @@ OWN_PRICE = "given in the request"
 INTERRUPTION_FIELDS = ("interruptions_per_node_day", "checkpoint_minutes", "restart_minutes")
 LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
 USUAL_NAMES = "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
+#: How long before its first record a list price is taken to have held.  Judgement: machines are sold for
+#: years before they are replaced, and P4d's price of its launch in November 2020 held until June 2025.
+OLDEST_PRICE_STANDS_IN = timedelta(days=3 * 365)
 REGION_UNAVAILABLE = "region_unavailable"
 
 
@@ -136,7 +139,7 @@ def priced_cluster(
         # List prices begin with our oldest source, not with the machine; providers cut them, and seldom
         # raise them, so the oldest one stands in for the days before it, and the answer says so.
         oldest = catalog.oldest_list_price(instance.slug, region)
-        if oldest is not None and as_of < oldest.valid_from:
+        if oldest is not None and as_of < oldest.valid_from <= as_of + OLDEST_PRICE_STANDS_IN:
             price, seen = oldest, oldest.valid_from
     cluster = Cluster(
         accelerator=instance.accelerator,

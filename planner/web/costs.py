@@ -10,6 +10,13 @@ from django.http import HttpRequest
 View = TypeVar("View", bound=Callable[..., Any])
 
 
+def let_others_go(request: Any) -> None:
+    """Give the turn of a large question back: from here on the request only waits for a worker."""
+    _budget, held = getattr(request, "effort", (None, None))
+    if held is not None:
+        held.close()
+
+
 def large_question(view: View) -> View:
     """Mark a view whose question may mean a search; whoever serves requests reads the mark."""
     view.large_question = True  # type: ignore[attr-defined]

@@ -129,3 +129,8 @@ class TestCommand:
 
     def test_names_from_elsewhere_move_no_cursor(self) -> None:
         assert "\x1b" not in command.plain("\x1b[2Jgpt2")
+
+
+def test_a_search_streams_from_the_server_itself(server: Headroom) -> None:
+    *_, last = server.search_stream(SEARCH_EXAMPLE)
+    assert last["best"] is not None

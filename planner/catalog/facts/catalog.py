@@ -74,8 +74,11 @@ class Catalog:
         self._instances = _by_slug("instance type", instances)
         self._models = _by_slug("model", models)
         self._prices: dict[str, list[PriceRecord]] = defaultdict(list)
+        self._prices_of_offer: dict[tuple[str, str, str], list[PriceRecord]] = defaultdict(list)
         for price in prices:
             self._prices[price.instance_slug].append(price)
+            sold_as = price.instance_slug, price.region, price.purchase
+            self._prices_of_offer[sold_as].append(price)
         self._availability: dict[str, list[AvailabilityRecord]] = defaultdict(list)
         for offer in availability:
             self._availability[offer.instance_slug].append(offer)
@@ -149,10 +152,8 @@ class Catalog:
         """
         candidates = (
             price
-            for price in self._prices.get(instance_slug, ())
-            if price.region == region
-            and price.purchase == purchase
-            and (price.valid_to is None if as_of is None else price.in_force(as_of))
+            for price in self._prices_of_offer.get((instance_slug, region, purchase), ())
+            if (price.valid_to is None if as_of is None else price.in_force(as_of))
         )
         return max(candidates, key=_precedence, default=None)
 
