@@ -52,6 +52,7 @@ PROCESSES_FILE = DATA / "run" / "processes.json"
 # --- What it is made of -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "planner",
+    "planner.api",
     "inventory",
     "planner.accounts",
     "config.admin.HeadroomAdminConfig",
@@ -83,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "planner.api.middleware.BearerTokens",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -93,7 +95,11 @@ MIDDLEWARE = [
 LOGIN_REQUIRED = env.bool("LOGIN_REQUIRED", default=not LOCAL)
 if LOGIN_REQUIRED:
     MIDDLEWARE.append("django.contrib.auth.middleware.LoginRequiredMiddleware")
-MIDDLEWARE += ["config.guard.rights.Rights", "axes.middleware.AxesMiddleware"]
+MIDDLEWARE += [
+    "config.guard.rights.Rights",
+    "axes.middleware.AxesMiddleware",
+    "planner.api.middleware.Idempotency",
+]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
