@@ -1,6 +1,7 @@
 """A layout for Slurm: the lines of gres.conf and of slurm.conf.
 
-Format: Slurm's gres guide, "MIG Management", and gres.conf(5): MIG devices are found by ``AutoDetect=nvml``,
+Format: Slurm's gres guide (GresTypes and Gres of slurm.conf; "MIG Management") and gres.conf(5) of Slurm
+25.11, both opened on 2026-11-29: MIG devices are found by ``AutoDetect=nvml``,
 and a type has to be part of the name that slurmd reports (``nvidia_a100_3g.20gb``), so the profile serves.
 """
 
