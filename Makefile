@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu mutants agent bench bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
+.PHONY: help install run chromium test test-all test-gpu audit mutants agent bench bench-search bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -28,6 +28,10 @@ test-all: .venv/.requirements-oracle chromium lint types ## the slow tests too
 test-gpu: .venv/.requirements-dev ## the tests that need an NVIDIA GPU and its driver
 	$(BIN)/pytest -m gpu
 
+audit: .venv/.requirements-dev ## compare the pinned packages with known vulnerabilities (asks the network)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit --requirement requirements.txt --no-deps --disable-pip
+
 mutants: .venv/.requirements-dev ## break formulas one by one; fails if the nearest tests miss over a tenth
 	$(BIN)/python -m scripts.mutants
 
@@ -36,6 +40,9 @@ agent: .venv/.requirements ## the host agent in one file, build/headroom-agent.p
 
 bench: .venv/.requirements-dev ## how quick the engine is on this machine
 	$(BIN)/pytest benchmarks -q --benchmark-columns=min,median,rounds --benchmark-sort=name
+
+bench-search: .venv/.requirements-dev ## searches up to a thousand million plans; writes docs/performance.md
+	$(BIN)/python -m scripts.bench_search
 
 bench-inventory: .venv/.requirements-dev ## the fleet at 10,000 GPUs; BENCH_DATABASE_URL=postgres://... adds PostgreSQL
 	$(BIN)/python -m scripts.bench_inventory

@@ -12,7 +12,7 @@ warnings.filterwarnings("ignore", message="You're running the worker with superu
 
 app = Celery("headroom")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["inventory.store", "planner.catalog.refresh"])
+app.autodiscover_tasks(["inventory.store", "planner.catalog.refresh", "planner.tradeoffs"])
 
 
 @app.task(name="config.ping", expires=60)

@@ -4,6 +4,7 @@
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ PROCESSES_FILE = DATA / "run" / "processes.json"
 INSTALLED_APPS = [
     "planner",
     "inventory",
+    "planner.accounts",
     "config.admin.HeadroomAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -60,6 +62,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_celery_beat",
+    "axes",
     "django_htmx",
     "auditlog",
     "import_export",
@@ -70,6 +73,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # A tenth of the size; Django pads answers at random, so that lengths do not tell secrets.
     "django.middleware.gzip.GZipMiddleware",
+    "config.guard.middleware.RequestLog",
     "config.guard.middleware.Doorway",
     "config.guard.middleware.Rates",
     "config.guard.middleware.Crowd",
@@ -89,6 +93,7 @@ MIDDLEWARE = [
 LOGIN_REQUIRED = env.bool("LOGIN_REQUIRED", default=not LOCAL)
 if LOGIN_REQUIRED:
     MIDDLEWARE.append("django.contrib.auth.middleware.LoginRequiredMiddleware")
+MIDDLEWARE += ["config.guard.rights.Rights", "axes.middleware.AxesMiddleware"]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
@@ -113,7 +118,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Requests of one client within a minute; 0: any number, as behind the door of one machine.
 REQUESTS_A_MINUTE = env.int("REQUESTS_A_MINUTE", default=0 if LOCAL else 1200)
 # What one question may cost, in evaluated plans: some 150,000 a second on one core of a common server.
-MOST_PLANS = env.int("MOST_PLANS", default=400_000)
+MOST_PLANS = env.int("MOST_PLANS", default=1_000_000)
 MOST_PLANS_OF_A_SEARCH = env.int("MOST_PLANS_OF_A_SEARCH", default=6_000_000)
 LARGE_QUESTIONS_AT_ONCE = env.int("LARGE_QUESTIONS_AT_ONCE", default=max(1, (os.cpu_count() or 2) // 2))
 LARGE_QUESTION_WAIT_S = env.float("LARGE_QUESTION_WAIT_S", default=20.0)
@@ -168,6 +173,10 @@ CELERY_WORKER_POOL = "prefork"
 CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Long searches go to workers of their own (celery worker -Q search), as many as may run at once.
+SEARCH_QUEUE = "search"
+SEARCH_CONCURRENCY = env.int("SEARCH_CONCURRENCY", default=1)
+CELERY_TASK_ROUTES = {"planner.search_part": {"queue": SEARCH_QUEUE}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # Written into the schedule's tables when the scheduler starts; a source that is not due is not read.
@@ -196,7 +205,7 @@ IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
 
 # --- Static files -----------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATIC_ROOT = DATA / "static"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -211,6 +220,39 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- Safety -----------------------------------------------------------------------------------------------
 # What a Prometheus server shows to read /metrics where pages ask for a login.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Ten wrong passwords of one name from one address, then none is looked at for a quarter of an hour.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "config.guard.rights.locked_out"
+AXES_VERBOSE = False
+# Behind a proxy the server has put the client's address there, from the one proxy that it trusts.
+AXES_IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
+# Sign-in at an identity provider (OpenID Connect), beside names and passwords kept here.
+OIDC = bool(env.str("OIDC_CLIENT_ID", default=""))
+if OIDC:
+    INSTALLED_APPS.append("mozilla_django_oidc")
+    AUTHENTICATION_BACKENDS.append("planner.accounts.oidc.Backend")
+    OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID")
+    OIDC_RP_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+    OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_ENDPOINT")
+    OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_ENDPOINT")
+    OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_ENDPOINT")
+    OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_ENDPOINT")
+    OIDC_RP_SIGN_ALGO = env.str("OIDC_SIGN_ALGORITHM", default="RS256")
+    OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile")
+    OIDC_USE_PKCE = True
+    # The claim that lists somebody's groups there; the role that each means here: staff=admin,ml=planner
+    OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
+    OIDC_ROLES: dict[str, str] = env.dict("OIDC_ROLES", default={})
+# A session ends so long after its login: a working day, on the own machine a fortnight.
+SESSION_COOKIE_AGE = int(3600 * env.float("SESSION_HOURS", default=336 if LOCAL else 12))
+PASSWORD_RESET_TIMEOUT = 3600
+# Letters with a way to a new password; without a server for them they appear in the program's output.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="headroom@localhost")
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -261,12 +303,29 @@ if TRUSTED_PROXY:
 # --- What it says -----------------------------------------------------------------------------------------
 # At INFO the scheduler says every few seconds what it sends, and what to log in with scrolls away.
 LOG_LEVEL = env.str("LOG_LEVEL", default="WARNING").upper()
+# LOG_FORMAT=json: one JSON object a line, for programs that collect logs.
+LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "config.logs.JsonLines"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT if LOG_FORMAT == "json" else "plain",
+        }
+    },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # A question that makes no sense is the asker's business, who is told.
-    "loggers": {"django.request": {"level": "ERROR" if LOG_LEVEL == "WARNING" else LOG_LEVEL}},
+    "loggers": {
+        "django.request": {"level": "ERROR" if LOG_LEVEL == "WARNING" else LOG_LEVEL},
+        # The audit log has each failed login, with its name; waitress tells of every request that waits.
+        "axes": {"level": "ERROR"},
+        "waitress.queue": {"level": "ERROR"},
+        # What was done by whom, and each request: said where programs collect it.
+        "headroom": {"level": "INFO" if LOG_FORMAT == "json" else LOG_LEVEL},
+    },
 }

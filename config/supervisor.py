@@ -93,6 +93,10 @@ def commands() -> dict[str, str]:
     return {
         "web": f"exec {python} -m config.web",
         "worker": f"{celery} worker --loglevel {level} --without-gossip --without-mingle",
+        # Searches have a worker of their own, at a lower priority still: they never keep a probe or a page
+        # waiting.
+        "searcher": f"{celery} worker -Q {settings.SEARCH_QUEUE} --concurrency {settings.SEARCH_CONCURRENCY}"
+        f" --hostname search@%h --loglevel {level} --without-gossip --without-mingle",
         "beat": f"{celery} beat --loglevel {level} --pidfile=",
     }
 

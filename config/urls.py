@@ -15,6 +15,7 @@ urlpatterns = [
     path("favicon.ico", views.favicon, name="favicon"),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/", include("planner.accounts.urls")),
     path("admin/", admin.site.urls),
     path("fleet/", include("inventory.urls")),
     path("", include("planner.urls")),

@@ -1,12 +1,14 @@
 """Is the process alive, and can it work?  Asked by supervisors, load balancers and tests."""
 
 import errno
+import logging
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -21,6 +23,7 @@ from django.db import (
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.templatetags.static import static
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.defaults import server_error as broken
@@ -31,6 +34,7 @@ from config.guard.answers import turned_away, wants_json
 from config.prepare import database_trouble, file_trouble
 from planner.engine.question.errors import PlanError
 
+log = logging.getLogger("headroom.web")
 BROKER_DEADLINE_S = 2
 WRITTEN_TO_TEST_BYTES = 64 * 1024
 #: Below this a day's readings of a fleet may no longer find room.
@@ -86,9 +90,10 @@ def troubles() -> dict[str, str]:
     return found
 
 
-def notices(request: HttpRequest) -> dict[str, list[str]]:
-    """What every page says above its content: processes that are being started again."""
-    return {"troubles": [f"{name}: {what}" for name, what in troubles().items()]}
+def notices(request: HttpRequest) -> dict[str, Any]:
+    """What every page may say: processes that are being started again, and another way to sign in."""
+    oidc = reverse("oidc_authentication_init") if settings.OIDC else ""
+    return {"oidc": oidc, "troubles": [f"{name}: {what}" for name, what in troubles().items()]}
 
 
 def _state(check: Callable[[], str]) -> str:
@@ -127,15 +132,28 @@ def server_error(request: HttpRequest) -> HttpResponse:
     failure = sys.exc_info()[1]
     ours = isinstance(failure, ProgrammingError | IntegrityError | DataError | NotSupportedError)
     if isinstance(failure, DatabaseError) and not ours:
-        message = database_trouble(failure)
+        message, log_it = database_words(failure), database_trouble(failure)
     elif isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        message = file_trouble(failure)
+        message, log_it = "The server's disk takes nothing more.", file_trouble(failure)
     else:
         return fault(request)
-    refused = PlanError("", None, f"{message[0].upper()}{message[1:]}", "Nothing was saved.")
+    log.error("%s", log_it)  # with the file's name, which is nobody's business outside
+    refused = PlanError("", None, message, "Nothing was saved.")
     return turned_away(
         request, [refused], status=UNAVAILABLE, title="Not available for the moment", retry_after_s=RETRY_S
     )
+
+
+def database_words(failure: DatabaseError) -> str:
+    """What a reader is told of a database that failed."""
+    said = str(failure).lower()
+    if "locked" in said:
+        return "The database is busy: something else is writing to it."
+    if "full" in said:
+        return "The server's disk is full."
+    if "malformed" in said or "not a database" in said or "corrupt" in said:
+        return "The database is damaged; whoever runs Headroom has to restore a backup."
+    return "The database cannot be reached."
 
 
 def fault(request: HttpRequest) -> HttpResponse:

@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("then", fleet.then, name="then"),
     path("events", events.events, name="events"),
     path("run", page.need, name="need"),
+    path("tradeoffs", page.own_tradeoffs, name="own_tradeoffs"),
     path("mig", page.partitions, name="partitions"),
     path("hosts/<str:name>", machine.host, name="host"),
     path("hosts/<str:name>/snapshot.json", machine.host_json, name="host_json"),

@@ -17,6 +17,7 @@ from planner.catalog.models import (
     Price,
     TransformerModel,
 )
+from planner.tradeoffs.models import Scenario, SearchJob, SearchPart
 
 __all__ = [
     "Accelerator",
@@ -30,6 +31,9 @@ __all__ = [
     "MigProfile",
     "Price",
     "RefreshRun",
+    "Scenario",
+    "SearchJob",
+    "SearchPart",
     "SpotDay",
     "TransformerModel",
 ]

@@ -267,10 +267,32 @@ MUTATIONS: list[Mutation] = [
         ("fewer ranks hold more", "return ranks > own_ranks or", "return ranks >= own_ranks or"),
     ),
     *mistakes(
-        "planner/engine/answer/search.py", f"{TESTS}/answer/test_front.py",
+        "planner/engine/answer/kept.py", f"{TESTS}/answer/test_front.py",
         ("ties stay on the front", "usd[order] < cheapest_before", "usd[order] <= cheapest_before"),
-        ("ties by place", "np.lexsort((dollars, total_s))", "np.argsort(total_s, kind=\"stable\")"),
-        ("the unpriced first", "np.where(np.isnan(usd), np.inf, usd)", "np.where(np.isnan(usd), -np.inf, usd)"),
+        ("ties by place", "np.lexsort((other, scores(objective, total_s, usd)))", "np.argsort(scores(objective, total_s, usd), kind=\"stable\")"),
+    ),
+    *mistakes(
+        "planner/engine/answer/kept.py", f"{TESTS}/answer/test_pruning.py",
+        ("beaten by a dearer one", "(dollars[np.maximum(place, 0)] <= usd)", "(dollars[np.maximum(place, 0)] >= usd)"),
+        ("runners-up before other clusters", "np.lexsort((rows.cluster, rows.total_s, self.score(rows), rows.place))", "np.lexsort((rows.cluster, rows.total_s, rows.place, self.score(rows)))"),
+        ("a plan known to others counts twice", "np.any(known[1:] != known[:-1], axis=1)", "np.any(known[1:] == known[:-1], axis=1)"),
+    ),
+    *mistakes(
+        "planner/engine/choose/bound.py", f"{TESTS}/choose/test_bound.py",
+        ("no ranks", "samples * each_s / ranks * jitter", "samples * each_s * jitter"),
+        ("three matmuls backward of two", "(flops.BACKWARD_MATMULS - grid.frozen) * linear", "3.0 * flops.BACKWARD_MATMULS * linear"),
+        ("the batch twice", "grid.global_batch_size / grid.micro_batch_size", "2.0 * grid.global_batch_size / grid.micro_batch_size"),
+    ),
+    *mistakes(
+        "planner/engine/sure/pairs.py", f"{TESTS}/sure/test_pairs.py",
+        ("all errors shared", "return share * (one.time_spread**2 + other.time_spread**2)", "return 0.0 * share"),
+        ("prices of one offer err apart", "if offers[0] == offers[1]:", "if offers[0] != offers[1]:"),
+        ("the other one is better", "math.log(other.usd / one.usd)", "math.log(one.usd / other.usd)"),
+    ),
+    *mistakes(
+        "planner/engine/answer/why_not.py", f"{TESTS}/answer/test_why_not.py",
+        ("the level price the wrong way", "level = price * other / own", "level = price * own / other"),
+        ("days beyond the deadline", "by=days - request.deadline_days", "by=days + request.deadline_days"),
     ),
     *mistakes(
         "planner/engine/grid/build.py", f"{TESTS}/grid/test_build.py",

@@ -6,6 +6,9 @@ import contextlib
 import ctypes
 import functools
 import ipaddress
+import logging
+import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +24,8 @@ from planner.engine.question.errors import PlanError, PlanErrors
 
 Answering = Callable[[HttpRequest], HttpResponse]
 BAD_REQUEST, UNPROCESSABLE, TOO_MANY, BUSY = 400, 422, 429, 503
+log = logging.getLogger("headroom.requests")
+_NUMBER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 #: Asked while nothing else may be answered, so never refused and never counted.
 HEALTH = "/healthz"
 MINUTE_S = 60
@@ -41,6 +46,32 @@ class Doorway:
             wrong = PlanError("", None, "The address holds the sign zero.", "Leave it out.")
             return turned_away(request, [wrong], status=BAD_REQUEST, title="Request not understood")
         return self.get_response(request)
+
+
+class RequestLog:
+    """One line for each request, with its number; the number goes back in X-Request-ID."""
+
+    def __init__(self, get_response: Answering) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, and say how long it took."""
+        began = time.perf_counter()
+        given = request.headers.get("X-Request-ID", "")
+        number = given if _NUMBER.fullmatch(given) else secrets.token_hex(8)
+        answer = self.get_response(request)
+        answer["X-Request-ID"] = number
+        if request.path != HEALTH:
+            more = {
+                "request_id": number,
+                "method": request.method,
+                "path": request.path,
+                "status": answer.status_code,
+                "duration_s": round(time.perf_counter() - began, 4),
+                "address": request.META.get("REMOTE_ADDR", ""),
+            }
+            log.info("%s %s %d", request.method, request.path, answer.status_code, extra=more)
+        return answer
 
 
 class Rates:
@@ -144,7 +175,10 @@ class Budget:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer within the budget of a plain question."""
-        with effort.at_most(settings.MOST_PLANS) as budget, contextlib.ExitStack() as held:
+        with (
+            effort.at_most(settings.MOST_PLANS, settings.MOST_PLANS_OF_A_SEARCH) as budget,
+            contextlib.ExitStack() as held,
+        ):
             request.effort = budget, held  # type: ignore[attr-defined]
             answer = self.get_response(request)
             # A streamed answer goes on working: what it holds is let go when it ends.
@@ -157,7 +191,9 @@ class Budget:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         """Widen the budget for a view that says so, one after the other."""
-        if not getattr(view, "large_question", False) or request.method in ("HEAD", "OPTIONS"):
+        large = getattr(view, "large_question", False)
+        large = large(request) if callable(large) else large
+        if not large or request.method in ("HEAD", "OPTIONS"):
             return None
         budget, held = request.effort  # type: ignore[attr-defined]
         try:

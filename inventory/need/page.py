@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from inventory.need.match import have_against_need
 from inventory.need.partitions import LiveGpu, free_instances, live_gpus, partitions_address
-from inventory.need.pools import pools
+from inventory.need.pools import owned_address, pools
 from inventory.need.presenters import match_row, match_verdict, subject, trainable_rows
 from inventory.need.trainable import TASKS_TO_TRY, trainable
 from inventory.pages.address import gpu_of_uuid, named_host
@@ -68,6 +68,18 @@ def partitions(request: HttpRequest) -> HttpResponse:
     if not gpus:
         raise Http404("no GPU here that the catalog says MIG divides")
     return HttpResponseRedirect(f"{reverse('planner:mig')}?{partitions_address(gpus)}")
+
+
+@require_safe
+def own_tradeoffs(request: HttpRequest) -> HttpResponse:
+    """To the trade-offs page with the machines one has, whatever else its address says."""
+    now = timezone.now()
+    owned = pools(list(selectors.hosts(selectors.Filters(), now=now)), Pricing(current_catalog()), now=now)
+    if not owned:
+        raise Http404("no host here whose accelerators the catalog knows")
+    said = request.GET.copy()
+    said.setlist("own", owned_address(owned))
+    return HttpResponseRedirect(f"{reverse('planner:tradeoffs')}?{said.urlencode()}")
 
 
 def divided(hosts: Iterable[Host]) -> list[Host]:

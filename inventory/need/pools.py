@@ -12,6 +12,7 @@ from inventory.store.models import Gpu, Host
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.engine.question.request import Cluster
+from planner.tradeoffs.market import Owned
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,12 @@ def is_free(host: Host, now: datetime) -> bool:
         and gpu.mig_mode is not True
         for gpu in host.gpus.all()
     )
+
+
+def owned_address(owned: Sequence[Pool]) -> list[str]:
+    """The pools as the trade-offs page reads them from an address: instance types, or hosts of a chip."""
+    counts: dict[tuple[str, int], int] = defaultdict(int)
+    for pool in owned:
+        key = (pool.accelerator, pool.gpus_per_host) if pool.instance is None else (pool.instance.slug, 0)
+        counts[key] += len(pool.hosts)
+    return [str(Owned(slug, hosts, per_node)) for (slug, per_node), hosts in counts.items()]

@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from inventory.store import services
 from inventory.wire import policy, signing
+from planner.accounts.rights import own_log
 from planner.engine.question.errors import PlanError, error_answer
 from planner.web.numbers import whole
 
@@ -25,6 +26,7 @@ REMEDIES = {
 }
 
 
+@own_log
 @login_not_required
 @csrf_exempt
 def snapshots(request: HttpRequest) -> JsonResponse:

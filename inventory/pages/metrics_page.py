@@ -1,4 +1,4 @@
-"""`/metrics`: the fleet for Prometheus, and who may read it."""
+"""`/metrics`: the fleet and the age of the catalog for Prometheus, and who may read it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from inventory.pages import metrics
+from planner.catalog.refresh import metrics as catalog_metrics
 
 
 @login_not_required
@@ -25,7 +26,8 @@ def prometheus(request: HttpRequest) -> HttpResponse:
             "a bearer token is needed: see METRICS_TOKEN\n", status=401, content_type="text/plain"
         )
     now = timezone.now()
-    body = metrics.exposition(now=now, day_ago=now - timedelta(days=1))
+    fleet = metrics.exposition(now=now, day_ago=now - timedelta(days=1))
+    body = fleet + "".join(f"{line}\n" for line in catalog_metrics.lines())
     return HttpResponse(body, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

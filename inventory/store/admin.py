@@ -25,6 +25,8 @@ from inventory.store.models import (
     Probe,
     Refusal,
 )
+from planner.accounts.policy import Action
+from planner.accounts.rights import may
 
 
 class ReadOnly(admin.ModelAdmin[Any]):
@@ -72,7 +74,15 @@ class HostAdmin(admin.ModelAdmin[Host]):
     readonly_fields = fields[7:]
     actions = ("probe_now", "make_token", "revoke_tokens")
 
-    @admin.action(description="Probe now")
+    def has_probe_permission(self, request: HttpRequest) -> bool:
+        """Whether the table of roles lets this person ask for probes."""
+        return may(request.user, Action.PROBE)
+
+    def has_token_permission(self, request: HttpRequest) -> bool:
+        """Whether the table of roles lets this person make and revoke tokens."""
+        return may(request.user, Action.HOST_TOKENS)
+
+    @admin.action(description="Probe now", permissions=["probe"])
     def probe_now(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
         """Ask the chosen hosts for a probe now."""
         for host in queryset.select_related("group"):
@@ -90,14 +100,14 @@ class HostAdmin(admin.ModelAdmin[Host]):
         else:
             self.message_user(request, f"Asked {host.name} for a probe.")
 
-    @admin.action(description="Make a token for the host agent (shown once)")
+    @admin.action(description="Make a token for the host agent (shown once)", permissions=["token"])
     def make_token(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
         """Make a token for each chosen host, and show it once."""
         for host in queryset:
             _, token = services.add_host(host.name, now=timezone.now(), feed=host.feed)
             self.message_user(request, f"Token of {host.name}, kept nowhere: {token}", messages.SUCCESS)
 
-    @admin.action(description="Revoke all tokens")
+    @admin.action(description="Revoke all tokens", permissions=["token"])
     def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
         """Revoke every token of the chosen hosts."""
         count = sum(services.revoke_tokens(host, now=timezone.now()) for host in queryset)

@@ -5,8 +5,10 @@ Each function costs a fixed number of queries, however large the fleet is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import (
     Case,
@@ -368,3 +370,25 @@ def _drivers_at(hosts_by_id: dict[int, Host], moment: datetime) -> dict[str, str
         if event.host_id is not None:
             versions[event.host_id] = event.detail.get("from", "")
     return {hosts_by_id[pk].name: version for pk, version in versions.items()}
+
+
+def sample_values(figures: list[str]) -> Iterator[dict[str, Any]]:
+    """Every sample with the UUID of its GPU, row by row: there may be millions."""
+    uuids = dict(Gpu.objects.values_list("pk", "uuid"))
+    found = Sample.objects.order_by("pk").values("gpu_id", "at_s", "resolution_s", "weight", *figures)
+    for row in found.iterator(chunk_size=10_000):
+        yield {"gpu": uuids.get(row.pop("gpu_id"), "")} | row
+
+
+def placement_values() -> Iterator[dict[str, Any]]:
+    """Every place that a GPU ever had."""
+    names = {"gpu__uuid": "gpu", "gpu__name": "name", "host__name": "host"}
+    rows = GpuPlacement.objects.order_by("pk").values(*names, "index", "since", "until")
+    yield from ({names.get(name, name): value for name, value in row.items()} for row in rows.iterator())
+
+
+def event_values() -> Iterator[dict[str, Any]]:
+    """Every event, the oldest first."""
+    names = {"gpu__uuid": "gpu", "host__name": "host"}
+    rows = Event.objects.order_by("pk").values(*names, "kind", "at", "text")
+    yield from ({names.get(name, name): value for name, value in row.items()} for row in rows.iterator())

@@ -31,8 +31,10 @@ def this_host() -> str:
 
 @celeryd_after_setup.connect
 def read_own_queue(instance: Any, **_: Any) -> None:
-    """Add this host's queue to those the starting worker reads."""
-    instance.app.amqp.queues.select_add(f"probe.{this_host()}")
+    """Add this host's queue to those the starting worker reads, unless it was told which ones (-Q)."""
+    queues = instance.app.amqp.queues
+    if instance.app.conf.task_default_queue in queues.consume_from:
+        queues.select_add(f"probe.{this_host()}")
 
 
 @shared_task(name="inventory.request_probes", expires=policy.MINUTE_S, time_limit=60)

@@ -16,6 +16,7 @@ from planner.engine.memory.peak import MemoryConstants
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.evidence import MeasuredRuns
 from planner.engine.sure.intervals import Intervals
+from planner.engine.sure.pairs import SharedErrors
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.rollout_constants import RolloutConstants
 
@@ -27,6 +28,12 @@ ROLLOUT_FILE = DATA_DIRECTORY / "rollout_calibration.json"
 INTERVALS_FILE = DATA_DIRECTORY / "intervals.json"
 #: One row a measured run, made by ``make validate``.
 EVIDENCE_FILE = DATA_DIRECTORY / "evidence.json"
+
+
+#: Shares of the error that two plans do not have in common, made by ``make validate``.
+SHARED_ERRORS_FILE = DATA_DIRECTORY / "shared_errors.json"
+#: ... of which the engine reads these.
+SHARED_ERRORS = ("same_chip", "other_chip", "other_stack")
 
 
 @lru_cache(maxsize=1)
@@ -46,6 +53,7 @@ def shipped_calibration() -> Calibration:
         },
         rollout=RolloutConstants.from_mapping(rollout["constants"]),
         measured=MeasuredRuns.from_mapping(read(EVIDENCE_FILE)),
+        shared=SharedErrors(**{name: read(SHARED_ERRORS_FILE)[name] for name in SHARED_ERRORS}),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,42 +48,54 @@ class JsonLinesCommand(BaseCommand, ABC):
             sys.exit(EXIT_WITH_ERRORS)
 
     @abstractmethod
-    def answerer(self) -> Callable[[bytes], Answer]:
-        """What answers one line; called once, so that what all lines share is read once."""
+    def answerer(self) -> Callable[[bytes], Answer | Iterable[Answer]]:
+        """What answers one line, by one line or several; called once, so that what all share is read once."""
 
     def _say(self, line: str) -> None:
         self.stdout.write(line, ending="")
         self.stdout.flush()
 
 
-def answer_lines(source: IO[bytes], sink: Callable[[str], None], answer: Callable[[bytes], Answer]) -> bool:
+def answer_lines(
+    source: IO[bytes], sink: Callable[[str], None], answer: Callable[[bytes], Answer | Iterable[Answer]]
+) -> bool:
     """Answer every line that is not blank; true where none of the answers was an error.
+
+    An answer of several lines is a stream: progress, then the response.
 
     ``sink`` gets one line at a time and is to pass it on at once.
     """
     sound = True
     for line in bounded_lines(source):
-        answered = render_error(too_long()) if line is None else _survived(answer, line)
-        try:
-            text = write_json(answered)
-        except (ValueError, RecursionError, TypeError):
-            log.exception("An answer could not be written")
-            answered = _our_fault()
-            text = write_json(answered)
-        sound = sound and "error" not in answered
-        sink(text + "\n")
+        answered = iter((render_error(too_long()),)) if line is None else _survived(answer, line)
+        for each in answered:
+            text, answerable = _as_text(each)
+            sound = sound and answerable
+            sink(text + "\n")
     return sound
 
 
-def _survived(answer: Callable[[bytes], Answer], line: bytes) -> Answer:
-    """The answer; what goes wrong with one line is that line's answer, and the next ones are answered."""
+def _as_text(answered: Answer) -> tuple[str, bool]:
+    """One line of an answer as JSON, and whether it is no error."""
     try:
-        return answer(line)
+        return write_json(answered), "error" not in answered
+    except (ValueError, RecursionError, TypeError):
+        log.exception("An answer could not be written")
+        return write_json(_our_fault()), False
+
+
+def _survived(answer: Callable[[bytes], Answer | Iterable[Answer]], line: bytes) -> Iterator[Answer]:
+    """The lines of the answer; what goes wrong with one line is that line's answer, and the next ones are
+    answered.
+    """
+    try:
+        answered = answer(line)
+        yield from (answered,) if isinstance(answered, dict) else answered
     except PlanErrors as problems:
-        return render_error(problems)
+        yield render_error(problems)
     except Exception:  # the doorway: the rest of the lines must not be lost
         log.exception("A line could not be answered")
-        return _our_fault()
+        yield _our_fault()
 
 
 def _our_fault() -> Answer:

@@ -6,15 +6,19 @@ a login, so does the API, with 401 in the contract's form rather than a redirect
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import needs
 from planner.catalog import selectors
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.jsontext import MAX_JSON_BYTES, excerpt, read_json, too_long, write_json
@@ -24,23 +28,25 @@ from planner.contract.schema import json_schema
 from planner.engine.question.errors import PlanError
 from planner.mig.answers import mig_json
 from planner.plans import answers
-from planner.web.costs import large_question
+from planner.tradeoffs import answers as searches
+from planner.web.costs import large_question, let_others_go
 
 OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
 MAX_DRAINED_BYTES = 64 * 1_048_576
 """How much of a body that is too long is still read: a client that is cut off while sending sees a broken
 connection instead of the answer."""
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[[HttpRequest], HttpResponseBase]
 
 
 def endpoint(method: str) -> Callable[[View], View]:
     """What every address of the API shares: one method, a login where pages need one, errors as JSON."""
 
     def decorate(view: View) -> View:
+        @needs(Action.ASK if method == "POST" else Action.READ)
         @csrf_exempt
         @login_not_required
         @wraps(view)
-        def checked(request: HttpRequest) -> HttpResponse:
+        def checked(request: HttpRequest) -> HttpResponseBase:
             if request.method != method and not (method == "GET" and request.method == "HEAD"):
                 refused = PlanError(
                     "", request.method, f"This address accepts only {method}.", f"Send {method}."
@@ -61,21 +67,26 @@ def endpoint(method: str) -> Callable[[View], View]:
 
 
 @endpoint("POST")
-def estimate(request: HttpRequest) -> HttpResponse:
+def estimate(request: HttpRequest) -> HttpResponseBase:
     """One plan: the contract's ``estimate``."""
     return _question(request, answers.estimate_json)
 
 
 @large_question
 @endpoint("POST")
-def search(request: HttpRequest) -> HttpResponse:
+def search(request: HttpRequest) -> HttpResponseBase:
     """The best plans over many machines: the contract's ``search``."""
-    return _question(request, answers.search_json)
+    waits = partial(let_others_go, request)
+    return _question(
+        request,
+        partial(searches.search_response, waits=waits),
+        streamed=partial(searches.search_stream, waits=waits),
+    )
 
 
 @large_question
 @endpoint("POST")
-def mig(request: HttpRequest) -> HttpResponse:
+def mig(request: HttpRequest) -> HttpResponseBase:
     """Partitions of GPUs: the contract's ``mig``."""
     return _question(request, mig_json)
 
@@ -122,7 +133,13 @@ def answered(value: dict[str, Any], status: int = OK) -> HttpResponse:
     return HttpResponse(write_json(value), content_type="application/json", status=status)
 
 
-def _question(request: HttpRequest, answer: Callable[[Any, Catalog], dict[str, Any]]) -> HttpResponse:
+def _question(
+    request: HttpRequest,
+    answer: Callable[[Any, Catalog], dict[str, Any]],
+    *,
+    streamed: Callable[[Any, Catalog], Iterator[dict[str, Any]]] | None = None,
+) -> HttpResponseBase:
+    """streamed: what answers a question that asks for JSON Lines."""
     body = request.read(MAX_JSON_BYTES + 1)
     if len(body) > MAX_JSON_BYTES:
         _drain(request)
@@ -131,8 +148,23 @@ def _question(request: HttpRequest, answer: Callable[[Any, Catalog], dict[str, A
         data = read_json(body)
     except PlanError as unreadable:
         return answered(render_error(unreadable), UNPROCESSABLE)
-    value = answer(data, selectors.current_catalog())
+    catalog = selectors.current_catalog()
+    if streamed is not None and searches.wants_stream(data):
+        return as_json_lines(streamed(data, catalog))
+    value = answer(data, catalog)
     return answered(value, UNPROCESSABLE if "error" in value else OK)
+
+
+def as_json_lines(lines: Iterator[dict[str, Any]]) -> HttpResponseBase:
+    """Lines as they come; a question that makes no sense is refused before the first one."""
+    first = next(lines)
+    if "error" in first:
+        return answered(first, UNPROCESSABLE)
+    text = (write_json(line) + "\n" for line in chain((first,), lines))
+    response = StreamingHttpResponse(text, content_type="application/x-ndjson")
+    # A proxy that collects the lines would make them useless.
+    response["X-Accel-Buffering"] = "no"
+    return response
 
 
 def _drain(request: HttpRequest) -> None:

@@ -286,7 +286,7 @@ def _provenance(provenance: Provenance) -> Values:
 
 def _provenance_of(row: Values) -> Provenance:
     as_of, seen_on = row["as_of"], row.get("seen_on")
-    return Provenance(source=row["source"], as_of=max(as_of, seen_on or as_of), note=row["note"])
+    return Provenance(source=row["source"], as_of=max(as_of, seen_on) if seen_on else as_of, note=row["note"])
 
 
 def _in(value: float, unit: float) -> float:

@@ -22,13 +22,17 @@ BATCH = 500
 
 @dataclass(slots=True)
 class TableChanges:
-    """What loading did to one table, each row by its key in words."""
+    """What loading did to one table, each row by its key in words.
+
+    before: facts of the rows that were brought up to date, as they were, by primary key.
+    """
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     unchanged: int = 0
+    before: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.added or self.updated or self.withdrawn or self.kept)
@@ -163,6 +167,7 @@ def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, wo
         work.create.append(fresh)
     else:
         changes.updated.append(f"{name}: {_differences(before, fresh.shipped)}")
+        changes.before[row.pk] = row.facts()
         _adopt(row, fresh, work)
 
 

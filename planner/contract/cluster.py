@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.catalog.facts.records import PriceRecord
 from planner.catalog.facts.selling import sale_of
 from planner.contract.fields import CLUSTER, OTHER_DESCRIPTION, OWN_CARD, OWN_MACHINES, TWO_FORMS
 from planner.contract.market_fields import MAX_NODES
@@ -28,6 +29,9 @@ OWN_PRICE = "given in the request"
 INTERRUPTION_FIELDS = ("interruptions_per_node_day", "checkpoint_minutes", "restart_minutes")
 LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
 USUAL_NAMES = "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
+#: How long before its first record a list price is taken to have held.  Judgement: machines are sold for
+#: years before they are replaced, and P4d's price of its launch in November 2020 held until June 2025.
+OLDEST_PRICE_STANDS_IN = timedelta(days=3 * 365)
 REGION_UNAVAILABLE = "region_unavailable"
 
 
@@ -131,6 +135,12 @@ def priced_cluster(
     """
     price = catalog.price(instance.slug, region, purchase, as_of)
     seen = None if price is None else price.provenance.as_of
+    if price is None and as_of is not None and purchase == "on_demand":
+        # List prices begin with our oldest source, not with the machine; providers cut them, and seldom
+        # raise them, so the oldest one stands in for the days before it, and the answer says so.
+        oldest = catalog.oldest_list_price(instance.slug, region)
+        if oldest is not None and as_of < oldest.valid_from <= as_of + OLDEST_PRICE_STANDS_IN:
+            price, seen = oldest, oldest.valid_from
     cluster = Cluster(
         accelerator=instance.accelerator,
         accelerators_per_node=instance.accelerators_per_node,
@@ -142,12 +152,19 @@ def priced_cluster(
         region=region,
         purchase=cast(Purchase, purchase),
         price_source=None if price is None else price.provenance.source,
-        price_as_of=min(seen, as_of) if seen is not None and as_of is not None else seen,
+        price_as_of=_known_on(price, seen, as_of),
         price_asked_as_of=as_of,
         sale=sale_of(instance, catalog, region=region, purchase=purchase, price=price, as_of=as_of),
         instance_host_memory_bytes=instance.host_memory_bytes,
     )
     return cluster if asked is None else sold_as(cluster, asked)
+
+
+def _known_on(price: PriceRecord | None, seen: date | None, as_of: date | None) -> date | None:
+    """The last day on which a price was seen, but no later than the day asked for where it held by then."""
+    if price is None or seen is None or as_of is None or as_of < price.valid_from:
+        return seen
+    return min(seen, as_of)
 
 
 def sold_as(cluster: Cluster, asked: Cluster) -> Cluster:

@@ -11,7 +11,7 @@ from typing import get_args
 
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table, table
-from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
+from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES, SEARCHED
 from planner.contract.price_fields import BUDGET, PRICE_FIELDS
 from planner.contract.rl_fields import GENERATION, PPO
 from planner.contract.running_fields import MOE, SEQUENCES
@@ -361,7 +361,13 @@ LAYOUT = table(
 )
 
 #: The parts of a layout that a search may choose.
-VARIABLES: dict[str, words.Word] = {name: words.Word(LAYOUT[name].label) for name in get_args(Variable)}
+LAYOUT_VARIABLES: tuple[str, ...] = tuple(name for name in get_args(Variable) if name in LAYOUT.names)
+#: ... and what of the run may be chosen with it, where it is named.
+VARIABLES: dict[str, words.Word] = {
+    **{name: words.Word(LAYOUT[name].label) for name in LAYOUT_VARIABLES},
+    "framework": words.Word("Stack"),
+    "precision": words.Word("Precision"),
+}
 
 SEARCH = table(
     "search",
@@ -399,11 +405,13 @@ SEARCH = table(
         "vary",
         "names",
         "Vary",
-        "The parts of a layout that may be chosen; what is left out keeps its default.",
+        "The parts of a layout that may be chosen; what is left out keeps its default. Named beside them,"
+        " framework tries every stack and precision tries bf16, fp16 and fp8, where the machine has them.",
         choices=VARIABLES,
         maximum=MAX_LISTED,
-        otherwise="all",
+        otherwise="all parts of a layout",
     ),
+    *SEARCHED,
     hints={"layout": "Remove it: the search chooses it. Use estimate to ask about one layout."},
 )
 

@@ -1,4 +1,4 @@
-"""The filters of a search over all of the catalog, each declared once."""
+"""The filters of a search over all of the catalog, and how it is to search, each field declared once."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ ANY = table(
     ),
     Field("accelerators", "names", "Accelerators", "Chips to look at.", maximum=MAX_LISTED, otherwise="all"),
     Field(
+        "families", "names", "Families", "Machine families, such as p5.", maximum=MAX_LISTED, otherwise="all"
+    ),
+    Field(
         "purchases",
         "names",
         "Purchases",
@@ -38,4 +41,49 @@ ANY = table(
         default=(1, 2, 4, 8, 16, 32, 64),
     ),
     Field("price_as_of", "date", "Prices as of", "A day: prices as they were known then.", otherwise="today"),
+)
+
+#: What a search may be asked beside its machines, its objective and its limits.
+SEARCHED: tuple[Field, ...] = (
+    Field(
+        "frameworks",
+        "names",
+        "Stacks",
+        "Training stacks to try beside the workload's own.",
+        choices=words.FRAMEWORKS,
+        maximum=MAX_LISTED,
+        otherwise="the workload's own alone, unless vary names framework",
+    ),
+    Field(
+        "precisions",
+        "names",
+        "Precisions",
+        "Precisions to try beside the workload's own, on machines that have a unit for them.",
+        choices=words.PRECISIONS,
+        maximum=MAX_LISTED,
+        otherwise="the workload's own alone, unless vary names precision",
+    ),
+    Field(
+        "exact",
+        "flag",
+        "Count all",
+        "Look at every layout, also where a bound of time and cost shows that none of them can be shown.",
+        default=False,
+        otherwise="up to 200,000 layouts all are looked at; of more, those that a bound cannot rule out",
+    ),
+    Field(
+        "why_not",
+        "any",
+        "Why not",
+        "Plans to hold against the answer, each told what keeps it from being the best, and by how much: a"
+        ' list of {"cluster": {…}, "layout": {…}}, without a layout where the best one is meant.',
+        maximum=MAX_LISTED,
+    ),
+    Field(
+        "stream",
+        "flag",
+        "Stream",
+        "Answer in JSON Lines: how far the search is and the front so far, then the response.",
+        default=False,
+    ),
 )

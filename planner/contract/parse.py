@@ -27,6 +27,7 @@ from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.heads import scoring
 
 PRICE_STALE = "price_stale"
+CATALOG_SHIPPED = "catalog_shipped"
 
 
 def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None) -> PlanRequest:
@@ -101,6 +102,12 @@ def open_request(data: Any, problems: Problems) -> Section:
 def read_model_and_workload(section: Section, catalog: Catalog) -> tuple[ModelSpec | None, Workload | None]:
     """The model and what it is trained on. In PPO the model may be left to ``workload.ppo.actor``."""
     problems = section.problems
+    if catalog.stands_in_for:
+        problems.note(
+            CATALOG_SHIPPED,
+            f"{catalog.stands_in_for}: this answer is made with the facts and prices as shipped, without "
+            "what was edited here since.",
+        )
     model = read_model(section.data["model"], "model", catalog, problems) if section.has("model") else None
     if not section.has("workload"):
         if not section.has("model"):

@@ -1,4 +1,4 @@
-"""The contract's ``search``: JSON to ``SearchRequest``, and the parts of its answer that are plans.
+"""The contract's ``search``: JSON to ``SearchRequest``.
 
 Everything about model, workload and clusters is read as ``estimate`` reads it, so that a plan found by a
 search and sent to ``estimate`` is the same question.
@@ -6,32 +6,42 @@ search and sent to ``estimate`` is the same question.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import product
 from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
 from planner.contract.cluster import priced_cluster, provider_regions, read_cluster
-from planner.contract.fields import CLUSTER, SEARCH
+from planner.contract.fields import CLUSTER, LAYOUT_VARIABLES, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
-from planner.contract.parse import note_stale_price, open_request, precision_asked, read_model_and_workload
+from planner.contract.parse import (
+    note_stale_price,
+    open_request,
+    parse_plan_request,
+    precision_asked,
+    read_model_and_workload,
+)
 from planner.contract.precision import (
     check_precision,
     unit_flops_per_s,
     usual_precision,
     with_usual_precision,
 )
-from planner.contract.render import render_cluster, render_layout, render_result
 from planner.contract.section import Problems, Section, described, near, suggestion
-from planner.engine.question.request import Cluster, Workload
-from planner.engine.question.result import PlanResult
-from planner.engine.question.search_request import SearchRequest, SearchResult, Variable
+from planner.engine.choose.space import workloads_of
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import Cluster, PlanRequest, Workload
+from planner.engine.question.search_request import Market, SearchRequest, Variable
 
 DEFAULT_NODES: tuple[int, ...] = ANY["nodes"].default
-MAX_CLUSTERS = 20_000
-REJECTIONS = ("memory", "divisibility", "deadline", "budget", "unavailable")
+#: They are made when looked at, so that a million take no memory.
+MAX_CLUSTERS = 2_000_000
+#: Plans that one question may hold against its answer.
+MAX_HELD = 50
+#: What ``vary`` tries where it names the precision: those in which models are trained today.
+USUAL_PRECISIONS = ("bf16", "fp16", "fp8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,7 @@ class _Filters:
     providers: list[str] | None
     regions: list[str] | None
     accelerators: list[str] | None
+    families: list[str] | None
     purchases: list[str] | None
     nodes: tuple[int, ...]
     as_of: date | None
@@ -58,10 +69,15 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         section.read(SEARCH[name])
         for name in ("max_nodes", "objective", "deadline_days", "budget_usd", "limit")
     )
-    vary = _names(section, "vary", SEARCH["vary"].values)
+    vary = _names(section, "vary", SEARCH["vary"].values) or list(LAYOUT_VARIABLES)
+    frameworks = _tried(section, "framework", vary, SEARCH["frameworks"].values)
+    precisions = _tried(section, "precision", vary, USUAL_PRECISIONS)
+    exact = section.read(SEARCH["exact"])
+    section.read(SEARCH["stream"])
     clusters = _clusters(section, catalog, workload, max_nodes)
-    for cluster in clusters:
+    for cluster in clusters.offers if isinstance(clusters, Market) else clusters:
         note_stale_price(cluster, today, problems)
+    held = _why_not(section, catalog, today)
     problems.raise_if_any()
     assert model is not None
     assert workload is not None
@@ -70,7 +86,10 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
         workload=workload,
         clusters=clusters,
         objective=objective,
-        vary=cast(tuple[Variable, ...], SEARCH["vary"].values if vary is None else tuple(vary)),
+        vary=cast(tuple[Variable, ...], tuple(vary)),
+        variants=workloads_of(workload, frameworks, precisions),
+        exact=exact,
+        why_not=held,
         deadline_days=deadline_days,
         budget_usd=budget_usd,
         limit=limit,
@@ -80,37 +99,9 @@ def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = No
     )
 
 
-def render_search(result: SearchResult, *, request_id: Any = None, elapsed_s: float) -> dict[str, Any]:
-    """The contract's response of ``search``."""
-    return {
-        "id": request_id,
-        "evaluated": int(result.evaluated),
-        "fitting": int(result.fitting),
-        "elapsed_s": elapsed_s,
-        "best": None if result.best is None else render_result(result.best),
-        "pareto": [render_summary(plan) for plan in result.pareto],
-        "top": [render_summary(plan) for plan in result.top],
-        "rejected": {name: int(getattr(result.rejected, name)) for name in REJECTIONS},
-    }
-
-
-def render_summary(result: PlanResult) -> dict[str, Any]:
-    """One plan of a search, in the digits that ``estimate`` gives of it."""
-    return {
-        "cluster": render_cluster(result.cluster),
-        "layout": render_layout(result.layout),
-        "total_s": float(result.time.total_s),
-        "usd": None if result.cost is None else float(result.cost.usd),
-        "memory_total_bytes": float(result.memory.per_accelerator_bytes.total),
-        "usable_bytes": float(result.memory.usable_bytes),
-        "model_flops_utilization": float(result.time.model_flops_utilization),
-        "tokens_per_s": float(result.time.tokens_per_s),
-    }
-
-
 def _clusters(
     section: Section, catalog: Catalog, workload: Workload | None, max_nodes: int
-) -> tuple[Cluster, ...]:
+) -> Sequence[Cluster]:
     """The clusters to look at, none alike; ``nodes: "auto"`` stands for the usual sizes."""
     given = section.data.get("cluster")
     if given is None:
@@ -161,7 +152,7 @@ def _in_usual_precision(section: Section, catalog: Catalog, workload: Workload) 
 
 def _any_clusters(
     section: Section, given: dict[str, Any], catalog: Catalog, workload: Workload | None, max_nodes: int
-) -> tuple[Cluster, ...]:
+) -> Sequence[Cluster]:
     outer = Section(given, section.at("cluster"), section.problems)
     outer.only(("any",))
     filters = _read_filters(Section(given["any"], outer.at("any"), section.problems), catalog)
@@ -173,6 +164,7 @@ def _any_clusters(
         for record in catalog.instances()
         if (filters.providers is None or record.spec.provider in filters.providers)
         and (filters.accelerators is None or record.spec.accelerator.slug in filters.accelerators)
+        and (filters.families is None or record.spec.family in filters.families)
         and (workload is None or unit_flops_per_s(record.spec.accelerator, workload.precision) > 0)
     ]
     offers = [offer for record in instances for offer in _offers(record, catalog, filters)]
@@ -183,11 +175,14 @@ def _any_clusters(
             "Narrow regions, purchases, accelerators or nodes.",
         )
         return ()
-    clusters = tuple(
-        priced_cluster(
-            record.spec, catalog, region=region, purchase=purchase, nodes=nodes, as_of=filters.as_of
-        )
-        for (record, region, purchase), nodes in product(offers, sizes)
+    clusters = Market(
+        tuple(
+            priced_cluster(
+                record.spec, catalog, region=region, purchase=purchase, nodes=None, as_of=filters.as_of
+            )
+            for record, region, purchase in offers
+        ),
+        sizes,
     )
     if not clusters:
         outer.fail(
@@ -233,10 +228,42 @@ def _read_filters(section: Section, catalog: Catalog) -> _Filters:
         providers=_names(section, "providers", providers),
         regions=_names(section, "regions", regions),
         accelerators=_names(section, "accelerators", [record.slug for record in catalog.accelerators()]),
+        families=_names(section, "families", sorted({each.spec.family for each in catalog.instances()})),
         purchases=_names(section, "purchases", ANY["purchases"].values),
         nodes=nodes,
         as_of=section.read(ANY["price_as_of"]),
     )
+
+
+def _why_not(section: Section, catalog: Catalog, today: date | None) -> tuple[PlanRequest, ...]:
+    """The plans to be held against the answer, read as ``estimate`` reads them."""
+    given = section.data.get("why_not")
+    if given is None or section.problems.errors:
+        return ()
+    if not isinstance(given, list) or len(given) > MAX_HELD:
+        remedy = 'Write [{"cluster": {...}, "layout": {...}}].'
+        section.fail("why_not", f"A list of at most {MAX_HELD} plans is wanted here.", remedy)
+        return ()
+    held: list[PlanRequest] = []
+    for index, data in enumerate(given):
+        inner = Section(data, section.at(f"why_not.{index}"), section.problems)
+        inner.only(("cluster", "layout"))
+        if section.problems.errors:
+            return ()
+        question = {name: section.data[name] for name in ("model", "workload") if name in section.data}
+        try:
+            held.append(parse_plan_request(question | data, catalog, today=today))
+        except PlanErrors as wrong:
+            for error in wrong.errors:
+                field = section.at(f"why_not.{index}.{error.field}")
+                section.problems.add(field, error.value, error.message, error.remedy)
+    return tuple(held)
+
+
+def _tried(section: Section, name: str, vary: list[str], usual: tuple[str, ...]) -> list[str]:
+    """The stacks or precisions to try: those listed, or the usual ones where ``vary`` names the axis."""
+    listed = _names(section, f"{name}s", SEARCH[f"{name}s"].values)
+    return listed if listed is not None else list(usual) if name in vary else []
 
 
 def _node_counts(section: Section) -> tuple[int, ...]:

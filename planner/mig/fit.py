@@ -101,13 +101,18 @@ def partition_query(plan_query: str, chip: Chip) -> str:
 
 
 def line(sized: RightSize) -> str:
-    """What the Plan page says of it: "fits a 3g.40gb: $1.72/h rather than $3.43/h"."""
+    """What the Plan page says of it: "fits a 3g.40gb: $1.72/h rather than $3.43/h".
+
+    Nothing where only an instance of the whole GPU holds it, which saves nothing.
+    """
     best = sized.best
     if best is None:
         return f"No instance of {sized.chip.name} surely holds this run alone."
     name = best.sized.profile.name
     if best.usd_per_hour is None or sized.usd_per_gpu_hour is None:
         return f"It fits a {name} of {sized.chip.name}."
+    if best.usd_per_hour >= sized.usd_per_gpu_hour:
+        return ""
     return (
         f"It fits a {name} of {sized.chip.name}: {formats.dollars_per_hour(best.usd_per_hour).text} rather "
         f"than {formats.dollars_per_hour(sized.usd_per_gpu_hour).text} for the GPU, at "

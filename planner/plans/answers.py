@@ -6,10 +6,9 @@ Reads the clock and the catalog, so that the engine need not. Changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from time import monotonic
 from typing import Any
 
 from django.utils import timezone
@@ -21,9 +20,7 @@ from planner.contract.jsontext import read_json
 from planner.contract.parse import parse_plan_request
 from planner.contract.precision import ASSUMED_PRECISION, unit_flops_per_s, usual_precision
 from planner.contract.render import render_error, render_result
-from planner.contract.search import parse_search_request, render_search
 from planner.engine.answer.estimate import estimate, estimate_at, estimate_many
-from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Cluster, Layout, PlanRequest
 from planner.engine.question.result import PlanResult
@@ -132,29 +129,12 @@ def _holds_as_much(cheaper: Cluster, cluster: Cluster) -> bool:
 
 def estimate_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:
     """The contract's response of ``estimate`` to one JSON value; an ``error`` where it makes no sense."""
-    return _answered(data, lambda: render_result(estimate_plan(data, catalog, today=today)))
-
-
-def search_json(data: Any, catalog: Catalog, *, today: date | None = None) -> Answer:
-    """The contract's response of ``search`` to one JSON value; an ``error`` where it makes no sense."""
-
-    def searched() -> Answer:
-        began = monotonic()
-        request = parse_search_request(data, catalog, today=today or timezone.localdate())
-        result = search(request, shipped_calibration())
-        return render_search(result, request_id=request.id, elapsed_s=monotonic() - began)
-
-    return _answered(data, searched)
+    return answered(data, lambda: render_result(estimate_plan(data, catalog, today=today)))
 
 
 def estimate_text(text: str | bytes, catalog: Catalog) -> Answer:
     """As ``estimate_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
     return _answered_text(text, catalog, estimate_json)
-
-
-def search_text(text: str | bytes, catalog: Catalog) -> Answer:
-    """As ``search_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
-    return _answered_text(text, catalog, search_json)
 
 
 def _answered_text(text: str | bytes, catalog: Catalog, answer: Callable[[Any, Catalog], Answer]) -> Answer:
@@ -165,13 +145,19 @@ def _answered_text(text: str | bytes, catalog: Catalog, answer: Callable[[Any, C
     return answer(data, catalog)
 
 
-def _answered(data: Any, answer: Callable[[], Answer]) -> Answer:
+def answered(data: Any, answer: Callable[[], Answer]) -> Answer:
     """The answer, or what is wrong with the question; a fault of ours is logged and said in words."""
+    (only,) = answered_each(data, lambda: iter((answer(),)))
+    return only
+
+
+def answered_each(data: Any, lines: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
+    """As ``answered``, of an answer of several lines; what goes wrong in the middle is the last of them."""
     request_id = data.get("id") if isinstance(data, dict) else None
     try:
-        return answer()
+        yield from lines()
     except (PlanError, PlanErrors) as problem:
-        return render_error(problem, request_id=request_id)
+        yield render_error(problem, request_id=request_id)
     except Exception:  # the doorway: whatever goes wrong behind it, the asker gets an answer and no trace
         log.exception("A question could not be answered")
         fault = PlanError(
@@ -180,4 +166,4 @@ def _answered(data: Any, answer: Callable[[], Answer]) -> Answer:
             "This question could not be answered; the fault is ours.",
             "Report it with the request.",
         )
-        return render_error(fault, request_id=request_id)
+        yield render_error(fault, request_id=request_id)

@@ -17,6 +17,7 @@ from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import parse_search_request
 from planner.engine.answer.search import search
+from planner.engine.question import effort
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
@@ -113,6 +114,7 @@ def _offers(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, tod
     objective = "cost" if "deadline_days" in limits else "time" if "budget_usd" in limits else "balanced"
     machines = asked["cluster"]["any"]
     questions: list[PlanRequest] = []
+    effort.search_ahead()
     for chip in dict.fromkeys(record.spec.accelerator.slug for record in catalog.instances()):
         of_chip = {"any": machines | {"accelerators": [chip]}}
         try:

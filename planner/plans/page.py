@@ -27,6 +27,7 @@ from planner.plans.scenario import (
     answer,
     changed_fields,
     found_by_goal,
+    names_a_goal,
     plain_problems,
     plan_context,
     problems,
@@ -36,6 +37,7 @@ from planner.plans.scenario import (
 from planner.plans.traces import traces
 from planner.plans.what_if import what_if as turned_knobs
 from planner.web import formats
+from planner.web.costs import large_where
 from planner.web.figure import Chart
 from planner.web.responses import csv_response, swaps
 
@@ -53,6 +55,7 @@ LONGEST_ADDRESS = 8000
 
 # A plan changes nothing on the server, so a posted form needs no CSRF token. It is posted, rather than put in
 # the address, because a pasted configuration may be longer than an address can be.
+@large_where(names_a_goal)
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan(request: HttpRequest) -> HttpResponse:
@@ -78,6 +81,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@large_where(names_a_goal)
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def why(request: HttpRequest) -> HttpResponse:
@@ -99,6 +103,7 @@ def why(request: HttpRequest) -> HttpResponse:
     return render(request, "plans/traces.html" if swaps(request) else "plans/why.html", context)
 
 
+@large_where(names_a_goal)
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def assumed(request: HttpRequest) -> HttpResponse:
@@ -123,6 +128,7 @@ def assumed(request: HttpRequest) -> HttpResponse:
     return render(request, "plans/assumed.html" if swaps(request) else "plans/assumed_page.html", context)
 
 
+@large_where(names_a_goal)
 @require_safe
 def plan_csv(request: HttpRequest) -> HttpResponse:
     """Every number of the plan page, exact, one per line."""
@@ -140,6 +146,7 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
     return csv_response(f"{exports.file_stem(question, result)}.csv", rows)
 
 
+@large_where(names_a_goal)
 @require_safe
 def plan_json(request: HttpRequest) -> HttpResponse:
     """The contract's response for the scenario in the address."""
@@ -156,6 +163,7 @@ def plan_json(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@large_where(names_a_goal)
 @require_safe
 def summary(request: HttpRequest) -> HttpResponse:
     """One page for who signs: the answer, the bill, and what was asked and assumed."""
@@ -234,6 +242,7 @@ def goal_page(form: ScenarioForm) -> GoalPage | None:
     return present_goal(found, lambda cluster: form.query(**form.machines_named(cluster), deadline=""))
 
 
+@large_where(names_a_goal)
 @require_safe
 def what_if(request: HttpRequest) -> HttpResponse:
     """One knob at a time: a part of the plan page that is asked for once the answer stands."""

@@ -19,7 +19,7 @@ from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.engine.shape.parameters import count_parameters
 from planner.plans import answers, picker
-from planner.plans.choices import DEFAULTS, GROUPS
+from planner.plans.choices import DEFAULTS, GOAL, GROUPS, WAY
 from planner.plans.form import ScenarioForm, sentence, valid_day
 from planner.plans.goal import Found, find_machines
 from planner.plans.presets import PRESET_BUTTONS, preset_state
@@ -34,6 +34,11 @@ def read_form(request: HttpRequest) -> ScenarioForm:
         fields = {name: given.get(name, "") for name in given}
         return ScenarioForm(preset_state(fields, catalog, today=today()), catalog)
     return ScenarioForm.of_query(given, catalog, changed_fields(request))
+
+
+def names_a_goal(request: HttpRequest) -> bool:
+    """Whether machines are looked for in the whole catalog, which is a search and may take as long."""
+    return GOAL in (request.GET.get(WAY), request.POST.get(WAY))
 
 
 def form_with(form: ScenarioForm, **changes: str) -> ScenarioForm:

@@ -2,8 +2,8 @@
 
 Names come from pasted configs, drivers, hosts and price lists. Spreadsheet programs take a cell that begins
 with ``=``, ``+``, ``-``, ``@``, a tab or a line break for a formula; such text is written behind an
-apostrophe, which they show as text (OWASP, "CSV Injection", read 2026-11-29). Numbers are left alone, negative
-ones too.
+apostrophe, which they show as text (OWASP, "CSV Injection", read 2026-11-29). Numbers are left alone,
+negative ones too.
 """
 
 from __future__ import annotations

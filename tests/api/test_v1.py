@@ -1,13 +1,15 @@
 """The JSON API: the contract's answers and errors with their status, and nothing else."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
 from planner.contract.jsontext import MAX_JSON_BYTES
+from planner.tradeoffs.models import SearchJob
 
 pytestmark = pytest.mark.django_db
 QUESTION: dict[str, Any] = {
@@ -140,7 +142,14 @@ def test_a_search_says_of_its_plans_what_estimate_says(client: Client) -> None:
     assert found["id"] == [1, "two"]
     assert found["evaluated"] >= found["fitting"] > 0
     assert len(found["top"]) == 3
-    assert set(found["rejected"]) == {"memory", "divisibility", "deadline", "budget", "unavailable"}
+    assert set(found["rejected"]) == {
+        "memory",
+        "divisibility",
+        "deadline",
+        "budget",
+        "unavailable",
+        "bound",
+    }
     summaries = [*found["top"], *found["pareto"]]
     for summary in summaries:
         asked = QUESTION | {"cluster": summary["cluster"], "layout": summary["layout"]}
@@ -158,3 +167,59 @@ def test_a_search_that_makes_no_sense_is_unprocessable(client: Client) -> None:
     answer = ask(client, json.dumps(QUESTION), "search")
     assert answer.status_code == 422
     assert answer.json()["error"]["field"] == "layout"
+
+
+class TestStreams:
+    QUESTION: ClassVar[dict[str, Any]] = {
+        "id": 7,
+        "model": "llama-2-7b",
+        "workload": QUESTION["workload"],
+        "cluster": [
+            {"instance_type": "p4d.24xlarge", "nodes": 4},
+            {"instance_type": "p5.48xlarge", "nodes": 2},
+        ],
+        "stream": True,
+    }
+
+    def test_progress_and_fronts_come_before_the_response(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("planner.tradeoffs.answers.EACH_S", 0.0)
+        answer = ask(client, json.dumps(self.QUESTION), "search")
+        assert answer["Content-Type"] == "application/x-ndjson"
+        *progress, last = [json.loads(line) for line in answer.getvalue().splitlines()]
+        assert progress
+        shares = [line["progress"]["share"] for line in progress]
+        assert shares == sorted(shares)
+        assert {line["id"] for line in progress} == {7} == {last["id"]}
+        assert progress[-1]["front"][0]["total_s"] == last["pareto"][0]["total_s"]
+        whole = ask(client, json.dumps(self.QUESTION | {"stream": False}), "search").json()
+        assert (last["top"], last["pareto"]) == (whole["top"], whole["pareto"])
+
+    def test_what_is_not_quick_is_searched_by_a_worker(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        monkeypatch.setattr("planner.tradeoffs.jobs.questions.QUICK_S", 0.0)
+        monkeypatch.setattr("planner.tradeoffs.answers.EACH_S", 0.01)
+        # The test's transaction never commits, so the parts are sent by hand when they are asked for.
+        monkeypatch.setattr(transaction, "on_commit", lambda send: send())
+        quick = ask(client, json.dumps(self.QUESTION | {"stream": False}), "search").json()
+        assert SearchJob.objects.get().state == "done"
+        assert quick["id"] == 7
+        *_, last = ask(client, json.dumps(self.QUESTION), "search").getvalue().splitlines()
+        assert json.loads(last) == quick
+
+    def test_without_a_worker_it_is_computed_where_it_was_asked(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("planner.tradeoffs.jobs.questions.QUICK_S", 0.0)
+        monkeypatch.setattr("planner.tradeoffs.answers.EACH_S", 0.01)
+        monkeypatch.setattr("planner.tradeoffs.answers.UNTAKEN_S", 0.0)
+        found = ask(client, json.dumps(self.QUESTION | {"stream": False}), "search").json()
+        assert found["best"]["fits"]
+        assert SearchJob.objects.get().state == "cancelled"
+
+    def test_a_stream_that_makes_no_sense_is_refused_at_once(self, client: Client) -> None:
+        answer = ask(client, json.dumps(self.QUESTION | {"objective": "fun"}), "search")
+        assert answer.status_code == 422
+        assert answer.json()["error"]["field"] == "objective"

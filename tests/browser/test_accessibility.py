@@ -14,8 +14,8 @@ AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
 ADDRESSES = (
     "/", "/?nodes=0&tp=7", "/?model=llama-3.1-70b&nodes=1", "/compare", "/mig",
-    "/mig?n=x", "/mig/fit?model=gpt2&task=full_finetuning", "/validation", "/glossary", "/login/",
-    "/nowhere",
+    "/mig?n=x", "/mig/fit?model=gpt2&task=full_finetuning", "/validation", "/validation?kind=rlhf",
+    "/summary", "/glossary", "/login/", "/nowhere",
 )  # fmt: skip
 
 

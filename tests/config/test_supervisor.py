@@ -126,7 +126,7 @@ def test_everything_starts_works_and_stops(running: Running) -> None:
     assert second.wait(timeout=START_DEADLINE_S) == 1
     assert f"Headroom already runs on {running.data}" in running.output()
 
-    assert len(running.leftovers()) >= 5  # broker, web, worker, scheduler and the supervisor itself
+    assert len(running.leftovers()) >= 6  # broker, web, both workers, scheduler and the supervisor itself
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(timeout=STOP_DEADLINE_S) == 0, running.output()
     running.wait_for(lambda: not running.leftovers(), deadline_s=5)
@@ -137,7 +137,7 @@ def test_everything_starts_works_and_stops(running: Running) -> None:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in Linux's /proc")
 def test_what_a_killed_supervisor_left_is_ended_first(running: Running) -> None:
     running.wait_for(lambda: running.get("/healthz"))
-    running.wait_for(lambda: len(list((running.data / "run").glob("*.pid"))) == 3)
+    running.wait_for(lambda: len(list((running.data / "run").glob("*.pid"))) == 4)
     running.process.kill()
     running.process.wait()
     orphans = set(running.leftovers())
@@ -145,7 +145,7 @@ def test_what_a_killed_supervisor_left_is_ended_first(running: Running) -> None:
 
     running.process = running.start()
     running.wait_for(lambda: running.output().count("Headroom is ready") == 2)
-    assert "ended what a killed supervisor had left: beat, web, worker" in running.output()
+    assert "ended what a killed supervisor had left: beat, searcher, web, worker" in running.output()
     assert running.wait_for(lambda: running.get("/readyz"))["status"] == "ok"
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(timeout=STOP_DEADLINE_S) == 0

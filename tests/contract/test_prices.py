@@ -122,3 +122,16 @@ def test_a_commitment_is_explained(catalog: Catalog, calibration: Calibration) -
     assert cost["billed_usd"] == cost["upfront_usd"] == cost["commitment_usd"] > cost["usd"]
     assert terms["commitment_usd"]["value"] == pytest.approx(cost["commitment_usd"])
     assert "owed whether used or not" in terms["commitment_usd"]["formula"]
+
+
+def test_a_day_before_the_oldest_list_price_takes_that_price_and_says_so(
+    catalog: Catalog, calibration: Calibration
+) -> None:
+    early = {"instance_type": "p4d.24xlarge", "price_as_of": "2023-02-01"}
+    found = answered(clustered(**early), catalog, calibration)
+    assert found["cost"]["price_usd_per_node_hour"] == pytest.approx(32.7726)
+    assert found["cost"]["price_as_of"] == "2023-09-18"
+    (warning,) = [each for each in found["warnings"] if each["code"] == "price_from_later"]
+    assert "18 September 2023" in warning["message"]
+    # Spot prices move too much for that.
+    assert answered(clustered(**early, purchase="spot"), catalog, calibration)["cost"] is None

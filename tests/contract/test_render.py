@@ -20,7 +20,7 @@ from planner.contract.render import (
     render_layout,
     render_result,
 )
-from planner.contract.search import render_summary
+from planner.contract.search_answer import render_summary
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import Layout
 from planner.engine.question.result import (

@@ -1,4 +1,4 @@
-"""Files of a plan: what was asked and assumed, names from the scenario, and cells that cannot run."""
+"""Files of a plan: what was asked and assumed, and names from the scenario."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from django.test import Client
 
 from planner.plans import exports, inputs
 from planner.plans.links import constants_version
-from planner.web.csv import cell
-from planner.web.responses import csv_response
 from tests.plans.plans import a_request, a_result
 
 QUERY = "model=llama-2-7b&nodes=4&tokens=300B"
@@ -57,17 +55,6 @@ class TestNames:
         stem = exports.file_stem(strange, result)
         assert set(stem) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
         assert 0 < len(stem) <= exports.LONGEST_STEM
-
-
-class TestCells:
-    @pytest.mark.parametrize("start", ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
-    def test_text_that_would_run_is_only_text(self, start: str) -> None:
-        assert cell(start) == f"'{start}"
-        assert csv_response("a.csv", [(start,)]).content.decode().lstrip('"').startswith("'")
-
-    @pytest.mark.parametrize("value", ["-2.5", "+3", "-1e9", -2.5, 7, None, "llama", "", "a=b", "2026-11-29"])
-    def test_numbers_and_plain_text_stay(self, value: object) -> None:
-        assert cell(value) == value
 
 
 @pytest.mark.django_db

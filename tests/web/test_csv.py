@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.web.csv import cell
+from planner.web.csv import as_text, cell
 from planner.web.responses import csv_response
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,3 +42,7 @@ def test_every_csv_file_is_made_here() -> None:
 
 #: Files of the project's own data, written by `make validate` and the like; nobody downloads them.
 ALLOWED: set[str] = set()
+
+
+def test_rows_as_text_are_escaped_as_files_are() -> None:
+    assert as_text([("model", "usd"), ("=HYPERLINK(1)", None)]) == "model,usd\r\n'=HYPERLINK(1),\r\n"

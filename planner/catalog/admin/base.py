@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from planner.catalog.admin.exchange import ExchangeMixin
 from planner.catalog.models import CatalogRow
 from planner.catalog.rows import KEYS
 
@@ -69,7 +70,7 @@ class FactForm(forms.ModelForm[Any]):
         return cleaned
 
 
-class CatalogAdmin(admin.ModelAdmin[Any]):
+class CatalogAdmin(ExchangeMixin, admin.ModelAdmin[Any]):
     """What the pages of all catalog tables share."""
 
     form = FactForm
@@ -101,7 +102,8 @@ class CatalogAdmin(admin.ModelAdmin[Any]):
     @admin.display(description="state")
     def state(self, row: CatalogRow) -> str:
         """What sets a row apart: most are as they were shipped, which needs no word."""
-        origin = "added here" if row.shipped is None else "edited here" if row.is_edited else ""
+        added = f"refreshed by {row.kept_by}" if row.kept_by else "added here"
+        origin = added if row.shipped is None else "edited here" if row.is_edited else ""
         return (
             ", ".join(word for word in (origin, "withdrawn" if row.withdrawn else "") if word) or "as shipped"
         )

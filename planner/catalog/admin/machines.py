@@ -8,8 +8,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
@@ -19,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localdate
 
 from planner.catalog.admin.base import PROVENANCE, CatalogAdmin, OriginFilter, figure
+from planner.catalog.changes.models import AcceptanceRule
 from planner.catalog.facts.records import DEFAULT_REGIONS
 from planner.catalog.models import Accelerator, Availability, InstanceType, MigProfile, Price
 from planner.catalog.services import record_price
@@ -27,6 +29,18 @@ from planner.catalog.services import record_price
 def shown_usd(usd: Decimal) -> str:
     """As listed: two decimals at least, more where the list has more."""
     return f"{usd.normalize():f}" if usd != round(usd, 2) else f"{usd:.2f}"
+
+
+def region_field(field: Any) -> forms.ChoiceField:
+    """Regions as a select: those that the catalog has; a new one comes with availability or an import."""
+    known = set(DEFAULT_REGIONS.values())
+    known |= set(Availability.objects.values_list("region", flat=True).distinct())
+    known |= set(Price.objects.values_list("region", flat=True).distinct())
+    return forms.ChoiceField(
+        label=field.verbose_name.capitalize(),
+        choices=[("", "---------"), *((name, name) for name in sorted(known))],
+        required=True,
+    )
 
 
 class InForceFilter(admin.SimpleListFilter):
@@ -105,7 +119,7 @@ class NewPriceInline(admin.TabularInline[Price, InstanceType]):
         if db_field.name == "source":
             kwargs["widget"] = AdminTextareaWidget(attrs={"rows": 1, "cols": 30, "class": ""})
         if db_field.name == "region":
-            kwargs["widget"] = AdminTextInputWidget(attrs={"size": 14, "class": ""})
+            return region_field(db_field)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
@@ -233,6 +247,12 @@ class PriceAdmin(CatalogAdmin):
     search_fields = ("instance_type__slug", "region", "source")
     date_hierarchy = "valid_from"
     fixed = ("usd_per_hour",)
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "region":
+            return region_field(db_field)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
     fieldsets = (
         (
             None,
@@ -245,6 +265,7 @@ class PriceAdmin(CatalogAdmin):
                     "usd_per_hour_low",
                     "usd_per_hour_high",
                     "payment_option",
+                    "negotiated",
                 ),
                 "description": "A price is not written over, so that past plans can be looked at again: a "
                 "new one is added, and the one of the same kind before it ends on the day it begins.",
@@ -311,3 +332,8 @@ class MigProfileAdmin(CatalogAdmin):
     @admin.display(description="accelerator", ordering="accelerator")
     def chip(self, row: MigProfile) -> str:
         return row.accelerator_id
+
+
+@admin.register(AcceptanceRule)
+class AcceptanceRuleAdmin(admin.ModelAdmin[Any]):
+    list_display = ("name", "source", "purchase", "most_change_percent", "new_rows", "active")

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from django.db import transaction
-from django.utils import timezone
-
 from planner.catalog.changes.models import Change
-from planner.catalog.changes.services import Outcome, accept
+from planner.catalog.changes.services import Outcome, rehearse
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.selectors import catalog_of_rows
 
@@ -76,21 +73,10 @@ def register(kind: str, provider: Provider) -> None:
     _providers[kind] = provider
 
 
-class _TakeBackError(Exception):
-    """Ends a rehearsal."""
-
-
 def preview(changes: Iterable[Change]) -> list[Preview]:
     """What accepting these changes would do to every kind of plans. Nothing is written."""
     before = catalog_of_rows()
-    outcome, after = Outcome(), before
-    try:
-        with transaction.atomic():
-            outcome = accept(changes, who="preview", why="", now=timezone.now())
-            after = catalog_of_rows()
-            raise _TakeBackError
-    except _TakeBackError:
-        pass
+    outcome, after = rehearse(changes)
     return [
         Preview(kind=kind, effects=tuple(provider(before, after)), outcome=outcome)
         for kind, provider in _providers.items()

@@ -15,13 +15,26 @@ from django.utils import timezone
 from planner.catalog.changes.models import AcceptanceRule, Change, ChangeSet, RefreshRun
 from planner.catalog.changes.observed import Observed
 from planner.catalog.changes.proposing import Proposal, Row, key_of, proposed
-from planner.catalog.models import Availability, CatalogRow, InstanceType, Price
+from planner.catalog.facts.catalog import Catalog
+from planner.catalog.models import (
+    Accelerator,
+    Availability,
+    CatalogRow,
+    InstanceType,
+    MigProfile,
+    Price,
+    TransformerModel,
+)
+from planner.catalog.selectors import catalog_of_rows
 from planner.catalog.services import record_price
 
 TABLES: dict[str, type[CatalogRow]] = {
     "price": Price,
     "instancetype": InstanceType,
     "availability": Availability,
+    "accelerator": Accelerator,
+    "migprofile": MigProfile,
+    "transformermodel": TransformerModel,
 }
 BATCH = 500
 REFRESHED_NOTE = "Accepted from a refresh."
@@ -85,6 +98,22 @@ def accept(changes: Iterable[Change], *, who: str, why: str, now: datetime) -> O
     for change in changes:
         _accept(change, who=who, why=why, now=now, outcome=outcome)
     return outcome
+
+
+class _TakeBackError(Exception):
+    """Ends a rehearsal."""
+
+
+def rehearse(changes: Iterable[Change]) -> tuple[Outcome, Catalog]:
+    """What accepting would do, and the catalog it would make. Nothing is kept."""
+    try:
+        with transaction.atomic():
+            outcome = accept(changes, who="preview", why="", now=timezone.now())
+            after = catalog_of_rows()
+            raise _TakeBackError
+    except _TakeBackError:
+        pass
+    return outcome, after
 
 
 def reject(changes: Iterable[Change], *, who: str, why: str, now: datetime) -> Outcome:

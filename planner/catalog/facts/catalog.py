@@ -57,6 +57,9 @@ class Catalog:
     instances or models share a slug.
     """
 
+    stands_in_for: str = ""
+    """Why these are the shipped facts and not those of the database, where that can no longer be read."""
+
     def __init__(
         self,
         *,
@@ -71,8 +74,11 @@ class Catalog:
         self._instances = _by_slug("instance type", instances)
         self._models = _by_slug("model", models)
         self._prices: dict[str, list[PriceRecord]] = defaultdict(list)
+        self._prices_of_offer: dict[tuple[str, str, str], list[PriceRecord]] = defaultdict(list)
         for price in prices:
             self._prices[price.instance_slug].append(price)
+            sold_as = price.instance_slug, price.region, price.purchase
+            self._prices_of_offer[sold_as].append(price)
         self._availability: dict[str, list[AvailabilityRecord]] = defaultdict(list)
         for offer in availability:
             self._availability[offer.instance_slug].append(offer)
@@ -146,12 +152,19 @@ class Catalog:
         """
         candidates = (
             price
-            for price in self._prices.get(instance_slug, ())
-            if price.region == region
-            and price.purchase == purchase
-            and (price.valid_to is None if as_of is None else price.in_force(as_of))
+            for price in self._prices_of_offer.get((instance_slug, region, purchase), ())
+            if (price.valid_to is None if as_of is None else price.in_force(as_of))
         )
         return max(candidates, key=_precedence, default=None)
+
+    def oldest_list_price(self, instance_slug: str, region: str) -> PriceRecord | None:
+        """The first on-demand price that is known of a machine in a region; None where none is."""
+        known = (
+            price
+            for price in self._prices.get(instance_slug, ())
+            if price.region == region and price.purchase == "on_demand" and not price.negotiated
+        )
+        return min(known, key=lambda price: price.valid_from, default=None)
 
     def regions(self, instance_slug: str) -> tuple[str, ...]:
         """Regions where the type is offered or was priced.

@@ -54,6 +54,15 @@ def warnings_of(
         found.append(
             Warning(code="no_price", message="No price is known for these machines, so there is no cost.")
         )
+    asked_for, known_on = request.cluster.price_asked_as_of, request.cluster.price_as_of
+    if asked_for is not None and known_on is not None and asked_for < known_on:
+        found.append(
+            Warning(
+                code="price_from_later",
+                message=f"No price of {asked_for:%d %B %Y} is known; the oldest known one, of "
+                f"{known_on:%d %B %Y}, stands in.",
+            )
+        )
     if choice.idle_ranks:
         found.append(idle_warning(choice, grid))
     if meets_deadline(request, time) is False:

@@ -21,12 +21,16 @@ GRID_OVERHEAD_PLANS = 1_000
 
 
 class Budget:
-    """Evaluated plans that a question may cost, ``plans``, and those it has cost so far, ``used``."""
+    """Evaluated plans that a question may cost, ``plans``, and those it has cost so far, ``used``.
 
-    __slots__ = ("plans", "used")
+    most: what it may cost where a search turns out to be part of it.
+    """
 
-    def __init__(self, plans: int) -> None:
+    __slots__ = ("most", "plans", "used")
+
+    def __init__(self, plans: int, most: int = 0) -> None:
         self.plans = plans
+        self.most = max(plans, most)
         self.used = 0.0
 
     def widen(self, plans: int) -> None:
@@ -45,14 +49,20 @@ _open: ContextVar[Budget | None] = ContextVar("effort", default=None)
 
 
 @contextmanager
-def at_most(plans: int) -> Iterator[Budget]:
+def at_most(plans: int, most: int = 0) -> Iterator[Budget]:
     """Within the block, work beyond what ``plans`` evaluated plans cost raises ``PlanErrors``."""
-    budget = Budget(plans)
+    budget = Budget(plans, most)
     token = _open.set(budget)
     try:
         yield budget
     finally:
         _open.reset(token)
+
+
+def search_ahead() -> None:
+    """Announce that the question means a search, whose budget is wider."""
+    if (budget := _open.get()) is not None:
+        budget.widen(budget.most)
 
 
 def plans_ahead(plans: int) -> None:

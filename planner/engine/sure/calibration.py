@@ -9,6 +9,7 @@ from typing import Any
 from planner.engine.memory.peak import MemoryConstants
 from planner.engine.sure.evidence import MeasuredRuns
 from planner.engine.sure.intervals import Intervals
+from planner.engine.sure.pairs import SharedErrors
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.rollout_constants import RolloutConstants
 
@@ -19,6 +20,7 @@ class Calibration:
 
     measured: the runs that tell how much is known near a plan.
     rollout: constants of generation and of a round's hand-overs.
+    shared: how much of their errors two plans have in common.
     """
 
     timing: TimingConstants
@@ -27,3 +29,4 @@ class Calibration:
     provenance: Mapping[str, Any]
     measured: MeasuredRuns = field(default_factory=MeasuredRuns)
     rollout: RolloutConstants = field(default_factory=RolloutConstants)
+    shared: SharedErrors = field(default_factory=SharedErrors)

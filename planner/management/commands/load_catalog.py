@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
 
+from planner.catalog.changes.imports_services import record_edition
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.services import TableChanges, load_catalog
 
@@ -22,6 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool = False, verbosity: int = 1, **options: Any) -> None:
         everything = load_catalog(load_shipped_catalog(), dry_run=dry_run)
+        if not dry_run:
+            record_edition(everything, now=timezone.now())
         for table, changes in everything.items():
             self._say(table, changes, verbosity)
         if not any(everything.values()):

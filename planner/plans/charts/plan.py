@@ -236,7 +236,7 @@ def step_chart(result: PlanResult) -> Chart:
         "bargap": 0.35,
         "xaxis": {
             "title": {"text": f"{'seconds' if unit == 's' else unit} per step"},
-            "range": [0, 1.2 * parts[0][2] / size],
+            "range": [0, 1.3 * parts[0][2] / size],
         },
         "yaxis": {"autorange": "reversed", "ticks": "", "showgrid": False},
     }

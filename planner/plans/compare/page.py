@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from urllib.parse import parse_qsl
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from planner.accuracy.calibration import shipped_calibration
 from planner.engine.question.errors import PlanErrors
+from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans import variations
 from planner.plans.choices import GROUPS
-from planner.plans.compare.table import SPREADS, Comparison, compare_machines, spread_named
+from planner.plans.compare.columns import ORDERS
+from planner.plans.compare.families import Families, Wanted, families, kept_rows, ordered, read_wanted
+from planner.plans.compare.table import (
+    DEFAULT_SORT,
+    SPREADS,
+    Comparison,
+    compare_machines,
+    csv_rows_of,
+    spread_named,
+)
 from planner.plans.form import ScenarioForm
 from planner.plans.scenario import (
     answer,
@@ -22,9 +34,11 @@ from planner.plans.scenario import (
     read_form,
     today,
 )
+from planner.web.costs import large_question
 from planner.web.responses import csv_response, swaps
 
 
+@large_question
 @require_safe
 def compare(request: HttpRequest) -> HttpResponse:
     """The same run on every instance type of the catalog."""
@@ -35,8 +49,11 @@ def compare(request: HttpRequest) -> HttpResponse:
     except PlanErrors as wrong:
         form.add_plan_errors(wrong.errors)
         return render(request, "plans/compare/page.html", context | {"problems": problems(wrong)}, status=422)
+    asked = wanted(request)
+    folded = folded_of(request, form, asked)
     context |= {
         "table": table,
+        "folded": folded,
         "chart": table.chart,
         "query": form.query(),
         "spreads": SPREADS,
@@ -46,28 +63,63 @@ def compare(request: HttpRequest) -> HttpResponse:
     return render(request, template, context)
 
 
+@large_question
 @require_safe
 def compare_csv(request: HttpRequest) -> HttpResponse:
     """The comparison's table with exact values."""
     try:
-        table = comparison_of(request, read_form(request))
+        _, rows, _ = answered(request, read_form(request))
     except PlanErrors as wrong:
         return plain_problems(wrong)
-    return csv_response("compare.csv", table.csv_rows)
+    sort = request.GET.get("sort", "")
+    key = sort.removeprefix("-")
+    kept = ordered(
+        kept_rows(rows, wanted(request)),
+        key if key in ORDERS else DEFAULT_SORT,
+        descending=sort.startswith("-"),
+    )
+    return csv_response("compare.csv", csv_rows_of(kept))
 
 
 def comparison_of(request: HttpRequest, form: ScenarioForm) -> Comparison:
     """The comparison that the address asks for. Raises PlanErrors."""
-    question, result = answer(form)
+    question, rows, result = answered(request, form)
     spread = spread_named(request.GET.get("spread", ""))
-    rows = variations.answer_machines(question, result, form.catalog, spread=spread)
     return compare_machines(
         question,
         result,
-        rows,
+        kept_rows(rows, wanted(request)),
         sort=request.GET.get("sort", ""),
         spread=spread,
         today=today(),
+        link=lambda row: form.query(**machine_fields(row, form.values["precision"])),
+    )
+
+
+def answered(
+    request: HttpRequest, form: ScenarioForm
+) -> tuple[PlanRequest, list[variations.MachineRow], PlanResult]:
+    """The question, its answer on every machine, and the plan itself. Raises PlanErrors."""
+    question, result = answer(form)
+    spread = spread_named(request.GET.get("spread", ""))
+    return question, variations.answer_machines(question, result, form.catalog, spread=spread), result
+
+
+def wanted(request: HttpRequest) -> Wanted:
+    """Filters, columns and ticks of the address."""
+    return read_wanted({name: request.GET.get(name, "") for name in request.GET}, request.GET.getlist)
+
+
+def folded_of(request: HttpRequest, form: ScenarioForm, asked: Wanted) -> Families:
+    """The table by families. Raises PlanErrors."""
+    _, rows, result = answered(request, form)
+    measured = Counter(shipped_calibration().measured.accelerators.tolist())
+    return families(
+        rows,
+        result,
+        asked,
+        sort=request.GET.get("sort", ""),
+        measured=lambda slug: measured[slug],
         link=lambda row: form.query(**machine_fields(row, form.values["precision"])),
     )
 

@@ -75,7 +75,7 @@ class Comparison:
 
 
 _Key = Callable[[MachineRow, PlanResult], float | str]
-_KEYS: dict[str, tuple[str, bool, _Key]] = {
+KEYS: dict[str, tuple[str, bool, _Key]] = {
     "name": ("Instance type", False, lambda row, result: row.record.slug),
     "accelerators": ("Accelerators", False, lambda row, result: result.accelerators),
     "nodes": ("Nodes", True, lambda row, result: result.cluster.nodes or 1),
@@ -113,7 +113,7 @@ def compare_machines(
     row's plan.
     """
     key = sort.removeprefix("-")
-    if key not in _KEYS:
+    if key not in KEYS:
         sort = key = DEFAULT_SORT
     descending = sort.startswith("-")
     ordered = _ordered(rows, key, descending=descending)
@@ -128,14 +128,14 @@ def compare_machines(
                 sorted=("descending" if descending else "ascending") if name == key else "",
                 sort=f"-{name}" if name == key and not descending else name,
             )
-            for name, (label, number, _) in _KEYS.items()
+            for name, (label, number, _) in KEYS.items()
         ),
         rows=tuple(_row(row, mine=mine, query=link(row)) for row in ordered),
         fitting=sum(1 for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits),
         spread=spread,
         sort=sort,
         chart=machines_chart(rows, mine=mine),
-        csv_rows=_csv_rows(ordered),
+        csv_rows=csv_rows_of(ordered),
         price_age=_price_age(rows, today),
         prices_move=question.cluster.purchase in VOLATILE,
     )
@@ -143,7 +143,7 @@ def compare_machines(
 
 def _ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[MachineRow]:
     """Rows that fit come first in any order, then those that do not, then those that cannot be computed."""
-    value = _KEYS[key][2]
+    value = KEYS[key][2]
     answered = [(row, row.answer) for row in rows if isinstance(row.answer, PlanResult)]
     answered.sort(key=lambda pair: value(*pair), reverse=descending)
     fit = [row for row, result in answered if result.fits]
@@ -170,7 +170,7 @@ def _row(row: MachineRow, *, mine: str | None, query: str) -> Row:
     cells = (
         count,
         f"{result.cluster.nodes or 1:,}",
-        _room(result),
+        room_in_words(result),
         formats.gib(memory.per_accelerator_bytes.total),
         formats.duration(result.time.total_s),
         "no price" if cost is None else formats.dollars(cost.usd),
@@ -182,18 +182,20 @@ def _row(row: MachineRow, *, mine: str | None, query: str) -> Row:
         fits=result.fits,
         mine=slug == mine,
         cells=cells,
-        why=result.unavailable if result.fits else _remedy(result),
+        why=result.unavailable if result.fits else remedy_in_words(result),
         query=query,
     )
 
 
-def _room(result: PlanResult) -> str:
+def room_in_words(result: PlanResult) -> str:
+    """What is left of the memory, or how sure a tight plan is."""
     if result.verdict == "tight":
         return f"tight, {in_ten(result.memory.fit_probability)} of 10"
     return room(result)
 
 
-def _remedy(result: PlanResult) -> str:
+def remedy_in_words(result: PlanResult) -> str:
+    """What would make it fit, or what keeps it from fitting."""
     if result.nearest_fit is not None:
         return f"Would fit with: {result.nearest_fit.change}."
     return result.reason or ""
@@ -245,7 +247,8 @@ CSV_COLUMNS = (
 )
 
 
-def _csv_rows(rows: Sequence[MachineRow]) -> list[tuple[str, ...]]:
+def csv_rows_of(rows: Sequence[MachineRow]) -> list[tuple[str, ...]]:
+    """The rows with exact values, names first."""
     return [CSV_COLUMNS, *(tuple(_exact(row).get(name, "") for name in CSV_COLUMNS) for row in rows)]
 
 

@@ -12,6 +12,7 @@ from auditlog.models import LogEntry
 
 from planner.catalog import selectors
 from planner.catalog.changes import services
+from planner.catalog.changes.imports_services import record_edition
 from planner.catalog.changes.models import AcceptanceRule, Change, ChangeSet
 from planner.catalog.changes.observed import Observed
 from planner.catalog.facts.catalog import Catalog
@@ -223,3 +224,17 @@ def test_loading_one_scope_takes_nothing_from_another() -> None:
     assert gone == Price.objects.filter(instance_type__slug__startswith="a2-").count() > 0
     assert Price.objects.filter(withdrawn=False).count() == before - gone
     assert not of_gcp["accelerators"].withdrawn
+
+
+def test_a_new_shipped_edition_is_a_change_set_and_undone() -> None:
+    load_catalog(load_shipped_catalog())
+    row = InstanceType.objects.get(slug="p5.48xlarge")
+    InstanceType.objects.filter(pk=row.pk).update(vcpus=100, shipped={**row.shipped, "vcpus": 100})
+    made = record_edition(load_catalog(load_shipped_catalog()), now=CUT)
+    assert made is not None
+    change = made.changes.get()
+    assert (change.field, change.before, change.after, made.kind) == ("vcpus", 100, 192, "edition")
+    services.undo([change], who="ada", why="", now=CUT)
+    row.refresh_from_db()
+    assert row.vcpus == 100
+    assert record_edition(load_catalog(load_shipped_catalog()), now=CUT) is None

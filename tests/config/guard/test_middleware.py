@@ -53,6 +53,14 @@ def test_a_search_has_a_wider_budget(client: Client) -> None:
         assert ask(client, "search", question).status_code == 200
 
 
+@pytest.mark.django_db
+def test_a_goal_is_a_search_and_may_cost_as_much(client: Client) -> None:
+    with override_settings(MOST_PLANS=20_000):
+        assert client.get("/?by=goal&budget=300k&deadline=30").status_code == 200
+    with override_settings(MOST_PLANS=100):
+        assert client.get("/?nodes=auto").status_code == 422
+
+
 def test_large_questions_wait_for_each_other_and_not_for_ever() -> None:
     started, go_on = threading.Event(), threading.Event()
 

@@ -1,5 +1,6 @@
 """A search finds what estimates one by one would find, counts what it turned down, and is quick."""
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.contract.search import parse_search_request, render_search
+from planner.contract.search import parse_search_request
+from planner.contract.search_answer import render_search
 from planner.engine.answer.estimate import estimate
-from planner.engine.answer.search import best_by, front, search
+from planner.engine.answer.kept import best_by, front
+from planner.engine.answer.search import search
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
-from planner.engine.question.search_request import SearchRequest, SearchResult
+from planner.engine.question.search_request import Market, SearchRequest, SearchResult
 from planner.engine.sure.calibration import Calibration
 from tests.engine.questions import WORKLOAD, catalog, sent_back
 
@@ -63,7 +66,9 @@ def test_what_is_shown_is_what_estimate_says(calibration: Calibration) -> None:
 @pytest.mark.parametrize("objective", ["cost", "time", "balanced"])
 def test_the_best_come_first(objective: str, calibration: Calibration) -> None:
     result = search(asked(objective=objective), calibration)
-    assert result.best == result.top[0]
+    assert result.best is not None
+    best, first = result.best, result.top[0]
+    assert (best.layout, best.time, best.cost) == (first.layout, first.time, first.cost)
     assert len(result.top) == 20
     scores = {
         "cost": [usd(each) for each in result.top],
@@ -210,17 +215,16 @@ def test_a_search_looks_at_how_many_generate(calibration: Calibration) -> None:
     assert trained + best.generation.accelerators == best.accelerators
 
 
-def test_absurd_ranges_are_refused_with_the_count(calibration: Calibration) -> None:
+def test_absurd_ranges_are_refused_with_the_count_and_the_axis(calibration: Calibration) -> None:
     request = asked(model="deepseek-v3", workload={"global_batch_size": 2**20})
-    many = tuple(
-        replace(request.clusters[0], nodes=nodes, usd_per_node_hour=float(nodes))
-        for nodes in range(1, 20_000)
-    )
+    offers = tuple(replace(request.clusters[0], usd_per_node_hour=1.0 + place) for place in range(1000))
+    nodes = tuple(range(8, 8 * 50_000, 8))
     with pytest.raises(PlanErrors) as refused:
-        search(replace(request, clusters=many), calibration)
+        search(replace(request, clusters=Market(offers, nodes)), calibration)
     error = refused.value.errors[0]
-    assert error.field == "cluster"
-    assert any(character.isdigit() for character in error.message)
+    assert (error.field, error.value) == ("cluster.any.nodes", len(nodes))
+    assert re.search(r"means \d+,\d{3},\d{3},\d{3},\d{3} layouts", error.message)
+    assert f"{len(nodes):,}" in error.remedy
 
 
 def test_ranking_and_front_of_numbers() -> None:

@@ -73,3 +73,10 @@ def test_a_budget_ends_with_its_block_and_can_be_widened() -> None:
 def test_one_array_is_never_larger_than_memory_allows() -> None:
     with effort.at_most(10**12), pytest.raises(PlanErrors):
         effort.combinations_ahead(effort.MOST_COMBINATIONS + 1)
+
+
+def test_a_question_that_means_a_search_has_its_budget() -> None:
+    with effort.at_most(2_000, 10_000) as budget:
+        effort.search_ahead()
+        assert budget.plans == 10_000
+    effort.search_ahead()

@@ -45,7 +45,7 @@ def test_every_instance_type_is_asked_in_the_catalogs_order(rows: list[MachineRo
     assert [row.record.slug for row in rows] == [record.slug for record in CATALOG.instances()]
 
 
-@pytest.mark.parametrize("key", list(table._KEYS))
+@pytest.mark.parametrize("key", list(table.KEYS))
 def test_what_fits_comes_first_in_any_order(plan: PlanResult, rows: list[MachineRow], key: str) -> None:
     for sort in (key, f"-{key}"):
         found = compared(plan, rows, sort)

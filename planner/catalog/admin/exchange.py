@@ -1,0 +1,170 @@
+"""Importing and exporting every table of the catalog as CSV and JSON: a dry run first, each row with its
+errors.
+
+An import becomes a change set, so that it is seen beside refreshes and can be undone like them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import ForeignKey
+from django.utils import timezone
+from import_export import resources
+from import_export.admin import ImportExportMixin
+from import_export.fields import Field
+from import_export.formats import base_formats
+from import_export.widgets import ForeignKeyWidget
+
+from planner.catalog.changes.imports_services import ImportedRow, record_import
+from planner.catalog.models import (
+    Accelerator,
+    Availability,
+    CatalogRow,
+    InstanceType,
+    MigProfile,
+    Price,
+    TransformerModel,
+)
+from planner.web.csv import as_text
+
+#: Rows of one file: a dry run of more holds a web process for minutes. All prices of this catalog are 2,600.
+MOST_ROWS = 20_000
+PROVENANCE = ("source", "as_of", "note", "withdrawn")
+
+
+class EscapedCSV(base_formats.CSV):
+    """CSV whose cells no spreadsheet takes for a formula."""
+
+    def export_data(self, dataset: Any, **kwargs: Any) -> str:
+        return as_text([dataset.headers, *dataset])
+
+
+class CatalogResource(resources.ModelResource):
+    """What the files of all tables share: known columns, each key once, no day in the future."""
+
+    KEY: ClassVar[tuple[str, ...]] = ()
+    #: Columns that a file may lack, with what they hold then.
+    USUAL: ClassVar[dict[str, Any]] = {"note": "", "withdrawn": False}
+
+    class Meta:
+        clean_model_instances = True
+        skip_unchanged = True
+        report_skipped = True
+        store_instance = True
+        exclude = ("id", "shipped", "changed_at", "kept_by", "seen_on")
+
+    def before_import(self, dataset: Any, **kwargs: Any) -> None:
+        headers = list(dataset.headers or ())
+        known = set(self.fields)
+        problems = []
+        if len(dataset) > MOST_ROWS:
+            problems.append(f"The file has {len(dataset):,} rows; at most {MOST_ROWS:,} at a time: split it.")
+        unknown = [str(name) for name in headers if name not in known]
+        if unknown:
+            problems.append(f"Unknown columns: {', '.join(unknown)}. Known are {', '.join(sorted(known))}.")
+        missing = [
+            name for name in (*self.KEY, "source", "as_of") if name not in headers and name not in self.USUAL
+        ]
+        if missing:
+            problems.append(f"Missing columns: {', '.join(missing)}.")
+        if problems:
+            raise ValidationError(problems)
+        for name, value in self.USUAL.items():
+            if name in known and name not in headers:
+                dataset.append_col([value] * len(dataset), header=name)
+        self._met: dict[tuple[str, ...], int] = {}
+
+    def before_import_row(self, row: Any, **kwargs: Any) -> None:
+        number = int(kwargs.get("row_number") or 0)
+        key = tuple(str(row.get(name) or "").strip() for name in self.KEY)
+        first = self._met.setdefault(key, number)
+        if first != number:
+            raise ValidationError(f"Row {number} has the key of row {first}: {' '.join(key)}.")
+        today = timezone.localdate()
+        for name in ("as_of", "valid_from"):
+            try:
+                day = date.fromisoformat(str(row.get(name) or "")[:10])
+            except ValueError:
+                continue  # the field's own error says so
+            if day > today:
+                raise ValidationError({name: f"Row {number}: {day} is in the future."})
+
+    def after_import(self, dataset: Any, result: Any, **kwargs: Any) -> None:
+        if kwargs.get("dry_run") or result.has_errors() or result.has_validation_errors():
+            return
+        user = kwargs.get("user")
+        record_import(
+            self._meta.model,
+            self._rows(result.rows),
+            who=user.get_username() if user else "import",
+            file=str(kwargs.get("file_name") or "a file"),
+            now=timezone.now(),
+        )
+
+    def _rows(self, rows: Iterable[Any]) -> Iterable[ImportedRow]:
+        for row in rows:
+            if row.import_type in ("new", "update"):
+                yield ImportedRow(
+                    before=row.original if row.import_type == "update" else None, after=row.instance
+                )
+
+
+def _resource(table: type[CatalogRow], *key: str, usual: dict[str, Any] | None = None) -> type[Any]:
+    """The resource of one table. key: the names of the columns that tell a row."""
+    links = {
+        field.name: Field(
+            column_name=field.name,
+            attribute=field.name,
+            widget=ForeignKeyWidget(field.related_model, "slug"),
+        )
+        for field in table._meta.concrete_fields
+        if isinstance(field, ForeignKey)
+    }
+    meta = type("Meta", (CatalogResource.Meta,), {"model": table, "import_id_fields": key})
+    return type(
+        f"{table.__name__}Resource",
+        (CatalogResource,),
+        {**links, "Meta": meta, "KEY": key, "USUAL": {**CatalogResource.USUAL, **(usual or {})}},
+    )
+
+
+RESOURCES: dict[type[CatalogRow], type[Any]] = {
+    Accelerator: _resource(Accelerator, "slug"),
+    InstanceType: _resource(InstanceType, "slug"),
+    Price: _resource(
+        Price,
+        "instance_type",
+        "region",
+        "purchase",
+        "payment_option",
+        "negotiated",
+        "valid_from",
+        usual={"payment_option": "", "negotiated": False},
+    ),
+    Availability: _resource(Availability, "instance_type", "region"),
+    MigProfile: _resource(MigProfile, "accelerator", "profile"),
+    TransformerModel: _resource(TransformerModel, "slug"),
+}
+
+
+class ExchangeMixin(ImportExportMixin):
+    """Import and export on an admin page of the catalog."""
+
+    import_formats: ClassVar[list[Any]] = [base_formats.CSV, base_formats.JSON]
+    export_formats: ClassVar[list[Any]] = [EscapedCSV, base_formats.JSON]
+
+    def get_import_formats(self) -> list[Any]:
+        return list(self.import_formats)
+
+    def get_export_formats(self) -> list[Any]:
+        return list(self.export_formats)
+
+    def get_resource_classes(self, request: Any) -> list[Any]:
+        return [RESOURCES[self.model]]  # type: ignore[attr-defined]
+
+    def get_import_data_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        return dict(kwargs)

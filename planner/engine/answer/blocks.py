@@ -1,0 +1,271 @@
+"""One piece of a search's space, looked at in blocks: what fits, how long it takes, what it costs.
+
+Plans are evaluated by the same code as a single estimate, in blocks that stay in the processor's cache:
+memory first, and time only for what fits. Machines that differ in price alone are evaluated once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from planner.engine.answer.kept import LAYOUT_FIELDS, Counts, Kept, Mask, Rows, Whole, scores
+from planner.engine.choose.bound import step_bound_s
+from planner.engine.choose.space import Piece, ranks_to_use
+from planner.engine.grid.build import grid_over_layouts
+from planner.engine.grid.plan_grid import Array
+from planner.engine.layout.enumeration import Candidates
+from planner.engine.memory.peak import needed_per_rank
+from planner.engine.question.request import PlanRequest
+from planner.engine.question.sale import Sale
+from planner.engine.question.search_request import SearchRequest
+from planner.engine.rl.ppo import evaluate_ppo
+from planner.engine.run.interruptions import lasting_s
+from planner.engine.run.length import SECONDS_PER_DAY, total_steps
+from planner.engine.run.money import billed_s, can_be_bought, run_usd
+from planner.engine.sure.calibration import Calibration
+from planner.engine.time.step import step_time
+
+#: Plans evaluated at once: few enough for their arrays to stay in cache, enough to make calls cheap.
+BLOCK = 4096
+#: Plans laid out at once, but for a single size that has more: small sizes share a block.
+MOST_ROWS = 4 * BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Plans on one kind of machine, shape (plans,).
+
+    fits: flags.  share: of a rank's memory that each needs.  step_s: seconds of a step, inf where it does not
+    fit.
+    """
+
+    fits: Mask
+    share: Array
+    step_s: Array
+
+    @classmethod
+    def none(cls, plans: int) -> Evaluated:
+        """Before any of them was looked at."""
+        return cls(np.zeros(plans, dtype=bool), np.full(plans, np.inf), np.full(plans, np.inf))
+
+    def at(self, part: slice) -> Evaluated:
+        """Some of them."""
+        return Evaluated(self.fits[part], self.share[part], self.step_s[part])
+
+
+def evaluate_block(asked: PlanRequest, block: dict[str, Array], calibration: Calibration) -> Evaluated:
+    """One block of plans. block: layout fields and ``nodes`` by PlanGrid field name, shape (plans,)."""
+    plans = len(block["nodes"])
+    step_s = np.full(plans, np.inf)
+    if asked.workload.ppo:
+        result = evaluate_ppo(asked, block, calibration)
+        fits = np.broadcast_to(result.fits, (plans,))
+        share = np.broadcast_to(result.memory.total / result.grid.memory_bytes, (plans,))
+        return Evaluated(fits, share, np.where(fits, result.step.step, np.inf))
+    grid = grid_over_layouts(asked, block)
+    total = needed_per_rank(grid, calibration.memory)
+    fits = np.broadcast_to(total <= grid.memory_bytes, (plans,))
+    index = np.flatnonzero(fits)
+    if index.size:
+        step_s[index] = step_time(grid.rows(index), calibration.timing).step
+    return Evaluated(fits, np.broadcast_to(total / grid.memory_bytes, (plans,)), step_s)
+
+
+def evaluate_blocks(
+    asked: PlanRequest, arrays: dict[str, Array], found: Evaluated, calibration: Calibration
+) -> Iterator[int]:
+    """Fill ``found`` block by block; yields how many plans are done.
+
+    arrays: as in ``evaluate_block``, of any length.  found: of the same length.
+    """
+    plans = len(arrays["nodes"])
+    for start in range(0, plans, BLOCK):
+        part = slice(start, start + BLOCK)
+        block = evaluate_block(asked, {name: values[part] for name, values in arrays.items()}, calibration)
+        found.fits[part], found.share[part], found.step_s[part] = block.fits, block.share, block.step_s
+        yield min(start + BLOCK, plans)
+
+
+class Pricing:
+    """How the machines of one piece are sold: numbers by offer, and offers grouped by their terms.
+
+    usd_per_node_hour: shape (offers,), nan where no price is known.
+    """
+
+    def __init__(self, piece: Piece) -> None:
+        self.usd_per_node_hour = np.array(
+            [np.nan if offer.usd_per_node_hour is None else offer.usd_per_node_hour for offer in piece.offers]
+        )
+        terms: dict[object, list[int]] = {}
+        self.sales: list[Sale] = []
+        for place, offer in enumerate(piece.offers):
+            sale = offer.sale
+            key = (sale.interruptions, sale.blocks, sale.minimum_s, bool(sale.not_sold))
+            if key not in terms:
+                self.sales.append(sale)
+            terms.setdefault(key, []).append(place)
+        #: Offers that are billed alike, whatever their price.
+        self.groups = [np.array(places) for places in terms.values()]
+
+
+@dataclass(slots=True)
+class Looking:
+    """A piece while it is searched: its offers' prices, and the bounds of its sizes, shape (sizes,)."""
+
+    request: SearchRequest
+    piece: Piece
+    calibration: Calibration
+    pricing: Pricing
+    total_bound_s: Array
+
+    @classmethod
+    def at(cls, request: SearchRequest, piece: Piece, calibration: Calibration) -> Looking:
+        """Before anything was looked at."""
+        asked = piece.asked
+        sizes = np.array(piece.sizes, dtype=float)
+        # A batch that cannot use all ranks leaves some idle, which only makes the bound lower than need be.
+        one = replace(asked, cluster=replace(asked.cluster, nodes=1))
+        per_node = 1.0 if asked.workload.ppo else float(max(ranks_to_use(one)))
+        ranks = np.ones_like(sizes) if asked.cluster.mig_profile else sizes * per_node
+        bound = total_steps(asked) * step_bound_s(asked, sizes, ranks, calibration.timing)
+        return cls(request, piece, calibration, Pricing(piece), bound)
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """(seconds, dollars) that a run takes at least: shape (sizes, 1) and (sizes, offers), inf: no price.
+
+        Interruptions and rules of billing only add to both.
+        """
+        total_s = self.total_bound_s[:, None]
+        nodes = np.array(self.piece.sizes, dtype=float)[:, None]
+        usd = np.asarray(run_usd(nodes, total_s, self.pricing.usd_per_node_hour[None, :]))
+        return total_s, np.where(np.isnan(usd), np.inf, usd)
+
+    def promise(self) -> Array:
+        """The best score that each size can reach, by the bounds, shape (sizes,)."""
+        total_s, usd = self.bounds
+        best: Array = scores(self.request.objective, total_s, usd).min(axis=1)
+        return best
+
+    def hopeless(self, kept: Kept) -> Mask:
+        """Sizes of which no plan can be among the answers, by the bounds, shape (sizes,)."""
+        total_s, usd = self.bounds
+        beyond: Any = kept.beaten(total_s, usd)
+        if self.request.deadline_days is not None:
+            beyond = beyond | (total_s > self.request.deadline_days * SECONDS_PER_DAY)
+        if self.request.budget_usd is not None:
+            beyond = beyond | (usd > self.request.budget_usd)
+        every: Mask = beyond.all(axis=1)
+        return every
+
+    def keep(self, size: int, candidates: Candidates, found: Evaluated, kept: Kept) -> None:
+        """Count what became of the plans on one size, and keep the best of each offer."""
+        request, piece, counts = self.request, self.piece, Counts()
+        offers, plans = len(piece.offers), len(candidates)
+        rows = np.flatnonzero(found.fits)
+        counts.looked_at = piece.plans[size] * offers
+        counts.indivisible = (piece.plans[size] - plans) * offers
+        counts.no_memory = (plans - rows.size) * offers
+        if rows.size:
+            rows = rows[np.argsort(found.step_s[rows], kind="stable")]
+            steps_s = total_steps(piece.asked) * found.step_s[rows]
+            most = 1 if np.isfinite(kept.threshold()) else request.limit
+            for group, sale in zip(self.pricing.groups, self.pricing.sales, strict=True):
+                kept.add(self._of_group(size, group, sale, steps_s, candidates, rows, counts, most))
+        elif plans and not len(kept.front):
+            lacking = int(np.argmin(found.share))
+            kept.near(float(found.share[lacking]), self._rows(size, candidates, np.array([lacking])))
+        kept.counts.add(counts)
+
+    def _of_group(
+        self,
+        size: int,
+        group: Whole,
+        sale: Sale,
+        steps_s: Array,
+        candidates: Candidates,
+        rows: Whole,
+        counts: Counts,
+        most: int,
+    ) -> Rows:
+        """The best of each offer of a group that is billed alike. steps_s: of the plans at ``rows``,
+        ascending.
+
+        On one cluster the bill never falls with a longer run, so the fastest plans are the cheapest too.
+        """
+        request, piece = self.request, self.piece
+        nodes, offers = float(piece.sizes[size]), len(group)
+        total_s = np.asarray(lasting_s(steps_s, nodes, sale.interruptions))
+        sold = np.asarray(can_be_bought(nodes, total_s, sale))
+        counts.unsold += int(np.count_nonzero(~sold)) * offers
+        within = sold
+        if request.deadline_days is not None:
+            within = sold & (total_s <= request.deadline_days * SECONDS_PER_DAY)
+            counts.late += (int(np.count_nonzero(sold)) - int(np.count_nonzero(within))) * offers
+        first = np.flatnonzero(within)
+        if request.budget_usd is None:
+            counts.fitting += first.size * offers
+            first = first[:most]
+        billed = np.asarray(billed_s(total_s[first], sale))
+        prices = self.pricing.usd_per_node_hour[group]
+        usd = np.asarray(run_usd(nodes, billed[None, :], prices[:, None]))
+        # A run without a known price cannot be shown to be within a budget.
+        affordable = np.ones_like(usd, dtype=bool)
+        if request.budget_usd is not None:
+            affordable = usd <= request.budget_usd
+            held = int(np.count_nonzero(affordable))
+            counts.fitting += held
+            counts.dear += usd.size - held
+            affordable[:, most:] = False
+        offer, place = np.nonzero(affordable)
+        found = self._rows(size, candidates, rows[first[place]])
+        return replace(
+            found,
+            total_s=total_s[first[place]],
+            usd=usd[offer, place],
+            cluster=piece.index[size, group[offer]],
+            place=place,
+        )
+
+    def _rows(self, size: int, candidates: Candidates, rows: Whole) -> Rows:
+        """The layouts at these rows of the candidates, on the first offer, without time and dollars."""
+        layout = np.column_stack([candidates.arrays[name][rows] for name in LAYOUT_FIELDS])
+        count = len(rows)
+        return Rows(
+            total_s=np.full(count, np.nan),
+            usd=np.full(count, np.nan),
+            cluster=np.full(count, self.piece.index[size, 0]),
+            variant=np.full(count, self.piece.variant),
+            place=np.zeros(count, dtype=np.int64),
+            layout=layout,
+        )
+
+
+def batches(looking: Looking, sizes: Sequence[int]) -> Iterator[list[tuple[int, Candidates]]]:
+    """The layouts of these sizes, several sizes together while they are few."""
+    batch: list[tuple[int, Candidates]] = []
+    rows = 0
+    for size in sizes:
+        candidates = looking.piece.candidates(size)
+        if batch and rows + len(candidates) > MOST_ROWS:
+            yield batch
+            batch, rows = [], 0
+        batch.append((size, candidates))
+        rows += len(candidates)
+    if batch:
+        yield batch
+
+
+def laid_out(piece: Piece, batch: Sequence[tuple[int, Candidates]]) -> dict[str, Array]:
+    """The layout arrays of a batch, one size after the other, with their numbers of nodes."""
+    counts = [len(candidates) for _, candidates in batch]
+    arrays = {
+        name: np.concatenate([candidates.arrays[name] for _, candidates in batch])
+        for name in batch[0][1].arrays
+    }
+    nodes = np.array([piece.sizes[size] for size, _ in batch], dtype=float)
+    return {**arrays, "nodes": np.repeat(nodes, counts)}

@@ -1,0 +1,150 @@
+"""A lower bound of a step on a kind of machine, whatever the layout: what the whole step computes, on all
+ranks.
+
+No layout computes less than the model's matmuls, attention and memory passes, and none does so on more ranks
+than there are, at more than the achievable rate. So the seconds of all ranks together, divided by their
+number, are at most the step's; what a layout adds (short sides, recompute, bubbles, communication, the
+optimizer) is left out. A search skips machines whose bound is beaten by a plan that it has found.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from planner.engine.grid.build import grid_over_layouts
+from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import where
+from planner.engine.question.request import PlanRequest
+from planner.engine.time import attention_rates, flops, kernels
+from planner.engine.time.attention import AttentionTime, attention_core_s, fused_rate
+from planner.engine.time.block import all_blocks
+from planner.engine.time.constants import TimingConstants
+from planner.engine.time.experts import load_of_the_fullest
+from planner.engine.time.step import computed_rows
+
+#: Sums in another order round otherwise; a bound is lowered by more than that.
+ROUNDING = 1e-9
+#: The layout that splits nothing, so that every term is that of one rank doing all the work of one sequence.
+UNDIVIDED = {
+    "tensor_parallel": 1.0,
+    "sequence_parallel": 0.0,
+    "pipeline_parallel": 1.0,
+    "interleaved_stages": 1.0,
+    "context_parallel": 1.0,
+    "expert_parallel": 1.0,
+    "data_parallel": 1.0,
+    "sharding": 0.0,
+    "sharding_group": 1.0,
+    "micro_batch_size": 1.0,
+    "gradient_accumulation": 1.0,
+    "recompute": 0.0,
+}
+
+
+def step_bound_s(asked: PlanRequest, nodes: Array, ranks: Array, constants: TimingConstants) -> Array:
+    """Seconds that a step takes at least on each number of nodes, shape (sizes,); 0 where nothing is known.
+
+    nodes, ranks: counts of machines, and of ranks that may compute, shape (sizes,).  Each rank's blocks take
+    ``batch / data`` sequences, each split evenly or worse over the tensor, context and pipeline ranks, so the
+    ranks' mean is the sequence's seconds x batch / ranks, and the slowest rank takes no less than the mean.
+    Jitter multiplies it as in ``step_time``. A round of reinforcement learning has no bound.
+    """
+    if asked.workload.ppo is not None:
+        return np.zeros_like(nodes)
+    undivided: dict[str, Any] = {name: np.float64(value) for name, value in UNDIVIDED.items()}
+    grid = computed_rows(grid_over_layouts(asked, undivided))
+    each_s = sequence_bound_s(grid, constants) * (1.0 - ROUNDING)
+    # grid counts the batch in sequences; micro_batch_size is one sample of so many sequences.
+    samples = grid.global_batch_size / grid.micro_batch_size
+    jitter = 1.0 + constants.jitter * np.log2(np.maximum(nodes, 1.0))
+    slack_s = float(constants.step_slack_s[int(grid.framework)])
+    bound: Array = samples * each_s / ranks * jitter + slack_s
+    return bound
+
+
+def sequence_bound_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Rank-seconds of one sample, forward and backward, without anything that a layout adds.
+
+    grid: of an undivided layout, with rows as long as they are computed. Matmuls run at their achievable
+    rate; attention, scans and memory passes are those of an undivided sequence, which every split divides by
+    its ranks at best.
+    Source: ``blocks_compute``, ``head_s`` and ``step_time``, each term of which is at least its share of
+    this.
+    """
+    tokens = grid.tokens_per_rank
+    targets = where(grid.decoder_blocks > 0, grid.micro_batch_size * grid.decoder_sequence_length, tokens)
+    main = attention_bound_s(grid, constants, grid.sequence_length)
+    own = attention_bound_s(grid, constants, np.maximum(grid.decoder_sequence_length, 1.0))
+    blocks = grid.dense_blocks + grid.moe_blocks
+    linear = linear_bound_s(grid, constants, tokens, targets)
+    passes = kernels.elementwise_s(grid, constants, moved_bytes(grid, tokens, targets))
+    adapters = all_blocks(grid) * kernels.adapter_s(grid, constants, tokens, all_blocks(grid))
+    # An encoder-decoder's adapters see two lengths; nothing is counted for them.
+    adapters = where(grid.decoder_blocks > 0, 0.0, adapters)
+    head = min(constants.misaligned, 1.0) * targets * grid.head_share * 2.0 * grid.head_matmul
+    head = head / kernels.head_rate(grid, constants)
+    forward = linear + blocks * main.forward + grid.decoder_blocks * own.forward + passes + adapters + head
+    backward = (
+        (flops.BACKWARD_MATMULS - grid.frozen) * linear
+        + blocks * main.backward
+        + grid.decoder_blocks * own.backward
+        + flops.ELEMENTWISE_BACKWARD * passes
+        + 2.0 * adapters
+        + (2.0 - grid.frozen) * head
+    )
+    return np.asarray(forward + backward)
+
+
+def linear_bound_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, targets: Array) -> Array:
+    """Seconds of all blocks' matmuls for one sample, forward, at the achievable rate.
+
+    tokens, targets: of the sample in the main stack and in a decoder, counts.  Source: each matmul's FLOPs;
+    short sides, waves and operands only add to them (``kernels.matmul_s``).
+    """
+    dense = grid.attention_matmul + grid.ffn_matmul
+    # The fullest expert rank has at least the load of one that holds all experts.
+    load = load_of_the_fullest(grid, constants) * min(constants.expert_imbalance, 1.0)
+    grouped = where(grid.grouped_matmul > 0, 1.0 / constants.grouped_efficiency, 1.0)
+    routed = load * grouped * grid.experts_per_token * grid.expert_matmul
+    experts = grid.attention_matmul + routed + grid.shared_expert_matmul + grid.router_matmul
+    weights_met = tokens * (grid.dense_blocks * dense + grid.moe_blocks * experts)
+    weights_met = weights_met + targets * grid.decoder_blocks * dense
+    return min(constants.misaligned, 1.0) * 2.0 * weights_met / kernels.matmul_rate(grid, constants)
+
+
+def attention_bound_s(grid: PlanGrid, constants: TimingConstants, sequence: Array) -> AttentionTime:
+    """Seconds of the mean block's attention core and scan for one sample of ``sequence`` tokens.
+
+    Longer queries run at a higher rate, so no context-parallel part is faster than its share of the whole;
+    the scan's tokens grow with the micro-batch, so its rate is that of endless ones.
+    Source: ``self_attention_s``.
+    """
+    core = attention_core_s(
+        grid,
+        constants,
+        sequences=grid.micro_batch_size,
+        queries=sequence,
+        keys=sequence * grid.scoring_share,
+        keys_met=flops.attended_tokens(grid, sequence) * grid.scoring_share,
+    )
+    rate = fused_rate(grid, constants, attention_rates.FORWARD, np.asarray(np.inf))
+    scan = grid.micro_batch_size * sequence * grid.state_flops / rate
+    return AttentionTime(forward=core.forward + scan, backward=core.backward + flops.FLASH_BACKWARD * scan)
+
+
+def moved_bytes(grid: PlanGrid, tokens: Array, targets: Array) -> Array:
+    """Bytes that the kernels between the matmuls of all blocks move for one sample, forward.
+
+    tokens, targets: of the sample in the main stack and in a decoder, counts.  Source: ``elementwise_bytes``
+    of each kind of block, and the copies of tokens that go to experts and back.
+    """
+    copies = np.maximum(grid.experts_per_token, 1.0)
+    inner = grid.expert_ffn_size * copies + grid.shared_expert_ffn_size
+    dense = kernels.elementwise_bytes(grid, tokens, grid.ffn_size)
+    routed = kernels.elementwise_bytes(grid, tokens, inner) + (
+        4.0 * copies * tokens * grid.hidden_size * grid.element_bytes
+    )
+    decoder = kernels.elementwise_bytes(grid, targets, grid.ffn_size)
+    return grid.dense_blocks * dense + grid.moe_blocks * routed + grid.decoder_blocks * decoder

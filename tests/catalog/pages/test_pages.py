@@ -1,0 +1,218 @@
+"""The catalog's pages: readers need no login, writers do, and every figure leads to who says so."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from planner.catalog.changes import services
+from planner.catalog.changes.models import Change, ChangeSet, ExchangeRate, RefreshRun, SpotDay
+from planner.catalog.changes.observed import Observed
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.catalog.models import Price
+from planner.catalog.pages.charts import price_chart
+from planner.catalog.pages.forms import OwnedForm
+from planner.catalog.services import load_catalog
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def catalog() -> None:
+    load_catalog(load_shipped_catalog())
+
+
+def p5() -> Price:
+    return Price.objects.get(
+        instance_type_id="p5.48xlarge",
+        region="us-east-1",
+        purchase="on_demand",
+        valid_to=None,
+        withdrawn=False,
+    )
+
+
+def proposed(usd: float) -> ChangeSet:
+    observed = Observed(
+        table="price", source="list", as_of=timezone.localdate(), confidence=1.0,
+        key={"instance_type_id": "p5.48xlarge", "region": "us-east-1", "purchase": "on_demand",
+             "payment_option": ""},
+        values={"usd_per_hour": usd, "valid_from": timezone.localdate()},
+    )  # fmt: skip
+    return services.propose([observed], source="aws-prices", title="AWS price list", now=timezone.now())
+
+
+def test_readers_need_no_login(client: Client) -> None:
+    pages = {
+        "/catalog/": "How fresh is it?",
+        "/catalog/prices?accelerator=h100-sxm": "p5.48xlarge",
+        f"/catalog/prices/{p5().pk}": "55.04 USD an hour",
+        "/catalog/instances/p5.48xlarge": "3,200 Gbit/s",
+        "/catalog/accelerators/h100-sxm": "1g.10gb",
+        "/catalog/models/llama-3.1-8b": "8030261248",
+        "/catalog/changes": "Nothing has been refreshed",
+        "/catalog/owned": "USD per node-hour",
+    }
+    for address, words in pages.items():
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert words in answer.content.decode(), address
+    for address in ("prices/999999", "instances/x", "accelerators/x", "models/x", "changes/9"):
+        assert client.get(f"/catalog/{address}").status_code == 404
+
+
+def test_prices_as_of_a_day_in_a_currency_and_as_csv(client: Client) -> None:
+    ExchangeRate.objects.create(currency="EUR", day=date(2025, 5, 30), per_usd=0.5, source="ECB")
+    query = "instance=p5.48xlarge&region=us-east-1&purchase=on_demand&as_of=2025-05-31&currency=EUR"
+    page = client.get(f"/catalog/prices?{query}").content.decode()
+    assert "49.1600" in page and "2025-05-30" in page
+    (line,) = csv.DictReader(io.StringIO(client.get(f"/catalog/prices.csv?{query}").content.decode()))
+    assert (line["usd_per_hour"], line["price_per_hour"], line["rate_of"]) == (
+        "98.320000",
+        "49.16",
+        "2025-05-30",
+    )
+    assert "is no day" in client.get("/catalog/prices?as_of=yesterday").content.decode()
+    assert "No rate of XXX" in client.get("/catalog/prices?currency=XXX").content.decode()
+
+
+def test_a_new_price_takes_two_fields(admin_client: Client) -> None:
+    old = p5()
+    shown = admin_client.get(f"/catalog/prices/{old.pk}/new").content.decode()
+    assert timezone.localdate().isoformat() in shown
+    answer = admin_client.post(
+        f"/catalog/prices/{old.pk}/new",
+        {"usd_per_hour": "50", "valid_from": timezone.localdate().isoformat()},
+    )
+    made = p5()
+    assert answer["Location"] == f"/catalog/prices/{made.pk}"
+    assert made.usd_per_hour == Decimal("50")
+    old.refresh_from_db()
+    assert old.valid_to == timezone.localdate()
+    assert "admin" in admin_client.get(f"/catalog/prices/{made.pk}").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"valid_from": "2036-01-01"}, "in the future"),
+        ({"valid_from": "2020-01-01"}, "begins after it"),
+        ({"usd_per_hour": "0"}, "greater than or equal"),
+        ({"usd_per_hour": "55.04"}, "the price that there is"),
+    ],
+)
+def test_a_new_price_that_makes_no_sense_is_refused(
+    admin_client: Client, changes: dict[str, str], words: str
+) -> None:
+    given = {"usd_per_hour": "50", "valid_from": timezone.localdate().isoformat()} | changes
+    answer = admin_client.post(f"/catalog/prices/{p5().pk}/new", given)
+    assert words in answer.content.decode()
+
+
+def test_strangers_cannot_write(client: Client) -> None:
+    made = proposed(30.0)
+    for address in (f"prices/{p5().pk}/new", f"changes/{made.pk}/decide", "refresh"):
+        answer = client.post(f"/catalog/{address}", {"decision": "accept", "all": "1"})
+        assert answer.status_code == 302 and "/login/" in answer["Location"]
+    assert Change.objects.get().state == "proposed"
+
+
+def test_a_change_set_is_previewed_accepted_and_undone(admin_client: Client) -> None:
+    made = proposed(27.52)  # half
+    change = made.changes.get()
+    address = f"/catalog/changes/{made.pk}/decide"
+    page = admin_client.post(address, {"change": change.pk, "decision": "preview"}).content.decode()
+    assert "change, the largest by −50.0 %" in page
+    assert p5().usd_per_hour == Decimal("55.04")
+    admin_client.post(address, {"change": change.pk, "decision": "accept", "why": "announced"})
+    assert p5().usd_per_hour == Decimal("27.52")
+    shown = admin_client.get(f"/catalog/changes/{made.pk}").content.decode()
+    assert "announced" in shown and "-50.0 %" in shown
+    admin_client.post(address, {"all": "1", "decision": "undo"})
+    assert p5().usd_per_hour == Decimal("55.04")
+    assert "No change is chosen" in admin_client.post(address, {}, follow=True).content.decode()
+
+
+def test_a_running_refresh_shows_how_far_it_is(admin_client: Client) -> None:
+    now = timezone.now()
+    RefreshRun.objects.create(
+        source="aws-prices",
+        started_at=now,
+        heard_at=now,
+        done=3,
+        expected=4,
+        message="p5.48xlarge",
+        rows_read=7,
+    )
+    page = admin_client.get("/catalog/").content.decode()
+    assert 'value="75"' in page and "every 2s" in page and "7 rows" in page
+
+
+def test_refresh_on_demand_asks_a_worker(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("planner.catalog.refresh.tasks.refresh.delay", lambda *a, **k: asked.append((a, k)))
+    admin_client.post("/catalog/refresh", {"source": "aws-spot"})
+    assert asked == [(("aws-spot",), {"asked_by": "admin"})]
+    assert admin_client.post("/catalog/refresh", {"source": "x"}).status_code == 404
+
+
+def test_the_chart_breaks_where_a_price_ended_and_draws_the_spot_band() -> None:
+    prices = list(
+        Price.objects.filter(instance_type_id="p5.48xlarge", region="us-east-1").order_by("valid_from")
+    )
+    day = SpotDay(
+        day=date(2026, 11, 1), zones=2, usd_low=20, usd_q25=21, usd_median=22, usd_q75=23, usd_high=24
+    )
+    chart = price_chart("p5.48xlarge", "us-east-1", prices, [day], date(2026, 11, 29))
+    assert chart is not None
+    listed = next(trace for trace in chart.figure["data"] if trace["name"] == "On demand")
+    assert listed["y"] == [98.32, 98.32, None, 55.04, 55.04, None]
+    assert "−44 %" in chart.finding or "-44 %" in chart.finding
+    assert [trace["name"] for trace in chart.figure["data"]][:3] == [
+        "Spot, dearest zone", "Spot, all zones", "Spot, median of zones"
+    ]  # fmt: skip
+    assert price_chart("x", "y", [], [], date(2026, 11, 29)) is None
+
+
+def test_an_owned_node_by_hand() -> None:
+    form = OwnedForm(
+        {"capital_usd": 350_400, "years": 4, "residual_percent": 0, "interest_percent": 5, "power_kw": 10,
+         "usd_per_kwh": 0.1, "pue": 1.3, "hosting_usd_per_month": 730, "used_percent": 50}
+    )  # fmt: skip
+    assert form.is_valid()
+    parts = form.usd_per_node_hour()
+    # 350,400 over 35,040 h is 10 an hour, 20 at half use; 175,200 x 5 % over 8,760 h is 1, 2 at half use.
+    assert parts == pytest.approx(
+        {"capital": 20.0, "interest": 2.0, "power": 1.3, "hosting": 2.0, "total": 25.3}
+    )
+
+
+def test_a_clone_fills_the_form_of_a_new_machine(admin_client: Client) -> None:
+    page = admin_client.get("/catalog/instances/p5.48xlarge").content.decode()
+    address = page.split('href="/admin/planner/instancetype/add/?')[1].split('"')[0].replace("&amp;", "&")
+    form = admin_client.get(f"/admin/planner/instancetype/add/?{address}").content.decode()
+    assert 'value="3200.0"' in form and 'value="p5"' in form
+    assert '<option value="h100-sxm" selected>' in form
+
+
+def test_the_admin_is_in_the_sites_look_and_regions_are_a_select(admin_client: Client) -> None:
+    form = admin_client.get("/admin/planner/price/add/").content.decode()
+    assert "catalog/site" in form and "web/tokens" in form
+    assert '<option value="us-east-1">us-east-1</option>' in form
+
+
+def test_metrics_have_the_ages_of_sources_and_prices(client: Client) -> None:
+    now = timezone.now()
+    RefreshRun.objects.create(source="aws-spot", state="done", started_at=now, heard_at=now, ended_at=now)
+    RefreshRun.objects.create(source="gcp-billing", state="failed", started_at=now, heard_at=now)
+    text = client.get("/metrics").content.decode()
+    assert f'refresh_timestamp_seconds{{source="aws-spot"}} {now.timestamp()}' in text
+    assert 'headroom_catalog_source_failures{source="gcp-billing"} 1' in text
+    assert 'newest_price_timestamp_seconds{provider="aws"}' in text

@@ -1,0 +1,138 @@
+"""Imports and exports of the catalog's tables: dry run, a reason for each row, undone like any change, no
+formulas."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import tablib
+from django.test import Client
+from django.utils import timezone
+
+from planner.catalog.admin import exchange
+from planner.catalog.admin.exchange import RESOURCES
+from planner.catalog.changes import services
+from planner.catalog.changes.models import ChangeSet
+from planner.catalog.facts.loader import load_shipped_catalog
+from planner.catalog.models import Accelerator, Availability, InstanceType, Price
+from planner.catalog.services import load_catalog
+
+pytestmark = pytest.mark.django_db
+HEADERS = ("instance_type", "region", "purchase", "usd_per_hour", "valid_from", "source", "as_of")
+
+
+@pytest.fixture(autouse=True)
+def catalog() -> None:
+    load_catalog(load_shipped_catalog())
+
+
+def line(**changes: Any) -> tuple[Any, ...]:
+    today = timezone.localdate().isoformat()
+    given = dict(
+        zip(HEADERS, ("p5.48xlarge", "eu-west-9", "on_demand", "61.5", today, "a list", today), strict=True)
+    )
+    return tuple((given | changes).values())
+
+
+def imported(*rows: tuple[Any, ...], headers: tuple[str, ...] = HEADERS, dry_run: bool = True) -> Any:
+    return RESOURCES[Price]().import_data(
+        tablib.Dataset(*rows, headers=headers), dry_run=dry_run, file_name="prices.csv"
+    )
+
+
+def problems(result: Any) -> str:
+    rows = [str(error.error) for row in result.rows for error in row.errors]
+    invalid = [f"{row.number}: {row.error_dict}" for row in result.invalid_rows]
+    return " ".join([*(str(error.error) for error in result.base_errors), *rows, *invalid])
+
+
+def test_a_good_file_is_dry_run_imported_and_undone() -> None:
+    before = Price.objects.count()
+    assert imported(line()).totals["new"] == 1
+    assert Price.objects.count() == before
+    imported(line(), dry_run=False)
+    made = Price.objects.get(region="eu-west-9")
+    assert made.source == "a list"
+    change_set = ChangeSet.objects.get()
+    assert (change_set.kind, change_set.title.startswith("Import of prices.csv")) == ("import", True)
+    services.undo(change_set.changes.all(), who="ada", why="", now=timezone.now())
+    made.refresh_from_db()
+    assert made.withdrawn
+
+
+def test_a_wrong_and_a_missing_column_are_named() -> None:
+    result = imported(line()[:-1], headers=("instance", *HEADERS[1:-1]))
+    assert "Unknown columns: instance" in problems(result)
+    assert "Missing columns: instance_type, as_of" in problems(result)
+
+
+def test_each_bad_row_is_named_with_its_reason() -> None:
+    later = (timezone.localdate() + timedelta(days=2)).isoformat()
+    result = imported(
+        line(), line(), line(region="eu-west-8", valid_from=later), line(region="eu-west-7",
+        usd_per_hour="cheap"),
+        line(region="eu-west-6", instance_type="p9.huge"), line(region="eu-west-5", usd_per_hour="0"),
+    )  # fmt: skip
+    words = problems(result)
+    for reason in ("Row 2 has the key of row 1", "in the future", "decimal", "p9.huge", "greater than zero"):
+        assert reason in words or reason.replace("p9.huge", "does not exist") in words, (reason, words)
+    assert Price.objects.filter(region__startswith="eu-west-5").count() == 0
+
+
+def test_a_file_of_a_million_rows_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "MOST_ROWS", 2)
+    assert "at most 2 at a time" in problems(imported(line(), line(region="b"), line(region="c")))
+
+
+def test_an_update_is_a_change_of_each_field_and_undone() -> None:
+    row = InstanceType.objects.get(slug="p5.48xlarge")
+    data = tablib.Dataset(
+        ("p5.48xlarge", 200, "a list", "2026-11-01"), headers=("slug", "vcpus", "source", "as_of")
+    )
+    RESOURCES[InstanceType]().import_data(data, dry_run=False, file_name="x.csv")
+    change = ChangeSet.objects.get().changes.get()
+    assert (change.field, change.before, change.after) == ("vcpus", 192, 200)
+    services.undo([change], who="ada", why="", now=timezone.now())
+    row.refresh_from_db()
+    assert row.vcpus == 192
+
+
+@pytest.mark.parametrize("table", list(RESOURCES), ids=lambda table: table.__name__)
+def test_every_table_comes_back_as_it_went_out(table: Any) -> None:
+    resource = RESOURCES[table]()
+    held = table.objects.filter(withdrawn=False)[:20]
+    data = resource.export(queryset=held)
+    result = resource.import_data(tablib.Dataset().load(data.export("json"), format="json"), dry_run=True)
+    assert not problems(result)
+    assert result.totals["skip"] == len(held)
+
+
+def test_the_admin_exports_without_formulas(admin_client: Client) -> None:
+    chip = Accelerator.objects.get(slug="h100-sxm")
+    chip.note = '=cmd|" /C calc"!A0'
+    chip.save()
+    page = admin_client.get("/admin/planner/accelerator/export/").content.decode()
+    assert "csv" in page
+    fields = {f"acceleratorresource_{name}": "on" for name in ("slug", "note")}
+    answer = admin_client.post(
+        "/admin/planner/accelerator/export/", {"format": "0", "resource": "", **fields}
+    )
+    text = answer.content.decode()
+    assert "'=cmd|" in text
+    assert ",=cmd" not in text and ',"=cmd' not in text
+
+
+def test_the_admin_shows_a_dry_run_before_it_imports(admin_client: Client) -> None:
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    content = json.dumps([dict(zip(HEADERS, line(), strict=True))]).encode()
+    page = admin_client.post(
+        "/admin/planner/price/import/",
+        {"format": "1", "import_file": SimpleUploadedFile("prices.json", content)},
+    ).content.decode()
+    assert "eu-west-9" in page
+    assert not Price.objects.filter(region="eu-west-9").exists()
+    assert Availability.objects.exists()
