@@ -7,6 +7,7 @@ from django.urls import include, path
 from config import views
 from inventory.pages.metrics_page import prometheus
 
+handler404 = "config.guard.missing.not_found"
 handler500 = "config.views.server_error"
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
@@ -18,5 +19,6 @@ urlpatterns = [
     path("account/", include("planner.accounts.urls")),
     path("admin/", admin.site.urls),
     path("fleet/", include("inventory.urls")),
+    path("api/v1/fleet/", include("inventory.pages.programs")),
     path("", include("planner.urls")),
 ]

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from planner.accuracy import page as accuracy
+from planner.api import pages
 from planner.mig import page as mig
 from planner.plans import page as plans
 from planner.plans.compare import page as compare
@@ -46,5 +47,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("validation.csv", accuracy.validation_csv, name="validation_csv"),
     path("catalog/", include("planner.catalog.pages.urls")),
     path("glossary", glossary.glossary, name="glossary"),
+    path("tokens", pages.tokens, name="tokens"),
     path("api/v1/", include("planner.api.urls")),
 ]

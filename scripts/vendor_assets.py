@@ -27,6 +27,11 @@ PACKAGES = {
         {"plotly-basic.min.js": "plotly-basic.min.js", "LICENSE": "LICENSE"},
     ),
     "htmx.org": ("2.0.11", "htmx", {"dist/htmx.min.js": "htmx.min.js", "LICENSE": "LICENSE"}),
+    "swagger-ui-dist": (
+        "5.29.0",
+        "swagger-ui",
+        {name: name for name in ("swagger-ui-bundle.js", "swagger-ui.css", "LICENSE")},
+    ),
 }
 #: Used by the accessibility test alone, so it stands with the tests and is not served.
 TEST_PACKAGES = {"axe-core": ("4.14.1", "axe.min.js")}

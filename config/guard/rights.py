@@ -47,9 +47,11 @@ class Rights:
         if not request.user.is_authenticated:
             if wants_json(request):
                 wrong = PlanError(
-                    "", None, "This address needs a login.", "Log in first and send the cookie."
+                    "", None, "This address needs a login.", "Send a token, or log in and send the cookie."
                 )
-                return turned_away(request, [wrong], status=UNAUTHORIZED, title="Log in first")
+                answer = turned_away(request, [wrong], status=UNAUTHORIZED, title="Log in first")
+                answer["WWW-Authenticate"] = 'Bearer realm="headroom"'
+                return answer
             return redirect_to_login(request.get_full_path(), str(settings.LOGIN_URL))
         wrong = PlanError("", None, f"You may not {action.value}.", "Ask an admin for the role that may.")
         return turned_away(request, [wrong], status=FORBIDDEN, title="Not allowed")

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from planner.api import v1
+from planner.api import pages, v1
 
 app_name = "api"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,5 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("instances", v1.instances, name="instances"),
     path("accelerators", v1.accelerators, name="accelerators"),
     path("schema", v1.schema, name="schema"),
+    path("openapi.json", v1.openapi, name="openapi"),
+    path("docs", pages.documentation, name="docs"),
     path("<path:rest>", v1.unknown, name="unknown"),
 ]

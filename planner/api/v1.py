@@ -1,17 +1,16 @@
 """The JSON contract over HTTP: POST a question, GET the lists that questions choose from.
 
 Nothing is written, so no CSRF token is needed; a page elsewhere cannot read the answers. Where the pages need
-a login, so does the API, with 401 in the contract's form rather than a redirect.
+a login, so does the API: a token or the cookie, else 401 in the contract's form rather than a redirect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import partial
 from itertools import chain
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -19,6 +18,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from planner.accounts.policy import Action
 from planner.accounts.rights import needs
+from planner.api.filters import FILTERS
+from planner.api.openapi import openapi_document
 from planner.catalog import selectors
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.jsontext import MAX_JSON_BYTES, excerpt, read_json, too_long, write_json
@@ -30,38 +31,19 @@ from planner.mig.answers import mig_json
 from planner.plans import answers
 from planner.tradeoffs import answers as searches
 from planner.web.costs import large_question, let_others_go
+from planner.web.programs import NOT_FOUND, OK, UNPROCESSABLE, Scope, answered, for_programs, listed
 
-OK, UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 404, 405, 422
 MAX_DRAINED_BYTES = 64 * 1_048_576
 """How much of a body that is too long is still read: a client that is cut off while sending sees a broken
 connection instead of the answer."""
-View = Callable[[HttpRequest], HttpResponseBase]
+View = Callable[..., HttpResponseBase]
 
 
-def endpoint(method: str) -> Callable[[View], View]:
-    """What every address of the API shares: one method, a login where pages need one, errors as JSON."""
+def endpoint(method: str, scope: Scope = Scope.PLAN) -> Callable[[View], View]:
+    """An address of the planner's part of the API; ``for_programs`` says what all addresses share."""
 
     def decorate(view: View) -> View:
-        @needs(Action.ASK if method == "POST" else Action.READ)
-        @csrf_exempt
-        @login_not_required
-        @wraps(view)
-        def checked(request: HttpRequest) -> HttpResponseBase:
-            if request.method != method and not (method == "GET" and request.method == "HEAD"):
-                refused = PlanError(
-                    "", request.method, f"This address accepts only {method}.", f"Send {method}."
-                )
-                answer = answered(render_error(refused), NOT_ALLOWED)
-                answer["Allow"] = method
-                return answer
-            if settings.LOGIN_REQUIRED and not request.user.is_authenticated:
-                refused = PlanError(
-                    "", None, "This address needs a login.", "Log in first and send the cookie."
-                )
-                return answered(render_error(refused), UNAUTHORIZED)
-            return view(request)
-
-        return checked
+        return needs(Action.ASK if method == "POST" else Action.READ)(for_programs(method, scope)(view))
 
     return decorate
 
@@ -91,28 +73,35 @@ def mig(request: HttpRequest) -> HttpResponseBase:
     return _question(request, mig_json)
 
 
-@endpoint("GET")
+@endpoint("GET", Scope.CATALOG)
 def models(request: HttpRequest) -> HttpResponse:
     """The catalog's models with their counted parameters."""
-    return answered({"models": render_models(selectors.current_catalog())})
+    return listed(request, "models", render_models(selectors.current_catalog()), FILTERS["models"])
 
 
-@endpoint("GET")
+@endpoint("GET", Scope.CATALOG)
 def instances(request: HttpRequest) -> HttpResponse:
     """The catalog's instance types with regions and today's prices in the default region."""
-    return answered({"instances": render_instances(selectors.current_catalog())})
+    return listed(request, "instances", render_instances(selectors.current_catalog()), FILTERS["instances"])
 
 
-@endpoint("GET")
+@endpoint("GET", Scope.CATALOG)
 def accelerators(request: HttpRequest) -> HttpResponse:
     """The catalog's accelerators in SI units."""
-    return answered({"accelerators": render_accelerators(selectors.current_catalog())})
+    rows = render_accelerators(selectors.current_catalog())
+    return listed(request, "accelerators", rows, FILTERS["accelerators"])
 
 
-@endpoint("GET")
+@endpoint("GET", Scope.CATALOG)
 def schema(request: HttpRequest) -> HttpResponse:
     """The requests of ``estimate`` and ``search`` as JSON Schema."""
     return answered(json_schema())
+
+
+@endpoint("GET", Scope.CATALOG)
+def openapi(request: HttpRequest) -> HttpResponse:
+    """This API in OpenAPI 3.1."""
+    return answered(openapi_document())
 
 
 @csrf_exempt
@@ -123,14 +112,10 @@ def unknown(request: HttpRequest, rest: str) -> HttpResponse:
         "",
         excerpt(request.path),
         "The API has no such address.",
-        "POST to estimate, search or mig, or GET models, instances, accelerators or schema, each under "
-        "/api/v1/.",
+        "POST to estimate, search or mig, or GET models, instances, accelerators, schema or openapi.json, "
+        "each under /api/v1/.",
     )
     return answered(render_error(refused), NOT_FOUND)
-
-
-def answered(value: dict[str, Any], status: int = OK) -> HttpResponse:
-    return HttpResponse(write_json(value), content_type="application/json", status=status)
 
 
 def _question(

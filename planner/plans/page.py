@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import push_url, reswap, retarget
 
-from planner.contract.render import render_error
+from planner.contract.render import render_cluster, render_error
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
@@ -21,6 +21,7 @@ from planner.plans.charts.nodes import node_charts
 from planner.plans.charts.plan import host_memory_chart, memory_chart, step_chart
 from planner.plans.charts.profiles import profile_chart
 from planner.plans.charts.stacks import stack_chart
+from planner.plans.copy_as import as_curl, as_python
 from planner.plans.form import ScenarioForm
 from planner.plans.goal_presenter import GoalPage, present_goal
 from planner.plans.scenario import (
@@ -73,6 +74,9 @@ def plan(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and not swaps(request) and not too_long:
         return HttpResponseRedirect(address, status=303)
     context = plan_context(form) | answer_context(form, question, result) | {"too_long": too_long}
+    asked = form.request() | {"cluster": render_cluster(question.cluster)}
+    root = request.build_absolute_uri("/").rstrip("/")
+    context["copy_as"] = {"curl": as_curl(asked, root), "python": as_python(asked, root)}
     context |= link_context(request, form, question, result)
     context["assumed_line"] = inputs.assumed_line(form.request(), question, result)
     response = _render_plan(request, form, context)

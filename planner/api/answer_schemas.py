@@ -1,0 +1,165 @@
+"""Schemas of what the planner's addresses answer.
+
+What is promised stands here: names, kinds and units. Answers may gain names, so no object
+is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from planner.contract.render import MEMORY_PARTS, STEP_PARTS
+from planner.web.operations import ref
+
+NUMBER, WHOLE, TEXT, FLAG = {"type": "number"}, {"type": "integer"}, {"type": "string"}, {"type": "boolean"}
+RANGE = {
+    "type": "array",
+    "items": NUMBER,
+    "minItems": 2,
+    "maxItems": 2,
+    "description": "An 80 % prediction interval: low, high.",
+}
+ANYTHING: dict[str, Any] = {"description": "Whatever the question's id was."}
+
+
+def maybe(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema, or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def record(description: str, /, **properties: Any) -> dict[str, Any]:
+    """An object that has all these, and perhaps more. A name that ends in an underscore may be missing."""
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {name.rstrip("_"): schema for name, schema in properties.items()},
+        "required": [name for name in properties if not name.endswith("_")],
+    }
+
+
+def rows(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A list of these."""
+    return {"type": "array", "items": schema}
+
+
+def page(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A list in pages."""
+    said = {"description": "The address of the next page; null at the end."}
+    return record("Some rows of a list.", **{name: rows(schema)}, total=WHOLE, next=maybe(TEXT) | said)
+
+
+ERROR = record(
+    "What is wrong with one field.",
+    field=TEXT | {"description": "Its dotted path; empty where it is about the whole request."},
+    value={"description": "What was given, shortened."},
+    message=TEXT,
+    remedy=TEXT | {"description": "What to do."},
+)
+ESTIMATE = record(
+    "Whether a run fits, how long it takes and what it costs.",
+    id=ANYTHING,
+    fits=FLAG,
+    verdict={"enum": ["fits", "tight", "does_not_fit"]},
+    reason=maybe(TEXT),
+    layout={"type": "object"},
+    cluster={"type": "object"},
+    accelerators=WHOLE,
+    parameters=record("Counts.", total=WHOLE, active=WHOLE, trainable=WHOLE),
+    memory=record(
+        "Bytes on the fullest rank at its peak.",
+        per_accelerator_bytes=record("The parts add up to total.", **dict.fromkeys(MEMORY_PARTS, NUMBER)),
+        usable_bytes=NUMBER,
+        interval_bytes=RANGE,
+        fit_probability={"type": "number", "minimum": 0, "maximum": 1},
+    ),
+    time=record(
+        "Seconds and rates.",
+        step_s=NUMBER,
+        step_breakdown_s=record("The parts add up to step_s.", **dict.fromkeys(STEP_PARTS, NUMBER)),
+        step_interval_s=RANGE,
+        tokens_per_s=NUMBER,
+        model_flops_utilization=NUMBER,
+        steps=WHOLE,
+        total_s=NUMBER,
+        total_interval_s=RANGE,
+    ),
+    cost=maybe(
+        record("What the run is billed; null where no price is known.", usd=NUMBER, usd_interval=RANGE)
+    ),
+    remedies=rows({"type": "object"}),
+    explanation=rows(ref("Term")),
+    warnings=rows(record("A caution.", code=TEXT, message=TEXT)),
+)
+TERM = record(
+    "One number of the answer, its formula with the numbers put in, and its source.",
+    name=TEXT,
+    value=NUMBER,
+    unit=TEXT,
+    formula=TEXT,
+    source=maybe(TEXT),
+)
+SUMMARY = record(
+    "One plan of a search, to the last digit what estimate says of it.",
+    cluster={"type": "object"},
+    layout={"type": "object"},
+    total_s=NUMBER,
+    usd=maybe(NUMBER),
+    memory_total_bytes=NUMBER,
+    usable_bytes=NUMBER,
+    tokens_per_s=NUMBER,
+)
+FOUND = record(
+    "The best plans, and how many were left out for what.",
+    id=ANYTHING,
+    evaluated=WHOLE,
+    fitting=WHOLE,
+    elapsed_s=NUMBER,
+    best=maybe(ref("Estimate")),
+    pareto=rows(ref("Summary")),
+    top=rows(ref("Summary")),
+    rejected={"type": "object", "additionalProperties": WHOLE},
+)
+PARTITIONS = {"type": "object", "description": "Counts of configurations, or where each instance is placed."}
+SOURCED = {"source": TEXT, "as_of": TEXT | {"format": "date"}}
+MODEL = record(
+    "A model of the catalog.",
+    slug=TEXT,
+    name=TEXT,
+    family=TEXT,
+    parameters=maybe(record("Counted parameters.", total=WHOLE, active=WHOLE)),
+    **SOURCED,
+)
+INSTANCE = record(
+    "A machine that can be bought.",
+    slug=TEXT,
+    provider=TEXT,
+    accelerator=TEXT,
+    accelerators_per_node=WHOLE,
+    regions=rows(TEXT),
+    prices=rows({"type": "object"}),
+    **SOURCED,
+)
+ACCELERATOR = record(
+    "An accelerator, in SI units.", slug=TEXT, name=TEXT, vendor=TEXT, memory_bytes=NUMBER, **SOURCED
+)
+
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "Error": ERROR,
+    "Errors": record(
+        "Why there is no answer: the first problem, and all of them.",
+        error=ref("Error"),
+        errors=rows(ref("Error")),
+    ),
+    "Estimate": ESTIMATE,
+    "Term": TERM,
+    "Summary": SUMMARY,
+    "Found": FOUND,
+    "Partitions": PARTITIONS,
+    "Model": MODEL,
+    "Instance": INSTANCE,
+    "Accelerator": ACCELERATOR,
+    "Models": page("models", ref("Model")),
+    "Instances": page("instances", ref("Instance")),
+    "Accelerators": page("accelerators", ref("Accelerator")),
+}
