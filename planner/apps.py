@@ -15,6 +15,8 @@ class PlannerConfig(AppConfig):
         from planner.catalog.audit import keep_log
         from planner.catalog.changes.effects import register
         from planner.plans.price_effects import preset_effects
+        from planner.tradeoffs.scenarios.effects_selectors import scenario_effects
 
         keep_log()
+        register("saved scenarios", scenario_effects)
         register("presets' plans", preset_effects)

@@ -19,7 +19,10 @@ from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import Price
 from planner.catalog.pages.charts import price_chart
 from planner.catalog.pages.forms import OwnedForm
+from planner.catalog.selectors import current_catalog
 from planner.catalog.services import load_catalog
+from planner.plans.price_effects import preset_questions
+from planner.tradeoffs.models import Scenario
 
 pytestmark = pytest.mark.django_db
 
@@ -216,3 +219,17 @@ def test_metrics_have_the_ages_of_sources_and_prices(client: Client) -> None:
     assert f'refresh_timestamp_seconds{{source="aws-spot"}} {now.timestamp()}' in text
     assert 'headroom_catalog_source_failures{source="gcp-billing"} 1' in text
     assert 'newest_price_timestamp_seconds{provider="aws"}' in text
+
+
+def test_a_preview_prices_saved_scenarios_without_naming_private_ones(admin_client: Client) -> None:
+    question = next(asked for name, asked in preset_questions(current_catalog()) if "p5.48xlarge" in name)
+    for name, visibility in (("Ours", "everyone"), ("Secret", "private")):
+        Scenario.objects.create(
+            name=name, visibility=visibility, question=question, answer={}, facts={}, constants={}
+        )
+    made = proposed(27.52)
+    page = admin_client.post(
+        f"/catalog/changes/{made.pk}/decide", {"change": made.changes.get().pk, "decision": "preview"}
+    ).content.decode()
+    assert "2 of 2 saved scenarios change, the largest by −50.0 %" in page
+    assert "Ours" in page and "Secret" not in page and "A private scenario" in page
