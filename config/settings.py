@@ -124,7 +124,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Requests of one client within a minute; 0: any number, as behind the door of one machine.
 REQUESTS_A_MINUTE = env.int("REQUESTS_A_MINUTE", default=0 if LOCAL else 1200)
 # What one question may cost, in evaluated plans: some 150,000 a second on one core of a common server.
-MOST_PLANS = env.int("MOST_PLANS", default=1_000_000)
+MOST_PLANS = env.int("MOST_PLANS", default=1_500_000)
 MOST_PLANS_OF_A_SEARCH = env.int("MOST_PLANS_OF_A_SEARCH", default=6_000_000)
 LARGE_QUESTIONS_AT_ONCE = env.int("LARGE_QUESTIONS_AT_ONCE", default=max(1, (os.cpu_count() or 2) // 2))
 LARGE_QUESTION_WAIT_S = env.float("LARGE_QUESTION_WAIT_S", default=20.0)

@@ -96,7 +96,7 @@ class CatalogRow(models.Model):
         """A person changed what was shipped, or added the row; a refresh's rows are nobody's edits."""
         if self.shipped is None:
             return not self.kept_by
-        return self.shipped != self.facts()
+        return bool(self.shipped != self.facts())
 
     def facts(self) -> dict[str, Any]:
         """The values of ``FACTS`` as JSON keeps them, to be held against ``shipped``."""

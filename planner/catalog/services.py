@@ -162,7 +162,7 @@ def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, wo
         # A price that was stored is never overwritten: the mistaken one is withdrawn, for the record.
         changes.updated.append(f"{name}: {_differences(before, fresh.shipped)}")
         row.withdrawn = True
-        row.shipped = {**before, "withdrawn": True}
+        row.shipped = {**(before or {}), "withdrawn": True}
         work.update.append(row)
         work.create.append(fresh)
     else:

@@ -67,6 +67,12 @@ def _catalog_model(slug: str, path: str, catalog: Catalog, problems: Problems) -
             path, slug, "No model of this name is in the catalog.", suggestion(unknown.suggestions, FORMS)
         )
         return None
+    if not record.read_back:
+        problems.note(
+            "model_not_read_back",
+            f"The catalog's shape of {record.name} was written down as remembered and not compared with its "
+            "published file: paste its config.json to be sure.",
+        )
     return _shaped(path, problems, lambda: model_of_record(record))
 
 

@@ -26,7 +26,7 @@ def manifests() -> list[dict[str, Any]]:
 def test_compose_names_settings_and_services_that_exist() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     services = compose["services"]
-    assert set(services) == {"prepare", "web", "worker", "beat", "db", "queue"}
+    assert set(services) == {"prepare", "web", "worker", "searcher", "beat", "db", "queue"}
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= set(services)
         if name not in ("db", "queue"):
@@ -36,7 +36,7 @@ def test_compose_names_settings_and_services_that_exist() -> None:
 
 def test_manifests_name_settings_that_exist_and_give_nobody_root() -> None:
     kinds = [part["kind"] for part in manifests()]
-    assert kinds.count("Deployment") == 3 and "Job" in kinds
+    assert kinds.count("Deployment") == 4 and "Job" in kinds
     for part in manifests():
         if part["kind"] == "ConfigMap":
             assert set(part["data"]) <= SETTINGS

@@ -36,14 +36,14 @@ MOST_ROWS = 20_000
 PROVENANCE = ("source", "as_of", "note", "withdrawn")
 
 
-class EscapedCSV(base_formats.CSV):
+class EscapedCSV(base_formats.CSV):  # type: ignore[misc]  # no annotations
     """CSV whose cells no spreadsheet takes for a formula."""
 
     def export_data(self, dataset: Any, **kwargs: Any) -> str:
         return as_text([dataset.headers, *dataset])
 
 
-class CatalogResource(resources.ModelResource):
+class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no annotations
     """What the files of all tables share: known columns, each key once, no day in the future."""
 
     KEY: ClassVar[tuple[str, ...]] = ()
@@ -151,7 +151,7 @@ RESOURCES: dict[type[CatalogRow], type[Any]] = {
 }
 
 
-class ExchangeMixin(ImportExportMixin):
+class ExchangeMixin(ImportExportMixin):  # type: ignore[misc]  # no annotations
     """Import and export on an admin page of the catalog."""
 
     import_formats: ClassVar[list[Any]] = [base_formats.CSV, base_formats.JSON]
@@ -164,7 +164,7 @@ class ExchangeMixin(ImportExportMixin):
         return list(self.export_formats)
 
     def get_resource_classes(self, request: Any) -> list[Any]:
-        return [RESOURCES[self.model]]  # type: ignore[attr-defined]
+        return [RESOURCES[self.model]]
 
     def get_import_data_kwargs(self, **kwargs: Any) -> dict[str, Any]:
         return dict(kwargs)

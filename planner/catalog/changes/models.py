@@ -122,7 +122,7 @@ class Change(models.Model):
     def percent(self) -> float | None:
         """Change of a number in per cent of what it was; None where it is no number or was nothing."""
         try:
-            before, after = float(self.before), float(self.after)
+            before, after = float(str(self.before)), float(str(self.after))
         except (TypeError, ValueError):
             return None
         return (after / before - 1.0) * 100.0 if before else None

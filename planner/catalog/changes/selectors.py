@@ -81,9 +81,10 @@ def currencies() -> list[str]:
 
 def price_ages() -> list[dict[str, Any]]:
     """By provider: prices in force, the oldest and newest day on which one was seen."""
-    return list(
+    found = (
         Price.objects.filter(withdrawn=False, valid_to=None)
         .values("instance_type__provider")
         .annotate(count=Count("pk"), as_of=Max("as_of"), seen_on=Max("seen_on"))
         .order_by("instance_type__provider")
     )
+    return [dict(each) for each in found]

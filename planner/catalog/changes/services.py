@@ -198,12 +198,12 @@ def _price_applied(change: Change) -> dict[str, Any]:
         kept_by=change.change_set.source,
     )
     alike = Price.objects.filter(
-        instance_type_id=price.instance_type_id, region=price.region, purchase=price.purchase,
+        instance_type__slug=price.instance_type_id, region=price.region, purchase=price.purchase,
         payment_option=price.payment_option, negotiated=False, withdrawn=False,
     )  # fmt: skip
     if change.field:
         now = _in_force(price)
-        if now is None or abs(float(now.usd_per_hour) - float(change.before)) > 1e-6:
+        if now is None or abs(float(now.usd_per_hour) - float(str(change.before))) > 1e-6:
             raise ValidationError("the price in force is no longer the one it was held against")
     withdrawn = []
     for same_day in alike.filter(valid_from=begins):
@@ -219,7 +219,7 @@ def _in_force(price: Price) -> Price | None:
     """The list price of the same kind that has not ended."""
     return (
         Price.objects.filter(
-            instance_type_id=price.instance_type_id,
+            instance_type__slug=price.instance_type_id,
             region=price.region,
             purchase=price.purchase,
             payment_option__in=[price.payment_option, ""],
@@ -286,15 +286,15 @@ def _known(observed: Iterable[Observed]) -> dict[tuple[Any, ...], Row]:
         held = Price.objects.filter(withdrawn=False, negotiated=False, valid_to=None).order_by(
             "valid_from", "pk"
         )
-        for values in held.values():
-            known[key_of("price", values)] = Row(pk=values["id"], values=values)
+        for values in map(dict, held.values()):
+            known[key_of("price", values)] = Row(pk=int(str(values["id"])), values=values)
     if "instancetype" in tables:
-        for values in InstanceType.objects.values():
-            known[("instancetype", values["slug"])] = Row(pk=values["id"], values=values)
+        for values in map(dict, InstanceType.objects.values()):
+            known[("instancetype", values["slug"])] = Row(pk=int(str(values["id"])), values=values)
     if "availability" in tables:
-        for values in Availability.objects.values():
+        for values in map(dict, Availability.objects.values()):
             key = ("availability", values["instance_type_id"], values["region"])
-            known[key] = Row(pk=values["id"], values=values)
+            known[key] = Row(pk=int(str(values["id"])), values=values)
     return known
 
 

@@ -169,6 +169,10 @@ class MigProfileRecord:
     decoders: int | None = None
 
 
+#: Part of the source of a model whose shape no public copy was found to confirm.
+NOT_READ_BACK = "as remembered, not read back"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
     """A published model: exactly one of hf_config and architecture describes its shape.
@@ -177,6 +181,7 @@ class ModelRecord:
     architecture: the JSON contract's explicit form, for models that have no such file.
     parameters: published or counted total of the model as Hugging Face builds it, None where no source
     states it exactly; parameters_source says who counted.  max_context: tokens (vision: patches + 1).
+    A shape that was not read back from a copy of the model's file says so in its source (``NOT_READ_BACK``).
     """
 
     slug: str
@@ -189,3 +194,8 @@ class ModelRecord:
     parameters: int | None = None
     parameters_source: str = ""
     max_context: int | None = None
+
+    @property
+    def read_back(self) -> bool:
+        """Whether every size was compared with a public copy of the model's file or table."""
+        return NOT_READ_BACK not in self.provenance.source

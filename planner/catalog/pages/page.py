@@ -31,7 +31,7 @@ def front(request: HttpRequest) -> HttpResponse:
         "sources": lines,
         "running": any(line["running"] for line in lines),
         "providers": changes.price_ages(),
-        "waiting": sum(made.waiting for made in changes.change_sets()[:LINES]),
+        "waiting": sum(getattr(made, "waiting", 0) for made in changes.change_sets()[:LINES]),
         "accelerators": selectors.accelerators(),
         "instances": selectors.instances(),
         "models": selectors.models(),

@@ -24,7 +24,7 @@ class CapacityBlocks:
     title = "AWS capacity blocks"
     provider = "aws"
     every_hours = 24
-    actions = ("ec2:DescribeCapacityBlockOfferings",)
+    actions: tuple[str, ...] = ("ec2:DescribeCapacityBlockOfferings",)
 
     def __init__(self, client: ClientMaker = make_client) -> None:
         self.client = client
@@ -101,7 +101,7 @@ class SavingsPlans:
     title = "AWS savings plans"
     provider = "aws"
     every_hours = 24
-    actions = ("savingsplans:DescribeSavingsPlansOfferingRates",)
+    actions: tuple[str, ...] = ("savingsplans:DescribeSavingsPlansOfferingRates",)
 
     def __init__(self, client: ClientMaker = make_client) -> None:
         self.client = client

@@ -50,7 +50,7 @@ class InstanceTypes:
     title = "AWS machines"
     provider = "aws"
     every_hours = 7 * 24
-    actions = ("ec2:DescribeInstanceTypes",)
+    actions: tuple[str, ...] = ("ec2:DescribeInstanceTypes",)
 
     def __init__(self, client: ClientMaker = make_client) -> None:
         self.client = client
@@ -157,7 +157,7 @@ class Offerings:
     title = "AWS zones"
     provider = "aws"
     every_hours = 24
-    actions = ("ec2:DescribeInstanceTypeOfferings",)
+    actions: tuple[str, ...] = ("ec2:DescribeInstanceTypeOfferings",)
 
     def __init__(self, client: ClientMaker = make_client) -> None:
         self.client = client

@@ -38,7 +38,7 @@ class PriceList:
     title = "AWS price list"
     provider = "aws"
     every_hours = 24
-    actions = ("pricing:GetProducts",)
+    actions: tuple[str, ...] = ("pricing:GetProducts",)
 
     def __init__(self, client: ClientMaker = make_client) -> None:
         self.client = client

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from planner.catalog.changes.observed import Asked, Fault, Item, Observed, ObservedSpotDay
@@ -13,6 +14,7 @@ from planner.catalog.refresh.aws_session import ClientMaker, PartError, make_cli
 
 #: As far back as the service answers (EC2 API reference of DescribeSpotPriceHistory, read 2026-11-29).
 DAYS_BACK = 90
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class SpotHistory:
@@ -22,7 +24,7 @@ class SpotHistory:
     title = "AWS spot history"
     provider = "aws"
     every_hours = 24
-    actions = ("ec2:DescribeSpotPriceHistory",)
+    actions: tuple[str, ...] = ("ec2:DescribeSpotPriceHistory",)
 
     def __init__(self, client: ClientMaker = make_client) -> None:
         self.client = client
@@ -64,7 +66,7 @@ def summed_up(rows: Sequence[Mapping[str, Any]], region: str, now: datetime) -> 
         {
             "instance": [row.get("InstanceType") for row in rows],
             "zone": [row.get("AvailabilityZone") for row in rows],
-            "at": pd.to_datetime([row.get("Timestamp") for row in rows], utc=True),
+            "at": pd.to_datetime(pd.Series([row.get("Timestamp") for row in rows]), utc=True),
             "usd": pd.to_numeric(pd.Series([row.get("SpotPrice") for row in rows]), errors="coerce"),
         }
     )
@@ -85,26 +87,26 @@ def summed_up(rows: Sequence[Mapping[str, Any]], region: str, now: datetime) -> 
 
 
 def _days(instance: str, region: str, daily: pd.DataFrame) -> Iterator[ObservedSpotDay]:
-    quantiles = daily.quantile([0.25, 0.5, 0.75], axis=1).T
     for day in daily.index:
-        zones = daily.loc[day].dropna()
+        zones = daily.loc[day].dropna().to_numpy(dtype=float)
+        low, quarter, median, three, high = np.quantile(zones, QUANTILES).tolist()
         yield ObservedSpotDay(
             instance=instance,
             region=region,
             day=day.date(),
             zones=len(zones),
-            usd_low=float(zones.min()),
-            usd_q25=float(quantiles.loc[day, 0.25]),
-            usd_median=float(quantiles.loc[day, 0.5]),
-            usd_q75=float(quantiles.loc[day, 0.75]),
-            usd_high=float(zones.max()),
+            usd_low=low,
+            usd_q25=quarter,
+            usd_median=median,
+            usd_q75=three,
+            usd_high=high,
         )
 
 
 def _price(instance: str, region: str, daily: pd.DataFrame, now: datetime) -> Observed:
     latest = daily.iloc[-1].dropna()
-    over = daily.stack()
-    low, quarter, median, three, high = (float(over.quantile(q)) for q in (0.0, 0.25, 0.5, 0.75, 1.0))
+    over = daily.stack().to_numpy(dtype=float)
+    low, quarter, median, three, high = np.quantile(over, QUANTILES).tolist()
     return Observed(
         table="price",
         key={"instance_type_id": instance, "region": region, "purchase": "spot", "payment_option": ""},

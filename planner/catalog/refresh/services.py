@@ -122,7 +122,7 @@ def _asked(progress: object) -> Asked:
             slug=row["slug"],
             provider=row["provider"],
             family=row["family"],
-            accelerator=row["accelerator_id"],
+            accelerator=str(row["accelerator_id"]),
             accelerators=row["accelerators_per_node"],
             vcpus=row["vcpus"],
             host_memory_gib=row["host_memory_gib"],

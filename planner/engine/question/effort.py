@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from planner.engine.question.errors import PlanError, PlanErrors
 
 #: Combinations of degrees laid out for what one evaluated plan costs: some 100 bytes and 200 ns each.
-COMBINATIONS_A_PLAN = 10
+COMBINATIONS_A_PLAN = 30
 #: Combinations in one array at most, whatever the budget: each takes some 120 bytes for a moment.
 MOST_COMBINATIONS = 4_000_000
 #: What any grid costs beside its rows, in plans: the calls of some hundred array operations (about 2 ms).

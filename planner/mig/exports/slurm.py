@@ -1,7 +1,9 @@
 """A layout for Slurm: the lines of gres.conf and of slurm.conf.
 
-Format: Slurm's gres guide, "MIG Management", and gres.conf(5): MIG devices are found by ``AutoDetect=nvml``,
-and a type has to be part of the name that slurmd reports (``nvidia_a100_3g.20gb``), so the profile serves.
+Format: Slurm's gres guide (GresTypes and Gres of slurm.conf; "MIG Management") and gres.conf(5) of Slurm
+25.11, opened on 2026-11-29: MIG devices are found by ``AutoDetect=nvml``. A type is part of the name that
+slurmd reports (``nvidia_a100_3g.20gb``, which public job scripts ask for by that name); that the profile
+alone serves is as remembered, not read back.
 """
 
 from __future__ import annotations

@@ -166,8 +166,9 @@ def with_driver(chip: Chip, driver: str) -> Chip:
     """The chip as a driver version offers it (``470.82.01`` or ``R470``); unchanged where none is given.
 
     Profiles that came later are left out. Before R510 the A100 did not hold a 4g and a 3g at once: NVIDIA's
-    guide of that time draws 18 of the 19 maximal configurations, and Tan et al. 2021 (arXiv:2109.11067,
-    section 2) name the rule; configurations published since use the pair (NVIDIA/gpu-operator issue 622).
+    guide of that time draws 18 of the 19 maximal configurations (as remembered, not read back; so is that
+    Tan et al. 2021, arXiv:2109.11067, name the rule); configurations published since use the pair
+    (NVIDIA/gpu-operator issue 622).
     """
     found = DRIVER_BRANCH.match(driver)
     if not found:

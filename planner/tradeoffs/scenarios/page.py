@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from planner.accounts.policy import Action
 from planner.catalog.selectors import current_catalog
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
@@ -57,7 +59,7 @@ def scenarios(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     """The plan of an address, to be saved with a name."""
     if not services.may_write(request.user):
-        return redirect_to_login(request.get_full_path())
+        return refused(request, request.get_full_path())
     query = request.POST.get("query", "") if request.method == "POST" else request.GET.urlencode()
     form = ScenarioForm.of_query(QueryDict(query), current_catalog())
     try:
@@ -131,7 +133,7 @@ def delete(request: HttpRequest, key: str) -> HttpResponse:
     """Asks first; what is deleted can be brought back."""
     found = _visible(request, key)
     if not services.may_change(request.user, found):
-        return redirect_to_login(request.get_full_path())
+        return refused(request, request.get_full_path())
     if request.method != "POST":
         context = {"scenario": found, "days": services.UNDO_DAYS}
         return render(request, "tradeoffs/scenarios/delete.html", context)
@@ -146,11 +148,18 @@ def _change(act: Callable[[Scenario], None], among: Callable[[HttpRequest, str],
     def view(request: HttpRequest, key: str) -> HttpResponse:
         found = among(request, key)
         if not services.may_change(request.user, found):
-            return redirect_to_login(reverse("planner:scenario", args=[key]))
+            return refused(request, reverse("planner:scenario", args=[key]))
         act(found)
         return HttpResponseRedirect(reverse("planner:scenario", args=[key]), status=303)
 
     return view
+
+
+def refused(request: HttpRequest, back: str) -> HttpResponse:
+    """To the login for a stranger; whoever has logged in may not. Raises PermissionDenied."""
+    if request.user.is_authenticated:
+        raise PermissionDenied(f"you may not {Action.SAVE}, or it is another's")
+    return redirect_to_login(back)
 
 
 def _visible(request: HttpRequest, key: str) -> Scenario:

@@ -11,6 +11,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import may
 from planner.tradeoffs.models import Scenario, Visibility
 
 #: Days in which a deletion can be undone.
@@ -19,15 +21,16 @@ User = AbstractBaseUser | AnonymousUser
 
 
 def may_write(user: User) -> bool:
-    """Whether one may save: whoever has logged in, or the only user of a local installation."""
-    return bool(user.is_authenticated or settings.LOCAL)
+    """Whether one may save: by one's role, or as the only user of a local installation."""
+    alone = settings.LOCAL and not settings.LOGIN_REQUIRED and not user.is_authenticated
+    return bool(alone) or may(user, Action.SAVE)
 
 
 def may_change(user: User, scenario: Scenario) -> bool:
-    """Whether a scenario may be deleted or shared: by its owner, by staff, or where it has no owner."""
+    """Whether a scenario may be deleted or shared: by its owner, by an admin, or where it has no owner."""
     if not may_write(user):
         return False
-    return scenario.owner_id is None or scenario.owner_id == user.pk or bool(getattr(user, "is_staff", False))
+    return scenario.owner_id is None or scenario.owner_id == user.pk or may(user, Action.MANAGE_USERS)
 
 
 def visible(user: User) -> QuerySet[Scenario]:

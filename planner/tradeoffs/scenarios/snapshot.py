@@ -17,7 +17,8 @@ from planner.engine.question.result import PlanResult
 from planner.engine.question.specs import AcceleratorSpec
 
 Json = dict[str, Any]
-CLUSTER_FACTS = ("accelerators_per_node", "internode_bytes_per_s", "usd_per_node_hour")
+#: Fields of a cluster that are not the catalog's plain facts of the machine.
+ASIDE = ("accelerator", "nodes", "mig_profile", "sale", "price_as_of", "price_asked_as_of")
 
 
 def snapshot(asked: Json, question: PlanRequest, result: PlanResult, catalog: Catalog) -> Json:
@@ -46,7 +47,7 @@ def facts_of(asked: Json, cluster: Cluster, catalog: Catalog) -> Json:
     return {
         "model": model_facts(asked["model"], catalog),
         "accelerator": asdict(cluster.accelerator),
-        **{name: getattr(cluster, name) for name in CLUSTER_FACTS},
+        **{item.name: getattr(cluster, item.name) for item in fields(Cluster) if item.name not in ASIDE},
     }
 
 
@@ -108,13 +109,9 @@ def question_as_kept(question: Json, facts: Mapping[str, Any], catalog: Catalog,
         "internode_gbps_per_node": max(facts["internode_bytes_per_s"] / 1.25e8, 1e-3),
     }
     asked = question_now({**question, "model": facts["model"], "cluster": described}, catalog, today)
-    found = replace(
-        asked.cluster,
-        accelerator=spec,
-        usd_per_node_hour=facts["usd_per_node_hour"],
-        internode_bytes_per_s=facts["internode_bytes_per_s"],
-    )
-    return replace(asked, cluster=found)
+    known = {item.name for item in fields(Cluster)} - set(ASIDE)
+    kept_facts = {name: value for name, value in facts.items() if name in known}
+    return replace(asked, cluster=replace(asked.cluster, accelerator=spec, **kept_facts))
 
 
 def at_kept_price(asked: PlanRequest, facts: Mapping[str, Any]) -> PlanRequest:

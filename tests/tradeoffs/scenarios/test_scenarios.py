@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.http import QueryDict
 from django.test import Client, override_settings
 from django.utils import timezone
@@ -159,16 +159,20 @@ class TestWhoMay:
     def test_another_ones_private_scenario_is_not_seen_and_a_public_one_not_deleted(
         self, client: Client
     ) -> None:
-        owner, other = (User.objects.create_user(name) for name in ("owner", "other"))
+        owner, other, viewer = (User.objects.create_user(name) for name in ("owner", "other", "viewer"))
+        planners, _ = Group.objects.get_or_create(name="planner")
+        planners.user_set.add(owner, other)
         client.force_login(owner)
         hidden = saved(client, "hidden", visibility="private")
         shown = saved(client, "shown", visibility="everyone")
         client.force_login(other)
         assert client.get(f"/scenarios/{hidden.key}").status_code == 404
         assert client.get(f"/scenarios/{shown.key}").status_code == 200
-        client.post(f"/scenarios/{shown.key}/delete")
+        assert client.post(f"/scenarios/{shown.key}/delete").status_code == 403
         shown.refresh_from_db()
         assert shown.deleted_at is None
+        client.force_login(viewer)
+        assert client.get("/scenarios/new").status_code == 403
 
     def test_forged_posts_are_refused(self) -> None:
         strict = Client(enforce_csrf_checks=True)
