@@ -1,4 +1,4 @@
-"""The API's page in a real browser: the interactive part appears, nothing is blocked, and a phone holds it."""
+"""The API's page in a real browser: the interactive part appears, nothing is blocked, a phone holds it."""
 
 from __future__ import annotations
 
