@@ -29,15 +29,19 @@ def cell(value: Any) -> Any:
     return value
 
 
-def write_rows(target: Any, rows: Iterable[Sequence[Any]]) -> None:
+def write_rows(
+    target: Any, rows: Iterable[Sequence[Any]], *, delimiter: str = ",", line_end: str = "\r\n"
+) -> None:
     """Write rows to a file or response, each cell escaped."""
-    csv.writer(target).writerows([cell(value) for value in row] for row in rows)
+    csv.writer(target, delimiter=delimiter, lineterminator=line_end).writerows(
+        [cell(value) for value in row] for row in rows
+    )
 
 
-def as_text(rows: Iterable[Sequence[Any]]) -> str:
+def as_text(rows: Iterable[Sequence[Any]], *, delimiter: str = ",", line_end: str = "\r\n") -> str:
     """Rows as the text of a CSV file."""
     target = io.StringIO()
-    write_rows(target, rows)
+    write_rows(target, rows, delimiter=delimiter, line_end=line_end)
     return target.getvalue()
 
 

@@ -56,9 +56,9 @@ class TestPlan:
 
     def test_a_preset_fills_the_form(self, page: Page) -> None:
         page.goto("/")
-        expect(page.get_by_label("LoRA rank")).to_be_hidden()
+        expect(page.get_by_label("LoRA rank", exact=True)).to_be_hidden()
         page.get_by_role("button", name="LoRA", exact=True).click()
-        expect(page.get_by_label("LoRA rank")).to_be_visible()
+        expect(page.get_by_label("LoRA rank", exact=True)).to_be_visible()
         expect(page.get_by_label("Epochs", exact=True)).to_have_value("3")
         expect(page).to_have_url(re.compile("task=lora"))
 

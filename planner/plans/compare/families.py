@@ -5,8 +5,6 @@ Turns answered questions into rows; asks the engine nothing itself.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from planner.plans.compare.table import DEFAULT_SORT, Column, remedy_in_words
 from planner.plans.room import VERDICTS
 from planner.plans.state import spelled_number
 from planner.plans.variations import MachineRow
+from planner.web.csv import as_text
 from planner.web.formats import Quantity
 
 Cell = str | Quantity
@@ -263,12 +262,10 @@ def texts(rows: Sequence[MachineRow], columns: Sequence[Shown]) -> tuple[tuple[s
         if isinstance(answer, PlanResult):
             cells = [str(column.cell(row, answer)) for column in columns]
         lines.append([row.record.slug, *cells])
-    as_csv, as_tsv = io.StringIO(), io.StringIO()
-    csv.writer(as_csv, lineterminator="\n").writerows(lines)
-    csv.writer(as_tsv, delimiter="\t", lineterminator="\n").writerows(lines)
+    as_csv, as_tsv = as_text(lines, line_end="\n"), as_text(lines, delimiter="\t", line_end="\n")
     bars = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
     bars.insert(1, f"|{' --- |' * len(lines[0])}")
-    return (("CSV", as_csv.getvalue()), ("TSV", as_tsv.getvalue()), ("Markdown", "\n".join(bars)))
+    return (("CSV", as_csv), ("TSV", as_tsv), ("Markdown", "\n".join(bars)))
 
 
 def _passes(row: MachineRow, wanted: Wanted) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner.tradeoffs.points import Point
+from planner.web.csv import as_text
 
 COLUMNS = (
     "machine",
@@ -38,8 +39,9 @@ def table(points: Sequence[Point]) -> Any:
 
 def as_csv(points: Sequence[Point]) -> bytes:
     """With every digit."""
-    written: str = table(points).to_csv(index=False)
-    return written.encode()
+    frame = table(points)
+    rows = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+    return as_text([list(frame.columns), *rows], line_end="\n").encode()
 
 
 def as_parquet(points: Sequence[Point]) -> bytes:
