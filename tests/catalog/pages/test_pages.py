@@ -83,7 +83,7 @@ def test_prices_as_of_a_day_in_a_currency_and_as_csv(client: Client) -> None:
         "2025-05-30",
     )
     assert "is no day" in client.get("/catalog/prices?as_of=yesterday").content.decode()
-    assert "No rate of XXX" in client.get("/catalog/prices?currency=XXX").content.decode()
+    assert "No rate of QQQ" in client.get("/catalog/prices?currency=QQQ").content.decode()
 
 
 def test_a_new_price_takes_two_fields(admin_client: Client) -> None:
