@@ -56,6 +56,7 @@ class TestSpeed:
         assert page.evaluate("seen.draws") <= page.locator("figure[data-chart]").count()
         assert page.evaluate("seen.settles") <= 4
 
+    @pytest.mark.slow  # a clock: meant for a machine that does nothing else
     def test_the_verdict_follows_the_key(self, page: Page) -> None:
         page.add_init_script(COUNTERS)
         page.goto("/")
