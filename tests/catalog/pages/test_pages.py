@@ -15,21 +15,14 @@ from django.utils import timezone
 from planner.catalog.changes import services
 from planner.catalog.changes.models import Change, ChangeSet, ExchangeRate, RefreshRun, SpotDay
 from planner.catalog.changes.observed import Observed
-from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import Price
 from planner.catalog.pages.charts import price_chart
 from planner.catalog.pages.forms import OwnedForm
 from planner.catalog.selectors import current_catalog
-from planner.catalog.services import load_catalog
 from planner.plans.price_effects import preset_questions
 from planner.tradeoffs.models import Scenario
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def catalog() -> None:
-    load_catalog(load_shipped_catalog())
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 
 
 def p5() -> Price:
