@@ -162,7 +162,7 @@ def _moved(request: PlanRequest, cluster: Cluster) -> PlanRequest | PlanErrors:
 @lru_cache(maxsize=8)
 def _answers(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
     """Cached: sorting a table asks the same questions again."""
-    return tuple(answer_each(asked, most_remedies=1))
+    return tuple(answer_each(asked))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:
