@@ -127,6 +127,16 @@ def answer_machines(
     return found
 
 
+def remedy_of(request: PlanRequest, row: MachineRow) -> str:
+    """What would make the run fit on a row's machines, in a sentence; "" where nothing was found."""
+    try:
+        (answer,) = answer_each([on_machines(request, row.cluster)], most_remedies=1)
+    except PlanErrors:
+        return ""
+    nearest = answer.nearest_fit if isinstance(answer, PlanResult) else None
+    return "" if nearest is None else f"Would fit with: {nearest.change}."
+
+
 def on_machines(request: PlanRequest, cluster: Cluster) -> PlanRequest:
     """The same run on other machines, its layout chosen anew and without a deadline.
 
