@@ -127,6 +127,16 @@ def answer_machines(
     return found
 
 
+def remedy_of(request: PlanRequest, row: MachineRow) -> str:
+    """What would make the run fit on a row's machines, in a sentence; "" where nothing was found."""
+    try:
+        (answer,) = answer_each([on_machines(request, row.cluster)], most_remedies=1)
+    except PlanErrors:
+        return ""
+    nearest = answer.nearest_fit if isinstance(answer, PlanResult) else None
+    return "" if nearest is None else f"Would fit with: {nearest.change}."
+
+
 def on_machines(request: PlanRequest, cluster: Cluster) -> PlanRequest:
     """The same run on other machines, its layout chosen anew and without a deadline.
 
@@ -162,7 +172,7 @@ def _moved(request: PlanRequest, cluster: Cluster) -> PlanRequest | PlanErrors:
 @lru_cache(maxsize=8)
 def _answers(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
     """Cached: sorting a table asks the same questions again."""
-    return tuple(answer_each(asked, most_remedies=1))
+    return tuple(answer_each(asked))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:

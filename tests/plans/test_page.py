@@ -418,11 +418,24 @@ class TestCompare:
         ):
             assert f">{slug}</a>" in text
 
-    def test_it_answers_within_a_second(self, client: Client) -> None:
-        client.get("/compare?nodes=4")
-        began = time.process_time()
-        client.get("/compare?nodes=8")
-        assert time.process_time() - began < 1.0
+    def test_it_takes_no_longer_than_some_forty_plans(self, client: Client) -> None:
+        """In processor time, so that neither the machine nor its load matters: 123 machines, one grid."""
+
+        def processor_s(address: str) -> float:
+            began = time.process_time()
+            assert client.get(address).status_code == 200
+            return time.process_time() - began
+
+        for address in ("/compare?nodes=4", "/plan.json?nodes=4"):
+            client.get(address)
+        one = min(processor_s(f"/plan.json?nodes={nodes}") for nodes in (5, 6, 7, 8))
+        assert processor_s("/compare?nodes=8") < 60 * one
+
+    def test_what_would_make_it_fit_is_told_when_asked_for(self, client: Client) -> None:
+        text = client.get("/compare?model=llama-3.1-70b&nodes=1").content.decode()
+        start = text.index("/compare/fits?")
+        told = client.get(text[start : text.index('"', start)].replace("&amp;", "&")).content.decode()
+        assert told.startswith("Would fit with: ")
 
     def test_the_sorted_column_says_so(self, client: Client) -> None:
         text = client.get("/compare?sort=-time").content.decode()

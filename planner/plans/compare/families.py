@@ -23,7 +23,8 @@ from planner.plans.compare.columns import (
     usd_per_accelerator_hour,
     usd_per_million_tokens,
 )
-from planner.plans.compare.table import DEFAULT_SORT, Column, remedy_in_words
+from planner.plans.compare.table import DEFAULT_SORT
+from planner.plans.form import sentence
 from planner.plans.room import VERDICTS
 from planner.plans.state import spelled_number
 from planner.plans.variations import MachineRow
@@ -71,6 +72,19 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column's heading. sorted: "ascending", "descending" or "", as in aria-sort.  sort: the order that its
+    link asks for.
+    """
+
+    key: str
+    label: str
+    number: bool
+    sorted: str
+    sort: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RangeBar:
     """A range on the column's logarithmic scale, 0 to 100: its ends and its value."""
 
@@ -96,10 +110,14 @@ class FamilyCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyRow:
-    """One machine. measured: runs measured on its accelerator.  odd: why nobody would run it so."""
+    """One machine. measured: runs measured on its accelerator.  odd: why nobody would run it so.
+
+    lacks: it is computed and does not fit, so that something may make it fit.
+    """
 
     slug: str
     fits: bool
+    lacks: bool
     mine: bool
     cells: tuple[FamilyCell, ...]
     why: str
@@ -142,6 +160,7 @@ class Families:
     beside: tuple[tuple[str, tuple[Cell, ...], bool], ...]
     texts: tuple[tuple[str, str], ...]
     query: str
+    sort: str
     filtered: bool
 
 
@@ -181,6 +200,7 @@ def families(
         return FamilyRow(
             slug=row.record.slug,
             fits=isinstance(row.answer, PlanResult) and row.answer.fits,
+            lacks=isinstance(row.answer, PlanResult) and not row.answer.fits,
             mine=row.record.slug == mine,
             cells=_cells(row, chosen, scales),
             why=_why(row),
@@ -208,6 +228,7 @@ def families(
         beside=side_by_side(beside) if len(beside) > 1 else (),
         texts=texts(kept, chosen),
         query=wanted.query(),
+        sort=sort,
         filtered=wanted.filtered,
     )
 
@@ -374,7 +395,7 @@ def _why(row: MachineRow) -> str:
     answer = row.answer
     if isinstance(answer, PlanErrors):
         return f"{answer.errors[0].message} {answer.errors[0].remedy}"
-    return answer.unavailable if answer.fits else remedy_in_words(answer)
+    return answer.unavailable if answer.fits else sentence(answer.reason or "")
 
 
 def _heading(name: str, key: str, sort: str) -> Column:

@@ -16,6 +16,7 @@ MARGIN, WIDE = 16.0, 178.0
 #: What a heading keeps with it.
 HEADED = 26.0
 ACCENT, MUTED, LINE = (11, 102, 112), (82, 96, 103), (200, 208, 210)
+BAND = (222, 233, 234)
 #: Letters that the fonts lack, with those that stand for them.
 OTHERWISE = {
     "\N{MINUS SIGN}": "-",
@@ -138,6 +139,9 @@ def _picture(paper: Any, drawn: Picture) -> None:
     for at, words in drawn.up:
         paper.line(left, top + at * height, left + width, top + at * height)
         paper.text(MARGIN, top + at * height + 1, letters(words))
+    if drawn.band:
+        paper.set_fill_color(*BAND)
+        paper.polygon([(left + x * width, top + y * height) for x, y in drawn.band], style="F")
     taken: list[tuple[float, float]] = []
     for mark in drawn.marks:
         x, y = left + mark.x * width, top + mark.y * height
