@@ -124,7 +124,7 @@ class Pricing:
         self.sales: list[Sale] = []
         for place, offer in enumerate(piece.offers):
             sale = offer.sale
-            key = (sale.interruptions, sale.blocks, sale.minimum_s, bool(sale.not_sold))
+            key = (sale.interruptions, sale.blocks, sale.minimum_s, bool(sale.not_sold), sale.most_nodes)
             if key not in terms:
                 self.sales.append(sale)
             terms.setdefault(key, []).append(place)
@@ -180,8 +180,7 @@ class Looking:
 
     def hopeless(self, kept: Kept) -> Mask:
         """Sizes of which no plan can be among the answers, by the bounds, shape (sizes,)."""
-        every: Mask = self.beyond(*self.bounds, kept).all(axis=1)
-        return every
+        return np.asarray(self.beyond(*self.bounds, kept).all(axis=1))
 
     @property
     def has_layout_bounds(self) -> bool:
