@@ -28,7 +28,8 @@ KINDS: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
 
 def export_catalog(folder: Path, day: date) -> Path:
     """Write the catalog as it was on a day; the snapshot's folder, named by the day."""
-    providers = {row["slug"]: row["provider"] for row in rows_as_of(InstanceType, day)}
+    # Of all machines there ever were: a price may be older than the row of its machine.
+    providers = dict(InstanceType.objects.values_list("slug", "provider"))
     tables = [_table(table, day, providers) for table in TABLES]
     stamp = catalog_stamp()
     return write_snapshot(
