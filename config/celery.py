@@ -15,7 +15,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["inventory.store", "planner.catalog.refresh", "planner.tradeoffs"])
 
 
-@app.task(name="config.ping", expires=60)
+@app.task(name="config.ping", expires=60, ignore_result=False)
 def ping() -> str:
     """Prove that a message gets from the broker to a worker and its answer back."""
     return "pong"
