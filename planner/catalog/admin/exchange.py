@@ -56,7 +56,7 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
         skip_unchanged = True
         report_skipped = True
         store_instance = True
-        exclude = ("id", "shipped", "changed_at", "kept_by", "seen_on")
+        exclude = ("id", "shipped", "changed_at", "kept_by", "seen_on", "computed_from")
 
     def before_import(self, dataset: Any, **kwargs: Any) -> None:
         headers = list(dataset.headers or ())

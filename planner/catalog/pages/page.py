@@ -11,6 +11,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import may
 from planner.catalog.changes import selectors as changes
 from planner.catalog.pages import evidence, presenters, selectors
 from planner.catalog.pages.charts import price_chart
@@ -35,6 +37,7 @@ def front(request: HttpRequest) -> HttpResponse:
         "accelerators": selectors.accelerators(),
         "instances": selectors.instances(),
         "models": selectors.models(),
+        "may_edit": may(request.user, Action.EDIT_CATALOG),
     }
     return render(request, "catalog/front.html", shown)
 
@@ -80,7 +83,8 @@ def price(request: HttpRequest, pk: int) -> HttpResponse:
     if row is None:
         raise Http404("There is no such price.")
     line = presenters.price_line(row, presenters.Money(), timezone.localdate())
-    return render(request, "catalog/price.html", {"row": row, "line": line, "log": selectors.log_of(row)})
+    shown = {"row": row, "line": line, "log": selectors.log_of(row), "trace": presenters.trace_of(row)}
+    return render(request, "catalog/price.html", shown)
 
 
 @require_safe
