@@ -60,6 +60,11 @@ def rows_as_of(table: type[CatalogRow], day: date) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def providers_of_machines() -> dict[str, str]:
+    """Of all machines there ever were: a price may be older than the row of its machine."""
+    return dict(InstanceType.objects.values_list("slug", "provider"))
+
+
 def as_it_was(row: _Row, day: date) -> _Row | None:
     """A row with the facts of a day, not to be saved; None where it came later or was withdrawn."""
     before = _changed_since(type(row), day, row.pk).get(row.pk, {})

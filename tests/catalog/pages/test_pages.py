@@ -15,7 +15,7 @@ from django.utils import timezone
 from planner.catalog.changes import services
 from planner.catalog.changes.models import Change, ChangeSet, ExchangeRate, RefreshRun, SpotDay
 from planner.catalog.changes.observed import Observed
-from planner.catalog.models import Price
+from planner.catalog.models import Accelerator, InstanceType, Price
 from planner.catalog.pages.charts import price_chart
 from planner.catalog.selectors import current_catalog
 from planner.plans.price_effects import preset_questions
@@ -257,3 +257,22 @@ def test_a_preview_prices_saved_scenarios_without_naming_private_ones(admin_clie
     ).content.decode()
     assert "2 of 2 saved scenarios change, the largest by −50.0 %" in page
     assert "Ours" in page and "Secret" not in page and "A private scenario" in page
+
+
+def test_facts_and_prices_of_a_page_are_those_of_the_day(client: Client) -> None:
+    row = InstanceType.objects.get(slug="p5.48xlarge")
+    row.vcpus = 200
+    row.save()
+    now = client.get("/catalog/instances/p5.48xlarge").content.decode()
+    assert "<dt>vCPUs</dt><dd>200</dd>" in now and "98.32" not in now.split("Prices in force")[1]
+    then = client.get("/catalog/instances/p5.48xlarge?as_of=2025-05-31").content.decode()
+    assert "<dt>vCPUs</dt><dd>192</dd>" in then and "98.32" in then.split("Prices in force")[1]
+    assert "as they stood on 2025-05-31" in then
+    assert "is no day" in client.get("/catalog/models/llama-3.1-8b?as_of=x").content.decode()
+    assert client.get("/catalog/accelerators/h100-sxm?as_of=2025-05-31").status_code == 200
+    made = Accelerator.objects.get(slug="h100-sxm")
+    made.pk, made.slug = None, "h100-own"
+    made._state.adding = True
+    made.save()
+    page = client.get("/catalog/accelerators/h100-own?as_of=2025-05-31").content.decode()
+    assert "the catalog did not have it" in page and "Dense peak rates" not in page
