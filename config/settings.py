@@ -165,8 +165,8 @@ if EMBEDDED_BROKER:
     CELERY_BROKER_URL = f"redis+socket://{BROKER_SOCKET}"
 CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="") or CELERY_BROKER_URL
 CELERY_RESULT_EXPIRES = 3600
-# Nobody waits for what a task returns: its outcome is in the database. Without results, a broker that cannot be
-# reached is found out in a second rather than in twenty.
+# Nobody waits for what a task returns: its outcome is in the database. Without results, a broker that cannot
+# be reached is found out in a second rather than in twenty.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2}
 CELERY_ACCEPT_CONTENT = ["json"]

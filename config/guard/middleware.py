@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from config.guard.answers import turned_away
 from planner.engine.question import effort
 from planner.engine.question.errors import PlanError, PlanErrors
+from planner.web.programs import view_of
 
 Answering = Callable[[HttpRequest], HttpResponse]
 BAD_REQUEST, UNPROCESSABLE, TOO_MANY, BUSY = 400, 422, 429, 503
@@ -191,7 +192,7 @@ class Budget:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         """Widen the budget for a view that says so, one after the other."""
-        large = getattr(view, "large_question", False)
+        large = getattr(view_of(view, request), "large_question", False)
         large = large(request) if callable(large) else large
         if not large or request.method in ("HEAD", "OPTIONS"):
             return None
