@@ -2,7 +2,7 @@
 
 `python -m scripts.bench_servers` measures the servers that are installed: waitress is; the others are not
 requirements, `pip install gunicorn granian uvicorn a2wsgi` brings them. Prints the table of
-docs/performance.md.
+docs/operations.md.
 """
 
 from __future__ import annotations
