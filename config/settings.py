@@ -230,6 +230,8 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- Safety -----------------------------------------------------------------------------------------------
 # What a Prometheus server shows to read /metrics where pages ask for a login.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# Where a worker that has no pages tells Prometheus of its tasks (0: nowhere; with `make run` the pages do).
+METRICS_PORT = env.int("METRICS_PORT", default=0)
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # Ten wrong passwords of one name from one address, then none is looked at for a quarter of an hour.
 AXES_FAILURE_LIMIT = 10
