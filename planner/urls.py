@@ -6,6 +6,7 @@ from planner.accuracy import page as accuracy
 from planner.api import pages
 from planner.mig import page as mig
 from planner.plans import page as plans
+from planner.plans import parts
 from planner.plans.compare import page as compare
 from planner.tradeoffs import page as tradeoffs
 from planner.tradeoffs.report import page as report
@@ -18,6 +19,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("summary", plans.summary, name="summary"),
     path("why", plans.why, name="why"),
     path("assumed", plans.assumed, name="assumed"),
+    path("beside", parts.beside, name="beside"),
+    path("fields/<str:name>", parts.fields, name="fields"),
+    path("options/<str:name>", parts.options, name="options"),
     path("plan.csv", plans.plan_csv, name="plan_csv"),
     path("plan.json", plans.plan_json, name="plan_json"),
     path("what-if", plans.what_if, name="what_if"),

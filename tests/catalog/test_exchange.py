@@ -16,17 +16,10 @@ from planner.catalog.admin import exchange
 from planner.catalog.admin.exchange import RESOURCES
 from planner.catalog.changes import services
 from planner.catalog.changes.models import ChangeSet
-from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import Accelerator, Availability, InstanceType, Price
-from planner.catalog.services import load_catalog
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 HEADERS = ("instance_type", "region", "purchase", "usd_per_hour", "valid_from", "source", "as_of")
-
-
-@pytest.fixture(autouse=True)
-def catalog() -> None:
-    load_catalog(load_shipped_catalog())
 
 
 def line(**changes: Any) -> tuple[Any, ...]:

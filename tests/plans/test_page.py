@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.plans.form import ScenarioForm
+from planner.plans.parts import FOLDS
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -102,10 +103,19 @@ class TestPlan:
         assert time.process_time() - began < 1.0
 
     def test_every_chart_has_its_data_and_table(self, client: Client) -> None:
-        page = _Page(plan(client))
-        for slug in ("chart-memory", "chart-step", "chart-time", "chart-cost"):
-            assert json.loads(page.text_of[f"{slug}-data"])["data"]
-            assert "The numbers as a table" in page.text_of[slug]
+        pages = (_Page(plan(client)), _Page(client.get("/beside")))
+        slugs = (("chart-memory", "chart-step"), ("chart-time", "chart-cost"))
+        for page, of_page in zip(pages, slugs, strict=True):
+            for slug in of_page:
+                assert json.loads(page.text_of[f"{slug}-data"])["data"]
+                assert "The numbers as a table" in page.text_of[slug]
+
+    def test_charts_of_other_machines_are_asked_for_after_the_answer(self, client: Client) -> None:
+        assert 'hx-get="/beside?nodes=8"' in plan(client, "nodes=8").content.decode()
+        part = client.get("/beside?nodes=8", headers=HTMX).content.decode()
+        assert "chart-time" in part and "<html" not in part
+        assert verdict(plan(client, "nodes=8")) in client.get("/beside?nodes=8").content.decode()
+        assert client.get("/beside?nodes=0").status_code == 422
 
     def test_page_json_and_csv_say_the_same(self, client: Client) -> None:
         query = "model=llama-2-7b&nodes=4&tokens=300B"
@@ -134,9 +144,15 @@ class TestPlan:
     def test_formulas_of_a_question_that_makes_no_sense(self, client: Client) -> None:
         assert client.get("/why?tp=7").status_code == 422
 
-    def test_a_swap_is_small(self, client: Client) -> None:
-        """Bytes: the formulas, half of what there was, are fetched when somebody wants them."""
-        assert len(client.get("/", headers=HTMX).content) < 36_000
+    def test_pages_and_swaps_are_small(self, client: Client) -> None:
+        """Bytes: formulas, variations, folded fields and lists are fetched when somebody wants them."""
+        assert len(client.post("/", {"nodes": "8"}, headers=HTMX).content) < 26_000
+        assert len(client.get("/").content) < 80_000
+
+    def test_a_swap_makes_no_fields(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An answer needs none of the form's fields, whose making takes as long as the answer."""
+        monkeypatch.setattr("planner.plans.form.deepcopy", None)
+        assert client.post("/", {"nodes": "8"}, headers=HTMX).status_code == 200
 
     def test_htmx_gets_the_results_alone_and_the_address(self, client: Client) -> None:
         response = client.post("/", {"nodes": "8", "model": "llama-3.1-8b"}, headers=HTMX)
@@ -181,7 +197,8 @@ class TestPlan:
         assert _Page(response).text_of["error-budget"].strip()
 
     def test_a_slice_has_a_chart_of_slices_instead_of_nodes(self, client: Client) -> None:
-        page = _Page(plan(client, "model=llama-3.2-1b&task=lora&tokens=10M&batch=8&nodes=1&mig=3g.40gb"))
+        query = "model=llama-3.2-1b&task=lora&tokens=10M&batch=8&nodes=1&mig=3g.40gb"
+        page = _Page(client.get(f"/beside?{query}"))
         assert "chart-profiles" in page.text_of
         assert "chart-time" not in page.text_of
 
@@ -210,8 +227,32 @@ class TestPlan:
 
     def test_every_field_has_its_help(self, client: Client) -> None:
         page = _Page(plan(client))
+        said = dict(page.text_of)
+        for fold in FOLDS:
+            said |= _Page(client.get(f"/fields/{fold}")).text_of
         for name in ScenarioForm.base_fields:
-            assert page.text_of[f"help-{name}"].strip(), name
+            assert said[f"help-{name}"].strip(), name
+
+    def test_a_fold_is_shown_where_it_is_wanted(self, client: Client) -> None:
+        """Where a field is set or wrong, and where a reader without a script asks for it."""
+        assert "tp" not in _Page(plan(client)).values
+        assert _Page(plan(client, "tp=8")).values["tp"] == "8"
+        assert _Page(plan(client, "tp=7")).values["tp"] == "7"
+        moved = client.post("/", {"nodes": "8", "unfold": "layout"})["Location"]
+        assert moved == "/?nodes=8&unfold=layout"
+        page = _Page(client.get(moved))
+        assert "tp" in page.values and page.values["nodes"] == "8"
+        assert "unfold" not in page.text_of["problems"]
+        assert client.get("/fields/nothing").status_code == 404
+
+    def test_pickers_get_their_entries_apart(self, client: Client) -> None:
+        text = plan(client, "buy=spot").content.decode()
+        assert '<option value="llama-3.1-8b">' in text
+        assert 'data-more="/options/machines?buy=spot"' in text
+        machines = client.get("/options/machines?buy=spot").content.decode()
+        assert 'value="p5.48xlarge" data-note="8 × H100' in machines and "data-price" in machines
+        assert ">Llama 3.1 8B</option>" in client.get("/options/models").content.decode()
+        assert client.get("/options/nothing").status_code == 404
 
     def test_another_model_brings_its_own_length(self, client: Client) -> None:
         posted = {"model": "gpt2", "nodes": "1", "seq": "8192", "usual": "8192"}
@@ -228,7 +269,10 @@ class TestPlan:
 
     def test_choosing_a_purchase_refreshes_all_prices(self, client: Client) -> None:
         response = client.post("/", {"buy": "spot"}, headers=HTMX | {"X-Changed": "buy"})
-        assert "p5.48xlarge" in _Page(response).text_of["machines"]
+        text = response.content.decode()
+        assert "/options/machines?buy=spot" in text
+        shown = _Page(plan(client)).text_of["machine-card"]
+        assert "a node" in shown and _Page(response).text_of["machine-card"] != shown
 
     def test_an_unknown_name_in_a_link_is_told(self, client: Client) -> None:
         assert "nodez" in _Page(plan(client, "nodez=3")).text_of["problems"]

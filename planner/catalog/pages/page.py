@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from planner.catalog.changes import selectors as changes
-from planner.catalog.pages import presenters, selectors
+from planner.catalog.pages import evidence, presenters, selectors
 from planner.catalog.pages.charts import price_chart
 from planner.catalog.refresh.sources import LISTED
 from planner.engine.question.words import PURCHASES
@@ -108,6 +108,7 @@ def instance(request: HttpRequest, slug: str) -> HttpResponse:
         "region": region,
         "chart": chart,
         "offers": selectors.offers(slug),
+        "evidence": evidence.of_chip(presenters.chip_asked(row.accelerator, row.accelerators_per_node)),
         "log": selectors.log_of(row),
     }
     return render(request, "catalog/instance.html", shown)
@@ -125,6 +126,7 @@ def accelerator(request: HttpRequest, slug: str) -> HttpResponse:
         "rates": presenters.rates(row),
         "profiles": selectors.mig_profiles(row),
         "machines": selectors.machines_of(row),
+        "evidence": evidence.of_chip(presenters.chip_asked(row)),
         "log": selectors.log_of(row),
     }
     return render(request, "catalog/accelerator.html", shown)
@@ -136,8 +138,14 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
     row = selectors.model(slug)
     if row is None:
         raise Http404("There is no such model in the catalog.")
-    shape = sorted(row.config.items()) if isinstance(row.config, dict) else []
-    return render(request, "catalog/model.html", {"row": row, "shape": shape, "log": selectors.log_of(row)})
+    shown = {
+        "row": row,
+        "facts": presenters.model_facts(row),
+        "shape": sorted(row.config.items()) if isinstance(row.config, dict) else [],
+        "evidence": evidence.of_model(presenters.record_of(row)),
+        "log": selectors.log_of(row),
+    }
+    return render(request, "catalog/model.html", shown)
 
 
 def _asked(request: HttpRequest) -> tuple[dict[str, str], date, presenters.Money, str]:

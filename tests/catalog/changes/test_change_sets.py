@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import InstanceType, Price
 from planner.catalog.services import load_catalog, record_price
+from tests.catalog.conftest import loaded
 
 pytestmark = pytest.mark.django_db
 CUT = datetime(2025, 6, 1, 9, tzinfo=UTC)
@@ -49,8 +51,8 @@ def price(slug: str, usd: float, **changes: Any) -> Observed:
     return Observed(**given | changes)
 
 
-@pytest.fixture
-def before_the_cut() -> None:
+@pytest.fixture(scope="module")
+def before_the_cut(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The catalog as it would have been on the last day of May 2025: nothing of the cut is in it."""
     shipped = load_shipped_catalog()
     kinds: dict[str, Any] = {
@@ -64,7 +66,8 @@ def before_the_cut() -> None:
         for record in shipped.prices()
         if record.valid_from < CUT.date()
     ]
-    load_catalog(Catalog(prices=prices, **kinds))
+    with loaded(django_db_blocker, Catalog(prices=prices, **kinds)):
+        yield
 
 
 def cut() -> ChangeSet:

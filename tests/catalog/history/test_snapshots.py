@@ -14,18 +14,15 @@ from auditlog.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.history.selectors import rows_as_of
 from planner.catalog.history.snapshots import export_catalog
 from planner.catalog.models import Accelerator, InstanceType
-from planner.catalog.services import load_catalog
 from planner.web.parquet import SnapshotExistsError, Table, write_snapshot
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 
 
 def test_prices_before_and_after_the_cut_read_by_duckdb(tmp_path: Path) -> None:
-    load_catalog(load_shipped_catalog())
     for day in (date(2025, 5, 31), date(2025, 6, 1)):
         export_catalog(tmp_path, day)
     found = duckdb.sql(
@@ -53,7 +50,6 @@ def test_prices_before_and_after_the_cut_read_by_duckdb(tmp_path: Path) -> None:
 
 
 def test_facts_travel_back_over_logged_changes() -> None:
-    load_catalog(load_shipped_catalog())
     today = timezone.localdate()
     row = InstanceType.objects.get(slug="p5.48xlarge")
     row.vcpus = 200

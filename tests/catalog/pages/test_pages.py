@@ -15,21 +15,14 @@ from django.utils import timezone
 from planner.catalog.changes import services
 from planner.catalog.changes.models import Change, ChangeSet, ExchangeRate, RefreshRun, SpotDay
 from planner.catalog.changes.observed import Observed
-from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import Price
 from planner.catalog.pages.charts import price_chart
 from planner.catalog.pages.forms import OwnedForm
 from planner.catalog.selectors import current_catalog
-from planner.catalog.services import load_catalog
 from planner.plans.price_effects import preset_questions
 from planner.tradeoffs.models import Scenario
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def catalog() -> None:
-    load_catalog(load_shipped_catalog())
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 
 
 def p5() -> Price:
@@ -59,7 +52,7 @@ def test_readers_need_no_login(client: Client) -> None:
         f"/catalog/prices/{p5().pk}": "55.04 USD an hour",
         "/catalog/instances/p5.48xlarge": "3,200 Gbit/s",
         "/catalog/accelerators/h100-sxm": "1g.10gb",
-        "/catalog/models/llama-3.1-8b": "8030261248",
+        "/catalog/models/llama-3.1-8b": "8,030,261,248",
         "/catalog/changes": "Nothing has been refreshed",
         "/catalog/owned": "USD per node-hour",
     }
@@ -69,6 +62,16 @@ def test_readers_need_no_login(client: Client) -> None:
         assert words in answer.content.decode(), address
     for address in ("prices/999999", "instances/x", "accelerators/x", "models/x", "changes/9"):
         assert client.get(f"/catalog/{address}").status_code == 404
+
+
+def test_pages_say_what_was_measured(client: Client) -> None:
+    machine = client.get("/catalog/instances/p5.48xlarge").content.decode()
+    assert "What was trained on such machines" in machine and "in nodes of 8" in machine
+    chip = client.get("/catalog/accelerators/h100-sxm").content.decode()
+    assert "chart-reached" in chip and "/validation?accelerator=h100-sxm" in chip
+    assert "No published run" in client.get("/catalog/accelerators/trainium2").content.decode()
+    model = client.get("/catalog/models/llama-3.1-8b").content.decode()
+    assert "What it was trained on" in model and "8,030,261,248" in model
 
 
 def test_prices_as_of_a_day_in_a_currency_and_as_csv(client: Client) -> None:
