@@ -91,7 +91,7 @@ def chart_csv(request: HttpRequest) -> HttpResponse:
         if slug == "chart-front":
             allowed = read_market(given, form.catalog)
             done = [each for each in answers_of(request, form, allowed, result) if isinstance(each, dict)]
-            points, _ = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
+            points = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
             return csv_response("tradeoffs.csv", point_rows(points))
         charts = {chart.slug: chart for chart in plan_charts_of(form, question, result)}
     except PlanErrors as wrong:
@@ -214,13 +214,12 @@ def results_context(
     form: ScenarioForm, allowed: Market, plan: PlanResult, done: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the search has found, and what the goal makes of it."""
-    points, left_out = points_of(done_pairs(form, allowed, plan, done), allowed, form.catalog)
+    points = points_of(done_pairs(form, allowed, plan, done), allowed, form.catalog)
     goal = goal_of(number(form.values["deadline"]), number(form.values[BUDGET].removeprefix("$")), allowed)
     chosen = choose(points, goal)
     return {
         "points": points,
         "count": len(points),
-        "left_out": left_out,
         "empty": "" if points else empty_reason(done),
         "evaluated": sum(int(each["evaluated"]) for each in done),
         "elapsed_s": sum(float(each["elapsed_s"]) for each in done),

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -76,6 +77,16 @@ def plan(client: Client, query: str = "", **headers: str) -> HttpResponse:
     return client.get(f"/?{query}", headers=headers)
 
 
+def least_cpu_s(ask: Callable[[str], HttpResponse]) -> float:
+    """Seconds of a processor that an answer takes: the least of a few, each for another number of nodes."""
+    found = []
+    for nodes in ("3", "5", "7"):
+        began = time.process_time()
+        ask(nodes)
+        found.append(time.process_time() - began)
+    return min(found)
+
+
 def verdict(response: HttpResponse) -> str:
     return verdict_of(response.content.decode())
 
@@ -97,10 +108,10 @@ class TestPlan:
             plan(client, "model=gpt2&nodes=1")
 
     def test_it_answers_quickly(self, client: Client) -> None:
+        """20 ms of a processor for a change, 65 for the page, with room for one that is slow or shared."""
         plan(client)
-        began = time.process_time()
-        plan(client, "nodes=8")
-        assert time.process_time() - began < 1.0
+        assert least_cpu_s(lambda nodes: client.post("/", {"nodes": nodes}, headers=HTMX)) < 0.1
+        assert least_cpu_s(lambda nodes: plan(client, f"nodes={nodes}")) < 0.3
 
     def test_every_chart_has_its_data_and_table(self, client: Client) -> None:
         pages = (_Page(plan(client)), _Page(client.get("/beside")))

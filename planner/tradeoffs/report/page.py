@@ -69,7 +69,7 @@ def made(request: HttpRequest) -> tuple[Report, list[Point]]:
     points: list[Point] = []
     if not any(isinstance(each, JobStatus) for each in searched):
         done = [each for each in searched if not isinstance(each, JobStatus)]
-        points, _ = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
+        points = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
     rows = variations.answer_machines(question, result, form.catalog, spread="accelerators")
     found = report(
         question,
