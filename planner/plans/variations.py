@@ -24,6 +24,7 @@ from planner.contract.precision import (
     on_other_chip,
 )
 from planner.contract.section import Problems
+from planner.engine.answer.remarks import meets_deadline
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.question.result import PlanResult
@@ -123,8 +124,15 @@ def answer_machines(
             continue
         own = question.workload.precision
         other = None if own == request.workload.precision else own
-        found.append(MachineRow(record, cluster, answers.get(index, plan), other))
+        found.append(MachineRow(record, cluster, _timed(answers.get(index, plan), request), other))
     return found
+
+
+def _timed(answer: Answer, request: PlanRequest) -> Answer:
+    """The answer held against the deadline, which rows are asked without: it would change their nodes."""
+    if isinstance(answer, PlanErrors):
+        return answer
+    return replace(answer, meets_deadline=meets_deadline(request, answer.time))
 
 
 def remedy_of(request: PlanRequest, row: MachineRow) -> str:

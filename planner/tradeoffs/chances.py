@@ -42,17 +42,10 @@ class Pair:
         """Whether both are to be shown as equal."""
         return as_good(self.chance)
 
-    @property
-    def words(self) -> str:
-        """``8 × p5en.48xlarge beats 8 × p5.48xlarge on cost with 71 %.``"""
-        if self.equal:
-            return f"{self.best.name} and {self.other.name} are equal in {self.measure} within what is known."
-        return f"{self.best.name} beats {self.other.name} on {self.measure} with {in_percent(self.chance)}."
-
 
 def in_percent(chance: float) -> str:
     """``71 %``; nothing is claimed for sure."""
-    return "more than 99 %" if chance >= CERTAIN else f"{chance:.0%}".replace("%", " %")
+    return "over 99 %" if chance >= CERTAIN else f"{chance:.0%}".replace("%", " %")
 
 
 def compared(point: Point, catalog: Catalog) -> Compared | None:
@@ -155,6 +148,23 @@ MEASURES: dict[Measure, tuple[str, str]] = {
     "cost": ("costs less", "costs more"),
     "time": ("is faster", "is slower"),
 }
+
+
+def told(found: Sequence[Pair]) -> list[str]:
+    """Pairs of one plan and one measure as sentences: whom it beats, and whom it equals."""
+    if not found:
+        return []
+    best, measure = found[0].best, found[0].measure
+    beaten = [pair for pair in found if not pair.equal]
+    equals = [pair.other.name for pair in found if pair.equal]
+    said = []
+    if beaten:
+        first, *rest = [f"{pair.other.name} on {measure} with {in_percent(pair.chance)}" for pair in beaten]
+        others = [each.replace(f" on {measure} with ", " with ") for each in rest]
+        said.append(f"{best.name} beats {', '.join([first, *others])}.")
+    if equals:
+        said.append(f"{best.name} and {' and '.join(equals)} are equal in {measure} within what is known.")
+    return said
 
 
 def _usd(point: Point) -> float:

@@ -26,6 +26,7 @@ from planner.plans.scenario import answer, plain_problems, plan_context, problem
 from planner.plans.state import spelled_number
 from planner.tradeoffs import jobs, market, neighbours
 from planner.tradeoffs.chances import Measure, pairs
+from planner.tradeoffs.chances import told as told_pairs
 from planner.tradeoffs.charts import cells
 from planner.tradeoffs.charts import plan as plan_charts
 from planner.tradeoffs.charts.front import bought, front_chart, mine_told, range_told, told
@@ -256,12 +257,12 @@ def sure_of(points: list[Point], chosen: Chosen, goal: Goal, form: ScenarioForm)
     """The chosen plans against the best of other machines that meet the goal, in chances."""
     met = [point for point in points if goal.met_by(point)]
     shared = shipped_calibration().shared
-    found = []
+    found: list[str] = []
     wanted: tuple[tuple[Point | None, Measure], ...] = ((chosen.cheapest, "cost"), (chosen.quickest, "time"))
     for point, measure in wanted:
         if point is not None and (measure == "time" or point.usd):
-            found += pairs(point, met, measure, catalog=form.catalog, shared=shared)
-    return [pair.words for pair in found]
+            found += told_pairs(pairs(point, met, measure, catalog=form.catalog, shared=shared))
+    return found
 
 
 def plan_charts_of(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> list[Chart]:

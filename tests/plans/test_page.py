@@ -431,6 +431,14 @@ class TestCompare:
         one = min(processor_s(f"/plan.json?nodes={nodes}") for nodes in (5, 6, 7, 8))
         assert processor_s("/compare?nodes=8") < 60 * one
 
+    def test_deadline_and_budget_are_asked_for_and_told(self, client: Client) -> None:
+        text = client.get("/compare?deadline=40&budget=300k&sort=time&only_goal=met").content.decode()
+        assert "within 40.0 days and $300k" in text
+        assert '<input type="hidden" name="sort" value="time">' in text
+        assert 'name="deadline" value="40"' in text
+        assert "misses the deadline" not in text
+        assert "misses the deadline by" in client.get("/compare?deadline=40&budget=300k").content.decode()
+
     def test_what_would_make_it_fit_is_told_when_asked_for(self, client: Client) -> None:
         text = client.get("/compare?model=llama-3.1-70b&nodes=1").content.decode()
         start = text.index("/compare/fits?")

@@ -8,7 +8,7 @@ import pytest
 
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.engine.sure.pairs import SharedErrors
-from planner.tradeoffs.chances import compared, in_percent, pairs
+from planner.tradeoffs.chances import compared, in_percent, pairs, told
 from planner.tradeoffs.points import Point
 from tests.tradeoffs.test_points import point
 
@@ -36,7 +36,7 @@ def test_a_plan_is_held_against_the_best_of_each_other_machine_the_nearest_first
     found = pairs(best, [best, *others], "cost", catalog=CATALOG, shared=SHARED)
     assert [(each.other.machine, each.other.usd) for each in found] == [(H100, 130.0), (A100, 180.0)]
     assert 0.5 < found[0].chance < found[1].chance
-    assert found[0].words.startswith("1 × p5en.48xlarge beats 1 × p5.48xlarge on cost with ")
+    assert told(found[:1])[0].startswith("1 × p5en.48xlarge beats 1 × p5.48xlarge on cost with ")
 
 
 def test_what_two_plans_have_in_common_cancels() -> None:
@@ -53,7 +53,7 @@ def test_plans_that_are_hardly_apart_are_equal() -> None:
         ranged(H200, 10, 100.0), [ranged(H100, 10, 101.0)], "cost", catalog=CATALOG, shared=SHARED
     )
     assert pair.equal
-    assert pair.words.endswith("are equal in cost within what is known.")
+    assert told([pair]) == ["1 × p5en.48xlarge and 1 × p5.48xlarge are equal in cost within what is known."]
 
 
 def test_the_price_has_what_the_cost_has_beyond_the_time() -> None:
@@ -75,5 +75,15 @@ def test_machines_of_ones_own_are_known_by_their_chip() -> None:
 
 
 def test_nothing_is_claimed_for_sure() -> None:
-    assert in_percent(0.999) == "more than 99 %"
+    assert in_percent(0.999) == "over 99 %"
     assert in_percent(0.714) == "71 %"
+
+
+def test_pairs_are_told_together() -> None:
+    best = ranged(H200, 10, 100.0)
+    others = [ranged(H100, 10, 101.0), ranged(A100, 30, 180.0), ranged("g5.48xlarge", 90, 400.0)]
+    beats, equals = told(pairs(best, others, "cost", catalog=CATALOG, shared=SHARED))
+    assert beats.startswith("1 × p5en.48xlarge beats 1 × p4d.24xlarge on cost with ")
+    assert beats.count(" on cost") == 1
+    assert equals == "1 × p5en.48xlarge and 1 × p5.48xlarge are equal in cost within what is known."
+    assert told([]) == []

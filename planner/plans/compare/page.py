@@ -16,7 +16,7 @@ from planner.engine.question.result import PlanResult
 from planner.plans import variations
 from planner.plans.choices import GROUPS
 from planner.plans.compare.columns import ORDERS
-from planner.plans.compare.families import Wanted, families, kept_rows, ordered, read_wanted
+from planner.plans.compare.families import Wanted, Wish, families, kept_rows, ordered, read_wanted
 from planner.plans.compare.table import (
     DEFAULT_SORT,
     SPREADS,
@@ -62,6 +62,7 @@ def compare(request: HttpRequest) -> HttpResponse:
             sort=sort,
             measured=lambda slug: measured[slug],
             link=lambda row: form.query(**machine_fields(row, form.values["precision"])),
+            goal=Wish(deadline_days=question.deadline_days, budget_usd=question.budget_usd),
         ),
         "chart": table.chart,
         "query": form.query(),

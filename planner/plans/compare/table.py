@@ -31,13 +31,15 @@ SPREADS = (
 class Comparison:
     """What stands above the table, and its chart.
 
-    rows: machines that passed the filters.  price_age: when the prices in it were last seen, in words.
+    rows: machines that passed the filters.  goal: how many of them keep within what was asked for, in words,
+    "" where nothing was.  price_age: when the prices in it were last seen, in words.
     prices_move: they change from day to day.
     """
 
     subject: str
     rows: int
     fitting: int
+    goal: str
     spread: Spread
     chart: Chart | None
     price_age: str
@@ -57,11 +59,33 @@ def compare_machines(
         subject=f"{question.model.name}, {formats.count(question.workload.tokens, 'tokens')}",
         rows=len(rows),
         fitting=sum(1 for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits),
+        goal=_goal(question, rows),
         spread=spread,
         chart=machines_chart(rows, mine=plan.cluster.instance_type),
         price_age=_price_age(rows, today),
         prices_move=question.cluster.purchase in VOLATILE,
     )
+
+
+def _goal(question: PlanRequest, rows: Sequence[MachineRow]) -> str:
+    """``40 of them within 30 days and $2.00M``."""
+    wished = []
+    if question.deadline_days is not None:
+        wished.append(f"{formats.duration(question.deadline_days * formats.DAY_S)}")
+    if question.budget_usd is not None:
+        wished.append(f"{formats.dollars(question.budget_usd)}")
+    if not wished:
+        return ""
+    met = [
+        row
+        for row in rows
+        if isinstance(row.answer, PlanResult)
+        and row.answer.fits
+        and row.answer.meets_deadline is not False
+        and row.answer.meets_budget is not False
+        and (question.budget_usd is None or row.answer.cost is not None)
+    ]
+    return f"{len(met)} of them within {' and '.join(wished)}"
 
 
 def room_in_words(result: PlanResult) -> str:

@@ -230,7 +230,7 @@ def alternatives(
             best[point.accelerator] = point
     chosen = sorted(best.values(), key=lambda point: _rank(point, late_s))[:MOST_ALTERNATIVES]
     return Table(
-        columns=("Alternative", "Bought", "Time", "Cost", "Against the proposal", "How sure"),
+        columns=("Alternative", "Bought", "Time", "Cost", "Against the proposal", "The proposal, how surely"),
         rows=tuple(
             (
                 point.name,
@@ -258,8 +258,8 @@ def against(point: Point, result: PlanResult) -> str:
 
 #: How the last column of the alternatives is to be read.
 SURE = (
-    "How sure: the chance that the proposal costs less, or takes less time, than the alternative. What is "
-    "wrong with both estimates cancels; up to 60 % counts as equal."
+    "How surely: the chance that the proposal costs less or more, or is faster or slower, than the "
+    "alternative. What is wrong with both estimates cancels; up to 60 % counts as equal."
 )
 
 

@@ -1,13 +1,15 @@
 """A report as PDF, drawn without a browser.
 
-The fonts are the ones that every PDF reader has, so nothing but the library is needed; what they lack is
-written in other letters.
+The fonts are the ones that every PDF reader has, so nothing but the library is needed; what they lack, as a
+model's Chinese name, is written in Latin letters, and the report says so.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+
+from anyascii import anyascii
 
 from planner.tradeoffs.report.content import Picture, Report, Section, Table
 
@@ -32,6 +34,11 @@ OTHERWISE = {
     "\N{GREATER-THAN OR EQUAL TO}": ">=",
     "\N{NARROW NO-BREAK SPACE}": " ",
 }
+#: Said at the end where a name was written otherwise.
+OTHER_LETTERS = (
+    "Names in other scripts are written in Latin letters here, as they sound; the page and the Markdown file "
+    "have them in their own."
+)
 
 
 def pdf(found: Report, *, made_at: datetime) -> bytes:
@@ -64,14 +71,36 @@ def pdf(found: Report, *, made_at: datetime) -> bytes:
     _text(paper, "Annex", size=15, style="B")
     for section in found.annex:
         _section(paper, section)
+    if written_otherwise(found):
+        _text(paper, OTHER_LETTERS, size=8.5, colour=MUTED)
     return bytes(paper.output())
 
 
 def letters(text: str) -> str:
-    """Text in the letters that the fonts have."""
+    """Text in the letters that the fonts have: others are written as they sound (``通义`` as ``TongYi``)."""
     for letter, other in OTHERWISE.items():
         text = text.replace(letter, other)
-    return text.encode("latin-1", "replace").decode("latin-1")
+    return "".join(letter if latin(letter) else anyascii(letter) for letter in text)
+
+
+def latin(text: str) -> bool:
+    """Whether the fonts have all of its letters."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def written_otherwise(found: Report) -> bool:
+    """Whether names in the report are written in letters that are not their own."""
+    texts = [found.title, found.verdict]
+    for section in found.sections:
+        texts += section.paragraphs
+        if section.table is not None:
+            texts += [cell for row in section.table.rows for cell in row]
+    usual = str.maketrans(OTHERWISE)
+    return not all(latin(text.translate(usual)) for text in texts)
 
 
 def _section(paper: Any, section: Section) -> None:
