@@ -15,7 +15,8 @@ from planner.engine.answer.searching import kept_of
 from planner.engine.answer.shown import Beside, Shown
 from planner.engine.answer.why_not import why_not
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.search_request import SearchRequest, SearchResult, WhyNot
+from planner.engine.question.result import PlanResult
+from planner.engine.question.search_request import Relaxation, SearchRequest, SearchResult, WhyNot
 from planner.engine.sure.calibration import Calibration
 
 
@@ -36,7 +37,8 @@ def answer_of(request: SearchRequest, calibration: Calibration, kept: Kept) -> S
     best = estimate(shown.question(listed, 0), calibration) if top else None
     leader = (top[0], shown.workload(listed, 0)) if top else None
     beside = Beside(request, calibration, leader)
-    nearest, relaxed = None, ()
+    nearest: PlanResult | None = None
+    relaxed: tuple[Relaxation, ...] = ()
     if best is None:
         free, unlimited = without_limits(request, calibration, kept)
         if not len(unlimited.front) and len(unlimited.nearest):

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.grid.plan_grid import FRAMEWORKS, Array, PlanGrid
+from planner.engine.grid.plan_grid import FRAMEWORKS, Array, Flags, PlanGrid
 from planner.engine.grid.questions import grid_over_questions
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
@@ -157,7 +157,7 @@ def split_alike(layouts: Mapping[str, Array]) -> tuple[Whole, Whole]:
     return alike([*(layouts[name] for name in SPLITTING), folded])
 
 
-def alike(columns: Sequence[Array]) -> tuple[Whole, Whole]:
+def alike(columns: Sequence[Array | Flags]) -> tuple[Whole, Whole]:
     """(position of the first row of each kind, the kind of each row), by columns of whole numbers from 0 on.
 
     columns: each of shape (rows,).
