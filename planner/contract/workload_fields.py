@@ -238,7 +238,7 @@ WORKLOAD = table(
         "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj; all-linear: all "
         "of the blocks.",
         maximum=MAX_LORA_TARGETS,
-        otherwise="all linear layers of the blocks",
+        otherwise="all linear",
         tasks=ADAPTERS,
         query="targets",
     ),
