@@ -73,18 +73,18 @@ class Headroom:
     def search_stream(self, question: Mapping[str, Any]) -> Iterator[Json]:
         """A search's progress, line by line; the last line is the response. Raises HeadroomError."""
         asked = {**question, "stream": True}
-        try:
-            with self._http.stream("POST", f"{ROOT}/search", json=asked) as response:
-                if response.is_error:
+        for left in reversed(range(self._tries)):
+            try:
+                with self._http.stream("POST", f"{ROOT}/search", json=asked) as response:
+                    if not response.is_error:
+                        yield from _lines(response)
+                        return
                     response.read()
-                    raise _error(response)
-                for line in filter(str.strip, response.iter_lines()):
-                    value = json.loads(line)
-                    if "error" in value:
-                        raise QuestionError(_problems(value), response.status_code)
-                    yield value
-        except httpx.HTTPError as failure:
-            raise self._unreached(failure) from failure
+            except httpx.HTTPError as failure:
+                raise self._unreached(failure) from failure
+            if response.status_code not in COME_AGAIN or not left:
+                raise _error(response)
+            self._sleep(_wait_s(response))
 
     def mig(self, question: Mapping[str, Any]) -> Partitions:
         """Partitions of GPUs. Raises HeadroomError."""
@@ -201,6 +201,14 @@ class Headroom:
     def _unreached(self, failure: httpx.HTTPError) -> UnavailableError:
         message = f"{self._http.base_url} does not answer: {failure}."
         return UnavailableError([Problem("", None, message, "Check that it runs, and HEADROOM_URL.")])
+
+
+def _lines(response: httpx.Response) -> Iterator[Json]:
+    for line in filter(str.strip, response.iter_lines()):
+        value = json.loads(line)
+        if "error" in value:
+            raise QuestionError(_problems(value), response.status_code)
+        yield value
 
 
 def _wait_s(answer: httpx.Response) -> float:

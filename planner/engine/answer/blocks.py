@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from planner.engine.answer.kept import LAYOUT_FIELDS, Counts, Kept, Mask, Rows, Whole, scores
-from planner.engine.choose.bound import batch_bounds_s, layout_bounds_s, step_bound_s
+from planner.engine.choose.bound import batch_bounds_s, filled_at_least, layout_bounds_s, step_bound_s
 from planner.engine.choose.space import Piece, ranks_to_use
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import Array
@@ -43,8 +43,8 @@ MOST_ROWS = 4 * BLOCK
 class Evaluated:
     """Plans on one kind of machine, shape (plans,).
 
-    fits: flags.  share: of a rank's memory that each needs, inf where it was not looked at.  step_s: seconds
-    of a step, inf where it does not fit or was not looked at.
+    fits: flags.  share: of a rank's memory that each needs, or needs at least where it does not fit; inf
+    where it was not looked at.  step_s: seconds of a step, inf where it does not fit or was not looked at.
     """
 
     fits: Mask
@@ -66,7 +66,7 @@ class Evaluated:
 
     @property
     def looked_at(self) -> int:
-        """How many of them were looked at."""
+        """How many of them were looked at, or are known not to fit."""
         return int(np.count_nonzero(np.isfinite(self.share)))
 
 
@@ -197,23 +197,27 @@ class Looking:
         On one cluster a slower run costs no less, so that a layout is done with once as many faster ones fit
         as are kept of a cluster.
         """
-        plans = len(arrays["nodes"])
-        step_s = layout_bounds_s(self.piece.asked, arrays, self.calibration.timing)
-        total_s = total_steps(self.piece.asked) * step_s
+        plans, asked, calibration = len(arrays["nodes"]), self.piece.asked, self.calibration
+        step_s = layout_bounds_s(asked, arrays, calibration.timing)
+        total_s = total_steps(asked) * step_s
         usd = np.asarray(run_usd(arrays["nodes"], total_s, self.pricing.cheapest_usd_per_node_hour))
         open_rows = ~self.beyond(total_s, np.where(np.isnan(usd), np.inf, usd), kept)
+        # What does not fit by its weights and states alone is known not to, without being looked at.
+        share = filled_at_least(asked, arrays, calibration.memory)
+        known = open_rows & (share > 1.0)
+        found.share[known] = share[known]
         most = 1 if np.isfinite(kept.threshold()) else self.request.limit
         queues = []
         for _, part in parts:
-            waiting = np.flatnonzero(open_rows[part]) + part.start
+            waiting = np.flatnonzero(open_rows[part] & ~known[part]) + part.start
             queues.append(waiting[np.argsort(step_s[waiting], kind="stable")])
         each = FIRST_ROWS
         while any(len(queue) for queue in queues):
-            share = min(each, max(1, BLOCK // sum(len(queue) > 0 for queue in queues)))
-            rows = np.concatenate([queue[:share] for queue in queues])
-            found.put(rows, evaluate_block(self.piece.asked, at_rows(arrays, rows), self.calibration))
+            at_once = min(each, max(1, BLOCK // sum(len(queue) > 0 for queue in queues)))
+            rows = np.concatenate([queue[:at_once] for queue in queues])
+            found.put(rows, evaluate_block(asked, at_rows(arrays, rows), calibration))
             for place, (_, part) in enumerate(parts):
-                queue = queues[place][share:]
+                queue = queues[place][at_once:]
                 if len(queue):
                     fastest = found.step_s[part]
                     enough_s = np.partition(fastest, most - 1)[most - 1] if len(fastest) >= most else np.inf
@@ -221,6 +225,25 @@ class Looking:
                 queues[place] = queue
             each *= ROWS_GROW
             yield plans - sum(len(queue) for queue in queues)
+        if not len(kept.front) and not found.fits.any():
+            self._find_nearest(arrays, np.flatnonzero(known), found, kept)
+
+    def _find_nearest(self, arrays: dict[str, Array], rows: Whole, found: Evaluated, kept: Kept) -> None:
+        """Where nothing fits, look at the rows that come nearest to it, by what they fill at least.
+
+        rows: known not to fit, their ``found.share`` a bound.
+        """
+        rows = rows[np.argsort(found.share[rows], kind="stable")]
+        known = np.isin(np.arange(len(found.share)), rows)
+        best = min(kept.nearest_share, float(np.min(found.share[~known], initial=np.inf)))
+        each = FIRST_ROWS
+        while len(rows) and found.share[rows[0]] < best:
+            looked_at, rows = rows[:each], rows[each:]
+            found.put(
+                looked_at, evaluate_block(self.piece.asked, at_rows(arrays, looked_at), self.calibration)
+            )
+            best = min(best, float(found.share[looked_at].min()))
+            each = min(each * ROWS_GROW, BLOCK)
 
     def beyond(self, total_s: Array, usd: Array, kept: Kept) -> Mask:
         """Whether plans no better than these (seconds, dollars; inf: no price), of any shape, can be no

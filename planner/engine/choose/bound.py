@@ -6,9 +6,10 @@ than there are, at more than the achievable rate. So the seconds of all ranks to
 number, are at most the step's; what a layout adds (short sides, recompute, bubbles, communication, the
 optimizer) is left out. A search skips machines whose bound is beaten by a plan that it has found.
 
-A layout's own bound is nearer: what its blocks compute and wait for is the same for all layouts that split a
-block alike, so it is timed once for each way to split one and shared out over stages and micro-batches. What
-is left out (hand-overs, gradients, the optimizer) only adds to it.
+A layout's own bound is nearer: what its blocks compute and wait for is the same for all layouts that split
+a block alike, so it is timed once for each way to split one and shared out over stages and micro-batches.
+What is left out (hand-overs, gradients, the optimizer) only adds to it. Likewise what a rank holds between
+steps is a bound of its memory.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.grid.plan_grid import FRAMEWORKS, Array, PlanGrid
+from planner.engine.grid.plan_grid import FRAMEWORKS, Array, Flags, PlanGrid
 from planner.engine.grid.questions import grid_over_questions
 from planner.engine.grid.scalars import where
+from planner.engine.memory.constants import MemoryConstants
+from planner.engine.memory.held import HELD_BY, HELD_IF_SEVERAL, held_per_rank
 from planner.engine.question.request import PlanRequest
 from planner.engine.time import attention_rates, flops, kernels
 from planner.engine.time.attention import AttentionTime, attention_core_s, fused_rate
@@ -131,6 +134,19 @@ def layout_bounds_s(asked: PlanRequest, layouts: Mapping[str, Array], constants:
     return bounds
 
 
+def filled_at_least(asked: PlanRequest, layouts: Mapping[str, Array], constants: MemoryConstants) -> Array:
+    """The share of a rank's memory that each layout fills at least, shape (plans,); above 1 none fits.
+
+    layouts: layout fields and ``nodes`` by PlanGrid field name, shape (plans,).  Source: ``held_per_rank``.
+    """
+    several = [layouts[name] > 1 for name in HELD_IF_SEVERAL]
+    first, kind = alike([*(layouts[name] for name in HELD_BY), *several])
+    some = grid_over_layouts(asked, {name: values[first] for name, values in layouts.items()})
+    least = np.broadcast_to(held_per_rank(some, constants) / some.memory_bytes, first.shape)
+    shares: Array = least[kind] * (1.0 - ROUNDING)
+    return shares
+
+
 def split_alike(layouts: Mapping[str, Array]) -> tuple[Whole, Whole]:
     """(position of the first layout of each way to split a block, the way of each layout, shape (plans,)).
 
@@ -138,11 +154,18 @@ def split_alike(layouts: Mapping[str, Array]) -> tuple[Whole, Whole]:
     way.
     """
     folded = layouts["expert_parallel"] > layouts["data_parallel"] * layouts["context_parallel"]
-    code = np.zeros(len(folded), dtype=np.int64)
-    for values in (*(layouts[name] for name in SPLITTING), folded):
-        # Degrees differ in few values: their places, not the degrees, keep the number small.
-        known, place = np.unique(values, return_inverse=True)
-        code = code * len(known) + place
+    return alike([*(layouts[name] for name in SPLITTING), folded])
+
+
+def alike(columns: Sequence[Array | Flags]) -> tuple[Whole, Whole]:
+    """(position of the first row of each kind, the kind of each row), by columns of whole numbers from 0 on.
+
+    columns: each of shape (rows,).
+    """
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        values = column.astype(np.int64)
+        code = code * (int(values.max(initial=0)) + 1) + values
     _, first, kind = np.unique(code, return_index=True, return_inverse=True)
     return first, kind
 

@@ -10,9 +10,10 @@ import pytest
 
 from planner.contract.search import parse_search_request
 from planner.engine.answer.blocks import Evaluated, evaluate_blocks, laid_out
-from planner.engine.choose.bound import batch_bounds_s, layout_bounds_s, step_bound_s
+from planner.engine.choose.bound import batch_bounds_s, filled_at_least, layout_bounds_s, step_bound_s
 from planner.engine.choose.space import pieces_of
 from planner.engine.grid.build import grid_over_layouts
+from planner.engine.memory.peak import needed_per_rank
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.sure.calibration import Calibration
@@ -70,13 +71,17 @@ def layouts_above_the_bound(model: str, workload: dict[str, Any], calibration: C
                 continue
             arrays = laid_out(piece, [(size, candidates)])
             # Of all layouts, also those that do not fit: what fits elsewhere is bounded too.
-            steps = step_time(grid_over_layouts(piece.asked, arrays), calibration.timing).step
+            grid = grid_over_layouts(piece.asked, arrays)
+            steps = step_time(grid, calibration.timing).step
             ranks = float(arrays["tensor_parallel"][0] * arrays["pipeline_parallel"][0])
             ranks *= float(arrays["context_parallel"][0] * arrays["data_parallel"][0])
             bound = bound_s(piece.asked, [float(nodes)], [ranks], calibration.timing)[0]
             assert 0.0 < bound <= steps.min(), (model, piece.asked.cluster.instance_type)
             own = layout_bounds_s(piece.asked, arrays, calibration.timing)
             assert np.all((own > 0.0) & (own <= steps)), (model, piece.asked.cluster.instance_type)
+            needed = needed_per_rank(grid, calibration.memory) / grid.memory_bytes
+            least = filled_at_least(piece.asked, arrays, calibration.memory)
+            assert np.all((least > 0.0) & (least <= needed)), (model, piece.asked.cluster.instance_type)
             looked_at += len(candidates)
     return looked_at
 
