@@ -1,8 +1,8 @@
 """The API's document: complete, valid, and true of what is answered; lists in pages, answers by tag."""
 
-from typing import re
+import re
+from typing import Any
 
-import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
