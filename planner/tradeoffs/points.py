@@ -21,7 +21,7 @@ class Point:
     """One plan. machine: its instance type, or what its hosts hold.  usd: None where no price is known.
 
     memory_share: of a rank's memory that it needs.  front: no other is both cheaper and faster.
-    stack, precision: "" where the scenario's own.
+    stack, precision: "" where the scenario's own.  total_interval_s, usd_interval: 80 % ranges, where known.
     """
 
     machine: str
@@ -39,6 +39,8 @@ class Point:
     model_flops_utilization: float
     layout: Mapping[str, Any]
     front: bool = False
+    total_interval_s: tuple[float, float] | None = None
+    usd_interval: tuple[float, float] | None = None
 
     @property
     def key(self) -> Key:
@@ -199,4 +201,10 @@ def _point(plan: Mapping[str, Any], stack: str, precision: str, catalog: Catalog
         memory_share=plan["memory_total_bytes"] / plan["usable_bytes"],
         model_flops_utilization=plan["model_flops_utilization"],
         layout=plan["layout"],
+        total_interval_s=_ends(plan.get("total_interval_s")),
+        usd_interval=_ends(plan.get("usd_interval")),
     )
+
+
+def _ends(given: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if given is None else (float(given[0]), float(given[1]))

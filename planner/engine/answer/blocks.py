@@ -19,7 +19,7 @@ from planner.engine.choose.space import Piece, ranks_to_use
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import Array
 from planner.engine.layout.enumeration import Candidates
-from planner.engine.memory.peak import needed_per_rank
+from planner.engine.memory.needed import needed_per_rank
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.sale import Sale
 from planner.engine.question.search_request import SearchRequest
