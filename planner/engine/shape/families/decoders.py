@@ -16,7 +16,6 @@ from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.parts.channels import GATED_NAMES, dense_mlp, mixture
 from planner.engine.shape.parts.mixers import attention
 
-MORE_DENSE_THAN_BLOCKS: Final = "It names more leading dense blocks than there are blocks."
 QkNorm = Literal["none", "head", "width", "heads_apart"]
 LLAMA_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
 
@@ -402,8 +401,6 @@ def expert_channels(
 def dense_blocks(keys: Keys, experts: Experts, layers: int) -> list[bool]:
     """Which blocks have a dense MLP."""
     first = keys.whole(experts.dense, default=experts.dense_usual, null=0) if experts.dense else 0
-    if experts.dense and keys.has(experts.dense):
-        keys.must_not_exceed(experts.dense, first, "num_hidden_layers", layers, MORE_DENSE_THAN_BLOCKS)
     step = keys.whole(experts.step, default=1, smallest=1) if experts.step else 1
     if experts.types == "mlp_only_layers":
         named = {item for item in keys.items("mlp_only_layers") or () if isinstance(item, int)}

@@ -94,7 +94,7 @@ def read_deepseek(reader: SpecReader, family: str, name: str) -> ModelSpec:
     shared = _nullable(reader, "n_shared_experts", 1 if third else 2)
     biased = reader.flag("attention_bias", False)
     mlp_biased = False if third else reader.flag("mlp_bias", False)
-    dense = reader.size("first_k_dense_replace", 3 if third else 0, smallest=0, largest=max(layers, 3))
+    dense = reader.size("first_k_dense_replace", 3 if third else 0, smallest=0)
     return model_spec(
         name=name,
         family=family,
@@ -132,7 +132,7 @@ def read_glm_moe(reader: SpecReader, family: str, name: str) -> ModelSpec:
     head_dim = read_head_dim(reader, hidden, heads, None)
     expert_ffn = reader.size("moe_intermediate_size", 1408)
     shared = _nullable(reader, "n_shared_experts", 1)
-    dense = reader.size("first_k_dense_replace", 1, smallest=0, largest=layers)
+    dense = reader.size("first_k_dense_replace", 1, smallest=0)
     return model_spec(
         name=name,
         family=family,
