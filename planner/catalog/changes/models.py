@@ -3,7 +3,7 @@ rates."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MinValueValidator
@@ -12,8 +12,10 @@ from django.db.models import Q
 
 from planner.engine.question.words import PURCHASES
 
-#: A refresh that has not been heard of for so long was killed: another one may begin.
-LOST_AFTER = timedelta(minutes=15)
+#: A refresh gives a sign of life so often, whatever it waits for ...
+HEARD_EVERY_S = 10.0
+#: ... and one that has not been heard of for so long was killed: another one may begin.
+LOST_AFTER = timedelta(seconds=60)
 
 
 class RefreshRun(models.Model):
@@ -50,6 +52,10 @@ class RefreshRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.started_at:%Y-%m-%d %H:%M} {self.get_state_display()}"
+
+    def is_lost(self, now: datetime) -> bool:
+        """Whether it is written down as running and its worker is gone."""
+        return self.state == self.State.RUNNING and now - self.heard_at > LOST_AFTER
 
 
 class ChangeSet(models.Model):
