@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -123,6 +124,19 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.row} {self.field}: {self.before} → {self.after}"
+
+    @property
+    def field_in_words(self) -> str:
+        """The field as its table calls it; a row that is new or goes, as such."""
+        if not self.field or self.field == "withdrawn":
+            return "withdrawn" if self.field else "new row"
+        table = apps.get_model("planner", self.table)
+        return str(getattr(table._meta.get_field(self.field), "verbose_name", self.field))
+
+    @property
+    def percent_in_words(self) -> str:
+        """ "−44.0 %"; empty where there is none."""
+        return "" if self.percent is None else f"{self.percent:+.1f} %".replace("-", "−")
 
     @property
     def percent(self) -> float | None:

@@ -68,6 +68,9 @@ class Installation:
         with sqlite3.connect(self.data / "headroom.sqlite3", timeout=30) as base:
             return base.execute(query).fetchall()
 
+    def states(self) -> list[str]:
+        return [state for (state,) in self.rows("select state from planner_refreshrun order by id")]
+
 
 def until(what: Callable[[], Any]) -> None:
     end = time.monotonic() + DEADLINE_S
@@ -88,10 +91,9 @@ def test_a_killed_worker_is_seen_and_the_next_refresh_runs(tmp_path: Path, silen
             worker = here.worker()
             try:
                 here.manage("shell", "-v0", "-c", SENT)
-                until(lambda: here.rows("select 1 from planner_refreshrun where state = 'running'"))
+                until(lambda wanted=expected: here.states() == wanted)
                 time.sleep(2.0)  # the second of the two finds the first and does nothing
-                states = here.rows("select state from planner_refreshrun order by id")
-                assert [state for (state,) in states] == expected
+                assert here.states() == expected
             finally:
                 os.killpg(worker.pid, signal.SIGKILL)
                 worker.wait()
