@@ -115,8 +115,8 @@ def _shares(group: Sequence[AchievedRun], peaks: Mapping[str, float]) -> str:
             said.append(f"{low} % of {precision}" if low == high else f"{low} to {high} % of {precision}")
         elif of and not peaks:
             rates = [each.tflops or 0.0 for each in of]
-            low, high = formats.trimmed(min(rates)), formats.trimmed(max(rates))
-            said.append(f"{low if low == high else f'{low} to {high}'} TFLOP/s in {precision}")
+            ends = dict.fromkeys(formats.trimmed(end) for end in (min(rates), max(rates)))
+            said.append(f"{' to '.join(ends)} TFLOP/s in {precision}")
     return ", ".join(said)
 
 

@@ -145,6 +145,7 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
     kept = kept_address(request, form, result)
     found = inputs.inputs(form.request(), question, result)
     rows += exports.input_rows(found, as_of=today().isoformat(), address=kept)
+    rows += exports.assumption_rows(assumptions.assumptions(form, question, result))
     if result.cluster.mig_profile is None:
         rows += exports.node_csv_rows(variations.answer_node_counts(question, result))
     return csv_response(f"{exports.file_stem(question, result)}.csv", rows)
@@ -153,14 +154,16 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
 @large_where(names_a_goal)
 @require_safe
 def plan_json(request: HttpRequest) -> HttpResponse:
-    """The contract's response for the scenario in the address."""
+    """The contract's response for the scenario in the address, with the defaults that matter."""
     form = read_form(request)
     try:
         question, result = answer(form)
     except PlanErrors as wrong:
         return JsonResponse(render_error(wrong), status=422)
+    assumed_here = assumptions.assumptions(form, question, result)
+    address = kept_address(request, form, result)
     told = exports.json_answer(
-        form.request(), result, as_of=today().isoformat(), address=kept_address(request, form, result)
+        form.request(), result, assumed_here, as_of=today().isoformat(), address=address
     )
     response = JsonResponse(told, json_dumps_params={"indent": 2})
     response["Content-Disposition"] = f'inline; filename="{exports.file_stem(question, result)}.json"'

@@ -11,12 +11,14 @@ from urllib.parse import urlencode
 
 from planner.catalog.changes.models import ExchangeRate
 from planner.catalog.changes.selectors import SourceAge
+from planner.catalog.facts.owning import OwnedNode, trace
 from planner.catalog.facts.records import STALE_PRICE_DAYS, ModelRecord
 from planner.catalog.facts.shapes import built_model
 from planner.catalog.models import Accelerator, InstanceType, Price, TransformerModel
 from planner.catalog.pages.evidence import ChipAsked
 from planner.catalog.rows import model_record
 from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.result import Term
 from planner.engine.question.words import PAYMENT_OPTIONS, PURCHASES
 from planner.engine.shape.parameters import count_parameters
 
@@ -80,6 +82,11 @@ def price_line(price: Price, money: Money, today: date) -> dict[str, Any]:
         "source": price.source,
         "note": price.note,
     }
+
+
+def trace_of(row: Price) -> tuple[Term, ...]:
+    """How a price was computed from the owner's figures; nothing for one that somebody lists."""
+    return trace(OwnedNode.of(row.computed_from)) if row.computed_from else ()
 
 
 def price_csv(prices: Iterable[Price], money: Money) -> Iterator[Sequence[Any]]:
