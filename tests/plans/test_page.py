@@ -215,7 +215,7 @@ class TestPlan:
         posted = {"instance": "rtx-4090", "task": "lora", "tokens": "10M", "batch": "16"}
         response = client.post("/", posted, headers=HTMX | {"X-Changed": "instance"})
         assert response["HX-Retarget"] == "#planner"
-        page = _Page(response)
+        page = Page(response)
         assert page.values["per_node"] == "1"
         assert "on 1 × (1 × GeForce RTX 4090)" in verdict(response)
 
