@@ -73,4 +73,14 @@ PRICE_FIELDS = (
         otherwise="15",
         query="restart",
     ),
+    Field(
+        "goodput",
+        "number",
+        "Kept share of the time",
+        "Share of the run's time that goes into steps which are kept (goodput, effective training time); the "
+        "rest is failures, restarts, evaluation, saving and waiting. Over 0.9 was published of Llama 3.",
+        maximum=1,
+        otherwise="1: the steps alone",
+        query="goodput",
+    ),
 )

@@ -105,7 +105,7 @@ def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute
         head_backward=head_backward,
         tensor=overlap.tensor_communication_s(grid, constants, compute) * share,
         context=overlap.context_communication_s(grid, constants, compute) * share,
-        expert=overlap.expert_communication_s(grid, constants) * share,
+        expert=overlap.expert_communication_s(grid, constants, compute) * share,
     )
 
 
