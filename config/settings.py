@@ -165,6 +165,10 @@ if EMBEDDED_BROKER:
     CELERY_BROKER_URL = f"redis+socket://{BROKER_SOCKET}"
 CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="") or CELERY_BROKER_URL
 CELERY_RESULT_EXPIRES = 3600
+# Nobody waits for what a task returns: its outcome is in the database. Without results, a broker that cannot
+# be reached is found out in a second rather than in twenty.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2}
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
@@ -226,6 +230,8 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- Safety -----------------------------------------------------------------------------------------------
 # What a Prometheus server shows to read /metrics where pages ask for a login.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# Where a worker that has no pages tells Prometheus of its tasks (0: nowhere; with `make run` the pages do).
+METRICS_PORT = env.int("METRICS_PORT", default=0)
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # Ten wrong passwords of one name from one address, then none is looked at for a quarter of an hour.
 AXES_FAILURE_LIMIT = 10

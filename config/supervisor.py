@@ -24,6 +24,7 @@ from config.children import Children, GaveUpError
 from config.leftovers import MARK, end_leftovers, noting
 from config.local import keep_private, make_private_folder
 from config.prepare import LOCAL_USER, PrepareError, file_trouble, prepare
+from config.telemetry import count_together
 
 WEB_DEADLINE_S = 60
 BACKGROUND_DELAY_S = 2
@@ -65,6 +66,7 @@ def main() -> int:
 
 
 def _run(children: Children) -> int:
+    count_together(settings.DATA / "run" / "metrics")
     environment = os.environ | {MARK: str(settings.DATA)}
     notes = {name: settings.DATA / "run" / f"{name}.pid" for name in commands()}
     for name, command in commands().items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.api.filters import FILTERS, MEANINGS
+from planner.api.scenarios import declare_scenarios
 from planner.web.operations import Operation, declare, ref
 from planner.web.programs import Scope
 
@@ -96,3 +97,4 @@ declare(
     ),
     Operation("openapi", "GET", "openapi.json", Scope.CATALOG, "This document.", {"type": "object"}),
 )
+declare_scenarios(ESTIMATE_EXAMPLE)

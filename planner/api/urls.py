@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from planner.api import pages, v1
+from planner.api import pages, scenarios, v1
 
 app_name = "api"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -12,6 +12,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models", v1.models, name="models"),
     path("instances", v1.instances, name="instances"),
     path("accelerators", v1.accelerators, name="accelerators"),
+    path("scenarios", scenarios.scenarios, name="scenarios"),
+    path("scenarios/<str:key>", scenarios.scenario, name="scenario"),
+    path("scenarios/<str:key>/changes", scenarios.since, name="scenario_changes"),
     path("schema", v1.schema, name="schema"),
     path("openapi.json", v1.openapi, name="openapi"),
     path("docs", pages.documentation, name="docs"),

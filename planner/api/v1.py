@@ -112,8 +112,8 @@ def unknown(request: HttpRequest, rest: str) -> HttpResponse:
         "",
         excerpt(request.path),
         "The API has no such address.",
-        "POST to estimate, search or mig, or GET models, instances, accelerators, schema or openapi.json, "
-        "each under /api/v1/.",
+        "POST to estimate, search or mig, or GET models, instances, accelerators, scenarios, schema or "
+        "openapi.json, each under /api/v1/.",
     )
     return answered(render_error(refused), NOT_FOUND)
 

@@ -44,11 +44,12 @@ LONGEST_KEYS = ("max_position_embeddings", "n_positions", "max_positions")
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 MULTIPLIERS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgt]i|[kmbgt]?)$", re.IGNORECASE)
-#: What an address or a posted form may hold beside fields. usual: the length that the form had filled in.
-ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual"}) | {
+#: What an address or a posted form may hold beside fields. usual: the length that the form had filled in;
+#: unfold: the fold that a reader without a script opens.
+ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual", "unfold"}) | {
     *("as_of", "constants", "was"),
     *("column", "beside"),
-    *("only_provider", "only_chip", "only_region", "only_verdict"),
+    *("only_provider", "only_chip", "only_region", "only_verdict", "only_goal"),
     *("most_days", "most_usd", "most_chip_hour", "most_m_tokens"),
 }
 

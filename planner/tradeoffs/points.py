@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.catalog.facts.catalog import Catalog
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.tradeoffs.market import Market
 
@@ -21,7 +21,7 @@ class Point:
     """One plan. machine: its instance type, or what its hosts hold.  usd: None where no price is known.
 
     memory_share: of a rank's memory that it needs.  front: no other is both cheaper and faster.
-    stack, precision: "" where the scenario's own.
+    stack, precision: "" where the scenario's own.  total_interval_s, usd_interval: 80 % ranges, where known.
     """
 
     machine: str
@@ -39,6 +39,8 @@ class Point:
     model_flops_utilization: float
     layout: Mapping[str, Any]
     front: bool = False
+    total_interval_s: tuple[float, float] | None = None
+    usd_interval: tuple[float, float] | None = None
 
     @property
     def key(self) -> Key:
@@ -92,27 +94,23 @@ class Chosen:
 
 def points_of(
     responses: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], market: Market, catalog: Catalog
-) -> tuple[list[Point], int]:
-    """(points, how many were left out as they cannot be had). responses: (question, answer) pairs.
+) -> list[Point]:
+    """The plans that were found. responses: (question, answer) pairs.
 
     Of one machine in one number and purchase the best region alone is kept.
     """
     found: dict[tuple[str, str, int, str, str], Point] = {}
-    left_out = 0
     for question, answer in responses:
         workload = question["workload"]
         stack = workload.get("framework", "") if market.stacks else ""
         precision = workload.get("precision", "") if market.precisions else ""
         for plan in (*answer["pareto"], *answer["top"]):
             point = _point(plan, stack, precision, catalog)
-            if market.had and not can_be_had(point, catalog):
-                left_out += 1
-                continue
             key = (point.machine, point.purchase, point.nodes, stack, precision)
             known = found.get(key)
             if known is None or order(point) < order(known):
                 found[key] = point
-    return with_front(list(found.values())), left_out
+    return with_front(list(found.values()))
 
 
 def order(point: Point) -> tuple[float, float]:
@@ -160,24 +158,6 @@ def goal_of(deadline_days: float | None, budget_usd: float | None, market: Marke
     )
 
 
-def can_be_had(point: Point, catalog: Catalog) -> bool:
-    """Whether the catalog knows the machine to be offered in the region, in a cluster of that size.
-
-    What is sold by the block is held against its rules by the search itself. A provider whose offers are not
-    listed at all is taken at its prices.
-    """
-    try:
-        record = catalog.instance(point.machine)
-    except UnknownSlugError:
-        return True
-    most = record.ultracluster_max_accelerators
-    if most is not None and point.accelerators > most:
-        return False
-    if not any(catalog.availability(each.slug) for each in _of_provider(catalog, point.provider)):
-        return True
-    return bool(catalog.availability(point.machine, point.region))
-
-
 def empty_reason(answers: Sequence[Mapping[str, Any]]) -> str:
     """Why nothing was found: layouts that divide evenly and do not fit say more than those that do not."""
     words = (
@@ -190,10 +170,6 @@ def empty_reason(answers: Sequence[Mapping[str, Any]]) -> str:
         if count:
             return f"{count:,} layouts {failed}."
     return "There was nothing to look at."
-
-
-def _of_provider(catalog: Catalog, provider: str) -> list[Any]:
-    return [record for record in catalog.instances() if record.spec.provider == provider]
 
 
 def _marked(point: Point, front: bool) -> Point:
@@ -225,4 +201,10 @@ def _point(plan: Mapping[str, Any], stack: str, precision: str, catalog: Catalog
         memory_share=plan["memory_total_bytes"] / plan["usable_bytes"],
         model_flops_utilization=plan["model_flops_utilization"],
         layout=plan["layout"],
+        total_interval_s=_ends(plan.get("total_interval_s")),
+        usd_interval=_ends(plan.get("usd_interval")),
     )
+
+
+def _ends(given: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if given is None else (float(given[0]), float(given[1]))

@@ -75,7 +75,7 @@
     const canvas = byId("chart-front-canvas");
     if (!canvas?.data || !window.Plotly) return;
     const within = (x, y) => x <= budget * margin && y <= deadline * margin;
-    const marked = [0, 2];
+    const marked = canvas.data.flatMap((trace, at) => (["beaten", "on the front"].includes(trace.name) ? [at] : []));
     const shades = marked.map((trace) => (canvas.data[trace].x ?? []).map((x, at) => (within(x, canvas.data[trace].y[at]) ? 1 : 0.25)));
     const rule = { width: 1.5, dash: "dash", color: getComputedStyle(document.body).color };
     const shapes = [];
@@ -111,6 +111,8 @@
       if (value) address.searchParams.set(name, value); else address.searchParams.delete(name);
     }
     history.replaceState(history.state, "", address);
+    // How sure the order is follows once the slider is let go.
+    if (byId("sure") && window.htmx) window.htmx.ajax("GET", address.pathname + address.search, { target: "#sure", select: "#sure", swap: "outerHTML" });
   };
 
   const ready = () => {

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from django.test import Client
 
 from planner.tradeoffs import page
+from planner.tradeoffs.report.content import Report, Section, Table
 from planner.tradeoffs.report.markdown import _plain
-from planner.tradeoffs.report.pdf import letters
+from planner.tradeoffs.report.pdf import letters, written_otherwise
 
 pytestmark = pytest.mark.django_db
 QUERY = "families=p5&families=p4d&least_nodes=4&most_nodes=8&tokens=10B&nodes=4"
@@ -79,7 +81,16 @@ def test_other_kinds_and_questions_are_refused(client: Client) -> None:
 
 
 def test_letters_that_the_fonts_lack_are_written_otherwise() -> None:
-    assert letters("\N{MINUS SIGN}3 × “a” ≤ 日") == '-3 × "a" <= ?'
+    assert letters("\N{MINUS SIGN}3 × “a” ≤ é") == '-3 × "a" <= é'
+    assert letters("通义千问 на λ") == "TongYiQianWen na l"
+
+
+def test_a_pdf_says_where_names_are_not_in_their_own_letters() -> None:
+    section = Section(title="Machines", paragraphs=("8 × A100 ≤ 16",))
+    plain = Report(title="Qwen", verdict="fits", made_on="today", sections=(section,))
+    assert not written_otherwise(plain)
+    named = replace(section, table=Table(columns=("Model",), rows=(("通义千问",),)))
+    assert written_otherwise(replace(plain, sections=(named,)))
 
 
 def test_markup_in_names_stays_text() -> None:
