@@ -56,6 +56,7 @@ def achieved_runs() -> tuple[AchievedRun, ...]:
     found = []
     for values in table["rows"]:
         row = dict(zip(table["columns"], values, strict=True))
-        if (run := figures.get(row.pop("name"))) is not None:
-            found.append(AchievedRun(run=run, **row))
+        published = figures.get(row.pop("name"))
+        if published is not None:
+            found.append(AchievedRun(run=published, **row))
     return tuple(found)

@@ -49,7 +49,7 @@ SPELLED_NUMBER = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgt
 ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual", "unfold"}) | {
     *("as_of", "constants", "was"),
     *("column", "beside"),
-    *("only_provider", "only_chip", "only_region", "only_verdict"),
+    *("only_provider", "only_chip", "only_region", "only_verdict", "only_goal"),
     *("most_days", "most_usd", "most_chip_hour", "most_m_tokens"),
 }
 

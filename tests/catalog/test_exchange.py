@@ -56,6 +56,29 @@ def test_a_good_file_is_dry_run_imported_and_undone() -> None:
     assert made.withdrawn
 
 
+def test_an_imported_price_ends_the_one_before_it_and_an_older_one_ends_where_that_begins() -> None:
+    today = timezone.localdate()
+    old = Price.objects.get(
+        instance_type_id="p5.48xlarge",
+        region="us-east-1",
+        purchase="on_demand",
+        valid_to=None,
+        withdrawn=False,
+    )
+    imported(
+        line(region="us-east-1", usd_per_hour="54"),
+        line(region="us-east-1", usd_per_hour="99", valid_from="2024-01-01"),
+        dry_run=False,
+    )
+    ended = Price.objects.get(pk=old.pk)
+    assert ended.valid_to == today
+    past = Price.objects.get(instance_type_id="p5.48xlarge", usd_per_hour="99", region="us-east-1")
+    assert past.valid_to is not None and past.valid_to <= old.valid_from
+    outcome = services.undo(ChangeSet.objects.get().changes.all(), who="ada", why="", now=timezone.now())
+    assert (outcome.done, outcome.problems) == (2, [])
+    assert Price.objects.get(pk=old.pk).valid_to is None
+
+
 def test_a_wrong_and_a_missing_column_are_named() -> None:
     result = imported(line()[:-1], headers=("instance", *HEADERS[1:-1]))
     assert "Unknown columns: instance" in problems(result)

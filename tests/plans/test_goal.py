@@ -8,6 +8,7 @@ import pytest
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
+from planner.engine.question import effort
 from planner.engine.question.errors import PlanErrors
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.plans.goal import Found, find_machines
@@ -89,3 +90,16 @@ def test_the_rows_name_their_machines_and_lead_to_them(catalog: Catalog) -> None
     cluster = goal.offers[0].result.cluster
     assert page.rows[0].query == f"instance={cluster.instance_type}&nodes={cluster.nodes}"
     assert cluster.instance_type in page.rows[0].machines
+
+
+def test_a_model_of_many_experts_is_searched_within_the_budget_of_a_question(catalog: Catalog) -> None:
+    """Its layouts are millions; what bounds leave of them is a quarter of what one question may cost."""
+    fields = {"model": "deepseek-v3", "batch": "15360", "tokens": "14.8T"}
+    with effort.at_most(1_500_000) as budget:
+        goal = found(catalog, budget="$40M", **fields)
+        first = budget.used
+        assert goal.offers
+        again = found(catalog, deadline="200", **fields)
+    assert again.offers
+    # Another goal for the same run is found among what was searched for the first.
+    assert budget.used - first < 0.2 * first

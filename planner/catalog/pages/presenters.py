@@ -11,12 +11,14 @@ from urllib.parse import urlencode
 
 from planner.catalog.changes.models import ExchangeRate
 from planner.catalog.changes.selectors import SourceAge
+from planner.catalog.facts.owning import OwnedNode, trace
 from planner.catalog.facts.records import STALE_PRICE_DAYS, ModelRecord
 from planner.catalog.facts.shapes import built_model
 from planner.catalog.models import Accelerator, InstanceType, Price, TransformerModel
 from planner.catalog.pages.evidence import ChipAsked
 from planner.catalog.rows import model_record
 from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.result import Term
 from planner.engine.question.words import PAYMENT_OPTIONS, PURCHASES
 from planner.engine.shape.parameters import count_parameters
 
@@ -82,6 +84,11 @@ def price_line(price: Price, money: Money, today: date) -> dict[str, Any]:
     }
 
 
+def trace_of(row: Price) -> tuple[Term, ...]:
+    """How a price was computed from the owner's figures; nothing for one that somebody lists."""
+    return trace(OwnedNode.of(row.computed_from)) if row.computed_from else ()
+
+
 def price_csv(prices: Iterable[Price], money: Money) -> Iterator[Sequence[Any]]:
     """The same as exact values."""
     yield CSV_COLUMNS
@@ -119,8 +126,10 @@ def source_lines(
     lines = []
     for (slug, title, hours), known in zip(listed, ages, strict=True):
         last = known.last
+        lost = last is not None and last.is_lost(now)
+        running = last is not None and last.state == "running" and not lost
         share = None
-        if last is not None and last.state == "running" and last.expected:
+        if running and last is not None and last.expected:
             share = round(100 * last.done / last.expected)
         lines.append(
             {
@@ -131,7 +140,9 @@ def source_lines(
                 "old": known.good_at is None or now - known.good_at > timedelta(hours=2 * hours),
                 "failures": known.failures,
                 "last": last,
-                "running": last is not None and last.state == "running",
+                "running": running,
+                "lost": lost,
+                "state": "ended without a word" if lost else last.get_state_display() if last else "",
                 "share": share,
             }
         )
