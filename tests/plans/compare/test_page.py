@@ -81,3 +81,15 @@ class TestCompare:
         end = text.index('">p4d.24xlarge</a>')
         query = text[text.rindex('href="', 0, end) + len('href="') : end].replace("&amp;", "&")
         assert "on 1 × p4d.24xlarge: fits" in verdict(client.get(query))
+
+    @pytest.mark.parametrize("terms", ["usd=30", "discount=20"])
+    def test_a_row_leads_to_its_plan_on_its_own_terms(self, client: Client, terms: str) -> None:
+        query = f"model=gpt2&nodes=1&{terms}"
+        rows = csv.DictReader(io.StringIO(client.get(f"/compare.csv?{query}").content.decode()))
+        usd = {row["instance_type"]: float(row["usd"] or 0.0) for row in rows}
+        text = client.get(f"/compare?{query}").content.decode()
+        for slug in ("p5.48xlarge", "p4d.24xlarge", "a3-highgpu-8g"):
+            end = text.index(f'">{slug}</a>')
+            link = text[text.rindex('href="', 0, end) + len('href="') : end].replace("&amp;", "&")
+            plan = client.get(f"/plan.json{link.removeprefix('/')}").json()
+            assert plan["cost"]["usd"] == usd[slug]
