@@ -98,8 +98,9 @@ def commands() -> dict[str, str]:
         "worker": f"{later} 5 {celery} worker --loglevel {level} --without-gossip --without-mingle",
         # Searches have a worker of their own, at a lower priority still: they never keep a probe or a page
         # waiting.
-        "searcher": f"{later} 15 {celery} worker -Q {settings.SEARCH_QUEUE} --concurrency {settings.SEARCH_CONCURRENCY}"
-        f" --hostname search@%h --loglevel {level} --without-gossip --without-mingle",
+        "searcher": f"{later} 15 {celery} worker -Q {settings.SEARCH_QUEUE}"
+        f" --concurrency {settings.SEARCH_CONCURRENCY} --hostname search@%h --loglevel {level}"
+        " --without-gossip --without-mingle",
         "beat": f"{later} 5 {celery} beat --loglevel {level} --pidfile=",
     }
 

@@ -1,16 +1,23 @@
-"""How quick a search is, from one machine to a thousand million plans: writes docs/performance.md.
+"""How quick a search is, from one machine to a thousand million plans: a section of docs/performance.md.
 
-Times are processor seconds of one core, the least of some rounds, so that other work on the machine counts
-little.
+`python -m scripts.bench_search --peer PATH` runs a checkout of Calculon beside it (calculon-ai/calculon on
+GitHub; it needs psutil). Times are processor seconds of one core, the least of some rounds, so that other
+work on the machine counts little.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import platform
+import re
 import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,13 +29,18 @@ from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import parse_search_request
+from planner.engine.answer.blocks import BLOCK, evaluate_block
 from planner.engine.answer.estimate import estimate
 from planner.engine.answer.search import answer_of
 from planner.engine.answer.searching import kept_of
+from planner.engine.layout.enumeration import axes_of, candidates_on, degrees_on
+from planner.engine.question.request import LayoutRequest
 from planner.engine.question.words import PURCHASES
 from planner.engine.sure.calibration import Calibration
+from scripts.loglog import loglog_svg
+from scripts.sections import PERFORMANCE, ROOT, put
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "performance.svg"
 WORKLOAD = {"task": "pretraining", "tokens": 1e12, "sequence_length": 8192, "global_batch_size": 1024}
 LAYOUT = [
     "tensor_parallel",
@@ -43,7 +55,7 @@ MIB = 2**20
 
 
 PAGE = """\
-# Performance
+## Searches
 
 Made by `make bench-search` on {today}: one core of {machine}, Python {python}, numpy {numpy}; processor
 seconds, the least of three rounds. Llama 3.1 8B, from the JSON of the question to the answer with its plans
@@ -53,14 +65,24 @@ estimated.
 |---|---|---|---|---|---|---|
 {rows}
 
-With bounds, time grows with the {slope:.2f}th power of the number of plans (the slope in log-log axes);
-memory does not grow with it. Machines that differ in price alone are evaluated once, and sizes that a bound
-rules out are counted without being laid out. One estimate with its open layout and explanation takes
-{alone_ms:.0f} ms.
+![Seconds against plans, in log-log axes](performance.svg)
 
+With bounds, time grows with the {slope:.2f}th power of the number of plans (the slope in log-log axes);
+memory does not grow with it. Machines that differ in price alone are evaluated once, sizes that a bound rules
+out are counted without being laid out, and of the others only the layouts are looked at whose own bound is
+below what was found. One estimate with its explanation takes {given_ms:.1f} ms, with its layout open
+{alone_ms:.1f} ms. In a grid of 4,096, memory and time of {grid_plans:,.0f} plans a second are computed.
+{beside}
 A search with bounds gives the same front and the same list as one that looks at every layout:
 `tests/engine/answer/test_pruning.py` holds them against each other on questions drawn at random, and
-`tests/engine/choose/test_bound.py` holds the bound against every layout of every model of the catalog.
+`tests/engine/choose/test_bound.py` holds the bounds against every layout of every model of the catalog.
+"""
+BESIDE = """
+Beside Calculon ({commit}), in the same run and on the same core: {peer_plans:,} layouts of {model} on
+{gpus} A100 in {peer_s:.0f} s, {peer_rate:,.0f} a second; Headroom looks at all {our_plans:,} of its own
+layouts of the same model on the same machines in {our_s:.2f} s, {our_rate:,.0f} a second: {ratio:,.0f} times
+as many. Both leave out what does not divide. What is counted in a layout differs; the rates are of layouts
+looked at.
 """
 
 
@@ -81,6 +103,10 @@ def questions(catalog: Catalog) -> Mapping[str, dict[str, Any]]:
     regions = sorted({region for record in catalog.instances() for region in catalog.regions(record.slug)})
     market = {"regions": regions, "purchases": list(PURCHASES)}
     return {
+        "one chip, 7 sizes, every layout counted": {
+            "any": {"accelerators": ["h100-sxm"], "nodes": SIZES},
+            "exact": True,
+        },
         "one machine, 7 sizes": {"any": {"accelerators": ["h100-sxm"], "providers": ["aws"], "nodes": SIZES}},
         "the catalog, 7 sizes, every layout counted": {"any": {"nodes": SIZES}, "exact": True},
         "the catalog, 7 sizes": {"any": {"nodes": SIZES}},
@@ -122,11 +148,14 @@ def least(times: int, work: Callable[[], Any]) -> float:
     return min(found)
 
 
-def one_plan_s(catalog: Catalog, calibration: Calibration) -> float:
-    """Seconds of one estimate with its explanation, for comparison."""
+def one_plan_s(catalog: Catalog, calibration: Calibration) -> tuple[float, float]:
+    """Seconds of one estimate with its explanation, its layout given and open."""
     cluster = {"instance_type": "p5.48xlarge", "nodes": 16}
     request = parse_plan_request({"model": "llama-3.1-8b", "workload": WORKLOAD, "cluster": cluster}, catalog)
-    return least(10, lambda: estimate(request, calibration))
+    layout = estimate(request, calibration).layout
+    named = LayoutRequest(**{name: getattr(layout, name) for name in LayoutRequest.__slots__})
+    given = replace(request, layout=named)
+    return least(50, lambda: estimate(given, calibration)), least(10, lambda: estimate(request, calibration))
 
 
 def row_text(row: Measured) -> str:
@@ -143,8 +172,75 @@ def row_text(row: Measured) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def document(rows: list[Measured], alone_s: float) -> str:
-    """The page: a table, and how time grows with plans."""
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What a peer and we looked at on the same machines: layouts, and processor seconds."""
+
+    commit: str
+    peer_plans: int
+    peer_s: float
+    our_plans: int
+    our_s: float
+
+
+#: What both look at: a model of the peer's that is small enough for it to come to an end.
+PEER_MODEL, PEER_GPUS, PEER_BATCH = "megatron-5B", 16, 32
+
+
+def beside_peer(checkout: Path, catalog: Catalog, calibration: Calibration) -> Peer:
+    """Every layout of one model on one cluster, by Calculon's search and by ours."""
+    began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    command = [sys.executable, "bin/calculon", "llm-optimal-execution", f"models/{PEER_MODEL}.json"]
+    with tempfile.TemporaryDirectory() as folder:
+        command += [
+            str(PEER_GPUS),
+            str(PEER_BATCH),
+            "float16",
+            "systems/a100_80g.json",
+            f"{folder}/best.json",
+        ]
+        said = subprocess.run(
+            [*command, "-c", "1", "-n"],
+            cwd=checkout,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": "."},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    peer_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began
+    counted = re.search(r"Total executions: (\d+)", said.stdout + said.stderr)
+    assert counted is not None, said.stdout[-500:]
+    shape = {"architecture": "decoder", "layers": 24, "hidden_size": 4096, "attention_heads": 32}
+    shape |= {"ffn_size": 16384, "vocab_size": 51200, "max_positions": 2048}
+    question = {
+        "model": shape,
+        "workload": WORKLOAD
+        | {"sequence_length": 2048, "global_batch_size": PEER_BATCH, "precision": "fp16"},
+        "cluster": [{"instance_type": "p4de.24xlarge", "nodes": PEER_GPUS // 8}],
+        "exact": True,
+    }
+    request = parse_search_request(question, catalog)
+    counts = kept_of(request, calibration).counts
+    our_s = least(5, lambda: kept_of(request, calibration))
+    return Peer(checkout.name, int(counted[1]), peer_s, counts.looked_at - counts.indivisible, our_s)
+
+
+def grid_plans_a_second(catalog: Catalog, calibration: Calibration) -> float:
+    """Plans whose memory and time one core computes in a second, in a grid of 4,096."""
+    cluster = {"instance_type": "p5.48xlarge", "nodes": 16}
+    request = parse_plan_request({"model": "llama-3.1-8b", "workload": WORKLOAD, "cluster": cluster}, catalog)
+    axes = axes_of(request)
+    arrays = candidates_on(axes, request, degrees_on(axes, request, 128)).arrays
+    block = {name: np.resize(values, BLOCK) for name, values in arrays.items()} | {
+        "nodes": np.full(BLOCK, 16.0)
+    }
+    return BLOCK / least(30, lambda: evaluate_block(request, block, calibration))
+
+
+def document(
+    rows: list[Measured], *, given_s: float, alone_s: float, grid_plans: float, peer: Peer | None
+) -> str:
+    """The section: a table, how time grows with plans, and a peer beside it."""
     bounded = [row for row in rows if "counted" not in row.name]
     sizes, times = ([np.log10(getattr(row, name)) for row in bounded] for name in ("plans", "seconds"))
     slope = float(np.polyfit(sizes, times, 1)[0])
@@ -155,20 +251,57 @@ def document(rows: list[Measured], alone_s: float) -> str:
         numpy=np.__version__,
         rows="\n".join(row_text(row) for row in rows),
         slope=slope,
+        given_ms=given_s * 1e3,
         alone_ms=alone_s * 1e3,
+        grid_plans=round(grid_plans, -3),
+        beside="" if peer is None else peer_text(peer),
     )
 
 
+def peer_text(peer: Peer) -> str:
+    """The sentences on a peer."""
+    peer_rate, our_rate = peer.peer_plans / peer.peer_s, peer.our_plans / peer.our_s
+    return BESIDE.format(
+        commit=peer.commit,
+        peer_plans=peer.peer_plans,
+        model=PEER_MODEL,
+        gpus=PEER_GPUS,
+        peer_s=peer.peer_s,
+        peer_rate=peer_rate,
+        our_plans=peer.our_plans,
+        our_s=peer.our_s,
+        our_rate=our_rate,
+        ratio=our_rate / peer_rate,
+    )
+
+
+def picture(rows: list[Measured]) -> str:
+    """Seconds against plans, searches with bounds and those that count every layout."""
+    series = {
+        "with bounds": [(float(row.plans), row.seconds) for row in rows if "counted" not in row.name],
+        "every layout counted": [(float(row.plans), row.seconds) for row in rows if "counted" in row.name],
+    }
+    return loglog_svg(series, x="layouts of the question", y="processor seconds")
+
+
 def main() -> None:
-    """Measure, and write the page."""
+    """Measure, and write the section and its picture."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--peer", type=Path, help="a checkout of Calculon to run beside")
+    given = asked.parse_args()
     catalog, calibration = load_shipped_catalog(), shipped_calibration()
-    alone_s = one_plan_s(catalog, calibration)
+    given_s, alone_s = one_plan_s(catalog, calibration)
+    grid_plans = grid_plans_a_second(catalog, calibration)
+    print(f"one plan {given_s * 1e3:.2f} ms, open {alone_s * 1e3:.2f} ms, {grid_plans:,.0f} plans a second")
     rows = []
     for name, data in questions(catalog).items():
         rows.append(measured(name, data, catalog, calibration))
         print(f"{rows[-1].plans:12,} plans {rows[-1].seconds:8.2f} s  {name}", flush=True)
-    DOCUMENT.write_text(document(rows, alone_s), encoding="utf-8")
-    print(f"wrote docs/{DOCUMENT.name}")
+    peer = None if given.peer is None else beside_peer(given.peer.resolve(), catalog, calibration)
+    text = document(rows, given_s=given_s, alone_s=alone_s, grid_plans=grid_plans, peer=peer)
+    put(PERFORMANCE, "searches", text)
+    PICTURE.write_text(picture(rows), encoding="utf-8")
+    print(f"wrote docs/{PERFORMANCE.name} and {PICTURE.name}")
 
 
 if __name__ == "__main__":
