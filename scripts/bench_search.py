@@ -184,7 +184,7 @@ class Peer:
 
 
 #: What both look at: a model of the peer's that is small enough for it to come to an end.
-PEER_MODEL, PEER_GPUS, PEER_BATCH = "megatron-5B", 16, 32
+PEER_MODEL, PEER_GPUS, PEER_BATCH = "megatron-5B", 4, 4
 
 
 def beside_peer(checkout: Path, catalog: Catalog, calibration: Calibration) -> Peer:
@@ -216,7 +216,7 @@ def beside_peer(checkout: Path, catalog: Catalog, calibration: Calibration) -> P
         "model": shape,
         "workload": WORKLOAD
         | {"sequence_length": 2048, "global_batch_size": PEER_BATCH, "precision": "fp16"},
-        "cluster": [{"instance_type": "p4de.24xlarge", "nodes": PEER_GPUS // 8}],
+        "cluster": [{"accelerator": "a100-sxm-80gb", "accelerators_per_node": PEER_GPUS, "nodes": 1}],
         "exact": True,
     }
     request = parse_search_request(question, catalog)
