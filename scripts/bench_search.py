@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import re
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -78,11 +76,10 @@ A search with bounds gives the same front and the same list as one that looks at
 `tests/engine/choose/test_bound.py` holds the bounds against every layout of every model of the catalog.
 """
 BESIDE = """
-Beside Calculon ({commit}), in the same run and on the same core: {peer_plans:,} layouts of {model} on
-{gpus} A100 in {peer_s:.0f} s, {peer_rate:,.0f} a second; Headroom looks at all {our_plans:,} of its own
-layouts of the same model on the same machines in {our_s:.2f} s, {our_rate:,.0f} a second: {ratio:,.0f} times
-as many. Both leave out what does not divide. What is counted in a layout differs; the rates are of layouts
-looked at.
+Beside Calculon ({commit}), in the same run: its search looks at {peer_plans:,} layouts of {model} on {gpus}
+A100 in {peer_s:.1f} s, {peer_rate:,.0f} a second; Headroom looks at all {our_plans:,} of its own layouts of
+the same model and machines in {our_s:.3f} s, {our_rate:,.0f} a second: {ratio:,.0f} times as many. What is
+counted in a layout differs; the rates are of layouts looked at, those that do not divide left out.
 """
 
 
@@ -183,46 +180,53 @@ class Peer:
     our_s: float
 
 
-#: What both look at: a model of the peer's that is small enough for it to come to an end.
-PEER_MODEL, PEER_GPUS, PEER_BATCH = "megatron-5B", 4, 4
+#: What both look at: a model of the peer's, on one node.
+PEER_MODEL, PEER_GPUS, PEER_BATCH = "megatron-5B", 2, 32
+#: Run in the peer's checkout: its own search over the ways to split the model, without its start.
+PEER_CODE = """
+import sys, time, calculon
+from calculon.llm import *
+from calculon.llm.optimal_execution import OptimalExecution
+model, gpus, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+app = Llm.Application(calculon.io.read_json_file(f"models/{model}.json"))
+system = System(calculon.io.read_json_file("systems/a100_80g.json"))
+count, began = 0, time.process_time()
+for splits in ((gpus, 1, 1), (1, gpus, 1), (1, 1, gpus)):
+    count += OptimalExecution.search(
+        False, 1, False, gpus, batch, "float16", app, system, *splits, 1, batch, "full", False, "ar", [True],
+        False, True, True)[1]
+print(count, time.process_time() - began)
+"""
 
 
 def beside_peer(checkout: Path, catalog: Catalog, calibration: Calibration) -> Peer:
-    """Every layout of one model on one cluster, by Calculon's search and by ours."""
-    began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    command = [sys.executable, "bin/calculon", "llm-optimal-execution", f"models/{PEER_MODEL}.json"]
-    with tempfile.TemporaryDirectory() as folder:
-        command += [
-            str(PEER_GPUS),
-            str(PEER_BATCH),
-            "float16",
-            "systems/a100_80g.json",
-            f"{folder}/best.json",
-        ]
-        said = subprocess.run(
-            [*command, "-c", "1", "-n"],
-            cwd=checkout,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": "."},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    peer_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began
-    counted = re.search(r"Total executions: (\d+)", said.stdout + said.stderr)
-    assert counted is not None, said.stdout[-500:]
+    """Layouts of one model on one node, by Calculon's search and, all of them, by ours."""
+    said = subprocess.run(
+        [sys.executable, "-c", PEER_CODE, PEER_MODEL, str(PEER_GPUS), str(PEER_BATCH)],
+        cwd=checkout,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    peer_plans, peer_s = said.stdout.split()[-2:]
     shape = {"architecture": "decoder", "layers": 24, "hidden_size": 4096, "attention_heads": 32}
     shape |= {"ffn_size": 16384, "vocab_size": 51200, "max_positions": 2048}
-    question = {
-        "model": shape,
-        "workload": WORKLOAD
-        | {"sequence_length": 2048, "global_batch_size": PEER_BATCH, "precision": "fp16"},
-        "cluster": [{"accelerator": "a100-sxm-80gb", "accelerators_per_node": PEER_GPUS, "nodes": 1}],
-        "exact": True,
-    }
+    machines = {"accelerator": "a100-sxm-80gb", "accelerators_per_node": PEER_GPUS, "nodes": 1}
+    workload = {"sequence_length": 2048, "global_batch_size": PEER_BATCH, "precision": "fp16"}
+    question = {"model": shape, "workload": WORKLOAD | workload, "cluster": [machines], "exact": True}
     request = parse_search_request(question, catalog)
     counts = kept_of(request, calibration).counts
-    our_s = least(5, lambda: kept_of(request, calibration))
-    return Peer(checkout.name, int(counted[1]), peer_s, counts.looked_at - counts.indivisible, our_s)
+    our_s = least(10, lambda: kept_of(request, calibration))
+    ours = counts.looked_at - counts.indivisible
+    return Peer(commit_of(checkout), int(peer_plans), float(peer_s), ours, our_s)
+
+
+def commit_of(checkout: Path) -> str:
+    """The commit that is checked out, "a copy" where it is no checkout."""
+    asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return f"commit {said.stdout.strip()}" if said.returncode == 0 else "a copy of it"
 
 
 def grid_plans_a_second(catalog: Catalog, calibration: Calibration) -> float:
