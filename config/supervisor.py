@@ -99,8 +99,8 @@ def commands() -> dict[str, str]:
         # Searches have a worker of their own, at a lower priority still: they never keep a probe or a page
         # waiting.
         "searcher": f"{later} 15 {celery} worker -Q {settings.SEARCH_QUEUE}"
-        f" --concurrency {settings.SEARCH_CONCURRENCY} --hostname search@%h --loglevel {level}"
-        " --without-gossip --without-mingle",
+        f" --concurrency {settings.SEARCH_CONCURRENCY}"
+        f" --hostname search@%h --loglevel {level} --without-gossip --without-mingle",
         "beat": f"{later} 5 {celery} beat --loglevel {level} --pidfile=",
     }
 
