@@ -20,6 +20,8 @@ BUDGET = Field(
     otherwise="none",
     query="budget",
 )
+#: What a question may say of machines that are taken back.
+INTERRUPTION_FIELDS = ("interruptions_per_node_day", "checkpoint_minutes", "restart_minutes")
 #: Of a cluster, in the order in which a form shows them.
 PRICE_FIELDS = (
     Field(

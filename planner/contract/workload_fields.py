@@ -16,6 +16,26 @@ LENGTH_REMEDY = (
     "Give exactly one of: tokens; epochs with dataset_tokens; samples (one sample is one sequence)."
 )
 
+
+def _elsewhere() -> dict[str, str]:
+    """What people call a task that the contract says by two fields, with those two."""
+    found = {
+        name: f'Write "task": "full_finetuning" (or lora, qlora) with "objective": "{name}".'
+        for name in words.TRAINING_OBJECTIVES
+    }
+    found |= {
+        name: f'Write "task": "ppo" with "ppo": {{"algorithm": "{name}"}}.'
+        for name in words.ALGORITHMS
+        if name != "ppo"
+    }
+    found |= dict.fromkeys(("rl", "rlhf", "rlvr"), "Write ppo, with its algorithm in ppo.algorithm.")
+    found |= dict.fromkeys(("finetune", "finetuning", "fine_tuning", "full", "fft"), "Write full_finetuning.")
+    found |= dict.fromkeys(("pretrain", "train", "training", "continued_pretraining"), "Write pretraining.")
+    return found
+
+
+OTHER_TASKS = _elsewhere()
+
 WORKLOAD = table(
     "workload",
     Field(
@@ -25,6 +45,7 @@ WORKLOAD = table(
         "What is done to the weights: trained from scratch, all trained further, adapters trained on frozen "
         "weights (LoRA, QLoRA), or reinforcement learning.",
         choices=words.TASKS,
+        foreseen=OTHER_TASKS,
         required=True,
         query="task",
     ),
@@ -228,7 +249,7 @@ WORKLOAD = table(
         "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj; all-linear: all "
         "of the blocks.",
         maximum=MAX_LORA_TARGETS,
-        otherwise="all linear layers of the blocks",
+        otherwise="all linear",
         tasks=ADAPTERS,
         query="targets",
     ),

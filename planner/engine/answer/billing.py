@@ -9,6 +9,7 @@ from planner.engine.question.sale import Sale
 from planner.engine.question.words import PAYMENT_OPTIONS
 from planner.engine.run.interruptions import RESTART_S, WRITE_S
 from planner.engine.run.money import HOURS_PER_YEAR, SECONDS_PER_HOUR
+from planner.engine.trace import SPANS, dollars, in_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def interrupted_record(time: Time, sale: Sale) -> Interrupted:
         checkpoint_interval_s=lost.checkpoint_interval_s,
         write_s=rules.write_s,
         restart_s=rules.restart_s,
-        lost_words=f" + {lost.lost_s:.5g} s of checkpoints, lost work and restarts",
+        lost_words=f" + {in_units(lost.lost_s, SPANS)} of checkpoints, lost work and restarts",
         source=rules.source,
     )
 
@@ -113,7 +114,7 @@ def _spread(cost: Cost, sale: Sale) -> str:
         return ""
     moved = f"such prices moved by {100.0 * sale.spread.log_change_a_year:.3g} % a year, by the root of time"
     zones = ", and differ from zone to zone" if sale.spread.zones != (0.0, 0.0) else ""
-    return f"; 80 % interval of what is paid {low:.5g} to {high:.5g} USD: {moved}{zones}"
+    return f"; 80 % interval of what is paid {dollars(low)} to {dollars(high)}: {moved}{zones}"
 
 
 def _price(cost: Cost) -> str:
@@ -121,5 +122,5 @@ def _price(cost: Cost) -> str:
         return "the price given in the request"
     listed = f"list price, last seen on {cost.price_as_of}" if cost.price_as_of else "list price"
     if cost.discount_percent:
-        return f"{cost.discount_percent:g} % off {cost.list_usd_per_node_hour:.6g} USD, the {listed}"
+        return f"{cost.discount_percent:g} % off {dollars(cost.list_usd_per_node_hour or 0.0)}, the {listed}"
     return listed

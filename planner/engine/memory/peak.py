@@ -8,7 +8,6 @@ the largest sum wins. Everything is an array over plans; no value of a plan is b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +55,6 @@ __all__ = [
     "MemoryConstants",
     "MemoryTerms",
     "memory_per_rank",
-    "needed_per_rank",
-    "total_per_rank",
-    "within_host",
 ]
 
 
@@ -96,7 +92,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     Source: our own count of a step's four moments; the parts name theirs.
     """
     grid = on_scalars(grid)
-    counted = _counted(grid, constants)
+    counted = counted_on_stages(grid, constants)
     table = np.empty((len(ROW), *np.broadcast(*counted.values.values()).shape))
     for name, value in counted.values.items():
         table[ROW[name]] = value
@@ -120,47 +116,8 @@ def ranks_on_node(grid: PlanGrid) -> Array:
     return np.minimum(grid.ranks_per_node, grid.ranks)
 
 
-def within_host(grid: PlanGrid, constants: MemoryConstants) -> Any:
-    """Flags, shape (plans,): whether what is offloaded fits the memory of a node's CPUs.
-
-    True where nothing is offloaded, or where that memory is not known. Source: as ``memory_per_rank``.
-    """
-    grid = on_scalars(grid)
-    if not np.any(grid.offload + grid.offload_parameters + grid.offload_activations):
-        return np.True_
-    each = np.max(_counted(grid, constants).values["host_bytes_of_rank"], axis=0)
-    return ~(each * ranks_on_node(grid) > grid.host_memory_bytes)
-
-
-#: What a plan counts that the host cannot hold: it never fits, but such plans keep their order.
-HOST_SHORT = 1e6
-
-
-def needed_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
-    """``total_per_rank`` for the question whether a plan fits: bytes, shape (plans,).
-
-    Plans whose host is too small for what they offload count HOST_SHORT times. Source: as ``total_per_rank``.
-    """
-    total = total_per_rank(grid, constants)
-    needed: Array = np.where(within_host(grid, constants), total, HOST_SHORT * total)
-    return needed
-
-
-def total_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
-    """``memory_per_rank(...).total`` alone, bytes, shape (plans,), equal to the last digit and cheaper.
-
-    Searches use it, since they need nothing else to decide what fits. Source: as ``memory_per_rank``.
-    """
-    grid = on_scalars(grid)
-    heights = _heights(_counted(grid, constants), constants)
-    allocated = heights.highest.max(axis=0)
-    held_back = _beside(grid, constants, allocated, heights.seen - allocated)
-    total: Array = allocated + (held_back[0] + held_back[1] + held_back[2])
-    return total
-
-
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class Counted:
     """What is counted on each stage before the fullest is found.
 
     values: sub-terms and details by name, broadcasting to (3, plans).  early: share of the gradients that
@@ -177,7 +134,11 @@ class _Counted:
     number: Array
 
 
-def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
+def counted_on_stages(grid: PlanGrid, constants: MemoryConstants) -> Counted:
+    """What is counted on the first, a middle and the last stage: bytes and counts, shape (3, plans).
+
+    Of the machine only its architecture is read.  Source: as ``memory_per_rank``.
+    """
     traits = traits_of(grid)
     stage = stages(grid)
     here = parameters_here(grid, stage, traits)
@@ -233,11 +194,11 @@ def _counted(grid: PlanGrid, constants: MemoryConstants) -> _Counted:
     late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
     reuse = reuse_of(grid, traits, stage.last * logits, each_logit)
     between = traits["gradients_between_steps"]
-    return _Counted(values, early, late, reuse, between, stage.number)
+    return Counted(values, early, late, reuse, between, stage.number)
 
 
 @dataclass(frozen=True, slots=True)
-class _Heights:
+class Heights:
     """Bytes at the moments of a step.
 
     sums: allocated at each moment, shape (moments, 3, plans).  highest: the largest of a stage's moments,
@@ -250,7 +211,8 @@ class _Heights:
     seen: Array
 
 
-def _heights(counted: _Counted, constants: MemoryConstants) -> _Heights:
+def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
+    """Bytes at the four moments of each stage, shape (moments, 3, plans).  Source: as ``memory_per_rank``."""
     values, early, late = counted.values, counted.early, counted.late
     # Sub-terms are added one by one, so that a plan's digits do not depend on its neighbours.
     of = {life: sum_of(values, names) for life, names in LIFETIMES.items()}
@@ -274,7 +236,7 @@ def _heights(counted: _Counted, constants: MemoryConstants) -> _Heights:
         reuse=counted.reuse,
         constants=constants,
     ).max(axis=0)
-    return _Heights(sums, highest, seen)
+    return Heights(sums, highest, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,10 +257,10 @@ class _Peak:
     at_peak: Array
 
 
-def _peak(table: Array, counted: _Counted, constants: MemoryConstants) -> _Peak:
+def _peak(table: Array, counted: Counted, constants: MemoryConstants) -> _Peak:
     """Sum the moments of each stage and find the stage that nvidia-smi would show fullest."""
     stages_count, count = table.shape[1:]
-    heights = _heights(counted, constants)
+    heights = heights_of(counted, constants)
     sums, highest = (
         np.broadcast_to(values, (*values.shape[:-1], count)) for values in (heights.sums, heights.highest)
     )
@@ -347,7 +309,7 @@ def _with_framework(
 ) -> MemoryTerms:
     """Add the bytes that the allocator does not hand out: context, communication buffers, its reserve."""
     parts = {part: sum_of(terms, names) for part, names in PARTS.items() if part != "framework"}
-    context, communication, reserve = _beside(grid, constants, allocated, wished_reserve)
+    context, communication, reserve = beside(grid, constants, allocated, wished_reserve)
     terms["context"] = context + 0.0 * allocated
     terms["communication_buffers"] = communication + 0.0 * allocated
     terms["allocator_reserve"] = reserve
@@ -366,11 +328,12 @@ def _with_framework(
     )
 
 
-def _beside(
+def beside(
     grid: PlanGrid, constants: MemoryConstants, allocated: Array, wished_reserve: Array
 ) -> tuple[Array, Array, Array]:
     """Context, communication buffers and the caching allocator's own reserve, bytes.
 
+    allocated: bytes.  wished_reserve: bytes of the reserve if memory were unlimited.
     Before an allocation fails the allocator returns its idle blocks to the driver, so the reserve shrinks
     where memory is short, down to a fixed share of the allocated bytes.
     Source: PyTorch notes, "CUDA semantics: memory management".

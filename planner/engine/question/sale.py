@@ -71,6 +71,7 @@ class Sale:
     own_price: the price is the buyer's.  price_note: what the price's source says beside it.
     moved_to_usd, moved_on: what the price became after the day it is asked for, and when.
     not_sold: why this cannot be bought at all, "" where it can.
+    most_nodes: of the largest cluster that is sold, None where that is not known or not asked about.
     """
 
     minimum_s: float = 0.0
@@ -86,4 +87,5 @@ class Sale:
     moved_to_usd: float | None = None
     moved_on: date | None = None
     not_sold: str = ""
+    most_nodes: int | None = None
     source: str = "given in the request"
