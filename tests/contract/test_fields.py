@@ -42,6 +42,7 @@ TIED = [
     (words.ATTENTION_KERNELS, request.AttentionKernel),
     (words.KERNELS, request.Kernels),
     (words.SEQUENCE_KINDS, request.SequenceKind),
+    (words.FABRICS, request.Fabric),
     (words.DISPATCHERS, request.Dispatcher),
     (words.BALANCES, request.Balance),
     (words.FROZEN_PRECISIONS, request.FrozenPrecision),

@@ -47,6 +47,7 @@ ATTENTIONS = _words(flash="Flash", standard="Standard")
 ATTENTION_KERNELS = _words(
     standard=("Standard (unfused)", "unfused attention"),
     sdpa_math=("PyTorch's math path", "PyTorch's unfused attention"),
+    memory_efficient=("Memory-efficient (masked)", "PyTorch's memory-efficient attention under a mask"),
     flash_1=("FlashAttention", "FlashAttention-1 kernels"),
     flash_2=("FlashAttention-2", "FlashAttention-2 kernels"),
     flash_3=("FlashAttention-3 and later", "FlashAttention-3 kernels"),
@@ -64,6 +65,16 @@ SEQUENCE_KINDS = _words(
     padded_to_max=("Padded to the row's length", "rows padded to their length"),
     padded_to_longest=("Padded to the longest of the batch", "rows padded to the longest of the batch"),
     unpadded=("Unpadded", "rows without padding"),
+)
+FABRICS = _words(
+    infiniband="InfiniBand",
+    roce=("RoCE", "RDMA over Ethernet (RoCE)"),
+    efa_v1=("EFA (P3dn, P4, Trn1)", "AWS EFA of the first generation"),
+    efa_v2=("EFA v2 (P5)", "AWS EFA of the second generation"),
+    efa_v3=("EFA v3 and later (P5en, P6, Trn2)", "AWS EFA of the third generation and later"),
+    tcpx=("GPUDirect-TCPX (A3 High)", "Google's GPUDirect-TCPX"),
+    tcpxo=("GPUDirect-TCPXO (A3 Mega)", "Google's GPUDirect-TCPXO"),
+    ethernet=("Ethernet (TCP)", "plain TCP over Ethernet"),
 )
 DISPATCHERS = _words(all_to_all="All-to-all", all_gather="All-gather", deepep="DeepEP", hybridep="HybridEP")
 BALANCES = _words(
