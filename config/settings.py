@@ -249,10 +249,25 @@ if OIDC:
     AUTHENTICATION_BACKENDS.append("planner.accounts.oidc.Backend")
     OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID")
     OIDC_RP_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
-    OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_ENDPOINT")
-    OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_ENDPOINT")
-    OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_ENDPOINT")
-    OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_ENDPOINT")
+    # The issuer's own document names the four endpoints, unless they are named here.
+    OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+    OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_ENDPOINT", default="")
+    OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_ENDPOINT", default="")
+    OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_ENDPOINT", default="")
+    OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_ENDPOINT", default="")
+    if not OIDC_ISSUER and not (
+        OIDC_OP_AUTHORIZATION_ENDPOINT
+        and OIDC_OP_TOKEN_ENDPOINT
+        and OIDC_OP_USER_ENDPOINT
+        and OIDC_OP_JWKS_ENDPOINT
+    ):
+        raise ImproperlyConfigured(
+            "OIDC_CLIENT_ID is set, so OIDC_ISSUER or all four of OIDC_AUTHORIZATION_ENDPOINT,"
+            " OIDC_TOKEN_ENDPOINT, OIDC_USERINFO_ENDPOINT and OIDC_JWKS_ENDPOINT are needed."
+        )
+    OIDC_AUTHENTICATE_CLASS = "planner.accounts.oidc.Start"
+    OIDC_CALLBACK_CLASS = "planner.accounts.oidc.Back"
+    OIDC_TIMEOUT = 10
     OIDC_RP_SIGN_ALGO = env.str("OIDC_SIGN_ALGORITHM", default="RS256")
     OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile")
     OIDC_USE_PKCE = True

@@ -59,8 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 where there is no answer."""
     given = parser().parse_args(arguments)
     if given.what == "mcp":
-        from headroom_client.mcp_server import serve
-
+        try:
+            from headroom_client.mcp_server import serve
+        except ImportError as missing:
+            remedy = "pip install 'headroom-client[mcp]'"
+            print(f"headroom: {missing.name} is not installed: {remedy}", file=sys.stderr)
+            return FAILED
         return serve(given.url, http=given.http, host=given.host, port=given.port)
     try:
         with Headroom(given.url) as server:

@@ -38,6 +38,7 @@ TIED = [
     (words.STATE_PRECISIONS, request.StatePrecision),
     (words.OPTIMIZER_KERNELS, request.OptimizerKernel),
     (words.LOSSES, request.Loss),
+    (words.LOSS_PRECISIONS, request.LossPrecision),
     (words.ATTENTION_KERNELS, request.AttentionKernel),
     (words.KERNELS, request.Kernels),
     (words.SEQUENCE_KINDS, request.SequenceKind),

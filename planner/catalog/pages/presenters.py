@@ -126,8 +126,10 @@ def source_lines(
     lines = []
     for (slug, title, hours), known in zip(listed, ages, strict=True):
         last = known.last
+        lost = last is not None and last.is_lost(now)
+        running = last is not None and last.state == "running" and not lost
         share = None
-        if last is not None and last.state == "running" and last.expected:
+        if running and last is not None and last.expected:
             share = round(100 * last.done / last.expected)
         lines.append(
             {
@@ -138,7 +140,9 @@ def source_lines(
                 "old": known.good_at is None or now - known.good_at > timedelta(hours=2 * hours),
                 "failures": known.failures,
                 "last": last,
-                "running": last is not None and last.state == "running",
+                "running": running,
+                "lost": lost,
+                "state": "ended without a word" if lost else last.get_state_display() if last else "",
                 "share": share,
             }
         )

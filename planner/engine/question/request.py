@@ -43,7 +43,8 @@ Framework = Literal[
 MasterWeights = Literal["separate", "only", "none"]
 StatePrecision = Literal["fp32", "bf16", "fp16", "int8"]
 OptimizerKernel = Literal["fused", "foreach", "paged"]
-Loss = Literal["whole", "chunked", "fused"]
+Loss = Literal["whole", "compiled", "chunked", "fused"]
+LossPrecision = Literal["fp32", "bf16", "fp16"]
 FrozenPrecision = Literal["bf16", "fp16", "fp32", "fp8", "int8", "int4", "nf4", "nvfp4", "mxfp4"]
 GradientSync = Literal["every_micro_batch", "last_micro_batch"]
 AdapterWrapping = Literal["with_base", "apart"]
@@ -183,6 +184,7 @@ class Workload:
     optimizer_state_precision: StatePrecision | None = None
     optimizer_kernel: OptimizerKernel | None = None
     loss: Loss | None = None
+    loss_precision: LossPrecision | None = None
     frozen_precision: FrozenPrecision | None = None
     quantized_head: bool | None = None
     lora_rank: int = 16
@@ -204,6 +206,7 @@ class Workload:
     recompute_modules: tuple[RecomputeModule, ...] | None = None
     recompute_blocks: float | None = None
     objective: TrainingObjective | None = None
+    expandable_segments: bool | None = None
     ppo: PpoWorkload | None = None
 
     @property

@@ -127,7 +127,8 @@ FRAMEWORKS = _words(
 MASTER_WEIGHTS = _words(separate="fp32 beside a working copy", only="fp32 alone", none="None")
 STATE_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16", int8="int8")
 OPTIMIZER_KERNELS = _words(fused="Fused", foreach="Foreach", paged="Paged")
-LOSSES = _words(whole="Whole logits", chunked="In chunks", fused="Fused")
+LOSSES = _words(whole="Whole logits", compiled="Whole logits, compiled", chunked="In chunks", fused="Fused")
+LOSS_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16")
 FROZEN_PRECISIONS = _words(
     bf16="bf16",
     fp16="fp16",

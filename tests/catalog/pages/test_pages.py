@@ -140,7 +140,7 @@ def test_a_change_set_is_previewed_accepted_and_undone(admin_client: Client) -> 
     admin_client.post(address, {"change": change.pk, "decision": "accept", "why": "announced"})
     assert p5().usd_per_hour == Decimal("27.52")
     shown = admin_client.get(f"/catalog/changes/{made.pk}").content.decode()
-    assert "announced" in shown and "-50.0 %" in shown
+    assert "announced" in shown and "−50.0 %" in shown
     admin_client.post(address, {"all": "1", "decision": "undo"})
     assert p5().usd_per_hour == Decimal("55.04")
     assert "No change is chosen" in admin_client.post(address, {}, follow=True).content.decode()
