@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("what-if", plans.what_if, name="what_if"),
     path("compare", compare.compare, name="compare"),
     path("compare.csv", compare.compare_csv, name="compare_csv"),
+    path("compare/fits", compare.compare_fits, name="compare_fits"),
     path("tradeoffs", tradeoffs.tradeoffs, name="tradeoffs"),
     path("tradeoffs/around", tradeoffs.around, name="tradeoffs_around"),
     path("tradeoffs/chart.csv", tradeoffs.chart_csv, name="tradeoffs_csv"),

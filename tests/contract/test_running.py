@@ -84,3 +84,15 @@ def test_what_makes_no_sense_is_named(changes: dict[str, Any], field: str, catal
 def test_what_agrees_is_read(changes: dict[str, Any], catalog: Catalog) -> None:
     read = workload(catalog, **changes)
     assert all(getattr(read, name) == value for name, value in changes.items())
+
+
+def test_experts_that_bitsandbytes_leaves_alone_are_noted(catalog: Catalog) -> None:
+    quantized = bent({"model": "mixtral-8x7b", "workload.task": "qlora"})
+    code, message = next(
+        note for note in parse_plan_request(quantized, catalog).notes if "experts" in note[0]
+    )
+    assert code == "experts_may_stay_16_bit"
+    gib = 2 * 32 * 8 * 3 * 4096 * 14336 / 2**30
+    assert f"{gib:,.0f} GiB" in message
+    plain = bent({"model": "mixtral-8x7b", "workload.task": "lora"})
+    assert not any(code == "experts_may_stay_16_bit" for code, _ in parse_plan_request(plain, catalog).notes)

@@ -39,25 +39,45 @@ LEEWAY = 1.25
 MOST_TRIES = 32
 
 
+def is_split(request: PlanRequest) -> bool:
+    """Whether generation has accelerators of its own."""
+    return request.workload.ppo is not None and request.workload.ppo.split
+
+
 def choose_nodes(request: PlanRequest, calibration: Calibration) -> Choice:
     """Fewest nodes that fit or, with a deadline, the fewest that meet it."""
-    if request.workload.ppo is not None and request.workload.ppo.split:
+    if is_split(request):
         return choose_nodes_apart(request, calibration)
+    if request.deadline_days is None or request.cluster.mig_profile is not None:
+        return choose_layout(on_nodes(request, nodes_without_deadline(request, calibration)), calibration)
+    check_layout(request, None)
+    counts = usable_node_counts(request)
+    fewest = fewest_nodes_that_fit(request, calibration, least=1, most=MOST_NODES) if counts.size else None
+    if fewest is None:
+        return choose_layout(on_nodes(request, int(counts[-1]) if counts.size else 1), calibration)
+    return fewest_in_time(request, counts[counts >= fewest], calibration)
+
+
+def nodes_without_deadline(request: PlanRequest, calibration: Calibration) -> int:
+    """The fewest nodes that fit; where none do, as many as the batch can use. Raises PlanErrors.
+
+    Of the machines it reads the accelerators, the host's memory and the partition (``memory_key``).
+    """
     check_layout(request, None)
     if request.cluster.mig_profile is not None:
-        per_node = ranks_per_node(request.cluster)
-        return choose_layout(
-            on_nodes(request, -(-(request.layout.data_parallel or 1) // per_node)), calibration
-        )
+        return -(-(request.layout.data_parallel or 1) // ranks_per_node(request.cluster))
     counts = usable_node_counts(request)
     if not counts.size:
-        return choose_layout(on_nodes(request, 1), calibration)
+        return 1
     fewest = fewest_nodes_that_fit(request, calibration, least=1, most=MOST_NODES)
-    if fewest is None:
-        return choose_layout(on_nodes(request, int(counts[-1])), calibration)
-    if request.deadline_days is None:
-        return choose_layout(on_nodes(request, fewest), calibration)
-    return fewest_in_time(request, counts[counts >= fewest], calibration)
+    return int(counts[-1]) if fewest is None else fewest
+
+
+def memory_key(request: PlanRequest) -> tuple[object, ...]:
+    """What decides how many nodes a question needs for its memory."""
+    cluster = request.cluster
+    machine = (cluster.accelerator, cluster.accelerators_per_node, cluster.host_bytes, cluster.mig_profile)
+    return (request.model, request.workload, request.layout, *machine)
 
 
 def choose_nodes_apart(request: PlanRequest, calibration: Calibration) -> Choice:

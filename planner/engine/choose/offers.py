@@ -31,7 +31,11 @@ SHORTENED = (2, 4, 8)
 #: Fields of a cluster that is described by its accelerators, which give way to an instance type.
 OF_ACCELERATORS = ("accelerator", "accelerators_per_node", "internode_gbps_per_node", "usd_per_node_hour")
 #: Loss kernels that keep less than another, the next best first.
-SMALLER_LOSSES = {"whole": ("chunked", "fused"), "chunked": ("fused",)}
+SMALLER_LOSSES = {
+    "whole": ("chunked", "fused"),
+    "compiled": ("chunked", "fused"),
+    "chunked": ("fused",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

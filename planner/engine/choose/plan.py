@@ -11,7 +11,13 @@ from planner.engine.choose.layout import (
     evaluate_choice,
     evaluate_choices,
 )
-from planner.engine.choose.nodes import choose_nodes
+from planner.engine.choose.nodes import (
+    choose_nodes,
+    is_split,
+    memory_key,
+    nodes_without_deadline,
+    on_nodes,
+)
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.run.length import total_steps
@@ -30,17 +36,27 @@ def choose(request: PlanRequest, calibration: Calibration) -> Choice:
 def choose_each(requests: Sequence[PlanRequest], calibration: Calibration) -> list[Choice | PlanErrors]:
     """The complete plan for each question, or what is wrong with it, in the order given.
 
-    Those whose number of nodes is known are laid out together.
+    Their layouts are chosen together, and the fewest nodes are looked for once for machines that hold the
+    same.
     """
     found: dict[int, Choice | PlanErrors] = {}
+    known: dict[int, PlanRequest] = {}
+    counts: dict[tuple[object, ...], int] = {}
     for index, request in enumerate(requests):
-        if request.cluster.nodes is None:
-            try:
+        if request.cluster.nodes is not None:
+            known[index] = request
+            continue
+        try:
+            if is_split(request) or request.deadline_days is not None:
                 found[index] = choose_nodes(request, calibration)
-            except PlanErrors as errors:
-                found[index] = errors
-            except PlanError as error:
-                found[index] = PlanErrors([error])
-    known = [index for index in range(len(requests)) if index not in found]
-    found |= zip(known, choose_layouts([requests[index] for index in known], calibration), strict=True)
+                continue
+            key = memory_key(request)
+            if key not in counts:
+                counts[key] = nodes_without_deadline(request, calibration)
+            known[index] = on_nodes(request, counts[key])
+        except PlanErrors as errors:
+            found[index] = errors
+        except PlanError as error:
+            found[index] = PlanErrors([error])
+    found |= zip(known, choose_layouts(list(known.values()), calibration), strict=True)
     return [found[index] for index in range(len(requests))]

@@ -139,7 +139,6 @@ ROWS: Final[dict[str, Row]] = {
     ),
     "mimo": Row(qkv_bias="attention_bias"),
     "exaone": Row(names=LLAMA_NAMES),
-    "minicpm": Row(tied=True),
     "orion": Row(norm="layernorm", norm_shift=True),
     "minimax_m2": Row(
         qk_norm="width", experts=Experts(count="num_local_experts", width=("intermediate_size",))
@@ -261,6 +260,7 @@ ROWS: Final[dict[str, Row]] = {
         experts=Experts(step="decoder_sparse_step", types="mlp_only_layers"),
     ),
     "qwen2_5_vl_text": Row(qkv_bias=True),
+    "qwen2_5_omni_text": Row(qkv_bias=True),
     "qwen2_vl_text": Row(qkv_bias=True),
 }
 
@@ -356,9 +356,19 @@ def _channels(keys: Keys, row: Row, hidden: int, layers: int) -> list[Channel]:
 
 
 def expert_channels(
-    keys: Keys, experts: Experts, hidden: int, layers: int, biased: bool = False
+    keys: Keys,
+    experts: Experts,
+    hidden: int,
+    layers: int,
+    biased: bool = False,
+    *,
+    latent: int = 0,
+    latent_norm: int = 0,
 ) -> list[Channel]:
-    """One channel mixer a block: routed, or dense where the keys say so."""
+    """One channel mixer a block: routed, or dense where the keys say so.
+
+    latent: width that routed tokens are projected to (0: none), latent_norm: parameters of a norm of it.
+    """
     count, visited = keys.experts(experts.count, *experts.per_token)
     inner = keys.whole(*experts.width, smallest=1)
     shared = experts.shared_count * inner
@@ -375,7 +385,8 @@ def expert_channels(
         shared_gate=experts.shared_gate,
         bias=biased,
         shared_bias=biased,
-        other_parameters=count if experts.selection_bias else 0,
+        latent=latent,
+        other_parameters=(count if experts.selection_bias else 0) + latent_norm,
         prefix=experts.prefix,
         router=experts.router,
         shared=experts.shared_path,

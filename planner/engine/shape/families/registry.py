@@ -16,6 +16,7 @@ from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.families.kimi import KIMIS
 from planner.engine.shape.families.latent import LATENT
 from planner.engine.shape.families.nemotron import NEMOTRONS
+from planner.engine.shape.families.rwkv import RWKVS
 from planner.engine.shape.families.seq2seq import SEQ2SEQ
 from planner.engine.shape.families.short_convolution import SHORT_CONVOLUTIONS
 from planner.engine.shape.families.speech import SPEECH
@@ -30,6 +31,7 @@ PART_FAMILIES: Final[dict[str, PartsReader]] = {
     **HYBRIDS,
     **LATENT,
     **NEMOTRONS,
+    **RWKVS,
     **SHORT_CONVOLUTIONS,
     **WINDOWED_MIXTURES,
     **GEMMAS,
