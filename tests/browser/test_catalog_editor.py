@@ -11,12 +11,17 @@ from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from planner.catalog.changes import services
+from planner.catalog.changes.models import ChangeSet
 from planner.catalog.changes.observed import Observed
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import InstanceType, Price
 from planner.catalog.services import load_catalog
+from tests.browser.conftest import watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+AXE_RUN = """axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice']})
+    .then(found => found.violations)"""
 MACHINE = "/catalog/instances/p5.48xlarge"
 
 
@@ -135,3 +140,65 @@ def test_an_import(editor: Editor, tmp_path: Path) -> None:
     expect(page.locator(".success")).to_be_visible()
     assert Price.objects.get(region="eu-west-9").usd_per_hour == 61.5
     assert editor.effort == (3, 1)
+
+
+PAGES = (
+    "/catalog/", "/catalog/prices?accelerator=h100-sxm", "/catalog/prices/{price}",
+    "/catalog/prices/{price}/new",
+    MACHINE, f"{MACHINE}?as_of=2025-05-31", "/catalog/accelerators/h100-sxm", "/catalog/models/llama-3.1-8b",
+    "/catalog/changes", "/catalog/changes/{set}",
+    "/catalog/owned?instance=p5.48xlarge&capital_usd=3e5&years=4&residual_percent=0&interest_percent=5&power_kw=10"
+    "&usd_per_kwh=0.1&pue=1.3&hosting_usd_per_month=730&used_percent=50",
+)  # fmt: skip
+OF_ADMIN = (
+    "/admin/planner/price/", "/admin/planner/price/{price}/change/", "/admin/planner/price/import/",
+    "/admin/planner/price/export/", "/admin/planner/instancetype/add/",
+)  # fmt: skip
+
+
+def test_pages_in_both_themes_on_a_phone_and_for_axe(
+    editor: Editor, browser: Any, live_server: Any, complaints: list[str]
+) -> None:
+    """No page is wider than its window, axe finds nothing on the site's own, the browser has no complaint."""
+    proposed(6.0)
+    keys = {"price": price().pk, "set": ChangeSet.objects.get().pk}
+    cookies = editor.page.context.cookies()
+    wrong = []
+    for theme, width in (("light", 375), ("dark", 1440)):
+        context = browser.new_context(
+            base_url=live_server.url,
+            color_scheme=theme,
+            viewport={"width": width, "height": 800},
+            bypass_csp=True,
+        )
+        context.add_cookies(cookies)
+        page = watched(context.new_page(), complaints)
+        for address in (each.format(**keys) for each in PAGES + OF_ADMIN):
+            page.goto(address)
+            page.wait_for_load_state("networkidle")
+            if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+                wrong.append(f"{address} is {wide} px wide of {width}")
+            if not address.startswith("/admin"):
+                page.evaluate(
+                    "document.querySelectorAll('main details').forEach(part => { part.open = true; })"
+                )
+                page.add_script_tag(content=AXE)
+                found = page.evaluate(AXE_RUN)
+                wrong += [
+                    f"{theme} {address} {each['id']}: {each['nodes'][0]['html'][:160]}" for each in found
+                ]
+        context.close()
+    assert wrong == []
+
+
+def test_a_price_is_entered_by_keyboard_alone(editor: Editor) -> None:
+    page = editor.page
+    page.goto(f"/catalog/prices/{price().pk}/new")
+    page.get_by_label("USD per hour", exact=True).focus()
+    page.keyboard.type("51")
+    for _ in range(12):  # the day's parts, the source, the tick
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Save":
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="51.00 USD an hour")).to_be_visible()
