@@ -52,9 +52,9 @@ machine saw.
 {rows}
 
 In the second of these the web server worked {each_ms:.0f} ms of a core for each request, {busy:.0%} of one
-core in all. Memory before, and after {seconds:.0f} s: the web server {web_before:.0f} and {web_after:.0f} MiB, all processes
-together {all_before:.0f} and {all_after:.0f} MiB. Of the {searches} searches {done} were done by then and
-{going} were going on or waiting; those were cancelled, and no worker was busy {idle_s:.1f} s later.
+core in all. Memory before it and after: the web server {web_before:.0f} and {web_after:.0f} MiB, all
+processes together {all_before:.0f} and {all_after:.0f} MiB. Of the {searches} searches {done} were done by
+then and {going} were going on or waiting; those were cancelled, and no worker was busy {idle_s:.1f} s later.
 """
 
 
