@@ -279,9 +279,14 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         "planner/engine/choose/bound.py", f"{TESTS}/choose/test_bound.py",
-        ("no ranks", "samples * each_s / ranks * jitter", "samples * each_s * jitter"),
+        ("no ranks", "batch_s / ranks * jitter", "batch_s * jitter"),
+        ("a bubble of all stages", "(stages - 1.0) / chunks *", "(stages + 1.0) / chunks *"),
         ("three matmuls backward of two", "(flops.BACKWARD_MATMULS - grid.frozen) * linear", "3.0 * flops.BACKWARD_MATMULS * linear"),
         ("the batch twice", "grid.global_batch_size / grid.micro_batch_size", "2.0 * grid.global_batch_size / grid.micro_batch_size"),
+    ),
+    *mistakes(
+        "planner/engine/memory/held.py", f"{TESTS}/choose/test_bound.py",
+        ("held twice", "fullest * (1.0 +", "2.0 * fullest * (1.0 +"),
     ),
     *mistakes(
         "planner/engine/sure/pairs.py", f"{TESTS}/sure/test_pairs.py",
