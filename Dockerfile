@@ -3,8 +3,8 @@ FROM python:3.12-slim AS built
 WORKDIR /app
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
-COPY requirements.txt .
-RUN /venv/bin/pip install --quiet -r requirements.txt
+COPY requirements.txt requirements-telemetry.txt ./
+RUN /venv/bin/pip install --quiet -r requirements.txt -r requirements-telemetry.txt
 COPY . .
 # Static files are part of the image: they change with the program alone.
 RUN HEADROOM_DATA=/app/built SECRET_KEY=only-to-collect /venv/bin/python manage.py collectstatic --noinput -v0 \
@@ -21,7 +21,8 @@ WORKDIR /app
 COPY --from=built /venv /venv
 COPY --from=built --chown=root:root /app /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    HEADROOM_DATA=/data STATIC_ROOT=/app/built/static HEADROOM_HOST=0.0.0.0 PORT=8000 LOG_FORMAT=json
+    HEADROOM_DATA=/data STATIC_ROOT=/app/built/static HEADROOM_HOST=0.0.0.0 PORT=8000 LOG_FORMAT=json \
+    PROMETHEUS_MULTIPROC_DIR=/tmp/metrics
 USER 10001
 VOLUME /data
 EXPOSE 8000

@@ -165,6 +165,10 @@ if EMBEDDED_BROKER:
     CELERY_BROKER_URL = f"redis+socket://{BROKER_SOCKET}"
 CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="") or CELERY_BROKER_URL
 CELERY_RESULT_EXPIRES = 3600
+# Nobody waits for what a task returns: its outcome is in the database. Without results, a broker that cannot
+# be reached is found out in a second rather than in twenty.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2}
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
@@ -226,6 +230,8 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- Safety -----------------------------------------------------------------------------------------------
 # What a Prometheus server shows to read /metrics where pages ask for a login.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# Where a worker that has no pages tells Prometheus of its tasks (0: nowhere; with `make run` the pages do).
+METRICS_PORT = env.int("METRICS_PORT", default=0)
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # Ten wrong passwords of one name from one address, then none is looked at for a quarter of an hour.
 AXES_FAILURE_LIMIT = 10
@@ -243,10 +249,25 @@ if OIDC:
     AUTHENTICATION_BACKENDS.append("planner.accounts.oidc.Backend")
     OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID")
     OIDC_RP_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
-    OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_ENDPOINT")
-    OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_ENDPOINT")
-    OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_ENDPOINT")
-    OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_ENDPOINT")
+    # The issuer's own document names the four endpoints, unless they are named here.
+    OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+    OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_ENDPOINT", default="")
+    OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_ENDPOINT", default="")
+    OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_ENDPOINT", default="")
+    OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_ENDPOINT", default="")
+    if not OIDC_ISSUER and not (
+        OIDC_OP_AUTHORIZATION_ENDPOINT
+        and OIDC_OP_TOKEN_ENDPOINT
+        and OIDC_OP_USER_ENDPOINT
+        and OIDC_OP_JWKS_ENDPOINT
+    ):
+        raise ImproperlyConfigured(
+            "OIDC_CLIENT_ID is set, so OIDC_ISSUER or all four of OIDC_AUTHORIZATION_ENDPOINT,"
+            " OIDC_TOKEN_ENDPOINT, OIDC_USERINFO_ENDPOINT and OIDC_JWKS_ENDPOINT are needed."
+        )
+    OIDC_AUTHENTICATE_CLASS = "planner.accounts.oidc.Start"
+    OIDC_CALLBACK_CLASS = "planner.accounts.oidc.Back"
+    OIDC_TIMEOUT = 10
     OIDC_RP_SIGN_ALGO = env.str("OIDC_SIGN_ALGORITHM", default="RS256")
     OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile")
     OIDC_USE_PKCE = True

@@ -24,6 +24,7 @@ from config.children import Children, GaveUpError
 from config.leftovers import MARK, end_leftovers, noting
 from config.local import keep_private, make_private_folder
 from config.prepare import LOCAL_USER, PrepareError, file_trouble, prepare
+from config.telemetry import count_together
 
 WEB_DEADLINE_S = 60
 BACKGROUND_DELAY_S = 2
@@ -65,6 +66,7 @@ def main() -> int:
 
 
 def _run(children: Children) -> int:
+    count_together(settings.DATA / "run" / "metrics")
     environment = os.environ | {MARK: str(settings.DATA)}
     notes = {name: settings.DATA / "run" / f"{name}.pid" for name in commands()}
     for name, command in commands().items():
@@ -89,15 +91,17 @@ def commands() -> dict[str, str]:
     python = shlex.quote(sys.executable)
     level = settings.LOG_LEVEL.lower()
     # The page comes first: what works in the background starts later and at a lower priority.
-    celery = f"sleep {BACKGROUND_DELAY_S}; exec nice -n 5 {python} -m celery --quiet -A config"
+    later = f"sleep {BACKGROUND_DELAY_S}; exec nice -n"
+    celery = f"{python} -m celery --quiet -A config"
     return {
         "web": f"exec {python} -m config.web",
-        "worker": f"{celery} worker --loglevel {level} --without-gossip --without-mingle",
+        "worker": f"{later} 5 {celery} worker --loglevel {level} --without-gossip --without-mingle",
         # Searches have a worker of their own, at a lower priority still: they never keep a probe or a page
         # waiting.
-        "searcher": f"{celery} worker -Q {settings.SEARCH_QUEUE} --concurrency {settings.SEARCH_CONCURRENCY}"
+        "searcher": f"{later} 15 {celery} worker -Q {settings.SEARCH_QUEUE}"
+        f" --concurrency {settings.SEARCH_CONCURRENCY}"
         f" --hostname search@%h --loglevel {level} --without-gossip --without-mingle",
-        "beat": f"{celery} beat --loglevel {level} --pidfile=",
+        "beat": f"{later} 5 {celery} beat --loglevel {level} --pidfile=",
     }
 
 

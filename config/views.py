@@ -27,6 +27,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.defaults import server_error as broken
+from kombu.exceptions import OperationalError
 
 from config.celery import app
 from config.children import read_state
@@ -135,10 +136,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
         message, log_it = database_words(failure), database_trouble(failure)
     elif isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         message, log_it = "The server's disk takes nothing more.", file_trouble(failure)
+    elif isinstance(failure, OperationalError):
+        message, log_it = "The workers cannot be reached.", f"the broker cannot be reached: {failure}"
     else:
         return fault(request)
     log.error("%s", log_it)  # with the file's name, which is nobody's business outside
-    refused = PlanError("", None, message, "Nothing was saved.")
+    refused = PlanError("", None, message, "Nothing was saved; try again in a moment.")
     return turned_away(
         request, [refused], status=UNAVAILABLE, title="Not available for the moment", retry_after_s=RETRY_S
     )

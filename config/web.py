@@ -20,6 +20,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, MultiSocketServer
 
 from config.local import keep_private
+from config.telemetry import trace
 
 #: Seconds within which a request has to be sent whole, its body included.
 REQUEST_DEADLINE_S = 60
@@ -150,6 +151,7 @@ def listening(host: str, port: int) -> str:
 def main() -> None:
     """Serve Headroom as its settings say."""
     keep_private()
+    trace("web")
     # After the application: it is what sets Django up.
     from django.conf import settings
 

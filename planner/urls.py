@@ -6,6 +6,7 @@ from planner.accuracy import page as accuracy
 from planner.api import pages
 from planner.mig import page as mig
 from planner.plans import page as plans
+from planner.plans import parts
 from planner.plans.compare import page as compare
 from planner.tradeoffs import page as tradeoffs
 from planner.tradeoffs.report import page as report
@@ -18,11 +19,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("summary", plans.summary, name="summary"),
     path("why", plans.why, name="why"),
     path("assumed", plans.assumed, name="assumed"),
+    path("beside", parts.beside, name="beside"),
+    path("fields/<str:name>", parts.fields, name="fields"),
+    path("options/<str:name>", parts.options, name="options"),
     path("plan.csv", plans.plan_csv, name="plan_csv"),
     path("plan.json", plans.plan_json, name="plan_json"),
     path("what-if", plans.what_if, name="what_if"),
     path("compare", compare.compare, name="compare"),
     path("compare.csv", compare.compare_csv, name="compare_csv"),
+    path("compare/fits", compare.compare_fits, name="compare_fits"),
     path("tradeoffs", tradeoffs.tradeoffs, name="tradeoffs"),
     path("tradeoffs/around", tradeoffs.around, name="tradeoffs_around"),
     path("tradeoffs/chart.csv", tradeoffs.chart_csv, name="tradeoffs_csv"),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
@@ -16,6 +17,8 @@ from headroom_client.errors import HeadroomError, NotAllowedError, Problem, Ques
 
 ROOT = "/api/v1"
 USUAL_ADDRESS = "http://localhost:8000"
+#: Seconds between two looks at a search that goes on.
+ASKED_AGAIN_S = 1.0
 PAGE_ROWS = 500
 COME_AGAIN = (429, 503)
 LONGEST_WAIT_S = 60.0
@@ -66,24 +69,31 @@ class Headroom:
         return Estimate(self._ask("estimate", question))
 
     def search(self, question: Mapping[str, Any]) -> Found:
-        """The best plans over many machines. Raises HeadroomError."""
-        return Found(self._ask("search", question))
+        """The best plans over many machines; one that a worker goes on with is waited for.
+
+        Raises HeadroomError.
+        """
+        answer = self._ask("search", question)
+        while "job" in answer:
+            self._sleep(ASKED_AGAIN_S)
+            answer = self._get(f"search/{answer['job']['key']}") | {"id": answer["id"]}
+        return Found(answer)
 
     def search_stream(self, question: Mapping[str, Any]) -> Iterator[Json]:
         """A search's progress, line by line; the last line is the response. Raises HeadroomError."""
         asked = {**question, "stream": True}
-        try:
-            with self._http.stream("POST", f"{ROOT}/search", json=asked) as response:
-                if response.is_error:
+        for left in reversed(range(self._tries)):
+            try:
+                with self._http.stream("POST", f"{ROOT}/search", json=asked) as response:
+                    if not response.is_error:
+                        yield from _lines(response)
+                        return
                     response.read()
-                    raise _error(response)
-                for line in filter(str.strip, response.iter_lines()):
-                    value = json.loads(line)
-                    if "error" in value:
-                        raise QuestionError(_problems(value), response.status_code)
-                    yield value
-        except httpx.HTTPError as failure:
-            raise self._unreached(failure) from failure
+            except httpx.HTTPError as failure:
+                raise self._unreached(failure) from failure
+            if response.status_code not in COME_AGAIN or not left:
+                raise _error(response)
+            self._sleep(_wait_s(response))
 
     def mig(self, question: Mapping[str, Any]) -> Partitions:
         """Partitions of GPUs. Raises HeadroomError."""
@@ -124,6 +134,35 @@ class Headroom:
         headers = {"Idempotency-Key": key}
         path = f"{ROOT}/fleet/hosts/{quote(host, safe='')}/probe"
         return self._send(lambda: self._http.post(path, headers=headers)).json()  # type: ignore[no-any-return]
+
+    # --- scenarios ---
+
+    def scenarios(self, *, q: str | None = None, label: str | None = None) -> Listing:
+        """Saved scenarios in short, the newest first."""
+        return self._list("scenarios", "scenarios", q=q, label=label)
+
+    def scenario(self, key: str) -> Json:
+        """One scenario with its question and its answer."""
+        return self._get(f"scenarios/{quote(key, safe='')}")
+
+    def save_scenario(self, name: str, question: Mapping[str, Any], *, once: str = "", **more: Any) -> Json:
+        """Plan a question and keep it with its answer. Raises HeadroomError.
+
+        once: an Idempotency-Key; sent again with it, one scenario is saved (absent: one of its own, so that
+        a try that was not answered is not saved twice).  more: note, labels, visibility.
+        """
+        sent = {"name": name, "question": dict(question), **more}
+        headers = {"Idempotency-Key": once or str(uuid4())}
+        address = f"{ROOT}/scenarios"
+        return self._send(lambda: self._http.post(address, json=sent, headers=headers)).json()  # type: ignore[no-any-return]
+
+    def scenario_changes(self, key: str) -> Json:
+        """What changed since a scenario was saved, by cause."""
+        return self._get(f"scenarios/{quote(key, safe='')}/changes")
+
+    def delete_scenario(self, key: str) -> None:
+        """Delete one's own; its page brings it back for 30 days. Raises HeadroomError."""
+        self._send(lambda: self._http.delete(f"{ROOT}/scenarios/{quote(key, safe='')}"))
 
     # --- how ---
 
@@ -171,6 +210,14 @@ class Headroom:
     def _unreached(self, failure: httpx.HTTPError) -> UnavailableError:
         message = f"{self._http.base_url} does not answer: {failure}."
         return UnavailableError([Problem("", None, message, "Check that it runs, and HEADROOM_URL.")])
+
+
+def _lines(response: httpx.Response) -> Iterator[Json]:
+    for line in filter(str.strip, response.iter_lines()):
+        value = json.loads(line)
+        if "error" in value:
+            raise QuestionError(_problems(value), response.status_code)
+        yield value
 
 
 def _wait_s(answer: httpx.Response) -> float:

@@ -13,7 +13,17 @@ from headroom_client.answers import Estimate, Found, Listing, Partitions
 from headroom_client.client import Headroom
 from headroom_client.errors import HeadroomError
 
-SHOWN_COLUMNS = ("slug", "name", "family", "provider", "accelerator", "memory_bytes", "vendor", "status")
+SHOWN_COLUMNS = (
+    "slug",
+    "key",
+    "name",
+    "family",
+    "provider",
+    "accelerator",
+    "memory_bytes",
+    "vendor",
+    "status",
+)
 FAILED = 2
 
 
@@ -35,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         ("instances", "machines that can be bought"),
         ("accelerators", "accelerators"),
         ("hosts", "hosts of the fleet"),
+        ("scenarios", "saved scenarios"),
     ):
         asked.add_parser(name, help=words).add_argument("q", nargs="?", help="words in the name")
     door = asked.add_parser("mcp", help="serve assistants (MCP) on standard input and output")
@@ -48,8 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 where there is no answer."""
     given = parser().parse_args(arguments)
     if given.what == "mcp":
-        from headroom_client.mcp_server import serve
-
+        try:
+            from headroom_client.mcp_server import serve
+        except ImportError as missing:
+            remedy = "pip install 'headroom-client[mcp]'"
+            print(f"headroom: {missing.name} is not installed: {remedy}", file=sys.stderr)
+            return FAILED
         return serve(given.url, http=given.http, host=given.host, port=given.port)
     try:
         with Headroom(given.url) as server:

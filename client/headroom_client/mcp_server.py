@@ -17,7 +17,7 @@ import httpx
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import AnyHttpUrl, Field
 
@@ -82,6 +82,10 @@ def refused(problem: HeadroomError) -> Json:
     return told({"errors": errors}, [step("refused", status=problem.status)])
 
 
+def silent(share: float, words: str) -> None:
+    """Where nobody listens."""
+
+
 class Tools:
     """What the tools do. server: gives a client for whoever calls, for one call."""
 
@@ -105,11 +109,18 @@ class Tools:
 
         return self.asked(ask)
 
-    def search(self, question: Json) -> Json:
-        """The best plans; the trace: how many were left out for what, then the best one's explanation."""
+    def search(self, question: Json, tell: Callable[[float, str], None] = silent) -> Json:
+        """The best plans; the trace: how many were left out for what, then the best one's explanation.
+
+        tell: called with the share that is done, and with it in words, as the search goes on.
+        """
 
         def ask(server: Headroom) -> Json:
-            raw = server.search({name: value for name, value in question.items() if name != "stream"}).raw
+            raw: Json = {}
+            for raw in server.search_stream(question):
+                if "progress" in raw:
+                    done = raw["progress"]
+                    tell(done["share"], f"{done['evaluated']:,} of {done['plans']:,} plans looked at")
             counts = step(
                 "looked at", evaluated=raw["evaluated"], fitting=raw["fitting"], rejected=raw["rejected"]
             )
@@ -180,14 +191,19 @@ def build(tools: Tools, **options: Any) -> MCPServer[Any]:
         return await in_thread(tools.estimate, question)
 
     @door.tool(annotations=READS)
-    async def search(question: Question) -> dict[str, Any]:
+    async def search(question: Question, context: Context[Any, Any]) -> dict[str, Any]:
         """The best plans over many machines and layouts.
 
         question: as of estimate, without layout; cluster is a list, or {any: {providers, accelerators,
         nodes}}; with objective (cost, time, balanced), deadline_days, budget_usd, limit. Few machines are
         quicker.
         """
-        return await in_thread(tools.search, question)
+        loop = asyncio.get_running_loop()
+
+        def tell(share: float, words: str) -> None:
+            asyncio.run_coroutine_threadsafe(context.report_progress(share, 1.0, words), loop).result()
+
+        return await in_thread(tools.search, question, tell)
 
     @door.tool(annotations=READS)
     async def mig(question: Question) -> dict[str, Any]:
@@ -262,5 +278,6 @@ def serve(address: str | None, *, http: bool, host: str, port: int) -> int:
         build(Tools(lambda: Headroom(address))).run("stdio")
         return 0
     door = over_http(lambda token: Headroom(address, token), f"http://{host}:{port}")
-    door.run("streamable-http", host=host, port=port, stateless_http=True, json_response=True)
+    # Answers as events, so that a search's progress comes before its answer.
+    door.run("streamable-http", host=host, port=port, stateless_http=True, json_response=False)
     return 0

@@ -21,6 +21,8 @@ from django.http import HttpRequest, HttpResponse
 from config.guard.answers import turned_away
 from planner.engine.question import effort
 from planner.engine.question.errors import PlanError, PlanErrors
+from planner.web import telemetry
+from planner.web.programs import view_of
 
 Answering = Callable[[HttpRequest], HttpResponse]
 BAD_REQUEST, UNPROCESSABLE, TOO_MANY, BUSY = 400, 422, 429, 503
@@ -49,7 +51,9 @@ class Doorway:
 
 
 class RequestLog:
-    """One line for each request, with its number; the number goes back in X-Request-ID."""
+    """One line for each request, with its number, and its part of the counts; the number goes back in
+    X-Request-ID.
+    """
 
     def __init__(self, get_response: Answering) -> None:
         self.get_response = get_response
@@ -61,13 +65,16 @@ class RequestLog:
         number = given if _NUMBER.fullmatch(given) else secrets.token_hex(8)
         answer = self.get_response(request)
         answer["X-Request-ID"] = number
+        took_s = time.perf_counter() - began
+        route = request.resolver_match.route if request.resolver_match else "none"
+        telemetry.note_request(str(request.method), route, answer.status_code, took_s)
         if request.path != HEALTH:
             more = {
                 "request_id": number,
                 "method": request.method,
                 "path": request.path,
                 "status": answer.status_code,
-                "duration_s": round(time.perf_counter() - began, 4),
+                "duration_s": round(took_s, 4),
                 "address": request.META.get("REMOTE_ADDR", ""),
             }
             log.info("%s %s %d", request.method, request.path, answer.status_code, extra=more)
@@ -191,7 +198,7 @@ class Budget:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         """Widen the budget for a view that says so, one after the other."""
-        large = getattr(view, "large_question", False)
+        large = getattr(view_of(view, request), "large_question", False)
         large = large(request) if callable(large) else large
         if not large or request.method in ("HEAD", "OPTIONS"):
             return None

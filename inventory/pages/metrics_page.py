@@ -1,4 +1,4 @@
-"""`/metrics`: the fleet and the age of the catalog for Prometheus, and who may read it."""
+"""`/metrics`: the fleet, the age of the catalog and the program's own work, and who may read it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from inventory.pages import metrics
 from planner.catalog.refresh import metrics as catalog_metrics
+from planner.web import telemetry
 
 
 @login_not_required
@@ -27,7 +28,7 @@ def prometheus(request: HttpRequest) -> HttpResponse:
         )
     now = timezone.now()
     fleet = metrics.exposition(now=now, day_ago=now - timedelta(days=1))
-    body = fleet + "".join(f"{line}\n" for line in catalog_metrics.lines())
+    body = fleet + "".join(f"{line}\n" for line in catalog_metrics.lines()) + telemetry.exposition()
     return HttpResponse(body, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

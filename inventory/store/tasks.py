@@ -16,6 +16,7 @@ from celery import Celery, current_app, shared_task
 from celery.signals import celeryd_after_setup
 from django.utils import timezone
 from kombu import Queue
+from kombu.exceptions import OperationalError
 
 from inventory.driver.probing import read_snapshot
 from inventory.store import services
@@ -71,8 +72,16 @@ def report_idle_gpus() -> int:
 
 
 def send(probe_id: UUID, queue: str, expires_s: float) -> None:
-    """Send a probe to its host's worker."""
-    probe_host.apply_async((str(probe_id),), queue=queue, expires=expires_s)
+    """Send a probe to its host's worker.
+
+    Raises kombu's OperationalError where the broker cannot be reached; the probe is then withdrawn, so that
+    the next one is not refused for its sake.
+    """
+    try:
+        probe_host.apply_async((str(probe_id),), queue=queue, expires=expires_s)
+    except OperationalError:
+        services.withdraw_probe(probe_id)
+        raise
 
 
 def discard_waiting(queue: str) -> int:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from planner.accounts.policy import ANYBODY, ENTERS_ADMIN, Action, Role, allowed
+from planner.web.programs import view_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -67,6 +68,7 @@ def needed(view: Any, request: HttpRequest) -> Action | None:
 
     None: the view looks after itself (it is open to all, or is the admin's, which asks the table itself).
     """
+    view = view_of(view, request)
     said: Action | None = getattr(view, "needs", None)
     if said is not None:
         return said

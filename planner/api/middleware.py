@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from planner.api import services
 from planner.contract.jsontext import MAX_JSON_BYTES
-from planner.web.programs import UNAUTHORIZED, refused
+from planner.web.programs import UNAUTHORIZED, refused, view_of
 
 Answering = Callable[[HttpRequest], HttpResponse]
 ROOT = "/api/v1/"
@@ -73,7 +74,7 @@ class Idempotency:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         """The kept answer, where this write was done before."""
-        key = request.headers.get("Idempotency-Key", "")
+        view, key = view_of(view, request), request.headers.get("Idempotency-Key", "")
         if not key or not getattr(view, "writes", False) or not request.user.is_authenticated:
             return None
         if view.scope not in getattr(request, "token_scopes", (view.scope,)):  # type: ignore[attr-defined]
@@ -86,7 +87,7 @@ class Idempotency:
                 value=key[:60],
             )
         body = request.read(MAX_JSON_BYTES + 1)
-        request._body = body  # the view reads it again
+        request._body, request._stream = body, BytesIO(body)  # the view reads it again
         asked = f"{request.method} {request.get_full_path()}\n".encode() + body
         question = hashlib.sha256(asked).hexdigest()
         kept = services.claim_key(request.user, key, question, now=timezone.now())

@@ -12,7 +12,8 @@ from planner.contract.schema import json_schema
 from planner.web.operations import DECLARED, Operation, ref
 from planner.web.programs import MAX_LIMIT, SCOPES
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
+NO_CONTENT = 204
 INTRODUCTION = """One contract for the command line, the pages and this interface. Everything is in SI units
 or says its unit in its name. An unknown field is an error. On the machine itself no login is needed to read;
 elsewhere send `Authorization: Bearer` with a token from the page of tokens. Lists come in pages with `limit`
@@ -103,6 +104,9 @@ def _parameters(each: Operation) -> list[dict[str, Any]]:
         key = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"}
         said = "Sent again with the same key, the request is done once and answered alike."
         found.append({"name": "Idempotency-Key", "in": "header", "description": said, "schema": key})
+    if each.method == "DELETE":
+        said = "The ETag of what is meant: another one is left as it is."
+        found.append({"name": "If-Match", "in": "header", "description": said, "schema": text})
     return found
 
 
@@ -111,19 +115,30 @@ def _responses(each: Operation) -> dict[str, Any]:
     if each.streams:
         content["application/x-ndjson"] = {"schema": {"type": "string"}}
     wanted: dict[str, Any] = {"description": "The answer.", "content": content}
+    if each.success == NO_CONTENT:
+        wanted = {"description": "Done."}
     said: dict[str, Any] = {str(each.success): wanted}
     if each.method == "GET":
         wanted["headers"] = {
             "ETag": {"description": "Send it as If-None-Match.", "schema": {"type": "string"}}
         }
         said["304"] = {"description": "You have this answer already."}
+    if each.later is not None:
+        text = {"schema": {"type": "string"}}
+        said["202"] = {
+            "description": "A worker goes on with it; ask again at Location.",
+            "content": {"application/json": {"schema": each.later}},
+            "headers": {"Location": text, "Retry-After": text},
+        }
     refusals = dict(REFUSALS)
-    if each.takes is None and not each.lists and not each.writes:
+    if each.takes is None and not each.lists and not each.writes and each.later is None:
         del refusals[422]
     if each.missing:
         refusals[404] = each.missing
     if each.writes:
         refusals[409] = "The same thing is going on already."
+    if each.method == "DELETE":
+        refusals[412] = "It is not what If-Match says it is."
     said |= {
         str(status): {"description": words, "content": {"application/json": {"schema": ref("Errors")}}}
         for status, words in sorted(refusals.items())

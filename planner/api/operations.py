@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.api.filters import FILTERS, MEANINGS
+from planner.api.scenarios import declare_scenarios
 from planner.web.operations import Operation, declare, ref
 from planner.web.programs import Scope
 
@@ -67,11 +68,32 @@ declare(
         "POST",
         "search",
         Scope.PLAN,
-        "The best plans over many machines and layouts; with stream, in JSON Lines as it goes.",
+        "The best plans over many machines and layouts; with stream, in JSON Lines as it goes. What takes a"
+        " worker longer than 20 s is answered with its job, with Prefer: respond-async at once.",
         ref("Found"),
         takes=ref("search"),
         example=SEARCH_EXAMPLE,
         streams=True,
+        later=ref("SearchJob"),
+    ),
+    Operation(
+        "search_job",
+        "GET",
+        "search/{key}",
+        Scope.PLAN,
+        "The response of a search that went to a worker, or how far it is.",
+        ref("Found"),
+        later=ref("SearchJob"),
+        missing="There is no search of this key.",
+    ),
+    Operation(
+        "cancel_search",
+        "POST",
+        "search/{key}/cancel",
+        Scope.PLAN,
+        "Stop a search in a worker; what is done is kept for when the same question is asked again.",
+        ref("SearchJob"),
+        missing="There is no search of this key.",
     ),
     Operation(
         "mig",
@@ -96,3 +118,4 @@ declare(
     ),
     Operation("openapi", "GET", "openapi.json", Scope.CATALOG, "This document.", {"type": "object"}),
 )
+declare_scenarios(ESTIMATE_EXAMPLE)

@@ -207,6 +207,9 @@ class Price(CatalogRow):
         default=False,
         help_text="Agreed with the seller: stands in place of the list price, which refreshes go on reading.",
     )
+    computed_from = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="Of a node of one's own: the owner's figures."
+    )
 
     class Meta:
         ordering = ["instance_type", "region", "purchase", "-valid_from"]

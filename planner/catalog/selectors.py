@@ -93,6 +93,6 @@ def catalog_of_rows() -> Catalog:
 
 def _rows(table: type[CatalogRow]) -> list[dict[str, Any]]:
     """Rows in the order they came, without what only the loader and the admin read."""
-    unused = {"id", "shipped", "withdrawn", "changed_at", "kept_by"}
+    unused = {"id", "shipped", "withdrawn", "changed_at", "kept_by", "computed_from"}
     names = [field.attname for field in table._meta.concrete_fields if field.name not in unused]
     return list(table.objects.filter(withdrawn=False).order_by("pk").values(*names))

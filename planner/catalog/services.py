@@ -25,6 +25,9 @@ class TableChanges:
     """What loading did to one table, each row by its key in words.
 
     before: facts of the rows that were brought up to date, as they were, by primary key.
+    first: whether the table was empty, so that everything in it is new.
+    created, gone: the rows behind ``added`` and ``withdrawn``.  replaced: mistaken prices and what stands in
+    their place, (old, new).
     """
 
     added: list[str] = field(default_factory=list)
@@ -33,6 +36,10 @@ class TableChanges:
     kept: list[str] = field(default_factory=list)
     unchanged: int = 0
     before: dict[int, dict[str, Any]] = field(default_factory=dict)
+    first: bool = False
+    created: list[CatalogRow] = field(default_factory=list)
+    gone: list[CatalogRow] = field(default_factory=list)
+    replaced: list[tuple[Price, Price]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.added or self.updated or self.withdrawn or self.kept)
@@ -80,20 +87,22 @@ def load_catalog(
 def record_price(price: Price) -> list[Price]:
     """Store a new price; the one in force before it, of the same kind, ends on the day this one begins.
 
-    Returns the prices that ended.
+    One of the past ends on the day on which the next known one begins. Returns the prices that ended.
     """
     with transaction.atomic():
-        earlier = Price.objects.filter(
+        alike = Price.objects.filter(
             instance_type__slug=price.instance_type_id,
             region=price.region,
             purchase=price.purchase,
             payment_option__in=_same_payment(price),
             negotiated=price.negotiated,
             withdrawn=False,
-            valid_from__lt=price.valid_from,
-            valid_to__isnull=True,
         ).exclude(pk=price.pk)
-        ended = list(earlier)
+        if price.valid_to is None and not price.withdrawn:
+            later = alike.filter(valid_from__gt=price.valid_from).order_by("valid_from")
+            price.valid_to = later.values_list("valid_from", flat=True).first()
+        earlier = alike.filter(valid_from__lt=price.valid_from, valid_to__isnull=True)
+        ended = [] if price.withdrawn else list(earlier)
         for row in ended:
             row.valid_to = price.valid_from
             row.save()
@@ -116,7 +125,7 @@ def _load_table(table: type[CatalogRow], shipped: Iterable[Values], scope: Scope
         for row in table.objects.order_by("withdrawn", "pk").reverse()
         if not getattr(row, "negotiated", False)
     }
-    changes, work = TableChanges(), _Work()
+    changes, work = TableChanges(first=not known), _Work()
     shipped_keys = set()
     for values in shipped:
         fresh = table(**values)
@@ -149,6 +158,7 @@ def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, wo
     before = None if row is None else row.shipped if row.shipped is not None else row.facts()
     if row is None:
         work.create.append(fresh)
+        changes.created.append(fresh)
         changes.added.append(name)
     elif row.shipped == fresh.shipped:
         changes.unchanged += 1
@@ -165,6 +175,7 @@ def _place(row: Any, fresh: Any, key: tuple[Any, ...], changes: TableChanges, wo
         row.shipped = {**(before or {}), "withdrawn": True}
         work.update.append(row)
         work.create.append(fresh)
+        changes.replaced.append((row, fresh))
     else:
         changes.updated.append(f"{name}: {_differences(before, fresh.shipped)}")
         changes.before[row.pk] = row.facts()
@@ -186,6 +197,7 @@ def _withdraw(row: CatalogRow, key: tuple[Any, ...], changes: TableChanges, work
     row.withdrawn = True
     row.shipped = row.facts()
     work.update.append(row)
+    changes.gone.append(row)
     changes.withdrawn.append(f"{name}: no longer shipped")
 
 

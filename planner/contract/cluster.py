@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.catalog.facts.records import PriceRecord
@@ -16,6 +17,7 @@ from planner.catalog.facts.selling import sale_of
 from planner.contract.fields import CLUSTER, OTHER_DESCRIPTION, OWN_CARD, OWN_MACHINES, TWO_FORMS
 from planner.contract.market_fields import MAX_NODES
 from planner.contract.own_accelerator import read_own_accelerator
+from planner.contract.price_fields import INTERRUPTION_FIELDS
 from planner.contract.render import BYTES_PER_S_IN_GBPS
 from planner.contract.section import Problems, Section, near, suggestion
 from planner.engine.question.request import Cluster, Purchase
@@ -26,8 +28,13 @@ from planner.engine.run.interruptions import RESTART_S, WRITE_S
 MAX_SLUG = 100
 SECONDS_PER_MINUTE = 60.0
 OWN_PRICE = "given in the request"
-INTERRUPTION_FIELDS = ("interruptions_per_node_day", "checkpoint_minutes", "restart_minutes")
-LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
+LIMITS = (
+    "host_memory_bytes",
+    "host_memory_bandwidth_bytes_per_s",
+    "power_limit_watts",
+    "matmul_flops_per_s",
+    "fabric",
+)
 USUAL_NAMES = "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
 #: How long before its first record a list price is taken to have held.  Judgement: machines are sold for
 #: years before they are replaced, and P4d's price of its launch in November 2020 held until June 2025.
@@ -160,6 +167,22 @@ def priced_cluster(
     return cluster if asked is None else sold_as(cluster, asked)
 
 
+#: The offers of each catalog at their latest prices, which hold as long as the catalog does: a search of the
+#: whole market reads thousands of them.
+_latest_offers: WeakKeyDictionary[Catalog, dict[tuple[str, str, str], Cluster]] = WeakKeyDictionary()
+
+
+def latest_offer(instance: InstanceSpec, catalog: Catalog, region: str, purchase: str) -> Cluster:
+    """As ``priced_cluster`` at the latest price known, its number of nodes open."""
+    known = _latest_offers.setdefault(catalog, {})
+    key = instance.slug, region, purchase
+    if key not in known:
+        known[key] = priced_cluster(
+            instance, catalog, region=region, purchase=purchase, nodes=None, as_of=None
+        )
+    return known[key]
+
+
 def _known_on(price: PriceRecord | None, seen: date | None, as_of: date | None) -> date | None:
     """The last day on which a price was seen, but no later than the day asked for where it held by then."""
     if price is None or seen is None or as_of is None or as_of < price.valid_from:
@@ -181,6 +204,7 @@ def sold_as(cluster: Cluster, asked: Cluster) -> Cluster:
         "interruptions_per_node_day": sale.interruptions.per_node_day,
         "checkpoint_minutes": (sale.interruptions.checkpoint_s or 0.0) / SECONDS_PER_MINUTE,
         "restart_minutes": sale.interruptions.restart_s / SECONDS_PER_MINUTE,
+        "goodput": sale.interruptions.kept_share,
     }
     return interrupted(cluster, {name: own[name] for name in given})
 
@@ -216,7 +240,7 @@ def discounted(cluster: Cluster, percent: float) -> Cluster:
 def interrupted(cluster: Cluster, said: Mapping[str, float]) -> Cluster:
     """With what a question says of interruptions. said: by the names of the fields."""
     known = cluster.sale.interruptions
-    if not said or (known is None and "interruptions_per_node_day" not in said):
+    if not said or (known is None and not {"interruptions_per_node_day", "goodput"} & set(said)):
         return cluster
     known = known or Interruptions(per_node_day=0.0, write_s=WRITE_S, restart_s=RESTART_S)
     per_node_day = said.get("interruptions_per_node_day")
@@ -227,6 +251,7 @@ def interrupted(cluster: Cluster, said: Mapping[str, float]) -> Cluster:
         source=known.source if per_node_day is None else OWN_PRICE,
         checkpoint_s=known.checkpoint_s if checkpoint is None else checkpoint * SECONDS_PER_MINUTE,
         restart_s=known.restart_s if restart is None else restart * SECONDS_PER_MINUTE,
+        kept_share=said.get("goodput", known.kept_share),
         given=tuple(said),
     )
     return replace(cluster, sale=replace(cluster.sale, interruptions=found))
@@ -273,10 +298,11 @@ def _on_own_terms(section: Section, cluster: Cluster) -> Cluster:
         cluster = at_own_price(cluster, usd)
     elif percent is not None:
         cluster = discounted(cluster, percent)
-    return interrupted(cluster, _said_of_interruptions(section))
+    return interrupted(cluster, said_of_interruptions(section))
 
 
-def _said_of_interruptions(section: Section) -> dict[str, float]:
+def said_of_interruptions(section: Section) -> dict[str, float]:
+    """What a question says of machines that are taken back, by the names of the fields."""
     read = {name: section.read(CLUSTER[name]) for name in INTERRUPTION_FIELDS}
     return {name: value for name, value in read.items() if value is not None}
 
@@ -306,12 +332,12 @@ def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
         price_asked_as_of=as_of,
         sale=Sale(own_price=usd is not None),
     )
-    cluster = interrupted(cluster, _said_of_interruptions(section))
+    cluster = interrupted(cluster, said_of_interruptions(section))
     return _with_mig(section, _with_limits(section, cluster), catalog)
 
 
 def _with_limits(section: Section, cluster: Cluster) -> Cluster:
-    """Host memory and power limit, which stand beside either description."""
+    """Host memory, power limit, measured rate and network kind, which stand beside either description."""
     return replace(cluster, **section.read_all(CLUSTER[name] for name in LIMITS))
 
 

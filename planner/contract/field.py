@@ -38,6 +38,7 @@ class Field:
     depends on others, None, and ``otherwise`` says it in words.  remedy: what to do where it is required and
     missing.  tasks: the only ones it matters for (none: all).  beside: the field that says of which
     description of a cluster it is a part ("": of both).  query: its short name in the addresses of pages.
+    foreseen: words that people write here and that belong elsewhere, each with its remedy.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Field:
     beside: str = ""
     query: str = ""
     section: str = ""
+    foreseen: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def path(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.contract.field import Field, table
+from planner.contract.price_fields import INTERRUPTION_FIELDS, PRICE_FIELDS
 from planner.engine.question import words
 
 MAX_NODES = 100_000
@@ -41,6 +42,29 @@ ANY = table(
         default=(1, 2, 4, 8, 16, 32, 64),
     ),
     Field("price_as_of", "date", "Prices as of", "A day: prices as they were known then.", otherwise="today"),
+    Field(
+        "available_only",
+        "flag",
+        "Only what can be had",
+        "Leave out machines that are not known to be offered in a region, and clusters larger than are sold.",
+        default=False,
+    ),
+    Field(
+        "discounts",
+        "object",
+        "Discounts",
+        "What your contracts take off a provider's prices, in per cent by provider.",
+        otherwise="none",
+    ),
+    Field(
+        "own_prices",
+        "object",
+        "Prices of your own",
+        "What a machine costs you, in dollars a node-hour by instance type: one offer in place of the"
+        " catalog's.",
+        otherwise="the catalog's prices",
+    ),
+    *(field for field in PRICE_FIELDS if field.name in INTERRUPTION_FIELDS),
 )
 
 #: What a search may be asked beside its machines, its objective and its limits.

@@ -13,7 +13,16 @@ from typing import Any, cast
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import InstanceRecord
-from planner.contract.cluster import priced_cluster, provider_regions, read_cluster
+from planner.contract.cluster import (
+    at_own_price,
+    discounted,
+    interrupted,
+    latest_offer,
+    priced_cluster,
+    provider_regions,
+    read_cluster,
+    said_of_interruptions,
+)
 from planner.contract.fields import CLUSTER, LAYOUT_VARIABLES, SEARCH
 from planner.contract.market_fields import ANY, MAX_LISTED, MAX_NODES
 from planner.contract.parse import (
@@ -45,6 +54,18 @@ USUAL_PRECISIONS = ("bf16", "fp16", "fp8")
 
 
 @dataclass(frozen=True, slots=True)
+class _OwnTerms:
+    """What the buyer's own terms are: only what can be had, per cent by provider, dollars a node-hour by
+    instance type, and what is said of interruptions.
+    """
+
+    available_only: bool
+    discounts: dict[str, float]
+    own_prices: dict[str, float]
+    interruptions: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class _Filters:
     """What ``any`` narrows down to; None is no narrowing."""
 
@@ -55,6 +76,7 @@ class _Filters:
     purchases: list[str] | None
     nodes: tuple[int, ...]
     as_of: date | None
+    terms: _OwnTerms
 
 
 def parse_search_request(data: Any, catalog: Catalog, *, today: date | None = None) -> SearchRequest:
@@ -172,18 +194,10 @@ def _any_clusters(
         outer.fail(
             "any",
             f"This means {len(offers) * len(sizes):,} clusters.",
-            "Narrow regions, purchases, accelerators or nodes.",
+            _narrower(len(offers), len(sizes)),
         )
         return ()
-    clusters = Market(
-        tuple(
-            priced_cluster(
-                record.spec, catalog, region=region, purchase=purchase, nodes=None, as_of=filters.as_of
-            )
-            for record, region, purchase in offers
-        ),
-        sizes,
-    )
+    clusters = Market(tuple(offers), sizes)
     if not clusters:
         outer.fail(
             "any",
@@ -193,36 +207,71 @@ def _any_clusters(
     return clusters
 
 
-def _offers(
-    record: InstanceRecord, catalog: Catalog, filters: _Filters
-) -> list[tuple[InstanceRecord, str, str]]:
-    """(instance, region, purchase) that can be had: what was asked for and is priced or offered there.
+def _narrower(offers: int, sizes: int) -> str:
+    """What to leave out of a market that is too large: the axis with most values."""
+    if sizes > offers:
+        return f"Name fewer node counts than {sizes:,}."
+    return f"Narrow regions, purchases or accelerators: they mean {offers:,} offers."
+
+
+def _offers(record: InstanceRecord, catalog: Catalog, filters: _Filters) -> list[Cluster]:
+    """One machine as it can be had: what was asked for and is priced or offered there, on the buyer's terms.
 
     Regions not named: the provider's default, or the first that has it where the default has not.
-    Purchases not named: on demand, or a capacity block where that alone is sold.
+    Purchases not named: on demand, or a capacity block where that alone is sold. At a price of the buyer's
+    own there is one offer.
     """
-    known = catalog.regions(record.slug)
-    regions = [region for region in known if filters.regions is None or region in filters.regions]
-    if filters.regions is None:
+    slug, terms = record.slug, filters.terms
+    regions = [
+        region
+        for region in catalog.regions(slug)
+        if (filters.regions is None or region in filters.regions)
+        and (not terms.available_only or catalog.known_to_be_offered(slug, region))
+    ]
+    if filters.regions is None or slug in terms.own_prices:
         regions = regions[:1]
-    offers: list[tuple[InstanceRecord, str, str]] = []
+    offers: list[Cluster] = []
     for region in regions:
         wanted = filters.purchases
         if wanted is None:
-            block_only = catalog.purchases(record.slug, region) == ("capacity_block",)
+            block_only = catalog.purchases(slug, region) == ("capacity_block",)
             wanted = ["capacity_block"] if block_only else [CLUSTER["purchase"].default]
-        offers += [
-            (record, region, purchase)
-            for purchase in wanted
-            if filters.purchases is None or catalog.price(record.slug, region, purchase, filters.as_of)
-        ]
+        if slug in terms.own_prices:
+            usual = CLUSTER["purchase"].default
+            wanted = [usual] if usual in wanted else wanted[:1]
+        for purchase in wanted:
+            if filters.as_of is None:
+                offer = latest_offer(record.spec, catalog, region, purchase)
+                priced = offer.usd_per_node_hour is not None
+            else:
+                priced = catalog.price(slug, region, purchase, filters.as_of) is not None
+                offer = priced_cluster(
+                    record.spec, catalog, region=region, purchase=purchase, nodes=None, as_of=filters.as_of
+                )
+            if filters.purchases is None or priced or slug in terms.own_prices:
+                offers.append(_on_terms(offer, record, terms))
     return offers
+
+
+def _on_terms(offer: Cluster, record: InstanceRecord, terms: _OwnTerms) -> Cluster:
+    """An offer of the catalog on the buyer's own terms."""
+    if record.slug in terms.own_prices:
+        offer = at_own_price(offer, terms.own_prices[record.slug])
+    elif record.spec.provider in terms.discounts:
+        offer = discounted(offer, terms.discounts[record.spec.provider])
+    offer = interrupted(offer, terms.interruptions)
+    largest = record.ultracluster_max_accelerators
+    if terms.available_only and largest is not None:
+        most = max(1, largest // record.spec.accelerators_per_node)
+        offer = replace(offer, sale=replace(offer.sale, most_nodes=most))
+    return offer
 
 
 def _read_filters(section: Section, catalog: Catalog) -> _Filters:
     section.only(ANY.names)
     providers = sorted({record.spec.provider for record in catalog.instances()})
     regions = [region for provider in providers for region in provider_regions(catalog, provider)]
+    machines = [record.slug for record in catalog.instances()]
     nodes = _node_counts(section)
     return _Filters(
         providers=_names(section, "providers", providers),
@@ -232,6 +281,12 @@ def _read_filters(section: Section, catalog: Catalog) -> _Filters:
         purchases=_names(section, "purchases", ANY["purchases"].values),
         nodes=nodes,
         as_of=section.read(ANY["price_as_of"]),
+        terms=_OwnTerms(
+            available_only=section.read(ANY["available_only"]),
+            discounts=_numbers(section, "discounts", providers, CLUSTER["discount_percent"].limit),
+            own_prices=_numbers(section, "own_prices", machines, CLUSTER["usd_per_node_hour"].limit),
+            interruptions=said_of_interruptions(section),
+        ),
     )
 
 
@@ -264,6 +319,16 @@ def _tried(section: Section, name: str, vary: list[str], usual: tuple[str, ...])
     """The stacks or precisions to try: those listed, or the usual ones where ``vary`` names the axis."""
     listed = _names(section, f"{name}s", SEARCH[f"{name}s"].values)
     return listed if listed is not None else list(usual) if name in vary else []
+
+
+def _numbers(section: Section, name: str, known: Sequence[str], maximum: float) -> dict[str, float]:
+    """An object of positive numbers by known names; empty where absent."""
+    if not section.has(name):
+        return {}
+    inner = Section(section.data[name], section.at(name), section.problems)
+    inner.only(known)
+    read = {each: inner.positive(each, maximum=maximum) for each in inner.data if each in known}
+    return {each: value for each, value in read.items() if value is not None}
 
 
 def _node_counts(section: Section) -> tuple[int, ...]:

@@ -150,7 +150,7 @@ class Section:
             case "number":
                 return self.positive(field.name, maximum=field.limit)
             case "choice":
-                return self.choice(field.name, field.values)
+                return self.choice(field.name, field.values, field.foreseen)
             case "share":
                 return self.share(field.name)
             case "choices":
@@ -226,8 +226,10 @@ class Section:
         )
         return None
 
-    def choice(self, name: str, options: tuple[str, ...]) -> str | None:
-        """One of ``options``, or None where absent."""
+    def choice(
+        self, name: str, options: tuple[str, ...], foreseen: Mapping[str, str] | None = None
+    ) -> str | None:
+        """One of ``options``, or None where absent.  foreseen: remedies for words that belong elsewhere."""
         value = self.data.get(name)
         if value is None:
             return None
@@ -235,6 +237,9 @@ class Section:
             return value
         close = near(value, options, count=1)
         remedy = f"Did you mean {close[0]}? " if close else ""
+        if isinstance(value, str) and foreseen:
+            known = foreseen.get(value.strip().lower().replace("-", "_"))
+            remedy = f"{known} " if known else remedy
         self.fail(
             name, f"{_said(value)} is not one of the choices.", f"{remedy}Choose one of {', '.join(options)}."
         )

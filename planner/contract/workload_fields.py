@@ -16,6 +16,26 @@ LENGTH_REMEDY = (
     "Give exactly one of: tokens; epochs with dataset_tokens; samples (one sample is one sequence)."
 )
 
+
+def _elsewhere() -> dict[str, str]:
+    """What people call a task that the contract says by two fields, with those two."""
+    found = {
+        name: f'Write "task": "full_finetuning" (or lora, qlora) with "objective": "{name}".'
+        for name in words.TRAINING_OBJECTIVES
+    }
+    found |= {
+        name: f'Write "task": "ppo" with "ppo": {{"algorithm": "{name}"}}.'
+        for name in words.ALGORITHMS
+        if name != "ppo"
+    }
+    found |= dict.fromkeys(("rl", "rlhf", "rlvr"), "Write ppo, with its algorithm in ppo.algorithm.")
+    found |= dict.fromkeys(("finetune", "finetuning", "fine_tuning", "full", "fft"), "Write full_finetuning.")
+    found |= dict.fromkeys(("pretrain", "train", "training", "continued_pretraining"), "Write pretraining.")
+    return found
+
+
+OTHER_TASKS = _elsewhere()
+
 WORKLOAD = table(
     "workload",
     Field(
@@ -25,6 +45,7 @@ WORKLOAD = table(
         "What is done to the weights: trained from scratch, all trained further, adapters trained on frozen "
         "weights (LoRA, QLoRA), or reinforcement learning.",
         choices=words.TASKS,
+        foreseen=OTHER_TASKS,
         required=True,
         query="task",
     ),
@@ -195,10 +216,21 @@ WORKLOAD = table(
         "loss",
         "choice",
         "Loss",
-        "How the logits are held: whole with a copy in fp32, in chunks, or never whole (fused).",
+        "How the logits are held: whole with a copy in fp32, whole with a cross-entropy that torch.compile "
+        "fuses (no copies), in chunks, or never whole (fused).",
         choices=words.LOSSES,
         otherwise=BY_FRAMEWORK,
         query="loss",
+    ),
+    Field(
+        "loss_precision",
+        "choice",
+        "Loss precision",
+        "What the cross-entropy is computed in: fp32, or the logits' own 16 bits, as trainers do that "
+        "compute it themselves outside of autocast.",
+        choices=words.LOSS_PRECISIONS,
+        otherwise=BY_FRAMEWORK,
+        query="lossprec",
     ),
     Field(
         "lora_rank",
@@ -217,7 +249,7 @@ WORKLOAD = table(
         "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj; all-linear: all "
         "of the blocks.",
         maximum=MAX_LORA_TARGETS,
-        otherwise="all linear layers of the blocks",
+        otherwise="all linear",
         tasks=ADAPTERS,
         query="targets",
     ),

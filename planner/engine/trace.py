@@ -2,21 +2,98 @@
 
 A formula is a template that is filled from the very records the estimate was computed with, so an explanation
 cannot drift from the computation. A placeholder says which record's field it shows, ``{step.recompute:.4g}``
-or ``{memory.terms[context]:.4g}``: fields of the same name in two records are two placeholders.
-Nothing is computed here.
+or ``{memory.terms[context]:bytes}``: fields of the same name in two records are two placeholders. Beside
+Python's own formats there are those of ``WRITTEN``, which choose a unit. Nothing is computed here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from string import Formatter
+from typing import Any, Final
 
 from planner.engine.question.result import Term
 
 #: Where a number stands: a record's field, or a named entry of the record's terms.
 PLACE = re.compile(r"(\w+)\.(\w+)(?:\[(\w+)\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit that a number is written in from ``least`` on."""
+
+    least: float
+    size: float
+    name: str
+
+
+BYTES: Final = (Unit(2**30 / 100, 2**30, " GiB"), Unit(2**20, 2**20, " MiB"), Unit(1.0, 1.0, " bytes"))
+SPANS: Final = (
+    *(Unit(2 * 86400.0, 86400.0, " days"), Unit(2 * 3600.0, 3600.0, " hours"), Unit(1.0, 1.0, " s")),
+    *(Unit(1e-3, 1e-3, " ms"), Unit(1e-6, 1e-6, " µs")),
+)
+COUNTS: Final = (Unit(1e12, 1e12, "T"), Unit(1e9, 1e9, "B"), Unit(1e6, 1e6, "M"))
+
+
+def in_units(value: float, units: Sequence[Unit]) -> str:
+    """Four digits in the first unit that the value reaches; plain where it reaches none."""
+    size = abs(value)
+    for unit in units:
+        if size >= unit.least:
+            return f"{value / unit.size:.4g}{unit.name}"
+    return f"{value:.4g}"
+
+
+def dollars(value: float) -> str:
+    """Two decimals under a thousand dollars, none above."""
+    return f"${value:,.0f}" if abs(value) >= 1000.0 else f"${value:,.2f}"
+
+
+#: Formats that a formula has beside Python's: memory in GiB, seconds up to days, dollars, counts up to T;
+#: an index as the place that people count from 1.
+WRITTEN: Final[Mapping[str, Callable[[float], str]]] = {
+    "bytes": lambda value: in_units(value, BYTES),
+    "span": lambda value: in_units(value, SPANS),
+    "usd": dollars,
+    "count": lambda value: in_units(value, COUNTS),
+    "place": lambda index: f"{index + 1:.0f}",
+}
+Reader = Callable[[Mapping[str, Any]], str]
+
+
+def filled(formula: str, records: Mapping[str, Any]) -> str:
+    """The template with the records' numbers in it."""
+    return "".join([read if isinstance(read, str) else read(records) for read in _pieces(formula)])
+
+
+@cache
+def _pieces(formula: str) -> tuple[str | Reader, ...]:
+    """A template cut into texts and what reads each placeholder; one without our formats is one piece."""
+    found: list[str | Reader] = []
+    for text, place, spec, _ in Formatter().parse(formula):
+        found.append(text)
+        if place is not None and spec and spec in WRITTEN:
+            found.append(_reader(place, WRITTEN[spec]))
+        elif place is not None:
+            found.append(f"{{{place}:{spec}}}".format_map)
+    return tuple(found)
+
+
+def _reader(place: str, write: Callable[[float], str]) -> Reader:
+    found = PLACE.fullmatch(place)
+    if found is None:
+        raise ValueError(f"{place!r} is no place of a number")
+    record, name, key = found.groups()
+    entry = int(key) if key is not None and key.isdecimal() else key
+
+    def read(records: Mapping[str, Any]) -> str:
+        value = getattr(records[record], name)
+        return write(float(value if entry is None else value[entry]))
+
+    return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +152,7 @@ def terms(templates: tuple[TermTemplate, ...], records: Mapping[str, Any]) -> tu
                 name=item.name,
                 value=float(value),
                 unit=item.unit,
-                formula=item.formula.format_map(records),
+                formula=filled(item.formula, records),
                 source=item.source,
                 parent=item.parent,
                 part=item.part,

@@ -15,8 +15,9 @@ from planner.contract.field import Field
 from planner.contract.parse import parse_plan_request
 from planner.contract.workload_fields import WORKLOAD
 from planner.engine.grid.recipe import frozen_precision, memory_recipe
+from planner.engine.layout.refusals import stacks_offered, total_ranks
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.request import PlanRequest, Workload
+from planner.engine.question.request import Framework, PlanRequest, Workload
 from planner.engine.question.result import PlanResult
 from planner.plans.answers import answer_at, answer_each
 from planner.plans.form import ScenarioForm
@@ -31,13 +32,6 @@ MOST_FIELDS, MOST_VALUES = 12, 3
 NOT_ASSUMED = frozenset(
     {"primary_weights", "task", "activation_recompute", "offload", "objective", "recompute_modules"}
 )
-#: Stacks that people run a task with; others are known to the engine but not used for it.
-TUNING = ("generic", "fsdp", "deepspeed", "torchtune", "trl", "axolotl", "llama_factory", "unsloth")
-STACKS = {
-    "pretraining": ("generic", "megatron", "fsdp", "deepspeed", "torchtitan"),
-    "ppo": ("generic", "megatron", "fsdp", "deepspeed"),
-}
-NEURON = ("neuron",)
 #: Other precisions that one would take up: what leaves 16 bits for more bits is no question of defaults.
 PRECISIONS = ("bf16", "fp16", "fp8")
 
@@ -164,11 +158,10 @@ def value_label(field: Field, value: Any) -> str:
     return str(value) if word is None else word.in_sentence()
 
 
-def stack_names(request: PlanRequest) -> tuple[str, ...]:
-    """Stacks that people run such a task with on such a chip."""
-    if request.cluster.accelerator.architecture.startswith("neuroncore"):
-        return NEURON
-    return STACKS.get(request.workload.task, TUNING)
+def stack_names(request: PlanRequest, plan: PlanResult | None = None) -> tuple[Framework, ...]:
+    """Stacks that people run such a task with on such a chip and that have what is asked for."""
+    ranks = None if plan is None else total_ranks(plan.cluster, plan.cluster.nodes or 1)
+    return stacks_offered(request, ranks)
 
 
 def stacks(form: ScenarioForm, request: PlanRequest, plan: PlanResult) -> list[Alternative]:
@@ -177,7 +170,7 @@ def stacks(form: ScenarioForm, request: PlanRequest, plan: PlanResult) -> list[A
     field = WORKLOAD["framework"]
     asked = [
         (name, changed)
-        for name in dict.fromkeys((own, *stack_names(request)))
+        for name in dict.fromkeys((own, *stack_names(request, plan)))
         if (changed := request if name == own else _with(form, field, name)) is not None
     ]
     answers = answer_each([changed for _, changed in asked])

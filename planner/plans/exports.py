@@ -12,8 +12,10 @@ from typing import Any
 from django.utils.text import slugify
 
 from planner.contract.render import render_result
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import Cost, PlanResult
+from planner.plans.assumptions import Assumption
 from planner.plans.inputs import Input
 from planner.plans.links import constants_day, constants_version
 from planner.plans.presenters import machines
@@ -63,6 +65,8 @@ def csv_rows(request: PlanRequest, result: PlanResult) -> list[tuple[str, ...]]:
     return [tuple(str(cell) for cell in row) for row in rows]
 
 
+#: Switches, as the form writes them.
+FLAGS = {"on": True, "off": False}
 #: Longest name of a file, without its ending.
 LONGEST_STEM = 80
 
@@ -87,15 +91,71 @@ def input_rows(found: Sequence[Input], *, as_of: str, address: str) -> list[tupl
     ]
 
 
-def json_answer(asked: dict[str, Any], result: PlanResult, *, as_of: str, address: str) -> dict[str, Any]:
-    """The contract's response, and beside it the question with its day and the constants that answered it."""
+def json_answer(
+    asked: dict[str, Any], result: PlanResult, assumed: Sequence[Assumption], *, as_of: str, address: str
+) -> dict[str, Any]:
+    """The contract's response, the defaults that matter, and the question with its day and constants."""
     question = {
         "request": asked,
         "as_of": as_of,
         "constants": constants_version(),
         "address": address,
     }
-    return {**render_result(result), "asked": question}
+    return {**render_result(result), "assumptions": assumptions_in_json(assumed), "asked": question}
+
+
+def assumptions_in_json(assumed: Sequence[Assumption]) -> list[dict[str, Any]]:
+    """Defaults that move time, memory or cost, each with its other values, written as the remedies are.
+
+    effect: the largest share by which another value moves time or memory.
+    """
+    return [
+        {
+            "field": WORKLOAD[each.name].path,
+            "label": each.label,
+            "value": each.value,
+            "effect": each.effect,
+            "others": [
+                {
+                    "value": other.value,
+                    "change": f"{each.label}: {other.label}",
+                    "request_patch": {"workload": {each.name: FLAGS.get(other.value, other.value)}},
+                    "verdict": other.result.verdict,
+                    "fit_probability": other.result.memory.fit_probability,
+                    "memory_total_bytes": other.result.memory.per_accelerator_bytes.total,
+                    "total_s": other.result.time.total_s,
+                    "usd": None if other.result.cost is None else other.result.cost.usd,
+                }
+                for other in each.others
+            ],
+        }
+        for each in assumed
+    ]
+
+
+def assumption_rows(assumed: Sequence[Assumption]) -> list[tuple[str, ...]]:
+    """The same in the columns of ``csv_rows``: a default, and time, memory and cost with another value."""
+    rows: list[tuple[Any, ...]] = []
+    for each in assumed:
+        path = WORKLOAD[each.name].path
+        rows.append(("matters", path, each.value, "", "", ""))
+        for other in each.others:
+            here, result = f"{path} = {other.value}", other.result
+            memory = result.memory
+            rows += [
+                ("instead", f"{here}: verdict", result.verdict, "", "", ""),
+                ("instead", f"{here}: time", result.time.total_s, "s", *result.time.total_interval_s),
+                (
+                    "instead",
+                    f"{here}: memory",
+                    memory.per_accelerator_bytes.total,
+                    "byte",
+                    *memory.interval_bytes,
+                ),
+            ]
+            if result.cost is not None:
+                rows.append(("instead", f"{here}: cost", result.cost.usd, "USD", *result.cost.usd_interval))
+    return [tuple(str(cell) for cell in row) for row in rows]
 
 
 def bill_rows(result: PlanResult, cost: Cost) -> list[tuple[Any, ...]]:

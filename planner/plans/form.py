@@ -7,19 +7,33 @@ that they name.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from copy import deepcopy
 from datetime import date
 from typing import Any
 
 from django import forms
 from django.forms import BoundField
 from django.http import QueryDict
+from django.utils.functional import cached_property
 
 from planner.catalog.facts.catalog import Catalog
-from planner.contract.fields import ESTIMATE
+from planner.contract.fields import CLUSTER, ESTIMATE
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.engine.question.request import Cluster
 from planner.plans import picker
-from planner.plans.choices import BUDGET, CHOICES, DEFAULTS, GOAL, GROUPS, NAMES, PROVIDER, WAY, form_field
+from planner.plans.choices import (
+    BUDGET,
+    CHOICES,
+    DEFAULTS,
+    GOAL,
+    GROUPS,
+    NAMES,
+    OPEN,
+    PROVIDER,
+    WAY,
+    form_field,
+)
 from planner.plans.state import FormState, address_of, contract_request, form_state
 from planner.plans.terms import TERMS
 
@@ -50,22 +64,44 @@ class ScenarioForm(forms.Form):
     def __init__(self, state: FormState, catalog: Catalog) -> None:
         self.state = state
         self.catalog = catalog
+        # Django copies all fields for every form; an answer needs none of them, so they are made when shown.
+        self.base_fields = {}  # type: ignore[misc]
         super().__init__(data=state.values)
-        for name, field in self.fields.items():
+        del self.base_fields, self.fields
+
+    @cached_property
+    def fields(self) -> dict[str, forms.Field]:  # type: ignore[override]  # a plain attribute in Django
+        """The fields with what they offer in this state."""
+        state, catalog = self.state, self.catalog
+        fields = deepcopy(type(self).base_fields)
+        for name, field in fields.items():
             described = f"help-{name} error-{name}"
             field.term = TERMS.get(name, "")  # type: ignore[attr-defined]  # for the field's hint
-            field.widget.attrs |= {"autocomplete": "off", "aria-describedby": described}
+            field.widget.attrs["aria-describedby"] = described
             offered = CHOICES.get(name)
             if isinstance(field, forms.ChoiceField) and offered and state.values[name] not in dict(offered):
                 # An unknown choice stays as typed; the contract says what is wrong with it.
                 field.choices = [*offered, (state.values[name], state.values[name])]
         region, bought = state.values["region"], state.values["buy"]
         regions = picker.region_choices(catalog, state.values["instance"], purchase=bought, chosen=region)
-        self._offer("region", regions)
-        self._offer("chip", picker.chip_choices(catalog))
-        chip = picker.chip_of(catalog, chip=state.values["chip"], instance=state.values["instance"])
-        self._offer("mig", picker.profile_choices(catalog, chip, chosen=state.values["mig"]))
-        self._offer("card_like", picker.like_choices(catalog))
+        chip = picker.chip_of(catalog, chip=state.chip, instance=state.values["instance"])
+        offers = {
+            "region": regions,
+            "chip": picker.chip_choices(catalog),
+            "mig": picker.profile_choices(catalog, chip, chosen=state.values["mig"]),
+            "card_like": picker.like_choices(catalog),
+        }
+        for name, choices in offers.items():
+            widget = fields[name].widget
+            assert isinstance(widget, forms.Select)
+            widget.choices = choices
+        return fields
+
+    def __getitem__(self, name: str) -> BoundField:
+        """A field by its name. Templates ask so for everything first, which is no reason to make them."""
+        if name not in type(self).base_fields:
+            raise KeyError(name)
+        return super().__getitem__(name)
 
     @classmethod
     def of_query(cls, query: QueryDict, catalog: Catalog, changed: Collection[str] = ()) -> ScenarioForm:
@@ -95,7 +131,7 @@ class ScenarioForm(forms.Form):
         """Whether the model is pasted or described, so that the page says what was recognised."""
         return self.state.config is not None or not isinstance(self.request()["model"], str)
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, list[BoundField]]:
         """The fields of each fold."""
         return {group: [self[name] for name in names] for group, names in GROUPS.items()}
@@ -103,6 +139,16 @@ class ScenarioForm(forms.Form):
     def request(self) -> dict[str, Any]:
         """The contract's request.  Raises PlanError where the pasted config cannot be read as JSON."""
         return contract_request(self.state)
+
+    def asked(self) -> dict[str, Any]:
+        """The request without what the reader left at its default in the form's folds."""
+        request = self.request()
+        for table in (WORKLOAD, CLUSTER):
+            for field in table.fields:
+                folded = field.query and field.query not in OPEN
+                if folded and self.values[field.query] == self.state.default(field.query):
+                    request[table.section].pop(field.name, None)
+        return request
 
     def query(self, **changes: str) -> str:
         """The address that holds this scenario, defaults left out; ``changes`` override fields first."""
@@ -136,11 +182,6 @@ class ScenarioForm(forms.Form):
         while steps and ".".join(steps) not in ERROR_FIELDS:
             steps.pop()
         return ERROR_FIELDS[".".join(steps)]
-
-    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
-        widget = self.fields[name].widget
-        assert isinstance(widget, forms.Select)
-        widget.choices = choices
 
 
 # The fields are the contract's. Django collects declared ones when a class is made; these are put in after.

@@ -10,17 +10,21 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import parse_search_request
-from planner.engine.answer.search import search
+from planner.engine.answer.kept import Rows, best_by
+from planner.engine.answer.searching import kept_of
 from planner.engine.question import effort
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.request import PlanRequest
+from planner.engine.question.request import Cluster, PlanRequest
 from planner.engine.question.result import PlanResult
+from planner.engine.question.search_request import Objective, SearchRequest
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.plans.answers import answer_each
 from planner.plans.choices import BUDGET, PROVIDER
@@ -49,10 +53,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """offers: the best first, at least one.  missed: why none meets the goal, "" where one does."""
+    """offers: the best first, at least one.  missed: why none meets the goal, "" where one does.
+
+    limited: there is a goal, rather than neither a budget nor a deadline.
+    """
 
     offers: tuple[Offer, ...]
     missed: str
+    limited: bool
 
 
 def find_machines(state: FormState, catalog: Catalog, *, today: date) -> Found:
@@ -80,7 +88,7 @@ def _found(run: str, goal: str, catalog: Catalog, today: date) -> Found:
     parse_search_request(asked | limits, catalog, today=today)
     offers = _kept(asked, limits, catalog, today)
     if offers:
-        return Found(offers=tuple(offers)[:MOST_OFFERS], missed="")
+        return Found(offers=tuple(offers)[:MOST_OFFERS], missed="", limited=bool(limits))
     nearest = [
         (words, near)
         for given_up, words in (("budget_usd", "in time"), ("deadline_days", "within the budget"))
@@ -88,7 +96,7 @@ def _found(run: str, goal: str, catalog: Catalog, today: date) -> Found:
     ] or [("at all", _kept(asked, {}, catalog, today))]
     if not nearest[0][1]:
         raise PlanErrors([NOWHERE])
-    return Found(offers=tuple(nearest[0][1])[:MOST_OFFERS], missed=_missed(nearest))
+    return Found(offers=tuple(nearest[0][1])[:MOST_OFFERS], missed=_missed(nearest), limited=bool(limits))
 
 
 def _kept(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, today: date) -> list[Offer]:
@@ -111,23 +119,11 @@ def _missed(nearest: list[tuple[str, list[Offer]]]) -> str:
 
 def _offers(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, today: date) -> list[Offer]:
     """The best plan of each chip, sure ones first, then by what the goal leaves open."""
-    objective = "cost" if "deadline_days" in limits else "time" if "budget_usd" in limits else "balanced"
-    machines = asked["cluster"]["any"]
-    questions: list[PlanRequest] = []
-    effort.search_ahead()
-    for chip in dict.fromkeys(record.spec.accelerator.slug for record in catalog.instances()):
-        of_chip = {"any": machines | {"accelerators": [chip]}}
-        try:
-            search_request = parse_search_request(
-                asked | limits | {"cluster": of_chip, "objective": objective, "limit": 1},
-                catalog,
-                today=today,
-            )
-        except PlanErrors:
-            continue  # not sold so, not here, or without a unit for the precision
-        best = search(search_request, shipped_calibration()).best
-        if best is not None:
-            questions.append(_question(asked, limits, best, catalog, today))
+    # Whoever has days to spare, or says nothing of them, wants the cheapest.
+    objective = "time" if "budget_usd" in limits and "deadline_days" not in limits else "cost"
+    chips = _searched(json.dumps(asked), catalog, today)
+    best = [each.best(limits, objective) for each in chips]
+    questions = [_question(asked, limits, cluster, catalog, today) for cluster in best if cluster]
     answers = zip(questions, answer_each(questions), strict=True)
     found = [
         Offer(question, result, _meets(result, limits))
@@ -139,14 +135,57 @@ def _offers(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, tod
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Chip:
+    """What a search of one chip's machines keeps when it has no limit: the front and the best in balance."""
+
+    request: SearchRequest
+    front: Rows
+    balanced: Rows
+
+    def best(self, limits: dict[str, Any], objective: str) -> Cluster | None:
+        """The machines of the best plan within the limits: the cheapest in time and the fastest within a
+        budget are always on the front.
+        """
+        rows = self.balanced if objective == "balanced" else self.front
+        within_s = limits.get("deadline_days", float("inf")) * SECONDS_PER_DAY
+        within = np.flatnonzero((rows.total_s <= within_s) & ~(rows.usd > limits.get("budget_usd", np.inf)))
+        if "budget_usd" in limits:
+            within = within[~np.isnan(rows.usd[within])]
+        if not within.size:
+            return None
+        row = within[best_by(cast(Objective, objective), rows.total_s[within], rows.usd[within])[0]]
+        return self.request.clusters[int(rows.cluster[row])]
+
+
+@lru_cache(maxsize=16)
+def _searched(run: str, catalog: Catalog, today: date) -> tuple[_Chip, ...]:
+    """Each chip's machines, searched once for all goals of a run."""
+    asked = json.loads(run)
+    machines = asked["cluster"]["any"]
+    effort.search_ahead()
+    found = []
+    for chip in dict.fromkeys(record.spec.accelerator.slug for record in catalog.instances()):
+        of_chip = {"any": machines | {"accelerators": [chip]}}
+        try:
+            request = parse_search_request(
+                asked | {"cluster": of_chip, "objective": "balanced", "limit": 1}, catalog, today=today
+            )
+        except PlanErrors:
+            continue  # not sold so, not here, or without a unit for the precision
+        kept = kept_of(request, shipped_calibration())
+        found.append(_Chip(request, kept.front, kept.top()))
+    return tuple(found)
+
+
 def _question(
-    asked: dict[str, Any], limits: dict[str, Any], best: PlanResult, catalog: Catalog, today: date
+    asked: dict[str, Any], limits: dict[str, Any], machines: Cluster, catalog: Catalog, today: date
 ) -> PlanRequest:
     cluster = {
-        "instance_type": best.cluster.instance_type,
-        "region": best.cluster.region,
-        "purchase": best.cluster.purchase,
-        "nodes": best.cluster.nodes,
+        "instance_type": machines.instance_type,
+        "region": machines.region,
+        "purchase": machines.purchase,
+        "nodes": machines.nodes,
     }
     day = asked["cluster"]["any"].get("price_as_of")
     if day:
@@ -165,4 +204,4 @@ def _meets(result: PlanResult, limits: dict[str, Any]) -> bool:
 def _value(offer: Offer, objective: str) -> float:
     usd = 0.0 if offer.result.cost is None else offer.result.cost.usd
     seconds = offer.result.time.total_s
-    return {"cost": usd, "time": seconds, "balanced": usd * seconds}[objective]
+    return {"cost": usd, "time": seconds}[objective]

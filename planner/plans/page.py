@@ -17,13 +17,12 @@ from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans import assumptions, exports, inputs, links, presenters, variations
 from planner.plans.charts.bar import memory_bar
-from planner.plans.charts.nodes import node_charts
 from planner.plans.charts.plan import host_memory_chart, memory_chart, step_chart
-from planner.plans.charts.profiles import profile_chart
 from planner.plans.charts.stacks import stack_chart
 from planner.plans.copy_as import as_curl, as_python
 from planner.plans.form import ScenarioForm
 from planner.plans.goal_presenter import GoalPage, present_goal
+from planner.plans.parts import FOLDS, folds, picker_addresses
 from planner.plans.scenario import (
     answer,
     changed_fields,
@@ -39,7 +38,6 @@ from planner.plans.traces import traces
 from planner.plans.what_if import what_if as turned_knobs
 from planner.web import formats
 from planner.web.costs import large_where
-from planner.web.figure import Chart
 from planner.web.responses import csv_response, swaps
 
 #: Fields that change other parts of the form: the picked machine and its regions, all prices, and the
@@ -47,8 +45,8 @@ from planner.web.responses import csv_response, swaps
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
 MODEL_FIELDS = ("model", "config")
-#: Runs on more accelerators than this are not asked whether a part of one would do.
-MOST_FOR_A_SLICE = 8
+#: Runs on more accelerators, or that need more of one, are not asked whether a part of one would do.
+MOST_FOR_A_SLICE, MOST_SHARE_FOR_A_SLICE = 8, 0.5
 CHIP_FIELDS = ("instance", "chip")
 #: Longest address that web servers read; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
@@ -70,6 +68,8 @@ def plan(request: HttpRequest) -> HttpResponse:
     except PlanErrors as wrong:
         return _plan_with_problems(request, form, wrong)
     address = f"{reverse('planner:plan')}?{form.query()}"
+    if (unfold := unfolded(request)) in FOLDS:
+        address += f"&unfold={unfold}"
     too_long = len(address) > LONGEST_ADDRESS
     if request.method == "POST" and not swaps(request) and not too_long:
         return HttpResponseRedirect(address, status=303)
@@ -78,7 +78,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     root = request.build_absolute_uri("/").rstrip("/")
     context["copy_as"] = {"curl": as_curl(asked, root), "python": as_python(asked, root)}
     context |= link_context(request, form, question, result)
-    context["assumed_line"] = inputs.assumed_line(form.request(), question, result)
+    context["assumed_line"] = inputs.assumed_line(form.asked(), question, result)
     response = _render_plan(request, form, context)
     if swaps(request):
         push_url(response, False if too_long else address)
@@ -143,8 +143,9 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
         return plain_problems(wrong)
     rows = exports.csv_rows(question, result)
     kept = kept_address(request, form, result)
-    found = inputs.inputs(form.request(), question, result)
+    found = inputs.inputs(form.asked(), question, result)
     rows += exports.input_rows(found, as_of=today().isoformat(), address=kept)
+    rows += exports.assumption_rows(assumptions.assumptions(form, question, result))
     if result.cluster.mig_profile is None:
         rows += exports.node_csv_rows(variations.answer_node_counts(question, result))
     return csv_response(f"{exports.file_stem(question, result)}.csv", rows)
@@ -153,14 +154,16 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
 @large_where(names_a_goal)
 @require_safe
 def plan_json(request: HttpRequest) -> HttpResponse:
-    """The contract's response for the scenario in the address."""
+    """The contract's response for the scenario in the address, with the defaults that matter."""
     form = read_form(request)
     try:
         question, result = answer(form)
     except PlanErrors as wrong:
         return JsonResponse(render_error(wrong), status=422)
+    assumed_here = assumptions.assumptions(form, question, result)
+    address = kept_address(request, form, result)
     told = exports.json_answer(
-        form.request(), result, as_of=today().isoformat(), address=kept_address(request, form, result)
+        form.request(), result, assumed_here, as_of=today().isoformat(), address=address
     )
     response = JsonResponse(told, json_dumps_params={"indent": 2})
     response["Content-Disposition"] = f'inline; filename="{exports.file_stem(question, result)}.json"'
@@ -181,7 +184,7 @@ def summary(request: HttpRequest) -> HttpResponse:
         "page": presenters.present_plan(question, result, today=today()),
         "bar": memory_bar(result),
         "query": form.query(),
-        "inputs": inputs.inputs(form.request(), question, result),
+        "inputs": inputs.inputs(form.asked(), question, result),
         "assumed": assumptions.assumptions(form, question, result),
         **link_context(request, form, question, result),
     }
@@ -220,22 +223,20 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
             memory_chart(result),
             *filter(None, [host_memory_chart(result)]),
             step_chart(result),
-            *variation_charts(form, question, result),
         ],
         "query": form.query(),
         "read_as": result.model_read_as if form.own_model else "",
-        "may_take_a_slice": result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE,
+        "may_take_a_slice": may_take_a_slice(result),
         "remedies": [(found.text, form.query(**(named | found.changes))) for found in page.remedies],
         "goal": goal_page(form),
     }
 
 
-def variation_charts(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> list[Chart]:
-    """The same run on other numbers of nodes or, on a slice of a chip, on its other slices."""
-    if result.cluster.mig_profile is None:
-        return node_charts(variations.answer_node_counts(question, result), result)
-    points = variations.answer_profiles(question, result, form.catalog)
-    return [profile_chart(points, result)]
+def may_take_a_slice(result: PlanResult) -> bool:
+    """Whether a part of a chip could do: a slice below the whole chip has half of its memory at most."""
+    share = result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
+    few = result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE
+    return few and share <= MOST_SHARE_FOR_A_SLICE
 
 
 def goal_page(form: ScenarioForm) -> GoalPage | None:
@@ -275,16 +276,22 @@ def _plan_with_problems(request: HttpRequest, form: ScenarioForm, wrong: PlanErr
 def _render_plan(
     request: HttpRequest, form: ScenarioForm, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
+    context |= {"pickers": picker_addresses(form)}
     if not swaps(request):
-        return render(request, "plans/plan.html", context, status=status)
-    if status == 200 and ("preset" in request.POST or "preset" in request.GET):
+        return render(request, "plans/plan.html", context | whole_form(request, form, status), status=status)
+    changed = changed_fields(request)
+    preset = "preset" in request.POST or "preset" in request.GET
+    if status == 200 and (preset or ("instance" in changed and own_machines_shown(request, form))):
+        context |= whole_form(request, form, status)
         response = render(request, "plans/planner.html", context, status=status)
         return reswap(retarget(response, "#planner"), "outerHTML")
-    changed = changed_fields(request)
+    if preset:
+        context |= whole_form(request, form, status)
+    if status != 200:
+        context["field_errors"] = {name: " ".join(map(str, said)) for name, said in form.errors.items()}
     context |= {
         "swap": True,
-        "preset": "preset" in request.POST,
-        "field_errors": {name: " ".join(map(str, errors)) for name, errors in form.errors.items()},
+        "preset": preset,
         "refresh": {
             "machines": not changed.isdisjoint(MACHINE_FIELDS),
             "chip": not changed.isdisjoint(CHIP_FIELDS),
@@ -294,3 +301,18 @@ def _render_plan(
     }
     template = "plans/results.html" if status == 200 else "plans/problems_swap.html"
     return render(request, template, context, status=status)
+
+
+def own_machines_shown(request: HttpRequest, form: ScenarioForm) -> bool:
+    """Whether a machine that was picked changes which fields say how many cards one has."""
+    return bool(form.state.chip) or bool(request.POST.get("chip"))
+
+
+def whole_form(request: HttpRequest, form: ScenarioForm, status: int) -> dict[str, Any]:
+    """What a template needs for the form, beside its fields."""
+    return {"folds": folds(form, wrong=status != 200, unfold=unfolded(request))}
+
+
+def unfolded(request: HttpRequest) -> str:
+    """The fold that a reader without a script asked to see."""
+    return request.POST.get("unfold", "") or request.GET.get("unfold", "")

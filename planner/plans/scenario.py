@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -19,7 +20,7 @@ from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.engine.shape.parameters import count_parameters
 from planner.plans import answers, picker
-from planner.plans.choices import DEFAULTS, GOAL, GROUPS, WAY
+from planner.plans.choices import GOAL, GROUPS, WAY
 from planner.plans.form import ScenarioForm, sentence, valid_day
 from planner.plans.goal import Found, find_machines
 from planner.plans.presets import PRESET_BUTTONS, preset_state
@@ -84,26 +85,20 @@ def found_by_goal(form: ScenarioForm) -> Found | None:
 
 
 def plan_context(form: ScenarioForm) -> dict[str, Any]:
-    """What the form shows, whatever the answer."""
+    """What the form shows, whatever the answer. Functions are called where a template shows their value."""
     values, catalog = form.values, form.catalog
     sale = picker.Sale(region=values["region"], purchase=values["buy"], as_of=valid_day(values["price_on"]))
     return {
         "form": form,
-        "models": picker.model_options(catalog),
-        "card": model_card(form),
+        "models": [record.slug for record in catalog.models()],
+        "card": partial(model_card, form),
         "presets": PRESET_BUTTONS,
-        "machine": picker.chosen_machine(catalog, values["instance"], sale),
-        "machines": picker.machine_options(catalog, sale),
-        "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
-        "open": {
-            "own": bool(values["chip"]),
-            "shape": any(values[name] for name in GROUPS["shape"]),
-            "price": not form.state.changed.isdisjoint(GROUPS["price"]),
-            "card": any(values[name] for name in GROUPS["card"]),
-            "round": any(values[name] != DEFAULTS[name] for name in GROUPS["round"] + GROUPS["engine"]),
-            "layout": not form.state.changed.isdisjoint(GROUPS["layout"]),
-            "advanced": not form.state.changed.isdisjoint(GROUPS["advanced"]),
-        },
+        "machine": partial(picker.chosen_machine, catalog, values["instance"], sale),
+        "machines": [
+            *(each.slug for each in catalog.instances()),
+            *(each.slug for each in catalog.accelerators()),
+        ],
+        "own": bool(form.state.chip) or any(values[name] for name in GROUPS["card"]),
     }
 
 

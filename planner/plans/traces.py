@@ -33,6 +33,9 @@ SPOKEN = {
     "ffn_activations": "MLP activations",
     "tokens_per_s": "Throughput",
     "parameters_total": "Parameters",
+    "billed_hours": "Hours billed",
+    "price_usd_per_node_hour": "Price of a node-hour",
+    "usd_per_million_tokens": "Cost of a million tokens",
 }
 
 

@@ -24,6 +24,7 @@ from planner.contract.precision import (
     on_other_chip,
 )
 from planner.contract.section import Problems
+from planner.engine.answer.remarks import meets_deadline
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
 from planner.engine.question.result import PlanResult
@@ -123,8 +124,26 @@ def answer_machines(
             continue
         own = question.workload.precision
         other = None if own == request.workload.precision else own
-        found.append(MachineRow(record, cluster, answers.get(index, plan), other))
+        found.append(MachineRow(record, cluster, _timed(answers.get(index, plan), request), other))
     return found
+
+
+def _timed(answer: Answer, request: PlanRequest) -> Answer:
+    """The answer held against the deadline, which rows are asked without: it would change their nodes."""
+    if isinstance(answer, PlanErrors):
+        return answer
+    met = meets_deadline(request, answer.time)
+    return answer if met == answer.meets_deadline else replace(answer, meets_deadline=met)
+
+
+def remedy_of(request: PlanRequest, row: MachineRow) -> str:
+    """What would make the run fit on a row's machines, in a sentence; "" where nothing was found."""
+    try:
+        (answer,) = answer_each([on_machines(request, row.cluster)], most_remedies=1)
+    except PlanErrors:
+        return ""
+    nearest = answer.nearest_fit if isinstance(answer, PlanResult) else None
+    return "" if nearest is None else f"Would fit with: {nearest.change}."
 
 
 def on_machines(request: PlanRequest, cluster: Cluster) -> PlanRequest:
@@ -162,7 +181,7 @@ def _moved(request: PlanRequest, cluster: Cluster) -> PlanRequest | PlanErrors:
 @lru_cache(maxsize=8)
 def _answers(asked: tuple[PlanRequest, ...]) -> tuple[Answer, ...]:
     """Cached: sorting a table asks the same questions again."""
-    return tuple(answer_each(asked, most_remedies=1))
+    return tuple(answer_each(asked))
 
 
 def free_layout(layout: LayoutRequest) -> LayoutRequest:

@@ -19,6 +19,7 @@ from planner.engine.question.result import Verdict as VerdictKind
 from planner.engine.question.specs import ComputePrecision
 from planner.engine.question.words import FRAMEWORKS, PRECISIONS, RECOMPUTES
 from planner.plans.answers import answer_each
+from planner.plans.assumptions import stack_names
 from planner.plans.form import ScenarioForm, sentence
 from planner.plans.room import in_ten, room
 from planner.plans.state import contract_request, form_state
@@ -84,6 +85,8 @@ def what_if(form: ScenarioForm, question: PlanRequest, result: PlanResult, *, to
         query = form.query(**(named | turn.changes))
         if isinstance(answer, PlanResult):
             row = _row(turn.setting, answer, result, query)
+        elif turn.knob == "Nodes" and answer is None:
+            continue  # of one's own machines, without the network that several need
         else:
             why = refused[index] if answer is None else answer.errors[0].message
             row = Row(setting=turn.setting, kind="error", room=sentence(why), query="")
@@ -116,11 +119,10 @@ def _turns(question: PlanRequest, result: PlanResult) -> Iterator[_Turn]:
         if precision != workload.precision and unit_flops_per_s(cluster.accelerator, precision) > 0:
             spoken = PRECISIONS[workload.precision].label
             yield _Turn("Precision", spoken, PRECISIONS[precision].label, {"precision": precision})
-    neuron = cluster.accelerator.vendor.lower() in ("aws", "amazon")
-    for stack, word in FRAMEWORKS.items():
-        if stack != workload.framework and (stack == "neuron") <= neuron:
+    for stack in stack_names(question, result):
+        if stack != workload.framework:
             spoken = FRAMEWORKS[workload.framework].label
-            yield _Turn("Stack", spoken, word.label, {"framework": stack})
+            yield _Turn("Stack", spoken, FRAMEWORKS[stack].label, {"framework": stack})
     if cluster.mig_profile is None:
         now = cluster.nodes or 1
         for nodes in (now - 1, now + 1):

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.catalog.facts.records import PROVIDER_NAMES
 from planner.contract.cluster import provider_regions
+from planner.contract.price_fields import INTERRUPTION_FIELDS
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.words import FRAMEWORKS, PRECISIONS, PURCHASES
 
@@ -239,10 +240,24 @@ def _any(market: Market, asked: Mapping[str, Any], catalog: Catalog, mine: int |
         filters["regions"] = [region for each in providers for region in provider_regions(catalog, each)]
     elif market.regions:
         filters["regions"] = list(market.regions)
-    as_of = asked.get("cluster", {}).get("price_as_of")
-    if as_of:
-        filters["price_as_of"] = as_of
-    return {"any": filters}
+    if market.had:
+        filters["available_only"] = True
+    return {"any": filters | own_terms(asked.get("cluster") or {}, catalog)}
+
+
+def own_terms(cluster: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
+    """What the scenario's machines say of prices and interruptions, for the whole market: a discount holds
+    for its provider, a price of one's own for its machine.
+    """
+    kept = ("price_as_of", *INTERRUPTION_FIELDS)
+    terms: dict[str, Any] = {name: cluster[name] for name in kept if cluster.get(name)}
+    slug = cluster.get("instance_type")
+    if slug and cluster.get("discount_percent"):
+        provider = catalog.instance(slug).spec.provider
+        terms["discounts"] = {provider: cluster["discount_percent"]}
+    if slug and cluster.get("usd_per_node_hour"):
+        terms["own_prices"] = {slug: cluster["usd_per_node_hour"]}
+    return terms
 
 
 def _values(given: Iterable[str]) -> tuple[str, ...]:

@@ -82,12 +82,17 @@ class Visibility(models.TextChoices):
     EVERYONE = "everyone", "Everyone who can read these pages"
 
 
+#: Stands for the address of a question that programs can ask and the form cannot.
+NO_ADDRESS = "-"
+
+
 class Scenario(models.Model):
     """A plan as it was when it was saved. It is never computed anew: what changed since is told beside it.
 
-    query: the Plan page's address.  question, answer: the contract's request and response.  facts: what the
-    catalog said of model and machine, so that it can be run again when it no longer says so.  constants: when
-    and how those in force were fitted.  labels: words with commas between.  owner: null in single-user mode.
+    query: the Plan page's address, or NO_ADDRESS.  question, answer: the contract's request and response.
+    facts: what the catalog said of model and machine, so that it can be run again when it no longer says so.
+    constants: when and how those in force were fitted.  labels: words with commas between.  owner: null in
+    single-user mode.
     share_token: names the read-only link, null where there is none.  deleted_at: kept 30 days more.
     """
 

@@ -12,7 +12,7 @@ from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.contract.cluster import priced_cluster
 from planner.contract.precision import unit_flops_per_s
 from planner.engine.question.errors import PlanErrors
-from planner.engine.question.request import Cluster, Framework, LayoutRequest, PlanRequest, Purchase
+from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest, Purchase
 from planner.engine.question.result import PlanResult
 from planner.engine.question.specs import AcceleratorSpec, ComputePrecision
 from planner.engine.question.words import FRAMEWORKS, RECOMPUTES, SHARDINGS
@@ -166,9 +166,7 @@ def variants_of(question: PlanRequest, plan: PlanResult) -> list[Variant]:
         (stack, precision): replace(
             question,
             cluster=cluster,
-            workload=replace(
-                own, framework=cast(Framework, stack), precision=cast(ComputePrecision, precision)
-            ),
+            workload=replace(own, framework=stack, precision=cast(ComputePrecision, precision)),
             deadline_days=None,
         )
         for stack in stacks

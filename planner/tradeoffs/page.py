@@ -15,21 +15,36 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from planner.accuracy.calibration import shipped_calibration
 from planner.catalog import selectors as catalog_selectors
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import SURE, PlanResult
 from planner.plans.choices import BUDGET, DEFAULTS, GROUPS, NAMES, PROVIDER, WAY
 from planner.plans.form import ScenarioForm
+from planner.plans.links import terms_elsewhere
+from planner.plans.room import in_cases
 from planner.plans.scenario import answer, plain_problems, plan_context, problems, today
 from planner.plans.state import spelled_number
 from planner.tradeoffs import jobs, market, neighbours
+from planner.tradeoffs.chances import Measure, pairs
+from planner.tradeoffs.chances import told as told_pairs
 from planner.tradeoffs.charts import cells
 from planner.tradeoffs.charts import plan as plan_charts
-from planner.tradeoffs.charts.front import bought, front_chart, mine_told, told
+from planner.tradeoffs.charts.front import bought, front_chart, mine_told, range_told, told
 from planner.tradeoffs.jobs import JobStatus
 from planner.tradeoffs.market import Market, read_market
-from planner.tradeoffs.points import Chosen, Point, choose, empty_reason, goal_of, points_of
+from planner.tradeoffs.points import (
+    TAKEN_BACK,
+    Chosen,
+    Goal,
+    Key,
+    Point,
+    choose,
+    empty_reason,
+    goal_of,
+    points_of,
+)
 from planner.tradeoffs.presenters import goal_sentence, progress, settings_of, slider
 from planner.web import formats
 from planner.web.figure import Chart
@@ -88,7 +103,7 @@ def chart_csv(request: HttpRequest) -> HttpResponse:
         if slug == "chart-front":
             allowed = read_market(given, form.catalog)
             done = [each for each in answers_of(request, form, allowed, result) if isinstance(each, dict)]
-            points, _ = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
+            points = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
             return csv_response("tradeoffs.csv", point_rows(points))
         charts = {chart.slug: chart for chart in plan_charts_of(form, question, result)}
     except PlanErrors as wrong:
@@ -211,19 +226,19 @@ def results_context(
     form: ScenarioForm, allowed: Market, plan: PlanResult, done: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the search has found, and what the goal makes of it."""
-    points, left_out = points_of(done_pairs(form, allowed, plan, done), allowed, form.catalog)
+    points = points_of(done_pairs(form, allowed, plan, done), allowed, form.catalog)
     goal = goal_of(number(form.values["deadline"]), number(form.values[BUDGET].removeprefix("$")), allowed)
     chosen = choose(points, goal)
     return {
         "points": points,
         "count": len(points),
-        "left_out": left_out,
         "empty": "" if points else empty_reason(done),
         "evaluated": sum(int(each["evaluated"]) for each in done),
         "elapsed_s": sum(float(each["elapsed_s"]) for each in done),
         "goal": goal,
         "sentence": goal_sentence(chosen, goal),
         "chosen": chosen_rows(chosen, form),
+        "sure": sure_of(points, chosen, goal, form),
         "chart": front_chart(points, plan, lambda point: link(form, point)),
         "front": [front_row(each, form) for each in points if each.front],
         "time_slider": slider([point.total_s for point in points], goal.deadline_s),
@@ -237,17 +252,38 @@ def chosen_rows(chosen: Chosen, form: ScenarioForm) -> list[dict[str, Any]]:
     """The plans that the goal leads to, with their addresses."""
     named = (
         ("Cheapest", chosen.cheapest),
+        ("Cheapest without spot", chosen.steady),
+        ("Least time × cost", chosen.balanced),
         ("Fastest", chosen.quickest),
         ("Nearest in time, within the budget", chosen.nearest_time),
         ("Nearest in cost, within the deadline", chosen.nearest_cost),
     )
-    rows = [(label, point) for label, point in named if point is not None]
-    if len(rows) == 2 and rows[0][1] == rows[1][1]:
-        rows = [("Cheapest and fastest", rows[0][1])]
+    together: dict[Key, tuple[list[str], Point]] = {}
+    for label, point in named:
+        if point is not None:
+            together.setdefault(point.key, ([], point))[0].append(label)
+    rows = [(", ".join([first, *map(lowered, rest)]), point) for (first, *rest), point in together.values()]
     return [
         {"label": label, "point": point, "bought": bought(point), "query": link(form, point)}
         for label, point in rows
     ]
+
+
+def lowered(label: str) -> str:
+    """A label within a line."""
+    return label[:1].lower() + label[1:]
+
+
+def sure_of(points: list[Point], chosen: Chosen, goal: Goal, form: ScenarioForm) -> list[str]:
+    """The chosen plans against the best of other machines that meet the goal, in chances."""
+    met = [point for point in points if goal.met_by(point)]
+    shared = shipped_calibration().shared
+    found: list[str] = []
+    wanted: tuple[tuple[Point | None, Measure], ...] = ((chosen.cheapest, "cost"), (chosen.quickest, "time"))
+    for point, measure in wanted:
+        if point is not None and (measure == "time" or point.usd):
+            found += told_pairs(pairs(point, met, measure, catalog=form.catalog, shared=shared))
+    return found
 
 
 def plan_charts_of(form: ScenarioForm, question: PlanRequest, result: PlanResult) -> list[Chart]:
@@ -278,6 +314,7 @@ def link(form: ScenarioForm, point: Point) -> str:
             "region": point.region,
             "buy": point.purchase or "on_demand",
         }
+        changes |= terms_elsewhere(form.values, form.catalog, machine)
     if point.stack:
         changes["framework"] = point.stack
     if point.precision:
@@ -292,10 +329,19 @@ def front_row(point: Point, form: ScenarioForm) -> dict[str, Any]:
         "bought": bought(point),
         "query": link(form, point),
         "time": formats.duration(point.total_s),
+        "time_range": range_told(point.total_interval_s, formats.duration),
+        "cost_range": range_told(point.usd_interval, formats.dollars),
         "cost": "no price" if point.usd is None else formats.dollars(point.usd),
         "memory": formats.percent(point.memory_share),
+        "tight": tight_told(point),
         "mfu": formats.percent(point.model_flops_utilization),
     }
+
+
+def tight_told(point: Point) -> str:
+    """``fits in about 6 of 10 cases`` where that is not nearly sure, else ""."""
+    chance = point.fit_probability
+    return "" if chance is None or chance >= SURE else in_cases(chance)
 
 
 def point_data(point: Point, form: ScenarioForm) -> dict[str, Any]:
@@ -308,6 +354,7 @@ def point_data(point: Point, form: ScenarioForm) -> dict[str, Any]:
         "d": told(point),
         "b": bought(point),
         "q": link(form, point),
+        "s": point.purchase in TAKEN_BACK,
     }
 
 
@@ -321,9 +368,15 @@ def point_rows(points: list[Point]) -> list[tuple[Any, ...]]:
     """Every plan with exact numbers."""
     names = ("machine", "nodes", "accelerators", "region", "purchase", "stack", "precision", "front")
     numbers = ("total_s", "usd", "memory_share", "model_flops_utilization")
-    rows: list[tuple[Any, ...]] = [(*names, *numbers, *(points[0].layout if points else ()))]
+    ends = ("total_low_s", "total_high_s", "usd_low", "usd_high", "fit_probability")
+    rows: list[tuple[Any, ...]] = [(*names, *numbers, *ends, *(points[0].layout if points else ()))]
     for point in points:
         told = [getattr(point, name) for name in (*names, *numbers)]
+        told += [
+            *(point.total_interval_s or (None, None)),
+            *(point.usd_interval or (None, None)),
+            point.fit_probability,
+        ]
         rows.append((*("" if each is None else each for each in told), *point.layout.values()))
     return rows
 

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.catalog.facts.catalog import Catalog, UnknownSlugError
+from planner.catalog.facts.catalog import Catalog
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.tradeoffs.market import Market
 
+#: Ways to pay whose machines may be taken back at any time.
+TAKEN_BACK = ("spot",)
 Key = tuple[str, str, str, int, str, str]
 
 
@@ -21,7 +23,8 @@ class Point:
     """One plan. machine: its instance type, or what its hosts hold.  usd: None where no price is known.
 
     memory_share: of a rank's memory that it needs.  front: no other is both cheaper and faster.
-    stack, precision: "" where the scenario's own.
+    stack, precision: "" where the scenario's own.  total_interval_s, usd_interval: 80 % ranges, where known.
+    fit_probability: the chance that it fits, where known.
     """
 
     machine: str
@@ -39,6 +42,9 @@ class Point:
     model_flops_utilization: float
     layout: Mapping[str, Any]
     front: bool = False
+    total_interval_s: tuple[float, float] | None = None
+    usd_interval: tuple[float, float] | None = None
+    fit_probability: float | None = None
 
     @property
     def key(self) -> Key:
@@ -80,39 +86,38 @@ class Goal:
 class Chosen:
     """What a goal makes of the points. cheapest, quickest: within the goal, None where nothing is.
 
+    steady: the cheapest that is not taken back, where the cheapest is.  balanced: of the least time x cost.
     nearest_time, nearest_cost: where nothing is, the plan within the budget that comes nearest to the
     deadline, and the one within the deadline that comes nearest to the budget.
     """
 
     cheapest: Point | None
     quickest: Point | None
+    steady: Point | None = None
+    balanced: Point | None = None
     nearest_time: Point | None = None
     nearest_cost: Point | None = None
 
 
 def points_of(
     responses: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], market: Market, catalog: Catalog
-) -> tuple[list[Point], int]:
-    """(points, how many were left out as they cannot be had). responses: (question, answer) pairs.
+) -> list[Point]:
+    """The plans that were found. responses: (question, answer) pairs.
 
     Of one machine in one number and purchase the best region alone is kept.
     """
     found: dict[tuple[str, str, int, str, str], Point] = {}
-    left_out = 0
     for question, answer in responses:
         workload = question["workload"]
         stack = workload.get("framework", "") if market.stacks else ""
         precision = workload.get("precision", "") if market.precisions else ""
         for plan in (*answer["pareto"], *answer["top"]):
             point = _point(plan, stack, precision, catalog)
-            if market.had and not can_be_had(point, catalog):
-                left_out += 1
-                continue
             key = (point.machine, point.purchase, point.nodes, stack, precision)
             known = found.get(key)
             if known is None or order(point) < order(known):
                 found[key] = point
-    return with_front(list(found.values())), left_out
+    return with_front(list(found.values()))
 
 
 def order(point: Point) -> tuple[float, float]:
@@ -140,7 +145,18 @@ def choose(points: Sequence[Point], goal: Goal) -> Chosen:
     met = [point for point in points if goal.met_by(point)]
     if met:
         quickest = min(met, key=lambda point: (point.total_s, *order(point)))
-        return Chosen(cheapest=min(met, key=order), quickest=quickest)
+        cheapest = min(met, key=order)
+        kept = [point for point in met if point.purchase not in TAKEN_BACK and point.usd is not None]
+        return Chosen(
+            cheapest=cheapest,
+            quickest=quickest,
+            steady=min(kept, key=order, default=None) if cheapest.purchase in TAKEN_BACK else None,
+            balanced=min(
+                (point for point in met if point.usd is not None),
+                key=lambda point: (point.total_s * (point.usd or 0.0), *order(point)),
+                default=None,
+            ),
+        )
     in_time = [point for point in points if point.total_s <= goal.within_s and point.usd is not None]
     affordable = [point for point in points if point.usd is not None and point.usd <= goal.within_usd]
     return Chosen(
@@ -160,24 +176,6 @@ def goal_of(deadline_days: float | None, budget_usd: float | None, market: Marke
     )
 
 
-def can_be_had(point: Point, catalog: Catalog) -> bool:
-    """Whether the catalog knows the machine to be offered in the region, in a cluster of that size.
-
-    What is sold by the block is held against its rules by the search itself. A provider whose offers are not
-    listed at all is taken at its prices.
-    """
-    try:
-        record = catalog.instance(point.machine)
-    except UnknownSlugError:
-        return True
-    most = record.ultracluster_max_accelerators
-    if most is not None and point.accelerators > most:
-        return False
-    if not any(catalog.availability(each.slug) for each in _of_provider(catalog, point.provider)):
-        return True
-    return bool(catalog.availability(point.machine, point.region))
-
-
 def empty_reason(answers: Sequence[Mapping[str, Any]]) -> str:
     """Why nothing was found: layouts that divide evenly and do not fit say more than those that do not."""
     words = (
@@ -190,10 +188,6 @@ def empty_reason(answers: Sequence[Mapping[str, Any]]) -> str:
         if count:
             return f"{count:,} layouts {failed}."
     return "There was nothing to look at."
-
-
-def _of_provider(catalog: Catalog, provider: str) -> list[Any]:
-    return [record for record in catalog.instances() if record.spec.provider == provider]
 
 
 def _marked(point: Point, front: bool) -> Point:
@@ -225,4 +219,11 @@ def _point(plan: Mapping[str, Any], stack: str, precision: str, catalog: Catalog
         memory_share=plan["memory_total_bytes"] / plan["usable_bytes"],
         model_flops_utilization=plan["model_flops_utilization"],
         layout=plan["layout"],
+        total_interval_s=_ends(plan.get("total_interval_s")),
+        usd_interval=_ends(plan.get("usd_interval")),
+        fit_probability=plan.get("fit_probability"),
     )
+
+
+def _ends(given: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if given is None else (float(given[0]), float(given[1]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import wraps
 from typing import Any
@@ -23,8 +23,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from planner.engine.question.errors import PlanError, error_answer
 
-OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 403, 404, 405, 422
+OK, ACCEPTED = 200, 202
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 401, 403, 404, 405, 422
 View = Callable[..., HttpResponseBase]
+Rows = Sequence[Mapping[str, Any]]
 MAX_LIMIT = 1000
 """Rows of a list that one answer holds at most, where a limit is asked for."""
 
@@ -34,6 +36,8 @@ class Scope(StrEnum):
 
     CATALOG = "catalog"
     PLAN = "plan"
+    SCENARIOS = "scenarios"
+    SAVE = "save"
     FLEET = "fleet"
     PROBE = "probe"
 
@@ -41,6 +45,8 @@ class Scope(StrEnum):
 SCOPES = {
     Scope.CATALOG: "read models, machines and prices",
     Scope.PLAN: "ask for estimates, searches and partitions",
+    Scope.SCENARIOS: "read saved scenarios",
+    Scope.SAVE: "save scenarios and delete your own",
     Scope.FLEET: "read hosts, GPUs and their readings",
     Scope.PROBE: "ask hosts for a probe",
 }
@@ -59,14 +65,7 @@ def for_programs(method: str, scope: Scope, *, writes: bool = False) -> Callable
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method != method and not (method == "GET" and request.method == "HEAD"):
-                answer = refused(
-                    f"This address accepts only {method}.",
-                    f"Send {method}.",
-                    value=request.method,
-                    status=NOT_ALLOWED,
-                )
-                answer["Allow"] = f"{method}, HEAD" if method == "GET" else method
-                return answer
+                return _not_taken(request, [method])
             if (wrong := _not_let_in(request, scope, writes=writes)) is not None:
                 return wrong
             response = view(request, *args, **kwargs)
@@ -77,6 +76,34 @@ def for_programs(method: str, scope: Scope, *, writes: bool = False) -> Callable
         return checked
 
     return decorate
+
+
+def by_method(**views: View) -> View:
+    """One address with a view for each of its methods; who asks what a view needs asks ``view_of``."""
+
+    @csrf_exempt
+    @login_not_required
+    def chosen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        view = view_of(chosen, request)
+        return _not_taken(request, list(views)) if view is chosen else view(request, *args, **kwargs)
+
+    chosen.by_method = views  # type: ignore[attr-defined]
+    return chosen
+
+
+def view_of(view: Any, request: HttpRequest) -> Any:
+    """The view that answers this method; the view itself where it answers all that it takes."""
+    method = "GET" if request.method == "HEAD" else request.method
+    return getattr(view, "by_method", {}).get(method, view)
+
+
+def _not_taken(request: HttpRequest, methods: list[str]) -> HttpResponse:
+    said = " or ".join(methods)
+    answer = refused(
+        f"This address accepts only {said}.", f"Send {said}.", value=request.method, status=NOT_ALLOWED
+    )
+    answer["Allow"] = ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
+    return answer
 
 
 def _not_let_in(request: HttpRequest, scope: Scope, *, writes: bool) -> HttpResponse | None:
@@ -133,11 +160,16 @@ def refused_all(problems: Sequence[PlanError], *, status: int = UNPROCESSABLE) -
     return answered(error_answer([problem.as_dict() for problem in problems]), status)
 
 
+def tag_of(content: bytes) -> str:
+    """The ETag of an answer."""
+    return quote_etag(hashlib.sha256(content).hexdigest()[:32])
+
+
 def tagged(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """The answer with its ETag, or 304 where the client has it already."""
     if response.status_code != OK or not isinstance(response, HttpResponse):
         return response
-    tag = quote_etag(hashlib.sha256(response.content).hexdigest()[:32])
+    tag = tag_of(response.content)
     response["ETag"] = tag
     response["Cache-Control"] = "private, no-cache"
     patch_vary_headers(response, ("Authorization", "Cookie"))
@@ -155,31 +187,47 @@ def listed(
     Answers with the rows under ``name``, ``total`` (of what matches) and ``next`` (an address or null).
     A parameter that is not known is an error, as a field of a request is.
     """
+
+    def page(offset: int, limit: int | None) -> tuple[Rows, int]:
+        found = [
+            row
+            for row in rows
+            if all(matches(row, request.GET[key]) for key, matches in filters.items() if key in request.GET)
+        ]
+        return found[offset:] if limit is None else found[offset : offset + limit], len(found)
+
+    return paged(request, name, page, filters)
+
+
+def paged(
+    request: HttpRequest,
+    name: str,
+    page: Callable[[int, int | None], tuple[Rows, int]],
+    filters: Iterable[str],
+    *,
+    most: int | None = None,
+) -> HttpResponse:
+    """As ``listed``, for rows that are not all at hand.
+
+    page: rows from an offset, as many as its limit, and how many match.  filters: the parameters that it
+    knows.  most: the limit where none is asked for (None: no limit).
+    """
+    known = (*filters, "limit", "offset")
     wrong = [
-        PlanError(
-            given,
-            None,
-            f'This list has no parameter "{given[:60]}".',
-            f"Use {', '.join((*filters, 'limit', 'offset'))}.",
-        )
+        PlanError(given, None, f'This list has no parameter "{given[:60]}".', f"Use {', '.join(known)}.")
         for given in request.GET
-        if given not in (*filters, "limit", "offset")
+        if given not in known
     ]
-    limit = _whole(request, "limit", 1, MAX_LIMIT, wrong)
+    limit = _whole(request, "limit", 1, MAX_LIMIT, wrong) or most
     offset = _whole(request, "offset", 0, 10**9, wrong) or 0
     if wrong:
         return refused_all(wrong)
-    found = [
-        row
-        for row in rows
-        if all(matches(row, request.GET[key]) for key, matches in filters.items() if key in request.GET)
-    ]
-    page = found[offset:] if limit is None else found[offset : offset + limit]
+    rows, total = page(offset, limit)
     further = None
-    if limit is not None and offset + limit < len(found):
+    if limit is not None and offset + limit < total:
         kept = {key: str(value) for key, value in request.GET.items() if key != "offset"}
         further = f"{request.path}?{urlencode({**kept, 'offset': str(offset + limit)})}"
-    answer = answered({name: page, "total": len(found), "next": further})
+    answer = answered({name: rows, "total": total, "next": further})
     if further:
         answer["Link"] = f'<{further}>; rel="next"'
     return answer

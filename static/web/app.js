@@ -81,6 +81,9 @@
   // What the server says is wrong stands beside its field, and a folded field with a fault is unfolded.
   document.addEventListener("headroom:answered", () => {
     const errors = JSON.parse(document.getElementById("field-errors")?.textContent ?? "{}");
+    // A field that is not on the page yet is fetched with its fold, and its error stands there once it has come.
+    for (const name of Object.keys(errors))
+      if (!document.getElementById(`error-${name}`)) document.querySelector(`[data-fields~="${name}"]`)?.setAttribute("open", "");
     for (const words of document.querySelectorAll('[id^="error-"]')) {
       const name = words.id.replace("error-", "");
       const field = document.getElementById(`id_${name}`);

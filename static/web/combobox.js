@@ -1,6 +1,6 @@
 // A searchable list for <input data-combobox list="id">, by the WAI-ARIA combobox pattern. Without this file the
-// browser's own list serves. The options stay those of the datalist, which the server may replace at any time:
-// value, text (its name), data-note, data-group, data-price.
+// browser's own list serves. The options stay those of the datalist, which the server may replace at any time: values
+// alone at first; text (its name), data-note, data-group and data-price come from data-more when a picker is first used.
 "use strict";
 (() => {
   // "8 x", "8 ×" and "8x" are one word, "80 GB" and "80gb" too; case and accents make no difference.
@@ -69,6 +69,16 @@
     };
   });
 
+  const complete = async (input) => {
+    const list = document.getElementById(input.dataset.options), more = list?.dataset.more;
+    if (!more) return;
+    delete list.dataset.more;
+    const answer = await fetch(more).catch(() => null);
+    if (!answer?.ok) { list.dataset.more = more; return; }
+    list.innerHTML = await answer.text();
+    if (open?.input === input) fill(open.typed);
+  };
+
   // Where one stands: under the field, or above it where there is more room; never cut by a box that scrolls.
   const place = () => {
     if (!open) return;
@@ -95,6 +105,7 @@
     option.scrollIntoView({ block: "nearest" });
   };
   const fill = (text) => {
+    open.typed = text;
     const all = entriesOf(open.input);
     open.shown = [];
     const groups = grouped(text ? found(all, text) : all);
@@ -132,6 +143,7 @@
         if (option) choose(Number(option.id.split("-").pop()));
       });
     }
+    complete(input);
     place();
     fill(text);
   };
@@ -181,7 +193,11 @@
   document.addEventListener("click", (event) => {
     if (combobox(event) && !open) show(event.target);
   });
-  document.addEventListener("focusin", (event) => { if (combobox(event)) event.target.select(); });
+  document.addEventListener("focusin", (event) => {
+    if (!combobox(event)) return;
+    event.target.select();
+    complete(event.target);
+  });
   document.addEventListener("focusout", (event) => {
     const input = combobox(event);
     if (!input) return;

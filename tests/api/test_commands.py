@@ -53,6 +53,7 @@ def test_all_good_lines_exit_with_nought(tmp_path: Path) -> None:
     assert [answer["id"] for answer in answers] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_thousand_requests_take_seconds(tmp_path: Path) -> None:
     models = ["llama-3.1-8b", "gpt2", "bert-base-uncased", "mixtral-8x7b"]
     questions = []

@@ -12,18 +12,23 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
 
-ADDRESSES = (
-    "/", "/?nodes=0&tp=7", "/?model=llama-3.1-70b&nodes=1", "/compare", "/mig",
-    "/mig?n=x", "/mig/fit?model=gpt2&task=full_finetuning", "/validation", "/validation?kind=rlhf",
-    "/summary", "/glossary", "/login/", "/nowhere",
+ALWAYS = ("/?model=llama-3.1-70b&nodes=1", "/compare", "/mig", "/login/")
+WHEN_THOROUGH = (
+    "/", "/?nodes=0&tp=7", "/mig?n=x", "/mig/fit?model=gpt2&task=full_finetuning", "/validation",
+    "/validation?kind=rlhf", "/summary", "/glossary", "/nowhere",
 )  # fmt: skip
+CASES = [
+    pytest.param(address, theme, marks=[pytest.mark.slow] * (theme == "dark" or address in WHEN_THOROUGH))
+    for address in ALWAYS + WHEN_THOROUGH
+    for theme in ("light", "dark")
+]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Browser, live_server: Any, theme: Any) -> None:
+@pytest.mark.parametrize(("address", "theme"), CASES)
+def test_axe_finds_nothing(browser: Browser, live_server: Any, address: str, theme: Any) -> None:
     # Only the test's own script is let past the security policy, to run axe inside the page.
     context = browser.new_context(base_url=live_server.url, color_scheme=theme, bypass_csp=True)
-    wrong = [fault for address in ADDRESSES for fault in faults(context.new_page(), address)]
+    wrong = faults(context.new_page(), address)
     context.close()
     assert wrong == []
 

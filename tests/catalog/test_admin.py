@@ -22,7 +22,7 @@ from planner.catalog.models import (
 )
 from planner.catalog.services import load_catalog
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 TABLES = [Accelerator, InstanceType, Price, Availability, MigProfile, TransformerModel]
 GPT2 = {
     "model_type": "gpt2",
@@ -35,8 +35,7 @@ GPT2 = {
 
 
 @pytest.fixture(autouse=True)
-def _loaded(db: None) -> None:
-    load_catalog(load_shipped_catalog())
+def _own_model(db: None) -> None:
     TransformerModel.objects.create(
         slug="own-gpt2",
         name="Own GPT-2",

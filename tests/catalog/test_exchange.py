@@ -16,17 +16,10 @@ from planner.catalog.admin import exchange
 from planner.catalog.admin.exchange import RESOURCES
 from planner.catalog.changes import services
 from planner.catalog.changes.models import ChangeSet
-from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import Accelerator, Availability, InstanceType, Price
-from planner.catalog.services import load_catalog
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 HEADERS = ("instance_type", "region", "purchase", "usd_per_hour", "valid_from", "source", "as_of")
-
-
-@pytest.fixture(autouse=True)
-def catalog() -> None:
-    load_catalog(load_shipped_catalog())
 
 
 def line(**changes: Any) -> tuple[Any, ...]:
@@ -61,6 +54,29 @@ def test_a_good_file_is_dry_run_imported_and_undone() -> None:
     services.undo(change_set.changes.all(), who="ada", why="", now=timezone.now())
     made.refresh_from_db()
     assert made.withdrawn
+
+
+def test_an_imported_price_ends_the_one_before_it_and_an_older_one_ends_where_that_begins() -> None:
+    today = timezone.localdate()
+    old = Price.objects.get(
+        instance_type_id="p5.48xlarge",
+        region="us-east-1",
+        purchase="on_demand",
+        valid_to=None,
+        withdrawn=False,
+    )
+    imported(
+        line(region="us-east-1", usd_per_hour="54"),
+        line(region="us-east-1", usd_per_hour="99", valid_from="2024-01-01"),
+        dry_run=False,
+    )
+    ended = Price.objects.get(pk=old.pk)
+    assert ended.valid_to == today
+    past = Price.objects.get(instance_type_id="p5.48xlarge", usd_per_hour="99", region="us-east-1")
+    assert past.valid_to is not None and past.valid_to <= old.valid_from
+    outcome = services.undo(ChangeSet.objects.get().changes.all(), who="ada", why="", now=timezone.now())
+    assert (outcome.done, outcome.problems) == (2, [])
+    assert Price.objects.get(pk=old.pk).valid_to is None
 
 
 def test_a_wrong_and_a_missing_column_are_named() -> None:

@@ -9,7 +9,6 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.models import (
     Accelerator,
     Availability,
@@ -19,14 +18,9 @@ from planner.catalog.models import (
     Price,
     TransformerModel,
 )
-from planner.catalog.services import load_catalog, record_price
+from planner.catalog.services import record_price
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _loaded(db: None) -> None:
-    load_catalog(load_shipped_catalog())
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 
 
 def price(**changes: Any) -> Price:

@@ -58,6 +58,18 @@ def test_lists_come_whole_and_once(server: Headroom, monkeypatch: pytest.MonkeyP
     assert server.fleet()["hosts"] == 0
 
 
+def test_a_scenario_is_kept_and_deleted() -> None:
+    boss = User.objects.create_superuser("boss")
+    _, text = services.make_token(boss, name="t", scopes=["scenarios", "save"], days=1, now=timezone.now())
+    mine = Headroom("http://localhost", text, transport=httpx.WSGITransport(get_wsgi_application()))
+    kept = mine.save_scenario("run", ESTIMATE_EXAMPLE, labels=["draft"])
+    assert mine.scenario(kept["key"])["answer"]["time"]["total_s"] == kept["total_s"]
+    assert [row["key"] for row in mine.scenarios(label="draft")] == [kept["key"]]
+    assert mine.scenario_changes(kept["key"])["now"]["total_s"] == kept["total_s"]
+    mine.delete_scenario(kept["key"])
+    assert len(mine.scenarios()) == 0
+
+
 def test_errors_say_what_to_do(server: Headroom) -> None:
     with pytest.raises(QuestionError) as wrong:
         server.estimate(ESTIMATE_EXAMPLE | {"model": "gtp2"})

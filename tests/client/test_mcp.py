@@ -68,6 +68,31 @@ def test_search_partitions_and_fleet_have_traces_too() -> None:
     assert run(call("fleet"))["answer"]["total"] == 0
 
 
+def test_a_search_tells_how_far_it_is() -> None:
+    lines = [
+        {"progress": {"share": s, "evaluated": int(s * 8), "plans": 8}, "front": []} for s in (0.25, 0.5)
+    ]
+    last = {"evaluated": 8, "fitting": 0, "rejected": {}, "best": None}
+    text = "".join(json.dumps(line) + "\n" for line in [*lines, last])
+    answers = [httpx.Response(503, headers={"Retry-After": "1"}), httpx.Response(200, text=text)]
+
+    def scripted() -> Headroom:
+        transport = httpx.MockTransport(lambda _: answers.pop(0))
+        return Headroom("http://x", transport=transport, sleep=lambda _: None)
+
+    heard: list[tuple[float, float | None, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, total, message))
+
+    async def search() -> Any:
+        async with Client(build(Tools(scripted))) as assistant:
+            return await assistant.call_tool("search", {"question": {}}, progress_callback=hear)
+
+    assert run(search()).structured_content["trace"][0]["evaluated"] == 8
+    assert heard == [(0.25, 1.0, "2 of 8 plans looked at"), (0.5, 1.0, "4 of 8 plans looked at")]
+
+
 def test_a_question_that_makes_no_sense_says_how_to_mend_it() -> None:
     answer = run(call("estimate", question=ESTIMATE_EXAMPLE | {"model": "gtp2"}))["answer"]
     assert answer["errors"][0]["field"] == "model"
@@ -109,12 +134,17 @@ def test_over_http_each_caller_sends_a_token(settings: Any) -> None:
     heads = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
 
     async def ask(door: Any, sent: dict[str, str], question: Any) -> httpx.Response:
-        app = door.streamable_http_app(stateless_http=True, json_response=True)
+        app = door.streamable_http_app(stateless_http=True)
         async with (
             door.session_manager.run(),
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=address) as http,
         ):
             return await http.post("/mcp", json=question, headers=heads | sent)
+
+    def result(answered: httpx.Response) -> Any:
+        """What an answer in events says at its end."""
+        events = [line for line in answered.text.splitlines() if line.startswith("data:")]
+        return json.loads(events[-1].removeprefix("data:"))["result"]
 
     def answer(sent: dict[str, str], question: Any = asked) -> httpx.Response:
         return run(ask(over_http(direct, address), sent, question))
@@ -123,9 +153,9 @@ def test_over_http_each_caller_sends_a_token(settings: Any) -> None:
     assert answer({"Authorization": "Bearer hr_wrong"}).status_code == 401
     mine = answer({"Authorization": f"Bearer {token}"})
     assert mine.status_code == 200, mine.text
-    assert mine.json()["result"]["structuredContent"]["answer"]["fits"] is True
+    assert result(mine)["structuredContent"]["answer"]["fits"] is True
     listing = asked | {"params": {"name": "models", "arguments": {}}}
-    narrow = answer({"Authorization": f"Bearer {token}"}, listing).json()["result"]["structuredContent"]
+    narrow = result(answer({"Authorization": f"Bearer {token}"}, listing))["structuredContent"]
     assert "scope" in narrow["answer"]["errors"][0]["message"]
 
 

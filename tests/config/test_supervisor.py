@@ -135,6 +135,7 @@ def test_everything_starts_works_and_stops(running: Running) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in Linux's /proc")
+@pytest.mark.slow
 def test_what_a_killed_supervisor_left_is_ended_first(running: Running) -> None:
     running.wait_for(lambda: running.get("/healthz"))
     running.wait_for(lambda: len(list((running.data / "run").glob("*.pid"))) == 4)

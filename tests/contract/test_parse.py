@@ -377,3 +377,22 @@ def test_nodes_may_be_the_fewest_that_meet_a_deadline(catalog: Catalog) -> None:
     for changes in ({"deadline_days": 30}, {"cluster.deadline_days": 30}):
         request = parse_plan_request(bent({"cluster.nodes": "auto", **changes}), catalog)
         assert (request.cluster.nodes, request.deadline_days) == (None, 30)
+
+
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("dpo", '"objective": "dpo"'),
+        ("sft", '"objective": "sft"'),
+        ("GRPO", '"algorithm": "grpo"'),
+        ("rlhf", "Write ppo"),
+        ("fine-tuning", "Write full_finetuning"),
+    ],
+)
+def test_a_task_that_is_said_by_two_fields_is_pointed_to_them(
+    catalog: Catalog, word: str, remedy: str
+) -> None:
+    (task, *_) = problems_of(lambda: parse_plan_request(bent({"workload.task": word}), catalog))
+    assert task.field == "workload.task"
+    assert remedy in task.remedy
+    assert "Did you mean" not in task.remedy

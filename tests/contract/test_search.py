@@ -7,6 +7,8 @@ import pytest
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import DEFAULT_NODES, parse_search_request
+from planner.engine.question.errors import PlanErrors
+from planner.engine.question.search_request import Market
 from tests.contract.conftest import ABSENT, BASE, bent, problems_of
 
 CLUSTER = BASE["cluster"]
@@ -97,3 +99,55 @@ def test_old_chips_are_searched_in_the_precision_that_they_have(catalog: Catalog
     mixed = bent({**unnamed, "cluster": [*old, CLUSTER]})
     problems = problems_of(lambda: parse_search_request(mixed, catalog))
     assert [problem.field for problem in problems] == ["cluster.0", "cluster.1"]
+
+
+def offers(catalog: Catalog, **said: Any) -> list[Any]:
+    request = asked(catalog, cluster={"any": said})
+    assert isinstance(request.clusters, Market)
+    return list(request.clusters.offers)
+
+
+def test_a_discount_holds_for_its_provider_in_the_search_itself(catalog: Catalog) -> None:
+    listed = {each.instance_type: each for each in offers(catalog)}
+    for each in offers(catalog, discounts={"aws": 10.0}):
+        price = listed[each.instance_type].usd_per_node_hour
+        ours = each.provider == "aws" and price is not None
+        assert each.usd_per_node_hour == (price * (1.0 - 10.0 / 100.0) if ours else price)
+
+
+def test_a_price_of_ones_own_is_one_offer_in_place_of_the_catalogs(catalog: Catalog) -> None:
+    found = offers(
+        catalog, own_prices={"p5.48xlarge": 41.5}, regions=["us-east-1", "us-west-2"], purchases=["spot"]
+    )
+    own = [each for each in found if each.instance_type == "p5.48xlarge"]
+    assert [(each.usd_per_node_hour, each.sale.own_price) for each in own] == [(41.5, True)]
+
+
+def test_only_what_can_be_had_is_looked_at(catalog: Catalog) -> None:
+    regions = ["us-east-1", "eu-west-1", "us-west-2"]
+    had = offers(catalog, available_only=True, regions=regions, purchases=["on_demand"])
+    assert had
+    assert all(catalog.known_to_be_offered(each.instance_type, each.region) for each in had)
+    assert {each.sale.most_nodes for each in had if each.instance_type == "p4d.24xlarge"} == {4000 // 8}
+    assert all(each.sale.most_nodes is None for each in offers(catalog))
+
+
+def test_interruptions_are_the_buyers_own(catalog: Catalog) -> None:
+    (spot, *_) = offers(catalog, purchases=["spot"], interruptions_per_node_day=0.25, restart_minutes=30)
+    assert (spot.sale.interruptions.per_node_day, spot.sale.interruptions.restart_s) == (0.25, 1800.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"discounts": {"nobody": 10}}, "cluster.any.discounts.nobody"),
+        ({"discounts": {"aws": 100}}, "cluster.any.discounts.aws"),
+        ({"own_prices": {"p5.48xlarge": 0}}, "cluster.any.own_prices.p5.48xlarge"),
+        ({"own_prices": [1]}, "cluster.any.own_prices"),
+        ({"available_only": "yes"}, "cluster.any.available_only"),
+    ],
+)
+def test_wrong_terms_name_their_field(said: dict[str, Any], field: str, catalog: Catalog) -> None:
+    with pytest.raises(PlanErrors) as caught:
+        asked(catalog, cluster={"any": said})
+    assert [error.field for error in caught.value.errors] == [field]

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = {"enumerate": "a30", "id": 1}
 PLAN = {
@@ -41,6 +43,7 @@ def test_lines_are_answered_in_order(tmp_path: Path) -> None:
     assert answers[3]["gpus_used"] == 2
 
 
+@pytest.mark.slow
 def test_many_questions_are_answered_by_one_process(tmp_path: Path) -> None:
     lines = [json.dumps({**PLAN, "id": number, "demands": [{"profile": "1g.6gb", "count": 1 + number % 9}]})
              for number in range(200)]  # fmt: skip

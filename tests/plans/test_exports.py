@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 
+from planner.catalog.facts.loader import load_shipped_catalog
 from planner.plans import exports, inputs
+from planner.plans.answers import estimate_plan
 from planner.plans.links import constants_version
+from tests.contract.merge_patch import merge_patch
 from tests.plans.plans import a_request, a_result
 
 QUERY = "model=llama-2-7b&nodes=4&tokens=300B"
@@ -46,6 +49,32 @@ class TestTheSpreadsheet:
         assert told["request"]["model"] == "llama-2-7b"
         assert told["constants"] == constants_version()
         assert client.get(told["address"].replace("http://testserver", "")).status_code == 200
+
+
+@pytest.mark.django_db
+class TestAssumptions:
+    """Defaults that matter are in both files, and what is said of a change is what happens."""
+
+    QUERY = "model=llama-3.2-1b&task=lora&tokens=100M&batch=64&nodes=1&instance=g6e.12xlarge"
+
+    def test_json_says_what_another_value_does(self, client: Client) -> None:
+        answer = client.get(f"/plan.json?{self.QUERY}").json()
+        told = answer["assumptions"]
+        assert told and all(each["effect"] > 0.05 for each in told)
+        for other in (each["others"][0] for each in told):
+            changed = merge_patch(answer["asked"]["request"], other["request_patch"])
+            result = estimate_plan(changed, load_shipped_catalog())
+            assert result.time.total_s == other["total_s"]
+            assert result.memory.per_accelerator_bytes.total == other["memory_total_bytes"]
+
+    def test_so_does_the_spreadsheet(self, client: Client) -> None:
+        told = client.get(f"/plan.json?{self.QUERY}").json()["assumptions"]
+        sheet = csv.reader(io.StringIO(client.get(f"/plan.csv?{self.QUERY}").content.decode()))
+        rows = {(row[0], row[1]): row[2] for row in sheet}
+        for each in told:
+            assert rows["matters", each["field"]] == each["value"]
+            for other in each["others"]:
+                assert rows["instead", f"{each['field']} = {other['value']}: time"] == str(other["total_s"])
 
 
 class TestNames:

@@ -8,6 +8,7 @@ import pytest
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
+from planner.engine.question import effort
 from planner.engine.question.errors import PlanErrors
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.plans.goal import Found, find_machines
@@ -55,6 +56,16 @@ def test_with_a_budget_alone_the_fastest_comes_first(catalog: Catalog) -> None:
     assert times == sorted(times)
 
 
+def test_without_a_goal_the_cheapest_comes_first(catalog: Catalog) -> None:
+    everything = found(catalog)
+    costs = [offer.result.cost.usd for offer in everything.offers if offer.result.cost is not None]
+    sure = [
+        cost for cost, offer in zip(costs, everything.offers, strict=True) if offer.result.verdict == "fits"
+    ]
+    assert sure == sorted(sure) and not everything.limited
+    assert present_goal(everything, lambda cluster: "").title == "The cheapest on each kind of chip"
+
+
 def test_what_cannot_be_met_says_what_can_be_had(catalog: Catalog) -> None:
     goal = found(catalog, budget="1k", deadline="3")
     assert goal.missed.startswith("Nothing in the catalog meets this goal: the best in time takes")
@@ -79,3 +90,16 @@ def test_the_rows_name_their_machines_and_lead_to_them(catalog: Catalog) -> None
     cluster = goal.offers[0].result.cluster
     assert page.rows[0].query == f"instance={cluster.instance_type}&nodes={cluster.nodes}"
     assert cluster.instance_type in page.rows[0].machines
+
+
+def test_a_model_of_many_experts_is_searched_within_the_budget_of_a_question(catalog: Catalog) -> None:
+    """Its layouts are millions; what bounds leave of them is a quarter of what one question may cost."""
+    fields = {"model": "deepseek-v3", "batch": "15360", "tokens": "14.8T"}
+    with effort.at_most(1_500_000) as budget:
+        goal = found(catalog, budget="$40M", **fields)
+        first = budget.used
+        assert goal.offers
+        again = found(catalog, deadline="200", **fields)
+    assert again.offers
+    # Another goal for the same run is found among what was searched for the first.
+    assert budget.used - first < 0.2 * first

@@ -94,3 +94,14 @@ def test_owned_machines_alone_in_as_many_as_one_has() -> None:
     assert max(each["nodes"] for each in one["cluster"]) == 5
     with pytest.raises(PlanErrors, match="own"):
         questions(Market(own=market.own, least_nodes=8), RUN, CATALOG)
+
+
+def test_the_scenarios_own_terms_hold_for_the_market() -> None:
+    asked = RUN | {"cluster": {"instance_type": "p5.48xlarge", "nodes": 2, "discount_percent": 12.0}}
+    (question,) = questions(Market(had=True), asked, CATALOG)
+    said = question["cluster"]["any"]
+    assert (said["available_only"], said["discounts"]) == (True, {"aws": 12.0})
+    own = RUN | {"cluster": {"instance_type": "p5.48xlarge", "nodes": 2, "usd_per_node_hour": 40.0}}
+    (question,) = questions(Market(), own, CATALOG)
+    assert question["cluster"]["any"]["own_prices"] == {"p5.48xlarge": 40.0}
+    assert "available_only" not in question["cluster"]["any"]

@@ -43,6 +43,25 @@ def test_the_page_shows_the_front_with_links_to_plans(client: Client) -> None:
     assert "chart-front-data" in text
 
 
+def test_the_front_has_its_band_and_the_order_its_chances(client: Client) -> None:
+    text = client.get(f"/tradeoffs?{SMALL}").content.decode()
+    said = text[text.index('<section id="sure">') :]
+    assert re.search(r"<li>[^<]* (beats .* on cost with [\d>m]|and .* are equal in cost)", said)
+    found = re.search(r'<script id="chart-front-data" type="application/json">(.*?)</script>', text)
+    assert found
+    traces = {trace["name"]: trace for trace in json.loads(found[1])["data"]}
+    assert traces["band"]["fill"] == "tonexty"
+    assert len(traces["band"]["x"]) == len(traces["on the front"]["x"])
+    row = next(each for each in points(text) if each["f"])
+    rows = list(
+        csv.DictReader(
+            io.StringIO(client.get(f"/tradeoffs/chart.csv?{SMALL}&chart=chart-front").content.decode())
+        )
+    )
+    mine = next(each for each in rows if float(each["total_s"]) == row["t"])
+    assert float(mine["total_low_s"]) < row["t"] < float(mine["total_high_s"])
+
+
 def test_a_link_leads_to_the_same_plan(client: Client) -> None:
     best = next(each for each in points(client.get(f"/tradeoffs?{SMALL}").content.decode()) if each["f"])
     plan = client.get(f"/plan.json?{best['q']}").json()

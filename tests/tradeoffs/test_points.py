@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.tradeoffs.market import Market
-from planner.tradeoffs.points import Goal, Point, can_be_had, choose, goal_of, with_front
+from planner.tradeoffs.points import Goal, Point, choose, goal_of, with_front
 
 CATALOG = load_shipped_catalog()
 DAY_S = 86_400.0
@@ -90,8 +90,11 @@ def test_what_has_no_price_is_within_no_budget() -> None:
     assert Goal(deadline_s=2 * DAY_S).met_by(point("unpriced", 1, None))
 
 
-def test_no_larger_cluster_than_is_sold_can_be_had() -> None:
-    sold = replace(point("p4d.24xlarge", 1, 1.0), accelerators=4000)
-    assert can_be_had(sold, CATALOG)
-    assert not can_be_had(replace(sold, accelerators=4008), CATALOG)
-    assert not can_be_had(replace(sold, region="nowhere-1"), CATALOG)
+def test_beside_spot_stands_what_is_not_taken_back_and_what_is_balanced() -> None:
+    spot = replace(point("spot", 10, 100.0), purchase="spot")
+    steady, quick, middle = point("steady", 20, 200.0), point("quick", 1, 5000.0), point("middle", 4, 230.0)
+    chosen = choose([spot, steady, quick, middle], Goal())
+    assert (chosen.cheapest, chosen.steady, chosen.balanced, chosen.quickest) == (spot, steady, middle, quick)
+    assert choose([steady, quick], Goal()).steady is None
+    late = choose([spot, quick], Goal(deadline_s=2 * DAY_S))
+    assert (late.cheapest, late.steady) == (quick, None)

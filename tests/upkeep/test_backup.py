@@ -83,6 +83,7 @@ def test_a_backup_under_load_is_of_one_moment_and_restores_onto_an_empty_machine
     assert stat.S_IMODE((fresh / "headroom.sqlite3").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_the_former_database_is_kept_beside(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "b.tar.gz"
     assert manage(data, "backup", str(file)).returncode == 0
@@ -94,6 +95,7 @@ def test_the_former_database_is_kept_beside(data: Path, tmp_path: Path) -> None:
     assert pairs(data / "headroom.before-restore") == (before[0] + 1, before[1])
 
 
+@pytest.mark.slow
 def test_what_is_damaged_or_is_no_backup_changes_nothing(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "b.tar.gz"
     assert manage(data, "backup", str(file)).returncode == 0
@@ -116,6 +118,7 @@ def test_what_is_damaged_or_is_no_backup_changes_nothing(data: Path, tmp_path: P
     assert (data / "headroom.sqlite3").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_nothing_is_restored_under_a_running_installation(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "b.tar.gz"
     assert manage(data, "backup", str(file)).returncode == 0

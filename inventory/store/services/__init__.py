@@ -15,6 +15,7 @@ from inventory.store.services.probes import (
     probe_now,
     request_due_probes,
     start_probe,
+    withdraw_probe,
 )
 from inventory.store.services.recording import Outcome, Taken, record_snapshot, record_snapshots
 from inventory.store.services.retention import report_idle_gpus, thin_history
@@ -38,4 +39,5 @@ __all__ = [
     "revoke_tokens",
     "start_probe",
     "thin_history",
+    "withdraw_probe",
 ]

@@ -73,6 +73,11 @@ def start_probe(probe_id: UUID, *, now: datetime) -> bool:
     return taken.update(state=Probe.State.RUNNING, started_at=now) == 1
 
 
+def withdraw_probe(probe_id: UUID) -> None:
+    """Forget a probe that could not be asked for: nobody will take it."""
+    Probe.objects.filter(pk=probe_id, state=Probe.State.REQUESTED).delete()
+
+
 def finish_probe(probe_id: UUID, snapshot: HostSnapshot, *, now: datetime) -> Outcome:
     """Record what a probe saw, once, even if it was closed as stuck meanwhile."""
     probe = Probe.objects.get(pk=probe_id)

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from planner.accuracy.bills import bills, median_error
 from planner.accuracy.calibration import shipped_calibration
 from planner.accuracy.validate.known_causes import cause, cause_of_source
 from planner.accuracy.validate.peers import ELSEWHERE, read_peers
@@ -61,6 +62,7 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
         coverage=coverage_lines(tables),
         peer_source=f"{peer.source}, {peer.as_of}",
         golden_rows=golden_lines(found),
+        **bill_figures(),
         elsewhere="\n".join(f"- {name}: {figure} ({where})." for name, figure, where in ELSEWHERE),
         memory_by_kind=error_lines("Kind", [memory, *tables["memory_by_kind"], tables["resident_memory"]]),
         memory_by_source=error_lines("Source", tables["memory_by_source"]),
@@ -174,6 +176,32 @@ def golden_lines(found: Sequence[Prediction]) -> str:
     ]
     last = ("mean, largest", "", "", mean_and_largest(ours), "", mean_and_largest(theirs))
     return table(("Model, recompute", "measured", "ours", "error", "Calculon", "error"), [*lines, last])
+
+
+#: Error within which a bill counts as met.
+NEAR = 0.15
+
+
+def bill_figures() -> dict[str, str]:
+    """The table of public bills, how many are near, and the median error, as text."""
+    found = bills()
+    lines = [
+        (
+            each.name,
+            each.machines,
+            f"{each.published_hours:,.0f}",
+            f"{each.predicted_hours:,.0f}",
+            signed(each.error),
+            "yes" if each.covered else "no",
+        )
+        for each in found
+    ]
+    head = ("Run", "machines", "published hours", "ours", "error", "range holds it")
+    return {
+        "bills": table(head, lines),
+        "bills_near": f"{sum(abs(each.error) <= NEAR for each in found)} of {len(found)}",
+        "bills_median": percent(median_error(found)),
+    }
 
 
 def mean_and_largest(errors: Sequence[float]) -> str:

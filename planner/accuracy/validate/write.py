@@ -16,7 +16,7 @@ from typing import Any
 from planner.accuracy.calibration import DATA_DIRECTORY, TIMING_FILE, shipped_calibration
 from planner.accuracy.fit import memory
 from planner.accuracy.fit.least_squares import UNKNOWNS
-from planner.accuracy.validate import evidence, shared_errors
+from planner.accuracy.validate import achieved, evidence, shared_errors
 from planner.accuracy.validate.coverage import memory_coverage, time_coverage
 from planner.accuracy.validate.document import document, unseen_error, worst_of_groups
 from planner.accuracy.validate.known_causes import cause
@@ -160,6 +160,7 @@ def main() -> None:
     REPORT_FILE.write_text(as_text(report), encoding="utf-8")
     DOCUMENT_FILE.write_text(document(report, rows), encoding="utf-8")
     evidence.write()
+    achieved.write()
     shared_errors.write(report)
     step, golden, memory = (report["tables"][name] for name in ("step_time", "golden", "memory"))
     print(

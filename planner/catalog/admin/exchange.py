@@ -29,6 +29,7 @@ from planner.catalog.models import (
     Price,
     TransformerModel,
 )
+from planner.catalog.services import record_price
 from planner.web.csv import as_text
 
 #: Rows of one file: a dry run of more holds a web process for minutes. All prices of this catalog are 2,600.
@@ -55,7 +56,7 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
         skip_unchanged = True
         report_skipped = True
         store_instance = True
-        exclude = ("id", "shipped", "changed_at", "kept_by", "seen_on")
+        exclude = ("id", "shipped", "changed_at", "kept_by", "seen_on", "computed_from")
 
     def before_import(self, dataset: Any, **kwargs: Any) -> None:
         headers = list(dataset.headers or ())
@@ -77,6 +78,7 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
             if name in known and name not in headers:
                 dataset.append_col([value] * len(dataset), header=name)
         self._met: dict[tuple[str, ...], int] = {}
+        self._ended: dict[int, tuple[int, ...]] = {}
 
     def before_import_row(self, row: Any, **kwargs: Any) -> None:
         number = int(kwargs.get("row_number") or 0)
@@ -105,11 +107,20 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
             now=timezone.now(),
         )
 
+    def do_instance_save(self, instance: Any, is_create: bool) -> None:
+        """A new price ends the one before it, as everywhere."""
+        if is_create and isinstance(instance, Price):
+            self._ended[id(instance)] = tuple(row.pk for row in record_price(instance))
+        else:
+            instance.save()
+
     def _rows(self, rows: Iterable[Any]) -> Iterable[ImportedRow]:
         for row in rows:
             if row.import_type in ("new", "update"):
                 yield ImportedRow(
-                    before=row.original if row.import_type == "update" else None, after=row.instance
+                    before=row.original if row.import_type == "update" else None,
+                    after=row.instance,
+                    ended=self._ended.get(id(row.instance), ()),
                 )
 
 

@@ -14,13 +14,17 @@ from planner.catalog.models import CatalogRow, Price
 from planner.catalog.rows import KEYS
 from planner.catalog.services import TableChanges
 
+#: Who decides about a new edition's changes, and why.
+EDITION = ("shipped edition", "loaded")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedRow:
-    """A row as it was (None: it is new) and as it is now."""
+    """A row as it was (None: it is new) and as it is now. ended: prices that it ended, by primary key."""
 
     before: CatalogRow | None
     after: CatalogRow
+    ended: tuple[int, ...] = ()
 
 
 def record_import(
@@ -43,25 +47,17 @@ def record_import(
 
 
 def record_edition(loaded: Mapping[str, TableChanges], *, now: datetime) -> ChangeSet | None:
-    """Write down which facts a new shipped edition changed; None where it changed none.
+    """Write down what a new shipped edition changed, added, replaced and withdrew; None where it did nothing.
 
-    Rows that it added or withdrew are counted in the title: they are in the tables, and the files say the
-    rest.
+    The first edition of a table is no change: there was nothing before it.
     """
     tables = {str(table._meta.verbose_name_plural): table for table in KEYS}
-    changes = []
-    for name, found in loaded.items():
-        table = tables[name]
-        for row in table.objects.filter(pk__in=found.before):
-            before = found.before[row.pk]
-            old = table(**{fact: before[fact] for fact in table.FACTS})
-            old.source, old.as_of, old.kept_by = before["source"], before["as_of"], row.kept_by
-            pair = ImportedRow(before=old, after=row)
-            changes += list(_changes(table, pair, "shipped edition", "loaded", now))
+    later = {name: found for name, found in loaded.items() if not found.first}
+    changes = [change for name, found in later.items() for change in _of_edition(tables[name], found, now)]
     if not changes:
         return None
-    added = sum(len(found.added) for found in loaded.values())
-    withdrawn = sum(len(found.withdrawn) for found in loaded.values())
+    added = sum(len(found.added) for found in later.values())
+    withdrawn = sum(len(found.withdrawn) for found in later.values())
     made = ChangeSet.objects.create(
         kind=ChangeSet.Kind.EDITION,
         source="edition",
@@ -74,39 +70,70 @@ def record_edition(loaded: Mapping[str, TableChanges], *, now: datetime) -> Chan
     return made
 
 
+def _of_edition(table: type[CatalogRow], found: TableChanges, now: datetime) -> Iterable[Change]:
+    for row in found.created:
+        yield from _changes(table, ImportedRow(before=None, after=row), *EDITION, now)
+    for old, new in found.replaced:
+        yield Change(
+            **_shared(table, new, *EDITION, now),
+            field="usd_per_hour",
+            before=plain(old.usd_per_hour),
+            after=plain(new.usd_per_hour),
+            values=_facts(new) | {"valid_from": plain(new.valid_from)},
+            undo={"created": new.pk, "withdrawn": [old.pk], "valid_to": plain(new.valid_to)},
+        )
+    for row in found.gone:
+        yield Change(
+            **_shared(table, row, *EDITION, now), field="withdrawn", before=False, after=True,
+            undo=_undo_of(row),
+        )  # fmt: skip
+    for row in table.objects.filter(pk__in=found.before):
+        before = found.before[row.pk]
+        old_row = table(**{fact: before[fact] for fact in table.FACTS})
+        old_row.source, old_row.as_of, old_row.kept_by = before["source"], before["as_of"], row.kept_by
+        yield from _changes(table, ImportedRow(before=old_row, after=row), *EDITION, now)
+
+
 def _changes(
     table: type[CatalogRow], row: ImportedRow, who: str, why: str, now: datetime
 ) -> Iterable[Change]:
-    key = {name: plain(getattr(row.after, name)) for name in KEYS[table]}
-    shared: dict[str, Any] = {
+    shared = _shared(table, row.after, who, why, now)
+    if row.before is None:
+        values = _facts(row.after)
+        undone = {"created": row.after.pk, "ended": list(row.ended), "valid_to": values.get("valid_to")}
+        yield Change(**shared, field="", values=values, undo=undone)
+        return
+    before, after = _facts(row.before), _facts(row.after)
+    for name in table.FACTS:
+        if before[name] != after[name]:
+            undo = _undo_of(row.before) | {"row": row.after.pk}
+            yield Change(**shared, field=name, before=before[name], after=after[name], undo=undo)
+
+
+def _shared(table: type[CatalogRow], row: CatalogRow, who: str, why: str, now: datetime) -> dict[str, Any]:
+    """What every change of a row says, as keyword values of the table of changes."""
+    key = {name: plain(getattr(row, name)) for name in KEYS[table]}
+    return {
         "table": table._meta.model_name,
         "key": key,
         "row": " ".join(str(part) for part in key.values())[:250],
-        "purchase": row.after.purchase if isinstance(row.after, Price) else "",
-        "source": row.after.source,
-        "as_of": row.after.as_of,
+        "purchase": row.purchase if isinstance(row, Price) else "",
+        "source": row.source,
+        "as_of": row.as_of,
         "confidence": 1.0,
         "state": Change.State.ACCEPTED,
         "decided_by": who,
         "decided_at": now,
         "why": why[:500],
     }
-    if row.before is None:
-        yield Change(**shared, field="", values=_facts(row.after), undo={"created": row.after.pk})
-        return
-    before, after = _facts(row.before), _facts(row.after)
-    for name in table.FACTS:
-        if before[name] != after[name]:
-            undo = {
-                "row": row.after.pk,
-                "source": row.before.source,
-                "as_of": row.before.as_of,
-                "kept_by": row.before.kept_by,
-            }
-            yield Change(**shared, field=name, before=before[name], after=after[name], undo=undo)
 
 
-def _facts(row: CatalogRow) -> Mapping[str, Any]:
+def _undo_of(row: CatalogRow) -> dict[str, Any]:
+    """What has to be known to put a row back as it was."""
+    return {"row": row.pk, "source": row.source, "as_of": row.as_of, "kept_by": row.kept_by}
+
+
+def _facts(row: CatalogRow) -> dict[str, Any]:
     return {name: plain(getattr(row, name)) for name in row.FACTS}
 
 

@@ -212,7 +212,12 @@ def _price_applied(change: Change) -> dict[str, Any]:
         withdrawn.append(same_day.pk)
     _checked(price)
     ended = record_price(price)
-    return {"created": price.pk, "ended": [row.pk for row in ended], "withdrawn": withdrawn}
+    return {
+        "created": price.pk,
+        "valid_to": _plain(price.valid_to),
+        "ended": [row.pk for row in ended],
+        "withdrawn": withdrawn,
+    }
 
 
 def _in_force(price: Price) -> Price | None:
@@ -252,7 +257,7 @@ def _take_back(change: Change) -> None:
         row = table.objects.select_for_update().filter(pk=done["created"]).first()
         if row is None or row.withdrawn:
             raise ValidationError("its row is gone")
-        if isinstance(row, Price) and row.valid_to is not None:
+        if isinstance(row, Price) and _plain(row.valid_to) != done.get("valid_to"):
             raise ValidationError("a later price has ended this one: undo that first")
         row.withdrawn = True
         row.save()

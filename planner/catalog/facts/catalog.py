@@ -141,6 +141,19 @@ class Catalog:
         offers = _of_one_or_all(self._availability, instance_slug)
         return tuple(offer for offer in offers if region is None or offer.region == region)
 
+    def known_to_be_offered(self, instance_slug: str, region: str) -> bool:
+        """Whether the type can be had in a region, as far as is known: where no offers of its provider are
+        listed at all, it is taken at its prices.
+        """
+        if self._availability.get(instance_slug):
+            return bool(self.availability(instance_slug, region))
+        provider = self.instance(instance_slug).spec.provider
+        return not any(
+            self._availability.get(slug)
+            for slug, record in self._instances.items()
+            if record.spec.provider == provider
+        )
+
     def price(
         self, instance_slug: str, region: str, purchase: str, as_of: date | None = None
     ) -> PriceRecord | None:

@@ -12,8 +12,8 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
-from planner.catalog.history.selectors import TABLES, columns, rows_as_of
-from planner.catalog.models import CatalogRow, InstanceType, Price
+from planner.catalog.history.selectors import TABLES, columns, providers_of_machines, rows_as_of
+from planner.catalog.models import CatalogRow, Price
 from planner.catalog.selectors import catalog_stamp
 from planner.web.parquet import Table, write_snapshot
 
@@ -28,7 +28,7 @@ KINDS: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
 
 def export_catalog(folder: Path, day: date) -> Path:
     """Write the catalog as it was on a day; the snapshot's folder, named by the day."""
-    providers = {row["slug"]: row["provider"] for row in rows_as_of(InstanceType, day)}
+    providers = providers_of_machines()
     tables = [_table(table, day, providers) for table in TABLES]
     stamp = catalog_stamp()
     return write_snapshot(

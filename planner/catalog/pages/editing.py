@@ -6,28 +6,29 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import may, needs
 from planner.catalog.changes import selectors, services
 from planner.catalog.changes.effects import Preview, preview
 from planner.catalog.changes.models import Change
+from planner.catalog.facts.owning import trace
+from planner.catalog.facts.records import DEFAULT_REGIONS
 from planner.catalog.pages import selectors as rows
 from planner.catalog.pages.forms import NewPriceForm, OwnedForm
-from planner.catalog.pages.services import new_price_from
+from planner.catalog.pages.services import new_price_from, price_of_owned
 from planner.catalog.refresh.sources import LISTED
 
-MAY_EDIT = "planner.change_price"
 DECISIONS = {"accept": services.accept, "reject": services.reject, "undo": services.undo}
 WORDS = {"accept": "Accepted", "reject": "Rejected", "undo": "Undone"}
 LINES = 500
 
 
-@login_required
-@permission_required("planner.add_price", raise_exception=True)
+@needs(Action.EDIT_CATALOG)
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_price(request: HttpRequest, pk: int) -> HttpResponse:
     """A new price from an old one: the old one ends on the day on which the new one begins."""
@@ -43,8 +44,7 @@ def new_price(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "catalog/new_price.html", {"form": form, "old": old})
 
 
-@login_required
-@permission_required(MAY_EDIT, raise_exception=True)
+@needs(Action.EDIT_CATALOG)
 @require_POST
 def refresh(request: HttpRequest) -> HttpResponse:
     """Ask for one source to be read now."""
@@ -54,12 +54,8 @@ def refresh(request: HttpRequest) -> HttpResponse:
         raise Http404("There is no such source.")
     from planner.catalog.refresh import tasks  # with Celery, which pages that only read do without
 
-    try:
-        tasks.refresh.delay(slug, asked_by=request.user.get_username())
-    except OSError as failure:
-        messages.error(request, f"The worker cannot be reached: {failure}. Is the broker running?")
-    else:
-        messages.success(request, f"{titles[slug]} is being read; this page shows how far it is.")
+    tasks.refresh.delay(slug, asked_by=request.user.get_username())
+    messages.success(request, f"{titles[slug]} is being read; this page shows how far it is.")
     return redirect("planner:catalog")
 
 
@@ -75,8 +71,7 @@ def change_set(request: HttpRequest, pk: int) -> HttpResponse:
     return _shown(request, pk)
 
 
-@login_required
-@permission_required(MAY_EDIT, raise_exception=True)
+@needs(Action.EDIT_CATALOG)
 @require_POST
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
     """Accept, reject or undo the chosen changes, or show what accepting would do."""
@@ -107,9 +102,36 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def owned(request: HttpRequest) -> HttpResponse:
     """What a node of one's own costs an hour, with the formula; nothing is stored."""
-    form = OwnedForm(request.GET or None)
-    parts = form.usd_per_node_hour() if request.GET and form.is_valid() else None
-    return render(request, "catalog/owned.html", {"form": form, "parts": parts})
+    return _owned(request, OwnedForm(request.GET or None, machines=rows.instances()))
+
+
+@needs(Action.EDIT_CATALOG)
+@require_POST
+def keep_owned(request: HttpRequest) -> HttpResponse:
+    """Keep what was computed as a machine's price, in place of its list price."""
+    form = OwnedForm(request.POST, machines=rows.instances())
+    if not form.is_valid():
+        return _owned(request, form)
+    machine = rows.instance(form.cleaned_data["instance"])
+    if machine is None:
+        form.add_error("instance", "Choose the machine whose price this is.")
+        return _owned(request, form)
+    region = DEFAULT_REGIONS[machine.provider]
+    made = price_of_owned(machine, form.node(), region=region, who=request.user.get_username())
+    messages.success(request, f"{made} is what plans on it cost from today on.")
+    return redirect("planner:catalog_price", pk=made.pk)
+
+
+def _owned(request: HttpRequest, form: OwnedForm) -> HttpResponse:
+    computed = form.is_bound and form.is_valid()
+    shown = {
+        "form": form,
+        "trace": trace(form.node()) if computed else (),
+        "machine": rows.instance(form.cleaned_data["instance"]) if computed else None,
+        "kept": [(name, value) for name, value in form.cleaned_data.items()] if computed else [],
+        "may_keep": may(request.user, Action.EDIT_CATALOG),
+    }
+    return render(request, "catalog/owned.html", shown)
 
 
 def _shown(
@@ -122,7 +144,7 @@ def _shown(
         "set": found,
         "changes": selectors.changes_of(pk)[:LINES],
         "cut": max(0, found.total - LINES),  # type: ignore[attr-defined]
-        "may_edit": request.user.has_perm(MAY_EDIT),
+        "may_edit": may(request.user, Action.EDIT_CATALOG),
         "previews": previews or [],
         "chosen": chosen or set(),
     }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, cast
 
 from django import forms
 from django.utils import timezone
 
-from planner.catalog.models import Price
+from planner.catalog.facts.owning import OwnedNode
+from planner.catalog.models import InstanceType, Price
 
-HOURS_PER_YEAR = 8760.0
+#: No node costs more; what does is a slip of the keyboard.
+MOST_USD = 1e9
 
 
 class NewPriceForm(forms.Form):
@@ -45,41 +48,45 @@ class NewPriceForm(forms.Form):
 
 
 class OwnedForm(forms.Form):
-    """What a node of one's own costs an hour; every figure is the owner's."""
+    """A node of one's own; every figure is the owner's. machines: slugs to choose from."""
 
-    capital_usd = forms.FloatField(label="Node, bought (USD)", min_value=0.01)
-    years = forms.FloatField(label="Years in use", min_value=0.1, initial=4)
+    instance = forms.ChoiceField(label="Machine it is like", required=False)
+    capital_usd = forms.FloatField(label="Node, bought (USD)", min_value=0.01, max_value=MOST_USD)
+    years = forms.FloatField(label="Years in use", min_value=0.1, max_value=50, initial=4)
     residual_percent = forms.FloatField(
         label="Worth at the end (% of the price)", min_value=0, max_value=100, initial=0
     )
     interest_percent = forms.FloatField(label="Interest (% a year)", min_value=0, max_value=100, initial=0)
-    power_kw = forms.FloatField(label="Power of the node (kW)", min_value=0)
-    usd_per_kwh = forms.FloatField(label="Electricity (USD per kWh)", min_value=0)
-    pue = forms.FloatField(label="PUE of the room", min_value=1, initial=1.3)
-    hosting_usd_per_month = forms.FloatField(label="Hosting and people (USD a month)", min_value=0, initial=0)
+    power_kw = forms.FloatField(
+        label="Power of the node (kW)",
+        min_value=0,
+        max_value=10_000,
+        help_text="Drawn by the whole node in use: its nameplate, or what its meter says.",
+    )
+    usd_per_kwh = forms.FloatField(label="Electricity (USD per kWh)", min_value=0, max_value=100)
+    pue = forms.FloatField(
+        label="PUE of the room",
+        min_value=1,
+        max_value=10,
+        initial=1.3,
+        help_text="Power of the room over that of its machines.",
+    )
+    hosting_usd_per_month = forms.FloatField(
+        label="Hosting and people (USD a month)", min_value=0, max_value=MOST_USD, initial=0
+    )
     used_percent = forms.FloatField(
         label="Hours in use (% of all)", min_value=0.1, max_value=100, initial=100
     )
 
-    ROWS: ClassVar[tuple[str, ...]] = ("capital", "interest", "power", "hosting")
+    def __init__(self, *args: Any, machines: Sequence[InstanceType], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        instance = cast(forms.ChoiceField, self.fields["instance"])
+        instance.choices = [("", "none: only compute"), *((row.slug, row.slug) for row in machines)]
+        chosen = next((row for row in machines if row.slug == self["instance"].value()), None)
+        if chosen is not None and chosen.accelerator.power_watts:
+            chips = chosen.accelerators_per_node * chosen.accelerator.power_watts / 1000
+            self.fields["power_kw"].help_text += f" The chips of {chosen.slug} alone may draw {chips:g} kW."
 
-    def usd_per_node_hour(self) -> dict[str, float]:
-        """USD of an hour in use, part by part; "total" is their sum.
-
-        capital: what is lost in value over the hours of all years.  interest: on the mean of the price and
-        what
-        it is worth at the end.  power: kW times PUE times the price of a kWh, in hours of use alone.
-        hosting:
-        twelve months over a year's hours.  All but power is paid for idle hours too. Straight-line
-        depreciation.
-        """
-        given = self.cleaned_data
-        used = given["used_percent"] / 100.0
-        price, left = given["capital_usd"], given["capital_usd"] * given["residual_percent"] / 100.0
-        parts = {
-            "capital": (price - left) / (given["years"] * HOURS_PER_YEAR) / used,
-            "interest": (price + left) / 2 * given["interest_percent"] / 100.0 / HOURS_PER_YEAR / used,
-            "power": given["power_kw"] * given["pue"] * given["usd_per_kwh"],
-            "hosting": given["hosting_usd_per_month"] * 12 / HOURS_PER_YEAR / used,
-        }
-        return parts | {"total": sum(parts.values())}
+    def node(self) -> OwnedNode:
+        """The figures, once they are valid."""
+        return OwnedNode.of(self.cleaned_data)

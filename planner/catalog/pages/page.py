@@ -11,8 +11,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from planner.accounts.policy import Action
+from planner.accounts.rights import may
 from planner.catalog.changes import selectors as changes
-from planner.catalog.pages import presenters, selectors
+from planner.catalog.facts.records import DEFAULT_REGIONS
+from planner.catalog.history.selectors import as_it_was
+from planner.catalog.models import CatalogRow
+from planner.catalog.pages import evidence, presenters, selectors
 from planner.catalog.pages.charts import price_chart
 from planner.catalog.refresh.sources import LISTED
 from planner.engine.question.words import PURCHASES
@@ -30,11 +35,12 @@ def front(request: HttpRequest) -> HttpResponse:
     shown = {
         "sources": lines,
         "running": any(line["running"] for line in lines),
-        "providers": changes.price_ages(),
+        "providers": [line | {"number": f"{line['count']:,}"} for line in changes.price_ages()],
         "waiting": sum(getattr(made, "waiting", 0) for made in changes.change_sets()[:LINES]),
         "accelerators": selectors.accelerators(),
         "instances": selectors.instances(),
         "models": selectors.models(),
+        "may_edit": may(request.user, Action.EDIT_CATALOG),
     }
     return render(request, "catalog/front.html", shown)
 
@@ -80,34 +86,46 @@ def price(request: HttpRequest, pk: int) -> HttpResponse:
     if row is None:
         raise Http404("There is no such price.")
     line = presenters.price_line(row, presenters.Money(), timezone.localdate())
-    return render(request, "catalog/price.html", {"row": row, "line": line, "log": selectors.log_of(row)})
+    shown = {"row": row, "line": line, "log": selectors.log_of(row), "trace": presenters.trace_of(row)}
+    return render(request, "catalog/price.html", shown)
 
 
 @require_safe
 def instance(request: HttpRequest, slug: str) -> HttpResponse:
-    """A machine: facts, prices by region and purchase, how they moved."""
+    """A machine: facts, prices by region and purchase, how they moved; all of it as of a day."""
     row = selectors.instance(slug)
     if row is None:
         raise Http404("There is no such machine in the catalog.")
-    today = timezone.localdate()
-    held = list(selectors.prices({"instance": slug}, today))
+    when = _when(request, row)
+    held = list(selectors.prices({"instance": slug}, when["day"]))
     regions = sorted({each.region for each in held} | {offer.region for offer in selectors.offers(slug)})
     region = request.GET.get("region", "")
     if region not in regions:
-        usual = [name for name in ("us-east-1", "us-central1", "eastus") if name in regions]
+        usual = [name for name in DEFAULT_REGIONS.values() if name in regions]
         region = (usual or regions or [""])[0]
     chart = price_chart(
-        slug, region, selectors.price_history(slug, region), changes.spot_days(slug, region), today
+        slug,
+        region,
+        selectors.price_history(slug, region),
+        changes.spot_days(slug, region),
+        timezone.localdate(),
     )
+    then = when["then"]
     shown = {
         "row": row,
-        "facts": presenters.instance_facts(row),
+        **when,
+        "facts": then and presenters.instance_facts(then),
         "clone": presenters.clone_query(row),
-        "lines": [presenters.price_line(each, presenters.Money(), today) for each in held],
+        # The region that the chart shows stands first.
+        "lines": [
+            presenters.price_line(each, presenters.Money(), when["day"])
+            for each in sorted(held, key=lambda each: each.region != region)
+        ],
         "regions": regions,
         "region": region,
         "chart": chart,
         "offers": selectors.offers(slug),
+        "evidence": evidence.of_chip(presenters.chip_asked(row.accelerator, row.accelerators_per_node)),
         "log": selectors.log_of(row),
     }
     return render(request, "catalog/instance.html", shown)
@@ -115,16 +133,20 @@ def instance(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def accelerator(request: HttpRequest, slug: str) -> HttpResponse:
-    """A chip: rates by precision, memory, MIG profiles, machines that have it."""
+    """A chip: rates by precision, memory, MIG profiles, machines that have it, what runs reach."""
     row = selectors.accelerator(slug)
     if row is None:
         raise Http404("There is no such accelerator in the catalog.")
+    when = _when(request, row)
+    then = when["then"]
     shown = {
         "row": row,
-        "facts": presenters.accelerator_facts(row),
-        "rates": presenters.rates(row),
+        **when,
+        "facts": then and presenters.accelerator_facts(then),
+        "rates": then and presenters.rates(then),
         "profiles": selectors.mig_profiles(row),
         "machines": selectors.machines_of(row),
+        "evidence": evidence.of_chip(presenters.chip_asked(row)),
         "log": selectors.log_of(row),
     }
     return render(request, "catalog/accelerator.html", shown)
@@ -132,23 +154,47 @@ def accelerator(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def model(request: HttpRequest, slug: str) -> HttpResponse:
-    """A model: its published counts, its shape, and who says so."""
+    """A model: its published counts, its shape, what it was trained on, and who says so."""
     row = selectors.model(slug)
     if row is None:
         raise Http404("There is no such model in the catalog.")
-    shape = sorted(row.config.items()) if isinstance(row.config, dict) else []
-    return render(request, "catalog/model.html", {"row": row, "shape": shape, "log": selectors.log_of(row)})
+    when = _when(request, row)
+    then = when["then"]
+    shown = {
+        "row": row,
+        **when,
+        "facts": then and presenters.model_facts(then),
+        "shape": sorted(then.config.items()) if then and isinstance(then.config, dict) else [],
+        "evidence": evidence.of_model(presenters.record_of(row)),
+        "log": selectors.log_of(row),
+    }
+    return render(request, "catalog/model.html", shown)
+
+
+def _when(request: HttpRequest, row: CatalogRow) -> dict[str, Any]:
+    """The day that is asked for, the row as it was then (None: not there yet), what is wrong with the day."""
+    today = timezone.localdate()
+    day, problem = _day(request, today)
+    return {
+        "day": day,
+        "today": today,
+        "then": row if day >= today else as_it_was(row, day),
+        "problem": problem,
+    }
+
+
+def _day(request: HttpRequest, today: date) -> tuple[date, str]:
+    text = request.GET.get("as_of", "").strip()
+    try:
+        return (date.fromisoformat(text) if text else today), ""
+    except ValueError:
+        return today, f"“{text[:20]}” is no day: write it as 2025-06-01. Shown is today."
 
 
 def _asked(request: HttpRequest) -> tuple[dict[str, str], date, presenters.Money, str]:
     """Filters, day, currency, and what is wrong with them."""
     chosen = {name: request.GET.get(name, "")[:60] for name in selectors.FILTERS}
-    day, problem = timezone.localdate(), ""
-    if text := request.GET.get("as_of", "").strip():
-        try:
-            day = date.fromisoformat(text)
-        except ValueError:
-            problem = f"“{text[:20]}” is no day: write it as 2025-06-01. Shown are today's prices."
+    day, problem = _day(request, timezone.localdate())
     currency = request.GET.get("currency", "USD")[:3].upper()
     rate = None if currency == "USD" else changes.exchange_rate(currency, day)
     if rate is None and currency != "USD":

@@ -11,9 +11,16 @@ from urllib.parse import urlencode
 
 from planner.catalog.changes.models import ExchangeRate
 from planner.catalog.changes.selectors import SourceAge
-from planner.catalog.facts.records import STALE_PRICE_DAYS
-from planner.catalog.models import Accelerator, InstanceType, Price
+from planner.catalog.facts.owning import OwnedNode, trace
+from planner.catalog.facts.records import STALE_PRICE_DAYS, ModelRecord
+from planner.catalog.facts.shapes import built_model
+from planner.catalog.models import Accelerator, InstanceType, Price, TransformerModel
+from planner.catalog.pages.evidence import ChipAsked
+from planner.catalog.rows import model_record
+from planner.engine.question.errors import PlanError, PlanErrors
+from planner.engine.question.result import Term
 from planner.engine.question.words import PAYMENT_OPTIONS, PURCHASES
+from planner.engine.shape.parameters import count_parameters
 
 CSV_COLUMNS = (
     "instance", "provider", "accelerator", "accelerators", "region", "purchase", "payment_option",
@@ -22,6 +29,8 @@ CSV_COLUMNS = (
     "price_per_hour",
     "per_usd", "rate_of", "valid_from", "valid_to", "as_of", "seen_on", "source", "note",
 )  # fmt: skip
+FLOATS = ("fp32", "tf32", "bf16", "fp16", "fp8", "fp4")
+MODEL_VALUES = ("slug", *TransformerModel.FACTS, "source", "as_of", "note")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,11 @@ def price_line(price: Price, money: Money, today: date) -> dict[str, Any]:
     }
 
 
+def trace_of(row: Price) -> tuple[Term, ...]:
+    """How a price was computed from the owner's figures; nothing for one that somebody lists."""
+    return trace(OwnedNode.of(row.computed_from)) if row.computed_from else ()
+
+
 def price_csv(prices: Iterable[Price], money: Money) -> Iterator[Sequence[Any]]:
     """The same as exact values."""
     yield CSV_COLUMNS
@@ -112,8 +126,10 @@ def source_lines(
     lines = []
     for (slug, title, hours), known in zip(listed, ages, strict=True):
         last = known.last
+        lost = last is not None and last.is_lost(now)
+        running = last is not None and last.state == "running" and not lost
         share = None
-        if last is not None and last.state == "running" and last.expected:
+        if running and last is not None and last.expected:
             share = round(100 * last.done / last.expected)
         lines.append(
             {
@@ -124,7 +140,9 @@ def source_lines(
                 "old": known.good_at is None or now - known.good_at > timedelta(hours=2 * hours),
                 "failures": known.failures,
                 "last": last,
-                "running": last is not None and last.state == "running",
+                "running": running,
+                "lost": lost,
+                "state": "ended without a word" if lost else last.get_state_display() if last else "",
                 "share": share,
             }
         )
@@ -171,10 +189,41 @@ def accelerator_facts(row: Accelerator) -> list[tuple[str, str]]:
     return [(name, _with_unit(value, unit)) for name, value, unit in facts]
 
 
+def chip_asked(row: Accelerator, per_node: int | None = None) -> ChipAsked:
+    """The chip, or a machine of so many of it, as those who know of runs are asked."""
+    peaks = {name: value for name in FLOATS if (value := getattr(row, f"{name}_tflops"))}
+    return ChipAsked(slug=row.slug, name=row.name, peaks_tflops=peaks, per_node=per_node)
+
+
+def record_of(row: TransformerModel) -> ModelRecord:
+    """A model's row as a record."""
+    return model_record({name: getattr(row, name) for name in MODEL_VALUES})
+
+
+def model_facts(row: TransformerModel) -> list[tuple[str, str, str]]:
+    """A model's facts as (name, value, who counted); the counts are made from its shape."""
+    published = f"{row.parameters:,}" if row.parameters else "no source states them exactly"
+    facts = [("Parameters, published", published, row.parameters_source)]
+    try:
+        model = built_model(record_of(row))
+        counted = count_parameters(model)
+    except (PlanError, PlanErrors) as problem:
+        facts.append(("Parameters, counted", "cannot be counted", str(problem)))
+    else:
+        facts.append(("Parameters, counted", f"{counted.total:,}", "from its shape, below"))
+        if counted.active != counted.total:
+            facts.append(("Active per token", f"{counted.active:,}", "from its shape, below"))
+        blocks = f"{model.layers:,}" + (f" and {model.decoder_layers:,}" if model.decoder_layers else "")
+        facts += [("Blocks", blocks, ""), ("Hidden width", f"{model.hidden_size:,}", "")]
+        if model.experts:
+            facts.append(("Experts", f"{model.experts:,}, {model.experts_per_token:,} of them a token", ""))
+    context = f"{row.max_context:,} tokens" if row.max_context else "not known"
+    return [*facts, ("Longest context", context, "")]
+
+
 def rates(row: Accelerator) -> list[tuple[str, str]]:
     """Dense peaks by precision; a dash where the chip has no such unit."""
-    names = ("fp32", "tf32", "bf16", "fp16", "fp8", "fp4")
-    found = [(name, _with_unit(getattr(row, f"{name}_tflops"), "TFLOPS")) for name in names]
+    found = [(name, _with_unit(getattr(row, f"{name}_tflops"), "TFLOPS")) for name in FLOATS]
     return [*found, ("int8", _with_unit(row.int8_tops, "TOPS"))]
 
 

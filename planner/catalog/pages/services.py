@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
 
-from planner.catalog.models import Price
+from planner.catalog.facts.owning import OwnedNode, node_hour
+from planner.catalog.models import InstanceType, Price
 from planner.catalog.services import record_price
 
 
@@ -26,5 +28,28 @@ def new_price_from(old: Price, given: Mapping[str, Any], *, who: str) -> Price:
         source=given["source"] or f"Entered by {who}",
         as_of=today,
     )
+    record_price(made)
+    return made
+
+
+def price_of_owned(machine: InstanceType, node: OwnedNode, *, region: str, who: str) -> Price:
+    """The computed cost of a node of one's own, in place of a machine's list price from today on."""
+    today = timezone.localdate()
+    Price.objects.filter(
+        instance_type=machine, region=region, purchase="on_demand", payment_option="", negotiated=True,
+        withdrawn=False, valid_from=today,
+    ).update(withdrawn=True)  # computed anew on the same day  # fmt: skip
+    made = Price(
+        instance_type=machine,
+        region=region,
+        purchase="on_demand",
+        negotiated=True,
+        usd_per_hour=Decimal(repr(node_hour(node).total)).quantize(Decimal("0.000001")),
+        valid_from=today,
+        source=f"Own hardware: computed from capital, power and hosting as entered by {who}",
+        as_of=today,
+        computed_from=node.as_dict(),
+    )
+    made.full_clean()
     record_price(made)
     return made

@@ -18,4 +18,5 @@ urlpatterns = [
     path("changes/<int:pk>", editing.change_set, name="catalog_change_set"),
     path("changes/<int:pk>/decide", editing.decide, name="catalog_decide"),
     path("owned", editing.owned, name="catalog_owned"),
+    path("owned/keep", editing.keep_owned, name="catalog_keep_owned"),
 ]

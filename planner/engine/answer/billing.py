@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.engine.question.result import Cost, Time
-from planner.engine.question.sale import Sale
+from planner.engine.question.result import Cost, InterruptedTime, Time
+from planner.engine.question.sale import Interruptions, Sale
 from planner.engine.question.words import PAYMENT_OPTIONS
 from planner.engine.run.interruptions import RESTART_S, WRITE_S
 from planner.engine.run.money import HOURS_PER_YEAR, SECONDS_PER_HOUR
+from planner.engine.trace import SPANS, dollars, in_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Interrupted:
     write_s: float = WRITE_S
     restart_s: float = RESTART_S
     lost_words: str = ""
+    how: str = ""
     source: str = ""
 
 
@@ -79,6 +81,7 @@ def interrupted_record(time: Time, sale: Sale) -> Interrupted:
     lost, rules = time.interruptions, sale.interruptions
     if lost is None or rules is None:
         return Interrupted()
+    kept = rules.kept_share
     return Interrupted(
         computing_s=lost.computing_s,
         lost_s=lost.lost_s,
@@ -87,9 +90,24 @@ def interrupted_record(time: Time, sale: Sale) -> Interrupted:
         checkpoint_interval_s=lost.checkpoint_interval_s,
         write_s=rules.write_s,
         restart_s=rules.restart_s,
-        lost_words=f" + {lost.lost_s:.5g} s of checkpoints, lost work and restarts",
+        lost_words=f" + {in_units(lost.lost_s, SPANS)} of checkpoints, lost work and restarts",
+        how=_how_lost(lost, rules) if rules.per_node_day > 0.0 else _how_kept(lost.computing_s, kept),
         source=rules.source,
     )
+
+
+def _how_kept(computing_s: float, kept: float) -> str:
+    return f"{in_units(computing_s, SPANS)} x (1 / {kept:g} - 1): {kept:g} of the time was said to be kept"
+
+
+def _how_lost(lost: InterruptedTime, rules: Interruptions) -> str:
+    words = (
+        f"{lost.expected:.4g} interruptions, each with a restart of {rules.restart_s:.4g} s and the work"
+        f" since the last checkpoint; a checkpoint of {rules.write_s:.4g} s after each"
+        f" {in_units(lost.checkpoint_interval_s, SPANS)} of work; waiting for capacity is not counted"
+    )
+    kept = rules.kept_share
+    return words if kept >= 1.0 else f"{_how_kept(lost.computing_s, kept)}; beyond that {words}"
 
 
 def _rule(cost: Cost, sale: Sale, total_s: float) -> str:
@@ -113,7 +131,7 @@ def _spread(cost: Cost, sale: Sale) -> str:
         return ""
     moved = f"such prices moved by {100.0 * sale.spread.log_change_a_year:.3g} % a year, by the root of time"
     zones = ", and differ from zone to zone" if sale.spread.zones != (0.0, 0.0) else ""
-    return f"; 80 % interval of what is paid {low:.5g} to {high:.5g} USD: {moved}{zones}"
+    return f"; 80 % interval of what is paid {dollars(low)} to {dollars(high)}: {moved}{zones}"
 
 
 def _price(cost: Cost) -> str:
@@ -121,5 +139,5 @@ def _price(cost: Cost) -> str:
         return "the price given in the request"
     listed = f"list price, last seen on {cost.price_as_of}" if cost.price_as_of else "list price"
     if cost.discount_percent:
-        return f"{cost.discount_percent:g} % off {cost.list_usd_per_node_hour:.6g} USD, the {listed}"
+        return f"{cost.discount_percent:g} % off {dollars(cost.list_usd_per_node_hour or 0.0)}, the {listed}"
     return listed

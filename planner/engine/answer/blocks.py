@@ -1,24 +1,25 @@
 """One piece of a search's space, looked at in blocks: what fits, how long it takes, what it costs.
 
 Plans are evaluated by the same code as a single estimate, in blocks that stay in the processor's cache:
-memory first, and time only for what fits. Machines that differ in price alone are evaluated once.
+memory first, and time only for what fits. Machines that differ in price alone are evaluated once. Unless all
+are to be counted, layouts come in the order of their own bound, so that the first that fit rule out the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from planner.engine.answer.kept import LAYOUT_FIELDS, Counts, Kept, Mask, Rows, Whole, scores
-from planner.engine.choose.bound import step_bound_s
+from planner.engine.choose.bound import batch_bounds_s, filled_at_least, layout_bounds_s, step_bound_s
 from planner.engine.choose.space import Piece, ranks_to_use
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import Array
 from planner.engine.layout.enumeration import Candidates
-from planner.engine.memory.peak import needed_per_rank
+from planner.engine.memory.needed import needed_per_rank
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.sale import Sale
 from planner.engine.question.search_request import SearchRequest
@@ -31,6 +32,9 @@ from planner.engine.time.step import step_time
 
 #: Plans evaluated at once: few enough for their arrays to stay in cache, enough to make calls cheap.
 BLOCK = 4096
+#: Layouts of each size that are looked at first where bounds rule out others, and how many times as many
+#: are at every next look.
+FIRST_ROWS, ROWS_GROW = 64, 4
 #: Plans laid out at once, but for a single size that has more: small sizes share a block.
 MOST_ROWS = 4 * BLOCK
 
@@ -39,8 +43,8 @@ MOST_ROWS = 4 * BLOCK
 class Evaluated:
     """Plans on one kind of machine, shape (plans,).
 
-    fits: flags.  share: of a rank's memory that each needs.  step_s: seconds of a step, inf where it does not
-    fit.
+    fits: flags.  share: of a rank's memory that each needs, or needs at least where it does not fit; inf
+    where it was not looked at.  step_s: seconds of a step, inf where it does not fit or was not looked at.
     """
 
     fits: Mask
@@ -55,6 +59,15 @@ class Evaluated:
     def at(self, part: slice) -> Evaluated:
         """Some of them."""
         return Evaluated(self.fits[part], self.share[part], self.step_s[part])
+
+    def put(self, rows: slice | Whole, block: Evaluated) -> None:
+        """What was found of some of them."""
+        self.fits[rows], self.share[rows], self.step_s[rows] = block.fits, block.share, block.step_s
+
+    @property
+    def looked_at(self) -> int:
+        """How many of them were looked at, or are known not to fit."""
+        return int(np.count_nonzero(np.isfinite(self.share)))
 
 
 def evaluate_block(asked: PlanRequest, block: dict[str, Array], calibration: Calibration) -> Evaluated:
@@ -85,9 +98,13 @@ def evaluate_blocks(
     plans = len(arrays["nodes"])
     for start in range(0, plans, BLOCK):
         part = slice(start, start + BLOCK)
-        block = evaluate_block(asked, {name: values[part] for name, values in arrays.items()}, calibration)
-        found.fits[part], found.share[part], found.step_s[part] = block.fits, block.share, block.step_s
+        found.put(part, evaluate_block(asked, at_rows(arrays, part), calibration))
         yield min(start + BLOCK, plans)
+
+
+def at_rows(arrays: Mapping[str, Array], rows: slice | Whole) -> dict[str, Array]:
+    """Some of the plans of layout arrays."""
+    return {name: values[rows] for name, values in arrays.items()}
 
 
 class Pricing:
@@ -100,11 +117,14 @@ class Pricing:
         self.usd_per_node_hour = np.array(
             [np.nan if offer.usd_per_node_hour is None else offer.usd_per_node_hour for offer in piece.offers]
         )
+        priced = self.usd_per_node_hour[~np.isnan(self.usd_per_node_hour)]
+        #: The least price, nan where none is known.
+        self.cheapest_usd_per_node_hour = float(priced.min()) if priced.size else float("nan")
         terms: dict[object, list[int]] = {}
         self.sales: list[Sale] = []
         for place, offer in enumerate(piece.offers):
             sale = offer.sale
-            key = (sale.interruptions, sale.blocks, sale.minimum_s, bool(sale.not_sold))
+            key = (sale.interruptions, sale.blocks, sale.minimum_s, bool(sale.not_sold), sale.most_nodes)
             if key not in terms:
                 self.sales.append(sale)
             terms.setdefault(key, []).append(place)
@@ -123,16 +143,23 @@ class Looking:
     total_bound_s: Array
 
     @classmethod
-    def at(cls, request: SearchRequest, piece: Piece, calibration: Calibration) -> Looking:
-        """Before anything was looked at."""
-        asked = piece.asked
-        sizes = np.array(piece.sizes, dtype=float)
-        # A batch that cannot use all ranks leaves some idle, which only makes the bound lower than need be.
-        one = replace(asked, cluster=replace(asked.cluster, nodes=1))
-        per_node = 1.0 if asked.workload.ppo else float(max(ranks_to_use(one)))
-        ranks = np.ones_like(sizes) if asked.cluster.mig_profile else sizes * per_node
-        bound = total_steps(asked) * step_bound_s(asked, sizes, ranks, calibration.timing)
-        return cls(request, piece, calibration, Pricing(piece), bound)
+    def at_each(
+        cls, request: SearchRequest, pieces: Sequence[Piece], calibration: Calibration
+    ) -> list[Looking]:
+        """The pieces before anything was looked at."""
+        batches_s = batch_bounds_s([piece.asked for piece in pieces], calibration.timing)
+        found = []
+        for piece, batch_s in zip(pieces, batches_s.tolist(), strict=True):
+            asked = piece.asked
+            sizes = np.array(piece.sizes, dtype=float)
+            # A batch that cannot use all ranks leaves some idle, which only makes the bound lower than need
+            # be.
+            one = replace(asked, cluster=replace(asked.cluster, nodes=1))
+            per_node = 1.0 if asked.workload.ppo else float(max(ranks_to_use(one)))
+            ranks = np.ones_like(sizes) if asked.cluster.mig_profile else sizes * per_node
+            step_s = step_bound_s(asked, batch_s, sizes, ranks, calibration.timing)
+            found.append(cls(request, piece, calibration, Pricing(piece), total_steps(asked) * step_s))
+        return found
 
     @property
     def bounds(self) -> tuple[Array, Array]:
@@ -153,14 +180,82 @@ class Looking:
 
     def hopeless(self, kept: Kept) -> Mask:
         """Sizes of which no plan can be among the answers, by the bounds, shape (sizes,)."""
-        total_s, usd = self.bounds
+        return np.asarray(self.beyond(*self.bounds, kept).all(axis=1))
+
+    @property
+    def has_layout_bounds(self) -> bool:
+        """Whether the layouts of these machines have bounds of their own."""
+        return self.piece.asked.workload.ppo is None
+
+    def evaluate_best_first(
+        self, arrays: dict[str, Array], parts: Sequence[tuple[int, slice]], found: Evaluated, kept: Kept
+    ) -> Iterator[int]:
+        """Look at the layouts of several sizes in the order of their bounds, as long as one can still be
+        among the answers; yields how many are done with.
+
+        arrays: as in ``evaluate_block``.  parts: each size and its rows.  found: filled, of the same length.
+        On one cluster a slower run costs no less, so that a layout is done with once as many faster ones fit
+        as are kept of a cluster.
+        """
+        plans, asked, calibration = len(arrays["nodes"]), self.piece.asked, self.calibration
+        step_s = layout_bounds_s(asked, arrays, calibration.timing)
+        total_s = total_steps(asked) * step_s
+        usd = np.asarray(run_usd(arrays["nodes"], total_s, self.pricing.cheapest_usd_per_node_hour))
+        open_rows = ~self.beyond(total_s, np.where(np.isnan(usd), np.inf, usd), kept)
+        # What does not fit by its weights and states alone is known not to, without being looked at.
+        share = filled_at_least(asked, arrays, calibration.memory)
+        known = open_rows & (share > 1.0)
+        found.share[known] = share[known]
+        most = 1 if np.isfinite(kept.threshold()) else self.request.limit
+        queues = []
+        for _, part in parts:
+            waiting = np.flatnonzero(open_rows[part] & ~known[part]) + part.start
+            queues.append(waiting[np.argsort(step_s[waiting], kind="stable")])
+        each = FIRST_ROWS
+        while any(len(queue) for queue in queues):
+            at_once = min(each, max(1, BLOCK // sum(len(queue) > 0 for queue in queues)))
+            rows = np.concatenate([queue[:at_once] for queue in queues])
+            found.put(rows, evaluate_block(asked, at_rows(arrays, rows), calibration))
+            for place, (_, part) in enumerate(parts):
+                queue = queues[place][at_once:]
+                if len(queue):
+                    fastest = found.step_s[part]
+                    enough_s = np.partition(fastest, most - 1)[most - 1] if len(fastest) >= most else np.inf
+                    queue = queue[: int(np.searchsorted(step_s[queue], enough_s, side="right"))]
+                queues[place] = queue
+            each *= ROWS_GROW
+            yield plans - sum(len(queue) for queue in queues)
+        if not len(kept.front) and not found.fits.any():
+            self._find_nearest(arrays, np.flatnonzero(known), found, kept)
+
+    def _find_nearest(self, arrays: dict[str, Array], rows: Whole, found: Evaluated, kept: Kept) -> None:
+        """Where nothing fits, look at the rows that come nearest to it, by what they fill at least.
+
+        rows: known not to fit, their ``found.share`` a bound.
+        """
+        rows = rows[np.argsort(found.share[rows], kind="stable")]
+        known = np.isin(np.arange(len(found.share)), rows)
+        best = min(kept.nearest_share, float(np.min(found.share[~known], initial=np.inf)))
+        each = FIRST_ROWS
+        while len(rows) and found.share[rows[0]] < best:
+            looked_at, rows = rows[:each], rows[each:]
+            found.put(
+                looked_at, evaluate_block(self.piece.asked, at_rows(arrays, looked_at), self.calibration)
+            )
+            best = min(best, float(found.share[looked_at].min()))
+            each = min(each * ROWS_GROW, BLOCK)
+
+    def beyond(self, total_s: Array, usd: Array, kept: Kept) -> Mask:
+        """Whether plans no better than these (seconds, dollars; inf: no price), of any shape, can be no
+        answer: beaten by what is kept, or beyond a limit.
+        """
         beyond: Any = kept.beaten(total_s, usd)
         if self.request.deadline_days is not None:
             beyond = beyond | (total_s > self.request.deadline_days * SECONDS_PER_DAY)
         if self.request.budget_usd is not None:
             beyond = beyond | (usd > self.request.budget_usd)
-        every: Mask = beyond.all(axis=1)
-        return every
+        flags: Mask = beyond
+        return flags
 
     def keep(self, size: int, candidates: Candidates, found: Evaluated, kept: Kept) -> None:
         """Count what became of the plans on one size, and keep the best of each offer."""
@@ -169,14 +264,18 @@ class Looking:
         rows = np.flatnonzero(found.fits)
         counts.looked_at = piece.plans[size] * offers
         counts.indivisible = (piece.plans[size] - plans) * offers
-        counts.no_memory = (plans - rows.size) * offers
+        counts.bound = (plans - found.looked_at) * offers
+        counts.no_memory = (found.looked_at - rows.size) * offers
         if rows.size:
             rows = rows[np.argsort(found.step_s[rows], kind="stable")]
             steps_s = total_steps(piece.asked) * found.step_s[rows]
             most = 1 if np.isfinite(kept.threshold()) else request.limit
-            for group, sale in zip(self.pricing.groups, self.pricing.sales, strict=True):
-                kept.add(self._of_group(size, group, sale, steps_s, candidates, rows, counts, most))
-        elif plans and not len(kept.front):
+            found_rows = [
+                self._of_group(size, group, sale, steps_s, candidates, rows, counts, most)
+                for group, sale in zip(self.pricing.groups, self.pricing.sales, strict=True)
+            ]
+            kept.add(Rows.joined(found_rows))
+        elif found.looked_at and not len(kept.front):
             lacking = int(np.argmin(found.share))
             kept.near(float(found.share[lacking]), self._rows(size, candidates, np.array([lacking])))
         kept.counts.add(counts)

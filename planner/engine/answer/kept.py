@@ -16,6 +16,9 @@ from planner.engine.grid.plan_grid import RECOMPUTES, SHARDINGS, Array
 from planner.engine.question.request import Layout
 from planner.engine.question.search_request import Objective, Rejections
 
+#: Plans that are beaten by less than this may be equal to the one that beats them.
+LITTLE_LESS = 1.0 - 1e-12
+
 Whole = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -126,6 +129,10 @@ class Kept:
 
     def add(self, rows: Rows) -> None:
         """Keep what of these belongs to the front or to the list."""
+        if len(rows):
+            # What is beaten by more than rounding is neither; most are, and sorting them would take long.
+            usd = np.where(np.isnan(rows.usd), np.inf, rows.usd)
+            rows = rows.at(~self.beaten(rows.total_s * LITTLE_LESS, usd * LITTLE_LESS))
         if len(rows):
             self.front = front_of(Rows.joined([self.front, rows.at(rows.place == 0)]))
             self.best = self.listed(Rows.joined([self.best, rows]))

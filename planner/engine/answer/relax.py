@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.engine.answer.kept import Rows
+from planner.engine.answer.kept import Kept, Rows
 from planner.engine.answer.searching import kept_of
 from planner.engine.answer.shown import Shown, figures, named
 from planner.engine.question.result import PlanResult
@@ -18,17 +18,32 @@ from planner.engine.sure.calibration import Calibration
 BYTES_PER_GIB = 2**30
 
 
+def without_limits(
+    request: SearchRequest, calibration: Calibration, kept: Kept
+) -> tuple[SearchRequest, Kept]:
+    """The question without deadline and budget, and what a search of it keeps.
+
+    kept: what one of the question as it is has kept.
+    """
+    if request.deadline_days is None and request.budget_usd is None:
+        return request, kept
+    free = replace(request, deadline_days=None, budget_usd=None, why_not=())
+    return free, kept_of(free, calibration)
+
+
 def relaxations(
-    request: SearchRequest, calibration: Calibration, nearest: PlanResult | None
+    free: SearchRequest,
+    request: SearchRequest,
+    calibration: Calibration,
+    front: Rows,
+    nearest: PlanResult | None,
 ) -> tuple[Relaxation, ...]:
     """What to relax, and by how much, where a search has found nothing: the least change of each constraint
     that does by itself, or of both where neither does.
 
-    Without limits the front holds the fastest plan within any budget and the cheapest within any deadline.
+    free: the question without limits.  front: what a search of it keeps; it holds the fastest plan within any
+    budget and the cheapest within any deadline.  nearest: where nothing fits, what lacks least memory.
     """
-    free = replace(request, deadline_days=None, budget_usd=None, why_not=())
-    limited = request.deadline_days is not None or request.budget_usd is not None
-    front = kept_of(free, calibration).front if limited else Rows.none()
     if not len(front):
         return (lacking(nearest),)
     shown = Shown(free, calibration)

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from planner.engine.answer.estimate import estimate
 from planner.engine.answer.kept import Kept
-from planner.engine.answer.relax import relaxations
+from planner.engine.answer.relax import relaxations, without_limits
 from planner.engine.answer.searching import kept_of
 from planner.engine.answer.shown import Beside, Shown
 from planner.engine.answer.why_not import why_not
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.search_request import SearchRequest, SearchResult, WhyNot
+from planner.engine.question.result import PlanResult
+from planner.engine.question.search_request import Relaxation, SearchRequest, SearchResult, WhyNot
 from planner.engine.sure.calibration import Calibration
 
 
@@ -36,9 +37,13 @@ def answer_of(request: SearchRequest, calibration: Calibration, kept: Kept) -> S
     best = estimate(shown.question(listed, 0), calibration) if top else None
     leader = (top[0], shown.workload(listed, 0)) if top else None
     beside = Beside(request, calibration, leader)
-    nearest = None
-    if best is None and len(kept.nearest):
-        nearest = estimate(shown.question(kept.nearest, 0), calibration)
+    nearest: PlanResult | None = None
+    relaxed: tuple[Relaxation, ...] = ()
+    if best is None:
+        free, unlimited = without_limits(request, calibration, kept)
+        if not len(unlimited.front) and len(unlimited.nearest):
+            nearest = estimate(shown.question(unlimited.nearest, 0), calibration)
+        relaxed = relaxations(free, request, calibration, unlimited.front, nearest)
     result = SearchResult(
         evaluated=kept.counts.looked_at,
         fitting=kept.counts.fitting,
@@ -53,7 +58,7 @@ def answer_of(request: SearchRequest, calibration: Calibration, kept: Kept) -> S
         pareto_standing=tuple(
             beside.standing(plan, shown.workload(front, row), 0) for row, plan in enumerate(pareto)
         ),
-        relaxations=() if top else relaxations(request, calibration, nearest),
+        relaxations=relaxed,
         nearest=nearest,
     )
     return replace(result, why_not=held_against(request, result, beside))

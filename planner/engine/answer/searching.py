@@ -16,6 +16,7 @@ import numpy as np
 from planner.engine.answer.blocks import Evaluated, Looking, batches, evaluate_blocks, laid_out
 from planner.engine.answer.kept import Counts, Kept
 from planner.engine.choose.space import Piece, pieces_of
+from planner.engine.layout.enumeration import Candidates
 from planner.engine.question.search_request import SearchRequest
 from planner.engine.sure.calibration import Calibration
 
@@ -75,23 +76,33 @@ def search_steps(
                 continue
             here = sum(piece.plans[size] for size, _ in batch) * offers
             rows = sum(len(candidates) for _, candidates in batch)
-            found = Evaluated.none(rows)
-            for rows_done in evaluate_blocks(piece.asked, laid_out(piece, batch), found, calibration):
+            found, arrays, parts = Evaluated.none(rows), laid_out(piece, batch), parts_of(batch)
+            if exact or not looking.has_layout_bounds:
+                looks = evaluate_blocks(piece.asked, arrays, found, calibration)
+            else:
+                looks = looking.evaluate_best_first(arrays, parts, found, kept)
+            for rows_done in looks:
                 yield Progress(done + here * rows_done // rows, plans, kept)
-            start = 0
-            for size, candidates in batch:
-                part = slice(start, start + len(candidates))
-                start = part.stop
+            for (size, candidates), (_, part) in zip(batch, parts, strict=True):
                 looking.keep(size, candidates, found.at(part), kept)
             done += here
         yield Progress(done, plans, kept)
+
+
+def parts_of(batch: Sequence[tuple[int, Candidates]]) -> list[tuple[int, slice]]:
+    """Each size of a batch, and its rows among those of all."""
+    ends = np.cumsum([len(candidates) for _, candidates in batch])
+    return [
+        (size, slice(int(end) - len(candidates), int(end)))
+        for (size, candidates), end in zip(batch, ends, strict=True)
+    ]
 
 
 def by_promise(
     request: SearchRequest, calibration: Calibration, pieces: Iterable[Piece], *, exact: bool
 ) -> list[Looking]:
     """The pieces, the one that promises most first; in the order asked for where all are looked at."""
-    found = [Looking.at(request, piece, calibration) for piece in pieces]
+    found = Looking.at_each(request, list(pieces), calibration)
     if exact:
         return found
     return sorted(found, key=lambda looking: float(looking.promise().min()))

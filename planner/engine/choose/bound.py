@@ -5,25 +5,41 @@ No layout computes less than the model's matmuls, attention and memory passes, a
 than there are, at more than the achievable rate. So the seconds of all ranks together, divided by their
 number, are at most the step's; what a layout adds (short sides, recompute, bubbles, communication, the
 optimizer) is left out. A search skips machines whose bound is beaten by a plan that it has found.
+
+A layout's own bound is nearer: what its blocks compute and wait for is the same for all layouts that split
+a block alike, so it is timed once for each way to split one and shared out over stages and micro-batches.
+What is left out (hand-overs, gradients, the optimizer) only adds to it. Likewise what a rank holds between
+steps is a bound of its memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.plan_grid import FRAMEWORKS, Array, Flags, PlanGrid
+from planner.engine.grid.questions import grid_over_questions
 from planner.engine.grid.scalars import where
+from planner.engine.memory.constants import MemoryConstants
+from planner.engine.memory.held import HELD_BY, HELD_IF_SEVERAL, held_per_rank
 from planner.engine.question.request import PlanRequest
 from planner.engine.time import attention_rates, flops, kernels
 from planner.engine.time.attention import AttentionTime, attention_core_s, fused_rate
 from planner.engine.time.block import all_blocks
+from planner.engine.time.compute import blocks_compute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import load_of_the_fullest
-from planner.engine.time.step import computed_rows
+from planner.engine.time.step import communication_of_blocks, computed_rows, fullest_stage
 
+Whole = NDArray[np.int64]
+
+#: What of a layout changes what one block computes and waits for.
+SPLITTING = ("tensor_parallel", "context_parallel", "expert_parallel", "micro_batch_size", "recompute")
 #: Sums in another order round otherwise; a bound is lowered by more than that.
 ROUNDING = 1e-9
 #: The layout that splits nothing, so that every term is that of one rank doing all the work of one sequence.
@@ -43,25 +59,115 @@ UNDIVIDED = {
 }
 
 
-def step_bound_s(asked: PlanRequest, nodes: Array, ranks: Array, constants: TimingConstants) -> Array:
+def batch_bounds_s(asked: Sequence[PlanRequest], constants: TimingConstants) -> Array:
+    """Rank-seconds that one batch takes at least on each question's machines, shape (questions,); 0 for a
+    round of reinforcement learning, which has no bound.
+
+    Source: ``sequence_bound_s``, in one grid for all.
+    """
+    bounds = np.zeros(len(asked))
+    bounded = [place for place, request in enumerate(asked) if request.workload.ppo is None]
+    if bounded:
+        undivided: dict[str, Any] = {name: np.full(len(bounded), value) for name, value in UNDIVIDED.items()}
+        questions = [asked[place] for place in bounded]
+        grid = computed_rows(grid_over_questions(questions, [1] * len(bounded), undivided))
+        # grid counts the batch in sequences; micro_batch_size is one sample of so many sequences.
+        samples = grid.global_batch_size / grid.micro_batch_size
+        bounds[bounded] = samples * sequence_bound_s(grid, constants) * (1.0 - ROUNDING)
+    return bounds
+
+
+def step_bound_s(
+    asked: PlanRequest, batch_s: float, nodes: Array, ranks: Array, constants: TimingConstants
+) -> Array:
     """Seconds that a step takes at least on each number of nodes, shape (sizes,); 0 where nothing is known.
 
-    nodes, ranks: counts of machines, and of ranks that may compute, shape (sizes,).  Each rank's blocks take
-    ``batch / data`` sequences, each split evenly or worse over the tensor, context and pipeline ranks, so the
-    ranks' mean is the sequence's seconds x batch / ranks, and the slowest rank takes no less than the mean.
-    Jitter multiplies it as in ``step_time``. A round of reinforcement learning has no bound.
+    batch_s: rank-seconds of the whole batch (``batch_bounds_s``).  nodes, ranks: counts of machines, and of
+    ranks that may compute, shape (sizes,).  Each rank's blocks take ``batch / data`` sequences, each split
+    evenly or worse over the tensor, context and pipeline ranks, so the ranks' mean is the batch's seconds
+    over the ranks, and the slowest rank takes no less than the mean. Jitter multiplies it as in
+    ``step_time``. A round of reinforcement learning has no bound.
     """
     if asked.workload.ppo is not None:
         return np.zeros_like(nodes)
-    undivided: dict[str, Any] = {name: np.float64(value) for name, value in UNDIVIDED.items()}
-    grid = computed_rows(grid_over_layouts(asked, undivided))
-    each_s = sequence_bound_s(grid, constants) * (1.0 - ROUNDING)
-    # grid counts the batch in sequences; micro_batch_size is one sample of so many sequences.
-    samples = grid.global_batch_size / grid.micro_batch_size
     jitter = 1.0 + constants.jitter * np.log2(np.maximum(nodes, 1.0))
-    slack_s = float(constants.step_slack_s[int(grid.framework)])
-    bound: Array = samples * each_s / ranks * jitter + slack_s
+    slack_s = float(constants.step_slack_s[FRAMEWORKS.index(asked.workload.framework)])
+    bound: Array = batch_s / ranks * jitter + slack_s
     return bound
+
+
+def layout_bounds_s(asked: PlanRequest, layouts: Mapping[str, Array], constants: TimingConstants) -> Array:
+    """Seconds that a step takes at least with each layout, shape (plans,).
+
+    layouts: layout fields and ``nodes`` by PlanGrid field name, shape (plans,). Blocks compute, and wait for
+    the ranks that split them, alike wherever tensor, context and expert degrees, micro-batch and recompute
+    are alike. Not for reinforcement learning, whose rounds have no such parts.
+    Source: ``step_time`` without hand-overs, gradients, optimizer and transfers, each of which adds to it.
+    """
+    first, kind = split_alike(layouts)
+    one = {name: values[first] for name, values in layouts.items()}
+    some = computed_rows(grid_over_layouts(asked, one))
+    compute = blocks_compute(some, constants)
+    communication = communication_of_blocks(some, constants, compute)
+
+    def each(values: Array) -> Array:
+        return values[kind] if np.ndim(values) else values
+
+    whole = replace(
+        compute,
+        terms={},
+        **{name: each(getattr(compute, name)) for name in ("forward", "backward", "recompute", "head")},
+    )
+    tensor, context, expert = (each(values) for values in communication)
+    chunks, stages = layouts["interleaved_stages"], layouts["pipeline_parallel"]
+    grid = replace(some, pipeline_parallel=stages, interleaved_stages=chunks)
+    stage = fullest_stage(grid, whole, (tensor, context, expert))
+    slack = constants.micro_batch_slack_s * chunks
+    forward = (1.0 + grid.reference_forwards) * (stage.forward + stage.head_forward)
+    waits = stage.tensor + stage.context + stage.expert
+    micro_batch = forward + stage.backward + stage.head_backward + stage.recompute + waits
+    micro_batches = layouts["gradient_accumulation"]
+    busy = micro_batches * micro_batch + (stages - 1.0) / chunks * (stage.blocks + slack)
+    jitter = 1.0 + constants.jitter * np.log2(np.maximum(layouts["nodes"], 1.0))
+    beside = constants.step_slack_s[int(grid.framework)] + micro_batches * slack
+    bounds: Array = (busy * jitter + beside) * (1.0 - ROUNDING)
+    return bounds
+
+
+def filled_at_least(asked: PlanRequest, layouts: Mapping[str, Array], constants: MemoryConstants) -> Array:
+    """The share of a rank's memory that each layout fills at least, shape (plans,); above 1 none fits.
+
+    layouts: layout fields and ``nodes`` by PlanGrid field name, shape (plans,).  Source: ``held_per_rank``.
+    """
+    several = [layouts[name] > 1 for name in HELD_IF_SEVERAL]
+    first, kind = alike([*(layouts[name] for name in HELD_BY), *several])
+    some = grid_over_layouts(asked, {name: values[first] for name, values in layouts.items()})
+    least = np.broadcast_to(held_per_rank(some, constants) / some.memory_bytes, first.shape)
+    shares: Array = least[kind] * (1.0 - ROUNDING)
+    return shares
+
+
+def split_alike(layouts: Mapping[str, Array]) -> tuple[Whole, Whole]:
+    """(position of the first layout of each way to split a block, the way of each layout, shape (plans,)).
+
+    Experts beyond the data- and context-parallel ranks take in the tensor-parallel ones, which is another
+    way.
+    """
+    folded = layouts["expert_parallel"] > layouts["data_parallel"] * layouts["context_parallel"]
+    return alike([*(layouts[name] for name in SPLITTING), folded])
+
+
+def alike(columns: Sequence[Array | Flags]) -> tuple[Whole, Whole]:
+    """(position of the first row of each kind, the kind of each row), by columns of whole numbers from 0 on.
+
+    columns: each of shape (rows,).
+    """
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        values = column.astype(np.int64)
+        code = code * (int(values.max(initial=0)) + 1) + values
+    _, first, kind = np.unique(code, return_index=True, return_inverse=True)
+    return first, kind
 
 
 def sequence_bound_s(grid: PlanGrid, constants: TimingConstants) -> Array:

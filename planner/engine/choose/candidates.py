@@ -6,7 +6,7 @@ Memory is computed first because it is cheap and rules most plans out. There is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from planner.engine.grid.build import cluster_numbers
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.questions import grid_over_questions
 from planner.engine.layout.enumeration import Candidates, Mask, is_auto
-from planner.engine.memory.peak import needed_per_rank
+from planner.engine.memory.needed import Held, held_per_rank, needed_per_rank
 from planner.engine.question.request import PlanRequest, Task, Workload
 from planner.engine.rl.ppo import evaluate_ppo
 from planner.engine.sure.calibration import Calibration
@@ -104,19 +104,57 @@ def price_each(asked: Sequence[tuple[PlanRequest, Candidates]], calibration: Cal
     """
     found: dict[int, Priced] = {}
     together: list[int] = []
-    rows = 0
     for index, (request, candidates) in enumerate(asked):
         if request.workload.ppo:
             found[index] = price_ppo(request, candidates, calibration)
-            continue
-        if together and rows + len(candidates) > MOST_ROWS:
-            found |= zip(together, price_grid([asked[i] for i in together], calibration), strict=True)
-            together, rows = [], 0
-        together.append(index)
-        rows += len(candidates)
-    if together:
-        found |= zip(together, price_grid([asked[i] for i in together], calibration), strict=True)
+        else:
+            together.append(index)
+    held = held_each({index: asked[index] for index in together}, calibration)
+    for known in (True, False):
+        members = [index for index in together if (index in held) is known]
+        for part in portions([len(asked[index][1]) for index in members]):
+            drawn = [asked[index] for index in members[part]]
+            counted = Held.joined([held[index] for index in members[part]]) if known else None
+            found |= zip(members[part], price_grid(drawn, calibration, counted), strict=True)
     return [found[index] for index in range(len(asked))]
+
+
+def portions(sizes: Sequence[int]) -> Iterator[slice]:
+    """Runs of questions of at most MOST_ROWS rows together, or of one. sizes: rows of each question."""
+    first = rows = 0
+    for place, size in enumerate(sizes):
+        if place > first and rows + size > MOST_ROWS:
+            yield slice(first, place)
+            first, rows = place, 0
+        rows += size
+    if first < len(sizes):
+        yield slice(first, len(sizes))
+
+
+def held_each(
+    asked: Mapping[int, tuple[PlanRequest, Candidates]], calibration: Calibration
+) -> dict[int, Held]:
+    """What the candidates of each question hold, counted once for those that share it; without the others.
+
+    Questions share it that differ only in machines of one architecture (``Held``), with the very same
+    candidates.
+    """
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for index, (request, candidates) in asked.items():
+        architecture = request.cluster.accelerator.architecture
+        key = (id(candidates), architecture, request.model, request.workload)
+        alike.setdefault(key, []).append(index)
+    shared = [indices for indices in alike.values() if len(indices) > 1]
+    sizes = [len(asked[indices[0]][1]) for indices in shared]
+    found: dict[int, Held] = {}
+    for part in portions(sizes):
+        members = [asked[indices[0]] for indices in shared[part]]
+        ends = np.cumsum(sizes[part])
+        grid = grid_over_questions([one for one, _ in members], sizes[part], side_by_side(members))
+        held = held_per_rank(grid, calibration.memory).over(int(ends[-1]))
+        for indices, end, size in zip(shared[part], ends, sizes[part], strict=True):
+            found |= dict.fromkeys(indices, held.at(slice(int(end) - size, int(end))))
+    return found
 
 
 def price_ppo(request: PlanRequest, candidates: Candidates, calibration: Calibration) -> Priced:
@@ -129,13 +167,15 @@ def price_ppo(request: PlanRequest, candidates: Candidates, calibration: Calibra
     return Priced(candidates, request.workload.task, total, usable, margin, fits, step_s)
 
 
-def price_grid(asked: Sequence[tuple[PlanRequest, Candidates]], calibration: Calibration) -> list[Priced]:
-    """The candidates of all questions in one grid."""
+def price_grid(
+    asked: Sequence[tuple[PlanRequest, Candidates]], calibration: Calibration, held: Held | None = None
+) -> list[Priced]:
+    """The candidates of all questions in one grid. held: what they hold, where it is known already."""
     sizes = [len(candidates) for _, candidates in asked]
     ends = np.cumsum(sizes)
     parts = [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
     grid = grid_over_questions([request for request, _ in asked], sizes, side_by_side(asked))
-    total = np.broadcast_to(needed_per_rank(grid, calibration.memory), (int(ends[-1]),))
+    total = np.broadcast_to(needed_per_rank(grid, calibration.memory, held), (int(ends[-1]),))
     priced = [
         priced_part(request, candidates, grid, total[part], part.start, calibration)
         for (request, candidates), part in zip(asked, parts, strict=True)

@@ -6,6 +6,7 @@ plan that fits is taken.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -236,9 +237,13 @@ def price_open(questions: Sequence[Open], calibration: Calibration) -> None:
     Where a question names some degrees, those that stacks leave at 1 by default stay at 1 as long as some
     plan fits with a margin. Uneven pipelines are tried where nothing else divides.
     """
-    turns = [(each, candidate_sets(each.request, each.sizes)) for each in questions]
-    while turns:
-        drawn = [(each, sets, candidates) for each, sets in turns if (candidates := next(sets, None))]
+    drawn_once: dict[tuple[object, ...], Sets] = {}
+    waiting = [
+        (each, drawn_once.setdefault(alike(each), Sets(candidate_sets(each.request, each.sizes))))
+        for each in questions
+    ]
+    for turn in itertools.count():
+        drawn = [(each, sets, some) for each, sets in waiting if (some := sets.at(turn)) is not None]
         if not drawn:
             return
         priced = price_each([(each.request, candidates) for each, _, candidates in drawn], calibration)
@@ -246,7 +251,34 @@ def price_open(questions: Sequence[Open], calibration: Calibration) -> None:
             best = each.priced
             if best is None or (found.fits.any(), found.roomy) > (best.fits.any(), best.roomy):
                 each.priced = found
-        turns = [(each, sets) for each, sets, _ in drawn if each.priced is None or not each.priced.roomy]
+        waiting = [(each, sets) for each, sets, _ in drawn if each.priced is None or not each.priced.roomy]
+
+
+class Sets:
+    """Sets of candidates that several questions look at, each drawn when the first of them comes to it."""
+
+    def __init__(self, more: Iterator[Candidates]) -> None:
+        self._more = more
+        self._drawn: list[Candidates | None] = []
+
+    def at(self, turn: int) -> Candidates | None:
+        """The set of this turn, counted from 0; None where there are no more."""
+        while len(self._drawn) <= turn:
+            self._drawn.append(next(self._more, None))
+        return self._drawn[turn]
+
+
+def alike(each: Open) -> tuple[object, ...]:
+    """What the candidates of a question depend on: its run, and of its machines their ranks alone."""
+    request, cluster = each.request, each.request.cluster
+    return (
+        request.model,
+        request.workload,
+        request.layout,
+        ranks_per_node(cluster),
+        cluster.mig_profile,
+        each.sizes,
+    )
 
 
 def candidate_sets(request: PlanRequest, sizes: tuple[int, ...]) -> Iterator[Candidates]:

@@ -8,13 +8,13 @@ the ranks of one pipeline stage.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planner.engine.layout.enumeration import blocks, divisors, ranks_per_node
 from planner.engine.layout.stacks import AXES, STACKS, has, label, those_with
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.engine.question.request import Cluster, LayoutRequest, PlanRequest
+from planner.engine.question.request import Cluster, Framework, LayoutRequest, PlanRequest
 
 DEGREES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "data_parallel")
 #: Values listed in a remedy.
@@ -104,6 +104,26 @@ def check_against_stack(request: PlanRequest, refusals: Refusals, ranks: int | N
             f"{name} trains on one GPU, and the cluster has {ranks}.",
             "Take a machine with a single accelerator, or another stack, such as trl or axolotl.",
         )
+
+
+def stacks_offered(request: PlanRequest, ranks: int | None) -> tuple[Framework, ...]:
+    """Stacks that people run such a task with on such a chip and that have all that is asked for.
+
+    ranks: of the plan, None where they are open. In the order of ``STACKS``, no stack named first.
+    """
+    on_neuron = request.cluster.accelerator.architecture.startswith("neuroncore")
+    found: list[Framework] = []
+    for name, stack in STACKS.items():
+        other_chip = name != "generic" and (name == "neuron") != on_neuron
+        other_model = stack.decoders_only and request.model.architecture != "decoder"
+        if request.workload.task not in stack.tasks or other_chip or other_model:
+            continue
+        refusals = Refusals(request.layout)
+        asked = replace(request, workload=replace(request.workload, framework=name))
+        check_against_stack(asked, refusals, ranks)
+        if not refusals.errors:
+            found.append(name)
+    return tuple(found)
 
 
 def check_against_model(request: PlanRequest, refusals: Refusals) -> None:

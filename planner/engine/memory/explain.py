@@ -35,23 +35,23 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         name="total",
         value="memory.total",
         unit="byte",
-        formula="{memory.weights:.4g} weights + {memory.gradients:.4g} gradients +"
-        " {memory.optimizer_states:.4g} optimizer states + {memory.activations:.4g} activations +"
-        " {memory.logits:.4g} logits + {memory.temporary:.4g} temporary + {memory.framework:.4g}"
-        " framework, on stage {memory.worst_stage:.0f} of {grid.pipeline_parallel:.0f}",
+        formula="{memory.weights:bytes} weights + {memory.gradients:bytes} gradients +"
+        " {memory.optimizer_states:bytes} optimizer states + {memory.activations:bytes} activations +"
+        " {memory.logits:bytes} logits + {memory.temporary:bytes} temporary + {memory.framework:bytes}"
+        " framework, on stage {memory.worst_stage:place} of {grid.pipeline_parallel:.0f}",
         source="the fullest pipeline stage at the fullest moment of a step",
     ),
     _part(
         "weights",
         "total",
-        "{memory.terms[trained_weights]:.4g} trained + {memory.terms[frozen_weights]:.4g} frozen"
-        " + {memory.terms[cast_weights]:.4g} cast copies",
+        "{memory.terms[trained_weights]:bytes} trained + {memory.terms[frozen_weights]:bytes} frozen"
+        " + {memory.terms[cast_weights]:bytes} cast copies",
         ZERO,
     ),
     _part(
         "trained_weights",
         "weights",
-        "{memory.terms[trained_parameters]:.5g} trained parameters on the rank x"
+        "{memory.terms[trained_parameters]:count} trained parameters on the rank x"
         " {grid.weight_bytes:.3g} bytes / {memory.terms[weight_shards]:.0f} sharing ranks",
         ZERO,
     ),
@@ -73,13 +73,14 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "gradients",
         "total",
-        "{memory.terms[gradient_buffer]:.4g} gradients + {memory.terms[gradient_copies]:.4g} flat copies",
+        "{memory.terms[gradient_buffer]:bytes} gradients + {memory.terms[gradient_copies]:bytes} flat copies"
+        " + {memory.terms[gradient_placeholders]:bytes} placeholders",
         ZERO,
     ),
     _part(
         "gradient_buffer",
         "gradients",
-        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.gradient_bytes:.3g} bytes /"
+        "{memory.terms[trained_parameters]:count} trained parameters x {grid.gradient_bytes:.3g} bytes /"
         " {memory.terms[gradient_shards]:.0f}"
         " sharing ranks; without accumulation not yet allocated at the loss",
         ZERO,
@@ -93,15 +94,23 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         optional=True,
     ),
     _part(
+        "gradient_placeholders",
+        "gradients",
+        "an empty gradient of {grid.element_bytes:.0f} bytes a weight for each shape of matrix in a block",
+        "Transformer Engine pytorch/module/base.py (get_dummy_wgrad), where gradients are added up in fp32",
+        optional=True,
+    ),
+    _part(
         "optimizer_states",
         "total",
-        "{memory.terms[master_weights]:.4g} master weights + {memory.terms[optimizer_moments]:.4g} moments",
+        "{memory.terms[master_weights]:bytes} master weights +"
+        " {memory.terms[optimizer_moments]:bytes} moments",
         ZERO,
     ),
     _part(
         "master_weights",
         "optimizer_states",
-        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.master_bytes:.3g}"
+        "{memory.terms[trained_parameters]:count} trained parameters x {grid.master_bytes:.3g}"
         " bytes / {memory.terms[state_shards]:.0f} sharing ranks",
         ZERO,
         optional=True,
@@ -109,7 +118,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "optimizer_moments",
         "optimizer_states",
-        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.state_bytes:.3g} bytes /"
+        "{memory.terms[trained_parameters]:count} trained parameters x {grid.state_bytes:.3g} bytes /"
         " {memory.terms[state_shards]:.0f}"
         " sharing ranks x {memory.terms[moments_held]:.0f} (0 where they are on the host or paged)",
         ZERO,
@@ -117,9 +126,9 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "activations",
         "total",
-        "{memory.terms[block_inputs]:.4g} block inputs +"
-        " {memory.terms[attention_activations]:.4g} attention +"
-        " {memory.terms[attention_scores]:.4g} scores + {memory.terms[ffn_activations]:.4g} MLP,"
+        "{memory.terms[block_inputs]:bytes} block inputs +"
+        " {memory.terms[attention_activations]:bytes} attention +"
+        " {memory.terms[attention_scores]:bytes} scores + {memory.terms[ffn_activations]:bytes} MLP,"
         " of the micro-batches in flight",
         KORTHIKANTI,
     ),
@@ -166,13 +175,13 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "logits",
         "total",
-        "{memory.terms[logits_and_loss]:.4g}",
+        "{memory.terms[logits_and_loss]:bytes}",
         "the copies that PyTorch's cross-entropy makes",
     ),
     _part(
         "logits_and_loss",
         "logits",
-        "{memory.terms[logits_on_rank]:.5g} logits ({grid.micro_batch_size:.0f} sequences,"
+        "{memory.terms[logits_on_rank]:count} logits ({grid.micro_batch_size:.0f} sequences,"
         " vocabulary {grid.vocab_size:.0f}) x {memory.terms[bytes_per_logit]:.3g} bytes for them,"
         " fp32 copies, softmax and gradient",
         "PyTorch cross_entropy; Megatron-LM vocabulary-parallel cross-entropy; " + FIT,
@@ -181,12 +190,12 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "temporary",
         "total",
-        "{memory.terms[recompute_working_set]:.4g} recomputed +"
-        " {memory.terms[retained_inputs]:.4g} retained + {memory.terms[activation_gradients]:.4g}"
-        " gradients of activations + {memory.terms[gathered_root]:.4g} +"
-        " {memory.terms[gathered_blocks]:.4g} + {memory.terms[gathered_gradients]:.4g} gathered +"
-        " {memory.terms[dequantized_weights]:.4g} dequantised + {memory.terms[tied_gradient]:.4g}"
-        " tied gradient + {memory.terms[optimizer_step_copy]:.4g} step copy",
+        "{memory.terms[recompute_working_set]:bytes} recomputed +"
+        " {memory.terms[retained_inputs]:bytes} retained + {memory.terms[activation_gradients]:bytes}"
+        " gradients of activations + {memory.terms[gathered_root]:bytes} +"
+        " {memory.terms[gathered_blocks]:bytes} + {memory.terms[gathered_gradients]:bytes} gathered +"
+        " {memory.terms[dequantized_weights]:bytes} dequantised + {memory.terms[tied_gradient]:bytes}"
+        " tied gradient + {memory.terms[optimizer_step_copy]:bytes} step copy",
         "counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
     _part(
@@ -249,7 +258,7 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "optimizer_step_copy",
         "temporary",
-        "{memory.terms[trained_parameters]:.5g} trained parameters x {grid.temporary_bytes:.3g} bytes /"
+        "{memory.terms[trained_parameters]:count} trained parameters x {grid.temporary_bytes:.3g} bytes /"
         " {memory.terms[state_shards]:.0f}"
         " sharing ranks",
         "PyTorch optimizers, foreach implementation",
@@ -258,8 +267,8 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "framework",
         "total",
-        "{memory.terms[context]:.4g} context + {memory.terms[communication_buffers]:.4g}"
-        " communication + {memory.terms[allocator_reserve]:.4g} reserve",
+        "{memory.terms[context]:bytes} context + {memory.terms[communication_buffers]:bytes}"
+        " communication + {memory.terms[allocator_reserve]:bytes} reserve",
         "counted as PyTorch's caching allocator counts; " + FIT,
     ),
     _part("context", "framework", "driver context and loaded kernels of one process", FIT),

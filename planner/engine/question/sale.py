@@ -35,6 +35,7 @@ class Interruptions:
 
     per_node_day: machines taken back of one machine-day.  checkpoint_s: between two checkpoints (None: the
     best interval).  write_s: to write one.  restart_s: from the loss until training goes on.
+    kept_share: of the run's time that steps take which are kept (goodput), whatever takes the rest.
     given: names of the request's fields that said so; the rest is the catalog's.
     """
 
@@ -42,6 +43,7 @@ class Interruptions:
     write_s: float
     restart_s: float
     checkpoint_s: float | None = None
+    kept_share: float = 1.0
     source: str = ""
     given: tuple[str, ...] = ()
 
@@ -71,6 +73,7 @@ class Sale:
     own_price: the price is the buyer's.  price_note: what the price's source says beside it.
     moved_to_usd, moved_on: what the price became after the day it is asked for, and when.
     not_sold: why this cannot be bought at all, "" where it can.
+    most_nodes: of the largest cluster that is sold, None where that is not known or not asked about.
     """
 
     minimum_s: float = 0.0
@@ -86,4 +89,5 @@ class Sale:
     moved_to_usd: float | None = None
     moved_on: date | None = None
     not_sold: str = ""
+    most_nodes: int | None = None
     source: str = "given in the request"

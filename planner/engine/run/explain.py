@@ -9,7 +9,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="steps",
         value="time.steps",
         unit="step",
-        formula="{workload.tokens:.6g} tokens / ({grid.global_batch_size:.0f} sequences x"
+        formula="{workload.tokens:count} tokens / ({grid.global_batch_size:.0f} sequences x"
         " {grid.sequence_length:.0f} tokens), rounded up",
         source="definition",
     ),
@@ -18,7 +18,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="time.total_s",
         unit="s",
         formula="{time.steps:.0f} steps x {time.step_s:.5g} s{interrupted.lost_words}; 80 % interval"
-        " {time.total_interval_s[0]:.5g} to {time.total_interval_s[1]:.5g} s",
+        " {time.total_interval_s[0]:span} to {time.total_interval_s[1]:span}",
         source="step and its 80 % interval: " + FIT,
     ),
     TermTemplate(
@@ -37,9 +37,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="total_s",
         part=True,
-        formula="{interrupted.expected:.4g} interruptions, each with a restart of {interrupted.restart_s:.4g}"
-        " s and the work since the last checkpoint; a checkpoint of {interrupted.write_s:.4g} s after each"
-        " {interrupted.checkpoint_interval_s:.5g} s of work; waiting for capacity is not counted",
+        formula="{interrupted.how}",
         source="Daly 2006, complete model of the wall time; interval: Young 1974, where none was asked for",
         optional=True,
     ),
@@ -48,8 +46,8 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="interrupted.expected",
         unit="interruptions",
         parent="lost_s",
-        formula="{grid.nodes:.0f} nodes x {interrupted.per_node_day:.4g} a node and day x {time.total_s:.5g}"
-        " s / 86,400, each stopping the whole run ({interrupted.source})",
+        formula="{grid.nodes:.0f} nodes x {interrupted.per_node_day:.4g} a node and day x {time.total_s:span}"
+        " / 86,400, each stopping the whole run ({interrupted.source})",
         source="rates: planner/catalog/facts/data/spot_interruptions.csv and purchase_rules.csv",
         optional=True,
     ),
@@ -99,9 +97,9 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="usd",
         value="cost.usd",
         unit="USD",
-        formula="{grid.nodes:.0f} nodes x {bill.hours:.5g} h billed x {cost.price_usd_per_node_hour:.6g} USD"
+        formula="{grid.nodes:.0f} nodes x {bill.hours:.5g} h billed x {cost.price_usd_per_node_hour:usd}"
         " per node-hour; 80 %"
-        " interval {cost.usd_interval[0]:.4g} to {cost.usd_interval[1]:.4g} USD, of the run's length and of"
+        " interval {cost.usd_interval[0]:usd} to {cost.usd_interval[1]:usd}, of the run's length and of"
         " the price together",
         source="catalog price",
         optional=True,
@@ -129,7 +127,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="bill.idle_usd",
         unit="USD",
         parent="usd",
-        formula="of {cost.usd:.5g} USD, what is billed for machines without work and for time beyond the"
+        formula="of {cost.usd:usd}, what is billed for machines without work and for time beyond the"
         " {shown.hours:.5g} h of the run",
         source="definition",
         optional=True,
@@ -139,8 +137,8 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="bill.commitment_usd",
         unit="USD",
         parent="usd",
-        formula="{grid.nodes:.0f} nodes x {bill.commitment_hours:.0f} h x {cost.price_usd_per_node_hour:.6g}"
-        " USD, owed whether used or not ({bill.payment}); this run uses {bill.share_percent:.3g} % of it",
+        formula="{grid.nodes:.0f} nodes x {bill.commitment_hours:.0f} h x {cost.price_usd_per_node_hour:usd}"
+        ", owed whether used or not ({bill.payment}); this run uses {bill.share_percent:.3g} % of it",
         source="rules of billing: planner/catalog/facts/data/purchase_rules.csv",
         optional=True,
     ),
@@ -158,7 +156,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         value="cost.usd_per_million_tokens",
         unit="USD",
         parent="usd",
-        formula="{cost.usd:.6g} USD / ({time.steps:.0f} steps x {grid.global_batch_size:.0f} sequences x"
+        formula="{cost.usd:usd} / ({time.steps:.0f} steps x {grid.global_batch_size:.0f} sequences x"
         " {grid.sequence_length:.0f} tokens) x 1e6",
         source="definition",
         optional=True,
@@ -167,9 +165,9 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="memory_bytes",
         value="grid.memory_bytes",
         unit="byte",
-        formula="memory of one rank as the driver reports it; the estimated need of {memory.total:.5g}"
+        formula="memory of one rank as the driver reports it; the estimated need of {memory.total:bytes}"
         " has the 80 %"
-        " interval {usage.interval_bytes[0]:.5g} to {usage.interval_bytes[1]:.5g}",
+        " interval {usage.interval_bytes[0]:bytes} to {usage.interval_bytes[1]:bytes}",
         source="catalog; interval: " + FIT,
     ),
     TermTemplate(
@@ -183,15 +181,15 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="allocated",
         value="memory.allocated",
         unit="byte",
-        formula="{memory.total:.5g} in total - {memory.framework:.4g} that the allocator does not hand out:"
-        " torch.cuda.max_memory_allocated",
+        formula="{memory.total:bytes} in total - {memory.framework:bytes} that the allocator does not hand"
+        " out: torch.cuda.max_memory_allocated",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),
     TermTemplate(
         name="reserved",
         value="memory.reserved",
         unit="byte",
-        formula="{memory.allocated:.5g} handed out + the caching allocator's reserve:"
+        formula="{memory.allocated:bytes} handed out + the caching allocator's reserve:"
         " torch.cuda.max_memory_reserved",
         source="counted at the moments of one step: loss, both ends of backward, optimizer",
     ),

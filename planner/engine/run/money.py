@@ -58,7 +58,7 @@ def block_days(total_s: Array | float, blocks: Blocks) -> Array | float:
 
 def can_be_bought(nodes: float, total_s: Array | float, sale: Sale) -> Any:
     """Whether so many machines are sold for so long, shape (plans,)."""
-    if sale.not_sold:
+    if sale.not_sold or (sale.most_nodes is not None and nodes > sale.most_nodes):
         return np.zeros(np.shape(total_s), dtype=bool)
     blocks = sale.blocks
     if blocks is None:
@@ -70,6 +70,11 @@ def why_not_sold(nodes: int, total_s: float, sale: Sale) -> str:
     """What keeps this from being bought, in a sentence; "" where it can be. total_s: seconds of the run."""
     if sale.not_sold:
         return sale.not_sold
+    if sale.most_nodes is not None and nodes > sale.most_nodes:
+        return (
+            f"The largest cluster that is sold has {sale.most_nodes:,} of these machines; this plan needs"
+            f" {nodes:,}. Use fewer nodes, or another machine."
+        )
     blocks = sale.blocks
     if blocks is None or bool(can_be_bought(nodes, total_s, sale)):
         return ""

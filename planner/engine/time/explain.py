@@ -17,9 +17,9 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         name="step_s",
         value="time.step_s",
         unit="s",
-        formula="{step.forward:.4g} forward + {step.backward:.4g} backward + {step.recompute:.4g}"
-        " recompute + {step.pipeline_bubble:.4g} bubble + {step.communication:.4g} exposed"
-        " communication + {step.optimizer:.4g} optimizer + {step.other:.4g} other{shown.phases}",
+        formula="{step.forward:span} forward + {step.backward:span} backward + {step.recompute:span}"
+        " recompute + {step.pipeline_bubble:span} bubble + {step.communication:span} exposed"
+        " communication + {step.optimizer:span} optimizer + {step.other:span} other{shown.phases}",
         source="sum of the parts",
     ),
     TermTemplate(
@@ -28,8 +28,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{grid.gradient_accumulation:.0f} micro-batches x ({step.terms[stage_forward_s]:.4g} s"
-        " blocks of one stage + {step.terms[head_forward_s]:.4g} s output head){shown.also}",
+        formula="{grid.gradient_accumulation:.0f} micro-batches x ({step.terms[stage_forward_s]:span}"
+        " blocks of one stage + {step.terms[head_forward_s]:span} output head){shown.also}",
         source="sum of the parts",
     ),
     TermTemplate(
@@ -99,9 +99,9 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{grid.gradient_accumulation:.0f} micro-batches x ({step.terms[stage_backward_s]:.4g} s"
+        formula="{grid.gradient_accumulation:.0f} micro-batches x ({step.terms[stage_backward_s]:span}"
         " blocks of one"
-        " stage + {step.terms[head_backward_s]:.4g} s output head){shown.also}",
+        " stage + {step.terms[head_backward_s]:span} output head){shown.also}",
         source="two matmuls for each one of the forward pass, five for two in flash attention"
         " (Dao et al. 2022)",
     ),
@@ -132,7 +132,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{grid.gradient_accumulation:.0f} micro-batches x {step.terms[tensor_exposed_s]:.4g} s"
+        formula="{grid.gradient_accumulation:.0f} micro-batches x {step.terms[tensor_exposed_s]:span}"
         " exposed over TP {grid.tensor_parallel:.0f}",
         source="Shoeybi et al. 2019, section 3; ring collectives (Thakur et al. 2005)",
     ),
@@ -142,7 +142,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{grid.gradient_accumulation:.0f} micro-batches x {step.terms[context_exposed_s]:.4g} s"
+        formula="{grid.gradient_accumulation:.0f} micro-batches x {step.terms[context_exposed_s]:span}"
         " exposed over CP {grid.context_parallel:.0f}",
         source="Liu et al. 2023 (ring attention)",
     ),
@@ -152,7 +152,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{grid.gradient_accumulation:.0f} micro-batches x {step.terms[expert_exposed_s]:.4g} s"
+        formula="{grid.gradient_accumulation:.0f} micro-batches x {step.terms[expert_exposed_s]:span}"
         " all-to-all exposed over EP {grid.expert_parallel:.0f}",
         source="each rank sends its share to every other (Thakur et al. 2005)",
     ),
@@ -164,7 +164,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         part=True,
         formula="exposed share of 2 x {grid.interleaved_stages:.0f} x {grid.gradient_accumulation:.0f}"
         " transfers"
-        " between stages of {step.terms[hand_over_s]:.3g} s each",
+        " between stages of {step.terms[hand_over_s]:span} each",
         source="latency + bytes / bandwidth of the link",
     ),
     TermTemplate(
@@ -173,8 +173,8 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{grid.gradient_accumulation:.0f} x {step.terms[gather_exposed_s]:.4g} s weight gathers +"
-        " {step.terms[reduction_exposed_s]:.4g} s gradient reduction, exposed{shown.also}",
+        formula="{grid.gradient_accumulation:.0f} x {step.terms[gather_exposed_s]:span} weight gathers +"
+        " {step.terms[reduction_exposed_s]:span} gradient reduction, exposed{shown.also}",
         source="Rajbhandari et al. 2020, section 7; ring collectives (Thakur et al. 2005)",
     ),
     TermTemplate(
@@ -192,7 +192,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         value="step.terms[host_updates]",
         unit="parameter",
         parent="optimizer",
-        formula="{step.terms[host_updates]:.4g} parameters that one node's CPUs update per step",
+        formula="{step.terms[host_updates]:count} parameters that one node's CPUs update per step",
         source="Ren et al. 2021 (ZeRO-Offload)",
         optional=True,
     ),
@@ -202,7 +202,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="{step.terms[slack_s]:.4g} s data loading, logging, host + {step.terms[jitter_s]:.4g} s"
+        formula="{step.terms[slack_s]:span} data loading, logging, host + {step.terms[jitter_s]:span}"
         " waiting for the slowest of {grid.nodes:.0f} nodes",
         source=FIT,
     ),

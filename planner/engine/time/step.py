@@ -84,9 +84,34 @@ class StageTime:
 def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> StageTime:
     """Seconds of the fullest stage, which sets the pace.
 
-    compute: seconds of the whole model. Where the blocks do not divide evenly, some stages have one block
-    fewer. Stacks give the shorter stage to the one with the head, because Megatron and DeepSpeed count
-    embedding and head as a layer each.
+    compute: seconds of the whole model.  Source: ``fullest_stage`` of it and of its communication.
+    """
+    return fullest_stage(grid, compute, communication_of_blocks(grid, constants, compute))
+
+
+def communication_of_blocks(
+    grid: PlanGrid, constants: TimingConstants, compute: StageCompute
+) -> tuple[Array, Array, Array]:
+    """(tensor, context, expert): exposed seconds of one micro-batch over all blocks, shape (plans,).
+
+    compute: gives the count of blocks, and what an overlapped exchange hides behind.  Source: ``overlap``.
+    """
+    return (
+        overlap.tensor_communication_s(grid, constants, compute),
+        overlap.context_communication_s(grid, constants, compute),
+        overlap.expert_communication_s(grid, constants, compute),
+    )
+
+
+def fullest_stage(
+    grid: PlanGrid, compute: StageCompute, communication: tuple[Array, Array, Array]
+) -> StageTime:
+    """The fullest stage's share of what all blocks take, for one micro-batch, shape (plans,).
+
+    compute, communication: seconds of the whole model. Where the blocks do not divide evenly, some stages
+    have one block fewer. Stacks give the shorter stage to the one with the head, because Megatron and
+    DeepSpeed count embedding and head as a layer each.
+    Source: Narayanan et al. 2021, section 2.2; the shorter stage as above.
     """
     chunks = grid.pipeline_parallel * grid.interleaved_stages
     blocks = np.maximum(compute.blocks, 1.0)
@@ -97,15 +122,16 @@ def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute
     # A frozen head has no weight gradient.
     head_backward = (2.0 - grid.frozen) * compute.head
     head_backward = np.maximum(head_backward - relief * (compute.backward + compute.recompute) / blocks, 0.0)
+    tensor, context, expert = communication
     return StageTime(
         forward=compute.forward * share,
         backward=compute.backward * share,
         recompute=compute.recompute * share,
         head_forward=head_forward,
         head_backward=head_backward,
-        tensor=overlap.tensor_communication_s(grid, constants, compute) * share,
-        context=overlap.context_communication_s(grid, constants, compute) * share,
-        expert=overlap.expert_communication_s(grid, constants) * share,
+        tensor=tensor * share,
+        context=context * share,
+        expert=expert * share,
     )
 
 

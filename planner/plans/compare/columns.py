@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from planner.engine.question.result import PlanResult
-from planner.plans.compare.table import KEYS, room_in_words
+from planner.plans.compare.table import room_in_words
 from planner.plans.variations import MachineRow
 from planner.web import formats
 from planner.web.formats import Quantity
@@ -50,6 +50,10 @@ def _accelerators(row: MachineRow, result: PlanResult) -> str:
     return count if row.precision is None else f"{count}, in {row.precision}"
 
 
+def _share(result: PlanResult) -> float:
+    return result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
+
+
 def _priced(value: float, write: Callable[[float], str | Quantity]) -> str | Quantity:
     return write(value) if math.isfinite(value) else "no price"
 
@@ -60,54 +64,56 @@ COLUMNS: dict[str, Shown] = {
         Shown(
             key="accelerators",
             label="Accelerators",
-            value=KEYS["accelerators"][2],
+            value=lambda row, result: result.accelerators,
             cell=_accelerators,
             number=False,
         ),
         Shown(
             key="nodes",
             label="Nodes",
-            value=KEYS["nodes"][2],
+            value=lambda row, result: result.cluster.nodes or 1,
             cell=lambda row, result: f"{result.cluster.nodes or 1:,}",
         ),
         Shown(
             key="fits",
             label="Fits",
-            value=KEYS["fits"][2],
+            value=lambda row, result: _share(result),
             cell=lambda row, result: room_in_words(result),
             number=False,
         ),
         Shown(
             key="memory",
             label="Memory",
-            value=KEYS["memory"][2],
+            value=lambda row, result: result.memory.per_accelerator_bytes.total,
             cell=lambda row, result: formats.gib(result.memory.per_accelerator_bytes.total),
             usual=False,
         ),
         Shown(
             key="time",
             label="Time",
-            value=KEYS["time"][2],
+            value=lambda row, result: result.time.total_s,
             cell=lambda row, result: formats.duration(result.time.total_s),
             interval=lambda result: result.time.total_interval_s,
         ),
         Shown(
             key="cost",
             label="Cost",
-            value=KEYS["cost"][2],
+            value=lambda row, result: math.inf if result.cost is None else result.cost.usd,
             cell=lambda row, result: "no price" if result.cost is None else formats.dollars(result.cost.usd),
             interval=lambda result: None if result.cost is None else result.cost.usd_interval,
         ),
         Shown(
             key="mfu",
             label="MFU",
-            value=KEYS["mfu"][2],
+            value=lambda row, result: -result.time.model_flops_utilization,
             cell=lambda row, result: formats.percent(result.time.model_flops_utilization),
         ),
         Shown(
             key="price",
             label="Node-hour",
-            value=KEYS["price"][2],
+            value=lambda row, result: (
+                math.inf if result.cost is None else result.cost.price_usd_per_node_hour
+            ),
             cell=lambda row, result: (
                 "no price"
                 if result.cost is None

@@ -23,10 +23,12 @@ from planner.plans.compare.columns import (
     usd_per_accelerator_hour,
     usd_per_million_tokens,
 )
-from planner.plans.compare.table import DEFAULT_SORT, Column, remedy_in_words
+from planner.plans.compare.table import DEFAULT_SORT
+from planner.plans.form import sentence
 from planner.plans.room import VERDICTS
 from planner.plans.state import spelled_number
 from planner.plans.variations import MachineRow
+from planner.web import formats
 from planner.web.csv import as_text
 from planner.web.formats import Quantity
 
@@ -45,7 +47,9 @@ LIMITS: dict[str, tuple[str, Callable[[PlanResult], float]]] = {
     "most_m_tokens": ("$/M tokens", usd_per_million_tokens),
 }
 #: ... and those that are choices.
-CHOICES = ("only_provider", "only_chip", "only_region", "only_verdict")
+CHOICES = ("only_provider", "only_chip", "only_region", "only_verdict", "only_goal")
+#: How a machine stands to the scenario's deadline and budget.
+GOALS = {"met": "met", "late": "deadline missed", "over": "over the budget"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,19 @@ class Wanted:
     def filtered(self) -> bool:
         """Whether some rows may be left out."""
         return any((*self.choices.values(), *self.limits.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column's heading. sorted: "ascending", "descending" or "", as in aria-sort.  sort: the order that its
+    link asks for.
+    """
+
+    key: str
+    label: str
+    number: bool
+    sorted: str
+    sort: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +113,15 @@ class FamilyCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyRow:
-    """One machine. measured: runs measured on its accelerator.  odd: why nobody would run it so."""
+    """One machine. measured: runs measured on its accelerator.  odd: why nobody would run it so.
+
+    lacks: it is computed and does not fit, so that something may make it fit.  missed: deadline or budget.
+    """
 
     slug: str
     fits: bool
+    lacks: bool
+    missed: tuple[str, ...]
     mine: bool
     cells: tuple[FamilyCell, ...]
     why: str
@@ -142,7 +164,19 @@ class Families:
     beside: tuple[tuple[str, tuple[Cell, ...], bool], ...]
     texts: tuple[tuple[str, str], ...]
     query: str
+    sort: str
     filtered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the scenario asks of a run: days, dollars; None for nothing."""
+
+    deadline_days: float | None = None
+    budget_usd: float | None = None
+
+
+NOTHING = Wish()
 
 
 def read_wanted(given: Mapping[str, str], lists: Callable[[str], Sequence[str]]) -> Wanted:
@@ -164,8 +198,9 @@ def families(
     sort: str,
     measured: Callable[[str], int],
     link: Callable[[MachineRow], str],
+    goal: Wish = NOTHING,
 ) -> Families:
-    """The table as asked for. sort: a column's key, "-" before it for descending.
+    """The table as asked for. sort: a column's key, "-" before it for descending.  goal: what rows miss.
 
     measured: how many runs were measured on an accelerator, by its slug.  link: the query of a row's plan.
     """
@@ -181,6 +216,8 @@ def families(
         return FamilyRow(
             slug=row.record.slug,
             fits=isinstance(row.answer, PlanResult) and row.answer.fits,
+            lacks=isinstance(row.answer, PlanResult) and not row.answer.fits,
+            missed=missed(row.answer, goal),
             mine=row.record.slug == mine,
             cells=_cells(row, chosen, scales),
             why=_why(row),
@@ -208,6 +245,7 @@ def families(
         beside=side_by_side(beside) if len(beside) > 1 else (),
         texts=texts(kept, chosen),
         query=wanted.query(),
+        sort=sort,
         filtered=wanted.filtered,
     )
 
@@ -218,11 +256,13 @@ def kept_rows(rows: Sequence[MachineRow], wanted: Wanted) -> list[MachineRow]:
 
 
 def ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[MachineRow]:
-    """What fits first, then what fits but nobody would run so, what does not fit, what cannot be computed."""
+    """What fits and meets deadline and budget first, then what misses them, what fits but nobody would run
+    so, what does not fit, what cannot be computed.
+    """
     value = ORDERS[key]
     answered = [(row, row.answer) for row in rows if isinstance(row.answer, PlanResult)]
     answered.sort(key=lambda pair: value(*pair), reverse=descending)
-    answered.sort(key=lambda pair: (not pair[1].fits, bool(odd(pair[0]))))
+    answered.sort(key=lambda pair: (not pair[1].fits, bool(odd(pair[0])), standing(pair[1]) != "met"))
     wrong = [row for row in rows if isinstance(row.answer, PlanErrors)]
     return [row for row, _ in answered] + sorted(wrong, key=lambda row: row.record.slug)
 
@@ -239,6 +279,26 @@ def odd(row: MachineRow) -> str:
         f"{nodes:,} machines with {each * 8 / 1e9:.3g} Gbit/s an accelerator between them: "
         "not built for such a run."
     )
+
+
+def standing(result: PlanResult) -> str:
+    """How a run stands to the scenario's deadline and budget (GOALS); without a price no budget is missed."""
+    if result.meets_deadline is False:
+        return "late"
+    return "over" if result.meets_budget is False else "met"
+
+
+def missed(answer: PlanResult | PlanErrors, goal: Wish) -> tuple[str, ...]:
+    """``misses the deadline by 12.0 days``, ``$30k over the budget``: what a run that fits misses."""
+    if not isinstance(answer, PlanResult) or not answer.fits:
+        return ()
+    said = []
+    if answer.meets_deadline is False and goal.deadline_days is not None:
+        late_s = answer.time.total_s - goal.deadline_days * SECONDS_PER_DAY
+        said.append(f"misses the deadline by {formats.duration(late_s)}")
+    if answer.meets_budget is False and goal.budget_usd is not None and answer.cost is not None:
+        said.append(f"{formats.dollars(answer.cost.usd - goal.budget_usd)} over the budget")
+    return tuple(said)
 
 
 def side_by_side(rows: Sequence[MachineRow]) -> tuple[tuple[str, tuple[Cell, ...], bool], ...]:
@@ -276,6 +336,7 @@ def _passes(row: MachineRow, wanted: Wanted) -> bool:
         "only_chip": spec.accelerator.slug,
         "only_region": row.cluster.region or "",
         "only_verdict": verdict,
+        "only_goal": standing(answer) if isinstance(answer, PlanResult) else "",
     }
     if any(value and own[name] != value for name, value in wanted.choices.items()):
         return False
@@ -306,6 +367,7 @@ def _filters(rows: Sequence[MachineRow], wanted: Wanted) -> tuple[Filter, ...]:
             {region: region for region in sorted({row.cluster.region or "" for row in rows}) if region},
         ),
         "only_verdict": ("Verdict", {**dict(verdicts), "cannot_run": "cannot run"}),
+        "only_goal": ("Deadline and budget", GOALS),
     }
     choices = [
         Filter(
@@ -374,7 +436,7 @@ def _why(row: MachineRow) -> str:
     answer = row.answer
     if isinstance(answer, PlanErrors):
         return f"{answer.errors[0].message} {answer.errors[0].remedy}"
-    return answer.unavailable if answer.fits else remedy_in_words(answer)
+    return answer.unavailable if answer.fits else sentence(answer.reason or "")
 
 
 def _heading(name: str, key: str, sort: str) -> Column:

@@ -16,16 +16,17 @@ from planner.engine.question.result import PlanResult
 from planner.plans import variations
 from planner.plans.choices import GROUPS
 from planner.plans.compare.columns import ORDERS
-from planner.plans.compare.families import Families, Wanted, families, kept_rows, ordered, read_wanted
+from planner.plans.compare.families import Wanted, Wish, families, kept_rows, ordered, read_wanted
 from planner.plans.compare.table import (
     DEFAULT_SORT,
     SPREADS,
-    Comparison,
     compare_machines,
     csv_rows_of,
+    remedy_in_words,
     spread_named,
 )
 from planner.plans.form import ScenarioForm
+from planner.plans.links import terms_elsewhere
 from planner.plans.scenario import (
     answer,
     plain_problems,
@@ -44,16 +45,26 @@ def compare(request: HttpRequest) -> HttpResponse:
     """The same run on every instance type of the catalog."""
     form = read_form(request)
     context = plan_context(form) | {"problems": [], "table": None}
+    asked, sort = wanted(request), request.GET.get("sort", "")
+    spread = spread_named(request.GET.get("spread", ""))
     try:
-        table = comparison_of(request, form)
+        question, rows, result = answered(request, form)
     except PlanErrors as wrong:
         form.add_plan_errors(wrong.errors)
         return render(request, "plans/compare/page.html", context | {"problems": problems(wrong)}, status=422)
-    asked = wanted(request)
-    folded = folded_of(request, form, asked)
+    table = compare_machines(question, result, kept_rows(rows, asked), spread=spread, today=today())
+    measured = Counter(shipped_calibration().measured.accelerators.tolist())
     context |= {
         "table": table,
-        "folded": folded,
+        "folded": families(
+            rows,
+            result,
+            asked,
+            sort=sort,
+            measured=lambda slug: measured[slug],
+            link=lambda row: form.query(**machine_fields(row, form)),
+            goal=Wish(deadline_days=question.deadline_days, budget_usd=question.budget_usd),
+        ),
         "chart": table.chart,
         "query": form.query(),
         "spreads": SPREADS,
@@ -61,6 +72,16 @@ def compare(request: HttpRequest) -> HttpResponse:
     }
     template = "plans/compare/table.html" if swaps(request) else "plans/compare/page.html"
     return render(request, template, context)
+
+
+@require_safe
+def compare_fits(request: HttpRequest) -> HttpResponse:
+    """What would make one machine's plan fit, in a sentence."""
+    try:
+        _, result = answer(read_form(request))
+    except PlanErrors as wrong:
+        return plain_problems(wrong)
+    return HttpResponse(remedy_in_words(result), content_type="text/plain; charset=utf-8")
 
 
 @large_question
@@ -81,21 +102,6 @@ def compare_csv(request: HttpRequest) -> HttpResponse:
     return csv_response("compare.csv", csv_rows_of(kept))
 
 
-def comparison_of(request: HttpRequest, form: ScenarioForm) -> Comparison:
-    """The comparison that the address asks for. Raises PlanErrors."""
-    question, rows, result = answered(request, form)
-    spread = spread_named(request.GET.get("spread", ""))
-    return compare_machines(
-        question,
-        result,
-        kept_rows(rows, wanted(request)),
-        sort=request.GET.get("sort", ""),
-        spread=spread,
-        today=today(),
-        link=lambda row: form.query(**machine_fields(row, form.values["precision"])),
-    )
-
-
 def answered(
     request: HttpRequest, form: ScenarioForm
 ) -> tuple[PlanRequest, list[variations.MachineRow], PlanResult]:
@@ -110,26 +116,9 @@ def wanted(request: HttpRequest) -> Wanted:
     return read_wanted({name: request.GET.get(name, "") for name in request.GET}, request.GET.getlist)
 
 
-def folded_of(request: HttpRequest, form: ScenarioForm, asked: Wanted) -> Families:
-    """The table by families. Raises PlanErrors."""
-    _, rows, result = answered(request, form)
-    measured = Counter(shipped_calibration().measured.accelerators.tolist())
-    return families(
-        rows,
-        result,
-        asked,
-        sort=request.GET.get("sort", ""),
-        measured=lambda slug: measured[slug],
-        link=lambda row: form.query(**machine_fields(row, form.values["precision"])),
-    )
-
-
-def machine_fields(row: variations.MachineRow, precision: str) -> dict[str, str]:
-    """Form fields that plan a comparison's row: its machine, and a layout chosen anew.
-
-    precision: the one that was asked for, "" where it is left to the machine.
-    """
-    found = row.answer
+def machine_fields(row: variations.MachineRow, form: ScenarioForm) -> dict[str, str]:
+    """Form fields that plan a comparison's row: its machine on its own terms, and a layout chosen anew."""
+    found, precision = row.answer, form.values["precision"]
     nodes = found.cluster.nodes if isinstance(found, PlanResult) else row.cluster.nodes
     return {name: "" for name in GROUPS["layout"] if name != "recompute"} | {
         "instance": row.record.slug,
@@ -137,4 +126,5 @@ def machine_fields(row: variations.MachineRow, precision: str) -> dict[str, str]
         "nodes": "auto" if nodes is None else str(nodes),
         **dict.fromkeys(("chip", *GROUPS["card"]), ""),
         "precision": (row.precision or precision) if precision else "",
+        **terms_elsewhere(form.values, form.catalog, row.record.slug),
     }

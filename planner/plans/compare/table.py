@@ -5,13 +5,11 @@ Turns answered questions into rows; asks the engine nothing itself.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import cast, get_args
 
-from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
 from planner.plans.bills import VOLATILE
@@ -20,7 +18,6 @@ from planner.plans.room import in_ten, room
 from planner.plans.variations import MachineRow, Spread
 from planner.web import formats
 from planner.web.figure import Chart
-from planner.web.formats import Quantity
 
 DEFAULT_SORT = "cost"
 SPREADS = (
@@ -31,65 +28,22 @@ SPREADS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """A column's heading. sorted: "ascending", "descending" or "", as in aria-sort.  sort: the order that its
-    link asks for.
-    """
-
-    key: str
-    label: str
-    number: bool
-    sorted: str
-    sort: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One machine. cells: in the order of the columns after the name.  why: what keeps it from fitting."""
-
-    slug: str
-    fits: bool
-    mine: bool
-    cells: tuple[str | Quantity, ...]
-    why: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The table, its chart and its CSV rows.
+    """What stands above the table, and its chart.
 
-    price_age: when the prices in it were last seen, in words.  prices_move: they change from day to day.
+    rows: machines that passed the filters.  goal: how many of them keep within what was asked for, in words,
+    "" where nothing was.  price_age: when the prices in it were last seen, in words.
+    prices_move: they change from day to day.
     """
 
     subject: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: int
     fitting: int
+    goal: str
     spread: Spread
-    sort: str
     chart: Chart | None
-    csv_rows: list[tuple[str, ...]]
     price_age: str
     prices_move: bool
-
-
-_Key = Callable[[MachineRow, PlanResult], float | str]
-KEYS: dict[str, tuple[str, bool, _Key]] = {
-    "name": ("Instance type", False, lambda row, result: row.record.slug),
-    "accelerators": ("Accelerators", False, lambda row, result: result.accelerators),
-    "nodes": ("Nodes", True, lambda row, result: result.cluster.nodes or 1),
-    "fits": ("Fits", False, lambda row, result: _share(result)),
-    "memory": ("Memory", True, lambda row, result: result.memory.per_accelerator_bytes.total),
-    "time": ("Time", True, lambda row, result: result.time.total_s),
-    "cost": ("Cost", True, lambda row, result: math.inf if result.cost is None else result.cost.usd),
-    "mfu": ("MFU", True, lambda row, result: -result.time.model_flops_utilization),
-    "price": (
-        "Node-hour",
-        True,
-        lambda row, result: math.inf if result.cost is None else result.cost.price_usd_per_node_hour,
-    ),
-}
 
 
 def spread_named(name: str) -> Spread:
@@ -98,93 +52,45 @@ def spread_named(name: str) -> Spread:
 
 
 def compare_machines(
-    question: PlanRequest,
-    plan: PlanResult,
-    rows: Sequence[MachineRow],
-    *,
-    sort: str,
-    spread: Spread,
-    today: date,
-    link: Callable[[MachineRow], str],
+    question: PlanRequest, plan: PlanResult, rows: Sequence[MachineRow], *, spread: Spread, today: date
 ) -> Comparison:
-    """The table in the order asked for.
-
-    sort: a column's key, with "-" before it for descending.  link: the query of the plan page that shows a
-    row's plan.
-    """
-    key = sort.removeprefix("-")
-    if key not in KEYS:
-        sort = key = DEFAULT_SORT
-    descending = sort.startswith("-")
-    ordered = _ordered(rows, key, descending=descending)
-    mine = plan.cluster.instance_type
+    """What is said of all rows together."""
     return Comparison(
         subject=f"{question.model.name}, {formats.count(question.workload.tokens, 'tokens')}",
-        columns=tuple(
-            Column(
-                key=name,
-                label=label,
-                number=number,
-                sorted=("descending" if descending else "ascending") if name == key else "",
-                sort=f"-{name}" if name == key and not descending else name,
-            )
-            for name, (label, number, _) in KEYS.items()
-        ),
-        rows=tuple(_row(row, mine=mine, query=link(row)) for row in ordered),
+        rows=len(rows),
         fitting=sum(1 for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits),
+        goal=_goal(question, rows),
         spread=spread,
-        sort=sort,
-        chart=machines_chart(rows, mine=mine),
-        csv_rows=csv_rows_of(ordered),
+        chart=machines_chart(
+            rows,
+            mine=plan.cluster.instance_type,
+            deadline_s=None if question.deadline_days is None else question.deadline_days * formats.DAY_S,
+            budget_usd=question.budget_usd,
+        ),
         price_age=_price_age(rows, today),
         prices_move=question.cluster.purchase in VOLATILE,
     )
 
 
-def _ordered(rows: Sequence[MachineRow], key: str, *, descending: bool) -> list[MachineRow]:
-    """Rows that fit come first in any order, then those that do not, then those that cannot be computed."""
-    value = KEYS[key][2]
-    answered = [(row, row.answer) for row in rows if isinstance(row.answer, PlanResult)]
-    answered.sort(key=lambda pair: value(*pair), reverse=descending)
-    fit = [row for row, result in answered if result.fits]
-    lack = [row for row, result in answered if not result.fits]
-    wrong = sorted(
-        (row for row in rows if isinstance(row.answer, PlanErrors)), key=lambda row: row.record.slug
-    )
-    return fit + lack + wrong
-
-
-def _row(row: MachineRow, *, mine: str | None, query: str) -> Row:
-    spec, result = row.record.spec, row.answer
-    count = f"{spec.accelerators_per_node} × {spec.accelerator.name}"
-    if row.precision is not None:
-        count = f"{count}, in {row.precision}"
-    slug = row.record.slug
-    if not isinstance(result, PlanResult):
-        nodes = "" if row.cluster.nodes is None else f"{row.cluster.nodes:,}"
-        cells: tuple[str | Quantity, ...] = (count, nodes, "cannot run", "", "", "", "", "")
-        first = result.errors[0]
-        why = f"{first.message} {first.remedy}"
-        return Row(slug=slug, fits=False, mine=slug == mine, cells=cells, why=why, query=query)
-    memory, cost = result.memory, result.cost
-    cells = (
-        count,
-        f"{result.cluster.nodes or 1:,}",
-        room_in_words(result),
-        formats.gib(memory.per_accelerator_bytes.total),
-        formats.duration(result.time.total_s),
-        "no price" if cost is None else formats.dollars(cost.usd),
-        formats.percent(result.time.model_flops_utilization),
-        "no price" if cost is None else formats.dollars_per_hour(cost.price_usd_per_node_hour),
-    )
-    return Row(
-        slug=slug,
-        fits=result.fits,
-        mine=slug == mine,
-        cells=cells,
-        why=result.unavailable if result.fits else remedy_in_words(result),
-        query=query,
-    )
+def _goal(question: PlanRequest, rows: Sequence[MachineRow]) -> str:
+    """``40 of them within 30 days and $2.00M``."""
+    wished = []
+    if question.deadline_days is not None:
+        wished.append(f"{formats.duration(question.deadline_days * formats.DAY_S)}")
+    if question.budget_usd is not None:
+        wished.append(f"{formats.dollars(question.budget_usd)}")
+    if not wished:
+        return ""
+    met = [
+        row
+        for row in rows
+        if isinstance(row.answer, PlanResult)
+        and row.answer.fits
+        and row.answer.meets_deadline is not False
+        and row.answer.meets_budget is not False
+        and (question.budget_usd is None or row.answer.cost is not None)
+    ]
+    return f"{len(met)} of them within {' and '.join(wished)}"
 
 
 def room_in_words(result: PlanResult) -> str:
@@ -195,10 +101,10 @@ def room_in_words(result: PlanResult) -> str:
 
 
 def remedy_in_words(result: PlanResult) -> str:
-    """What would make it fit, or what keeps it from fitting."""
+    """What would make it fit, or that nothing would."""
     if result.nearest_fit is not None:
         return f"Would fit with: {result.nearest_fit.change}."
-    return result.reason or ""
+    return "It fits." if result.fits else "No change that was tried makes it fit."
 
 
 def _price_age(rows: Sequence[MachineRow], today: date) -> str:
@@ -213,10 +119,6 @@ def _price_age(rows: Sequence[MachineRow], today: date) -> str:
     return (
         f"prices seen from {formats.day(seen[0])} to {formats.day(seen[-1])}, the oldest {oldest:,} days old"
     )
-
-
-def _share(result: PlanResult) -> float:
-    return result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
 
 
 CSV_COLUMNS = (

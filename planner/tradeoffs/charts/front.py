@@ -28,7 +28,8 @@ def front_chart(
         times.append(mine.time.total_s)
     front = [point for point in priced if point.front]
     beaten = [point for point in priced if not point.front]
-    traces = [_marks(beaten, link, named=False), _line(front), _marks(front, link, named=True)]
+    band = _band(front)
+    traces = [*band, _marks(beaten, link, named=False), _line(front), _marks(front, link, named=True)]
     if mine is not None and mine.cost is not None:
         traces.append(
             {
@@ -67,6 +68,7 @@ def front_chart(
         legend=(
             *((("your plan", "mark-mine"),) if mine else ()),
             ("no other plan is both cheaper and faster", "mark-front"),
+            *((("where the front lies four times in five", "band"),) if band else ()),
             ("another one is", "mark-beaten"),
         ),
     )
@@ -76,7 +78,10 @@ def front_table(points: Sequence[Point]) -> Table:
     """The plans as rows, the front first, quickest first."""
     ordered = sorted(points, key=lambda point: (not point.front, point.total_s))
     return Table(
-        columns=("Machines", "On the front", "Region", "Purchase", "Time", "Cost", "Memory", "MFU"),
+        columns=(
+            *("Machines", "On the front", "Region", "Purchase", "Time", "80 % range"),
+            *("Cost", "80 % range of cost", "Memory", "MFU"),
+        ),
         rows=[_row(point) for point in ordered],
     )
 
@@ -147,6 +152,33 @@ def _line(front: Sequence[Point]) -> dict[str, Any]:
     }
 
 
+def _band(front: Sequence[Point]) -> list[dict[str, Any]]:
+    """The front's 80 % band: between the fronts of all lower and of all upper ends. Most of its width is
+    common to all plans, so that it moves as a whole.
+    """
+    known = [point for point in front if point.total_interval_s and point.usd_interval]
+    if len(known) < 2 or len(known) < len(front):
+        return []
+    edges = []
+    for end, fill in ((0, None), (1, "tonexty")):
+        edge: dict[str, Any] = {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "band",
+            "x": [point.usd_interval[end] for point in known if point.usd_interval is not None],
+            "y": [point.total_interval_s[end] for point in known if point.total_interval_s is not None],
+            "line": {"width": 0, "shape": "hv", "color": "token:band"},
+            "hoverinfo": "skip",
+        }
+        edges.append(edge | ({"fill": fill, "fillcolor": "token:band"} if fill else {}))
+    return edges
+
+
+def range_told(ends: tuple[float, float] | None, write: Callable[[float], Any]) -> str:
+    """``28 to 35 days``, "" where not known."""
+    return "" if ends is None else f"{write(ends[0])} to {write(ends[1])}"
+
+
 def _row(point: Point) -> tuple[Cell, ...]:
     return (
         point.name,
@@ -154,7 +186,9 @@ def _row(point: Point) -> tuple[Cell, ...]:
         point.region,
         bought(point).split(",")[0],
         formats.duration(point.total_s),
+        range_told(point.total_interval_s, formats.duration),
         "no price" if point.usd is None else formats.dollars(point.usd),
+        range_told(point.usd_interval, formats.dollars),
         formats.percent(point.memory_share),
         formats.percent(point.model_flops_utilization),
     )

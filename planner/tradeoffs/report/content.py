@@ -6,7 +6,7 @@ Reads answers and computes nothing of its own but differences between them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,15 +16,18 @@ from planner.engine.question.result import PlanResult
 from planner.engine.question.words import FRAMEWORKS, TASKS
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.plans.assumptions import Assumption
+from planner.plans.form import sentence
 from planner.plans.presenters import PlanPage
 from planner.plans.variations import MachineRow
-from planner.tradeoffs.charts.front import bought, front_finding
-from planner.tradeoffs.points import Point
+from planner.tradeoffs.charts.front import bought, front_finding, range_told
+from planner.tradeoffs.points import TAKEN_BACK, Point
 from planner.web import formats
 from planner.web.figure import MOST_TICKS, TIME_TICKS
 
 #: Alternatives on the first page, and machines of the annex.
 MOST_ALTERNATIVES, MOST_REFUSED = 5, 12
+#: Alternatives on spot beside a proposal that is not.
+MOST_ON_SPOT = 2
 #: Without a deadline, an alternative may take so many times the proposal's time.  A judgement.
 SLOWER = 1.25
 
@@ -49,12 +52,21 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """Time against cost, both logarithmic. across, up: (position from 0 to 1, words) of the ticks."""
+    """Time against cost, both logarithmic. across, up: (position from 0 to 1, words) of the ticks.
+
+    band: corners of the front's 80 % band, 0 to 1 from left and from top; empty where ranges are not known.
+    """
 
     marks: tuple[Mark, ...]
+    band: tuple[tuple[float, float], ...]
     across: tuple[tuple[float, str], ...]
     up: tuple[tuple[float, str], ...]
     caption: str
+
+    @property
+    def band_at(self) -> str:
+        """The band's corners in the page's drawing."""
+        return " ".join(f"{80 + 670 * x:.1f},{8 + 260 * y:.1f}" for x, y in self.band)
 
     @property
     def across_at(self) -> list[dict[str, Any]]:
@@ -133,8 +145,13 @@ def report(
     rows: Sequence[MachineRow],
     constants: Mapping[str, Any],
     today: date,
+    sure: Callable[[Point], str] = lambda point: "",
+    fix: Callable[[MachineRow], str] = lambda row: "",
 ) -> Report:
-    """The report of a plan. points: of the trade-offs page, empty where they are not known yet."""
+    """The report of a plan. points: of the trade-offs page, empty where they are not known yet.
+
+    sure: how surely the proposal beats an alternative, in words.  fix: what would make a machine's plan fit.
+    """
     sections = [
         Section(title="What is proposed", paragraphs=_proposal(question, page)),
         Section(title="What it takes", table=figures_table(page)),
@@ -143,7 +160,11 @@ def report(
         sections.append(Section(title="How it is paid", paragraphs=(page.price.text, *page.price.bill)))
     if points:
         sections.append(
-            Section(title="Alternatives", table=alternatives(points, result, question.deadline_days))
+            Section(
+                title="Alternatives",
+                table=alternatives(points, result, question.deadline_days, sure),
+                paragraphs=(SURE,) if any(sure(point) for point in points) else (),
+            )
         )
         sections.append(Section(title="All choices", picture=picture(points, result)))
     else:
@@ -163,7 +184,7 @@ def report(
     front = [point for point in points if point.front]
     if front:
         sections.append(Section(title="Plans on the front", table=front_rows(front), annex=True))
-    refused = why_not(rows)
+    refused = why_not(rows, fix)
     if refused.rows:
         sections.append(Section(title="What does not fit, and why", table=refused, annex=True))
     sections.append(Section(title="Sources", paragraphs=_sources(result, page, constants), annex=True))
@@ -191,22 +212,32 @@ def figures_table(page: PlanPage) -> Table:
     )
 
 
-def alternatives(points: Sequence[Point], result: PlanResult, deadline_days: float | None = None) -> Table:
+def alternatives(
+    points: Sequence[Point],
+    result: PlanResult,
+    deadline_days: float | None = None,
+    sure: Callable[[Point], str] = lambda point: "",
+) -> Table:
     """The best plan of each kind of accelerator, the cheapest first, held against the proposal.
 
-    Of each it is the cheapest that is in time: by the deadline, else not much later than the proposal.
+    Of each it is the cheapest that is in time: by the deadline, else not much later than the proposal. Beside
+    a proposal that is not taken back those that are not either stand first, and spot after them.
     """
     late_s = SLOWER * result.time.total_s if deadline_days is None else deadline_days * SECONDS_PER_DAY
-    best: dict[str, Point] = {}
+    best: dict[tuple[bool, str], Point] = {}
+    apart = result.cluster.purchase not in TAKEN_BACK
     for point in points:
         if point.usd is None:
             continue
-        known = best.get(point.accelerator)
+        key = (apart and point.purchase in TAKEN_BACK, point.accelerator)
+        known = best.get(key)
         if known is None or _rank(point, late_s) < _rank(known, late_s):
-            best[point.accelerator] = point
-    chosen = sorted(best.values(), key=lambda point: _rank(point, late_s))[:MOST_ALTERNATIVES]
+            best[key] = point
+    ordered = sorted(best.items(), key=lambda each: (each[0][0], _rank(each[1], late_s)))
+    firm = [point for (taken, _), point in ordered if not taken][:MOST_ALTERNATIVES]
+    chosen = firm + [point for (taken, _), point in ordered if taken][:MOST_ON_SPOT]
     return Table(
-        columns=("Alternative", "Bought", "Time", "Cost", "Against the proposal"),
+        columns=("Alternative", "Bought", "Time", "Cost", "Against the proposal", "The proposal, how surely"),
         rows=tuple(
             (
                 point.name,
@@ -214,6 +245,7 @@ def alternatives(points: Sequence[Point], result: PlanResult, deadline_days: flo
                 str(formats.duration(point.total_s)),
                 str(formats.dollars(point.usd or 0.0)),
                 against(point, result),
+                sure(point),
             )
             for point in chosen
         ),
@@ -231,7 +263,14 @@ def against(point: Point, result: PlanResult) -> str:
     return f"{told}; {catch}" if catch else told
 
 
-def why_not(rows: Sequence[MachineRow]) -> Table:
+#: How the last column of the alternatives is to be read.
+SURE = (
+    "How surely: the chance that the proposal costs less or more, or is faster or slower, than the "
+    "alternative. What is wrong with both estimates cancels; up to 60 % counts as equal."
+)
+
+
+def why_not(rows: Sequence[MachineRow], fix: Callable[[MachineRow], str] = lambda row: "") -> Table:
     """Machines on which it does not fit or cannot run, one a kind of accelerator, with what would help."""
     found: dict[str, tuple[str, str, str]] = {}
     for row in rows:
@@ -239,23 +278,36 @@ def why_not(rows: Sequence[MachineRow]) -> Table:
         if isinstance(answer, PlanResult):
             if answer.fits or chip in found:
                 continue
-            fix = "" if answer.nearest_fit is None else answer.nearest_fit.change
-            found[chip] = (row.record.slug, chip, f"{answer.reason or ''} {fix}".strip())
+            said = f"{sentence(answer.reason or '')} {fix(row)}".strip()
+            found[chip] = (row.record.slug, chip, said)
         elif chip not in found:
             found[chip] = (row.record.slug, chip, answer.errors[0].message)
-    return Table(columns=("Machine", "Accelerator", "Why not"), rows=tuple(found.values())[:MOST_REFUSED])
+        if len(found) == MOST_REFUSED:
+            break
+    return Table(columns=("Machine", "Accelerator", "Why not"), rows=tuple(found.values()))
 
 
 def front_rows(front: Sequence[Point]) -> Table:
     """The front with its figures."""
     return Table(
-        columns=("Machines", "Bought", "Time", "Cost", "Memory used", "MFU"),
+        columns=(
+            "Machines",
+            "Bought",
+            "Time",
+            "80 % range",
+            "Cost",
+            "80 % range of cost",
+            "Memory used",
+            "MFU",
+        ),
         rows=tuple(
             (
                 point.name,
                 bought(point),
                 str(formats.duration(point.total_s)),
+                range_told(point.total_interval_s, formats.duration),
                 "no price" if point.usd is None else str(formats.dollars(point.usd)),
+                range_told(point.usd_interval, formats.dollars),
                 str(formats.percent(point.memory_share)),
                 str(formats.percent(point.model_flops_utilization)),
             )
@@ -285,10 +337,33 @@ def picture(points: Sequence[Point], result: PlanResult) -> Picture:
     front = [point for point in priced if point.front]
     return Picture(
         marks=tuple(marks),
+        band=_band(front, across, up),
         across=tuple((_at(tick, across), formats.dollars(tick).text) for tick in _ticks(*across)),
         up=tuple((1.0 - _at(tick, up), words) for tick, words in _time_ticks(*up)),
         caption=front_finding(front, result if own else None) if front else "No plan has a price.",
     )
+
+
+def _band(
+    front: Sequence[Point], across: tuple[float, float], up: tuple[float, float]
+) -> tuple[tuple[float, float], ...]:
+    """The lower ends as steps, and back along the upper ones, kept within the picture."""
+
+    def steps(end: int) -> list[tuple[float, float]]:
+        found: list[tuple[float, float]] = []
+        for point in front:
+            assert point.usd_interval is not None
+            assert point.total_interval_s is not None
+            x, y = _at(point.usd_interval[end], across), 1.0 - _at(point.total_interval_s[end], up)
+            corner = (min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0))
+            if found:
+                found.append((corner[0], found[-1][1]))
+            found.append(corner)
+        return found
+
+    if len(front) < 2 or not all(point.usd_interval and point.total_interval_s for point in front):
+        return ()
+    return (*steps(0), *reversed(steps(1)))
 
 
 def _proposal(question: PlanRequest, page: PlanPage) -> tuple[str, ...]:

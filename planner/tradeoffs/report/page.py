@@ -11,6 +11,7 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.engine.question.errors import PlanErrors
 from planner.plans import assumptions, presenters, variations
 from planner.plans.scenario import answer, plain_problems, today
+from planner.tradeoffs import chances
 from planner.tradeoffs.jobs import JobStatus
 from planner.tradeoffs.market import read_market
 from planner.tradeoffs.page import answers_of, done_pairs, scene_form
@@ -68,7 +69,7 @@ def made(request: HttpRequest) -> tuple[Report, list[Point]]:
     points: list[Point] = []
     if not any(isinstance(each, JobStatus) for each in searched):
         done = [each for each in searched if not isinstance(each, JobStatus)]
-        points, _ = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
+        points = points_of(done_pairs(form, allowed, result, done), allowed, form.catalog)
     rows = variations.answer_machines(question, result, form.catalog, spread="accelerators")
     found = report(
         question,
@@ -79,5 +80,9 @@ def made(request: HttpRequest) -> tuple[Report, list[Point]]:
         rows=rows,
         constants=shipped_calibration().provenance,
         today=today(),
+        sure=lambda point: chances.beside_proposal(
+            question, result, point, catalog=form.catalog, shared=shipped_calibration().shared
+        ),
+        fix=lambda row: variations.remedy_of(question, row),
     )
     return found, points

@@ -1,13 +1,15 @@
 """A report as PDF, drawn without a browser.
 
-The fonts are the ones that every PDF reader has, so nothing but the library is needed; what they lack is
-written in other letters.
+The fonts are the ones that every PDF reader has, so nothing but the library is needed; what they lack, as a
+model's Chinese name, is written in Latin letters, and the report says so.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+
+from anyascii import anyascii
 
 from planner.tradeoffs.report.content import Picture, Report, Section, Table
 
@@ -16,6 +18,7 @@ MARGIN, WIDE = 16.0, 178.0
 #: What a heading keeps with it.
 HEADED = 26.0
 ACCENT, MUTED, LINE = (11, 102, 112), (82, 96, 103), (200, 208, 210)
+BAND = (222, 233, 234)
 #: Letters that the fonts lack, with those that stand for them.
 OTHERWISE = {
     "\N{MINUS SIGN}": "-",
@@ -31,6 +34,11 @@ OTHERWISE = {
     "\N{GREATER-THAN OR EQUAL TO}": ">=",
     "\N{NARROW NO-BREAK SPACE}": " ",
 }
+#: Said at the end where a name was written otherwise.
+OTHER_LETTERS = (
+    "Names in other scripts are written in Latin letters here, as they sound; the page and the Markdown file "
+    "have them in their own."
+)
 
 
 def pdf(found: Report, *, made_at: datetime) -> bytes:
@@ -63,14 +71,36 @@ def pdf(found: Report, *, made_at: datetime) -> bytes:
     _text(paper, "Annex", size=15, style="B")
     for section in found.annex:
         _section(paper, section)
+    if written_otherwise(found):
+        _text(paper, OTHER_LETTERS, size=8.5, colour=MUTED)
     return bytes(paper.output())
 
 
 def letters(text: str) -> str:
-    """Text in the letters that the fonts have."""
+    """Text in the letters that the fonts have: others are written as they sound (``通义`` as ``TongYi``)."""
     for letter, other in OTHERWISE.items():
         text = text.replace(letter, other)
-    return text.encode("latin-1", "replace").decode("latin-1")
+    return "".join(letter if latin(letter) else anyascii(letter) for letter in text)
+
+
+def latin(text: str) -> bool:
+    """Whether the fonts have all of its letters."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def written_otherwise(found: Report) -> bool:
+    """Whether names in the report are written in letters that are not their own."""
+    texts = [found.title, found.verdict]
+    for section in found.sections:
+        texts += section.paragraphs
+        if section.table is not None:
+            texts += [cell for row in section.table.rows for cell in row]
+    usual = str.maketrans(OTHERWISE)
+    return not all(latin(text.translate(usual)) for text in texts)
 
 
 def _section(paper: Any, section: Section) -> None:
@@ -138,6 +168,9 @@ def _picture(paper: Any, drawn: Picture) -> None:
     for at, words in drawn.up:
         paper.line(left, top + at * height, left + width, top + at * height)
         paper.text(MARGIN, top + at * height + 1, letters(words))
+    if drawn.band:
+        paper.set_fill_color(*BAND)
+        paper.polygon([(left + x * width, top + y * height) for x, y in drawn.band], style="F")
     taken: list[tuple[float, float]] = []
     for mark in drawn.marks:
         x, y = left + mark.x * width, top + mark.y * height

@@ -20,7 +20,8 @@ from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.plans.form import ScenarioForm, valid_day
 from planner.plans.scenario import answer, plain_problems, question_of, today
-from planner.tradeoffs.models import Scenario, Visibility
+from planner.tradeoffs.charts.saved import saved_chart
+from planner.tradeoffs.models import NO_ADDRESS, Scenario, Visibility
 from planner.tradeoffs.scenarios import presenters, services
 from planner.tradeoffs.scenarios.changes import Changes, changes
 from planner.tradeoffs.scenarios.snapshot import snapshot
@@ -49,6 +50,7 @@ def scenarios(request: HttpRequest) -> HttpResponse:
         "words": words,
         "beside": beside if len(beside) > 1 else [],
         "side_rows": presenters.side_by_side(beside) if len(beside) > 1 else [],
+        "chart": saved_chart(beside),
         "deleted": services.deleted(request.user),
         "one_ticked": len(beside) == 1,
     }
@@ -221,11 +223,13 @@ def _context(request: HttpRequest, scenario: Scenario, *, shared: bool) -> dict[
         "warnings": [each["message"] for each in scenario.answer["warnings"]],
         "changes": since,
         "change_rows": presenters.change_rows(since),
+        "same": since.now is not None and not any(step.changed for step in since.steps),
         "fitted": [
             (part, said.get("fitted_on", "an unknown day")) for part, said in scenario.constants.items()
         ],
         "shared": shared,
         "against": against,
         "link": link,
+        "plannable": scenario.query != NO_ADDRESS,
         "may_change": not shared and services.may_change(request.user, scenario),
     }

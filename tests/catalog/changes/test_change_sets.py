@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,8 +18,9 @@ from planner.catalog.changes.models import AcceptanceRule, Change, ChangeSet
 from planner.catalog.changes.observed import Observed
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
-from planner.catalog.models import InstanceType, Price
+from planner.catalog.models import Availability, InstanceType, Price
 from planner.catalog.services import load_catalog, record_price
+from tests.catalog.conftest import loaded
 
 pytestmark = pytest.mark.django_db
 CUT = datetime(2025, 6, 1, 9, tzinfo=UTC)
@@ -49,8 +51,8 @@ def price(slug: str, usd: float, **changes: Any) -> Observed:
     return Observed(**given | changes)
 
 
-@pytest.fixture
-def before_the_cut() -> None:
+@pytest.fixture(scope="module")
+def before_the_cut(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The catalog as it would have been on the last day of May 2025: nothing of the cut is in it."""
     shipped = load_shipped_catalog()
     kinds: dict[str, Any] = {
@@ -64,7 +66,8 @@ def before_the_cut() -> None:
         for record in shipped.prices()
         if record.valid_from < CUT.date()
     ]
-    load_catalog(Catalog(prices=prices, **kinds))
+    with loaded(django_db_blocker, Catalog(prices=prices, **kinds)):
+        yield
 
 
 def cut() -> ChangeSet:
@@ -238,3 +241,38 @@ def test_a_new_shipped_edition_is_a_change_set_and_undone() -> None:
     row.refresh_from_db()
     assert row.vcpus == 100
     assert record_edition(load_catalog(load_shipped_catalog()), now=CUT) is None
+
+
+def test_an_edition_records_rows_added_replaced_and_withdrawn_and_each_is_undone() -> None:
+    load_catalog(load_shipped_catalog())
+    machine = InstanceType.objects.get(slug="p5.48xlarge")
+    gone = Availability.objects.filter(instance_type=machine, withdrawn=False).order_by("pk")[0]
+    Availability.objects.filter(pk=gone.pk).delete()  # the edition adds it
+    extra = Availability.objects.create(
+        instance_type=machine, region="old-region-1", source="s", as_of=CUT.date()
+    )
+    extra.shipped = extra.facts()
+    extra.save()  # the edition withdraws it
+    price_row = Price.objects.get(
+        instance_type=machine, region="us-east-1", purchase="on_demand", valid_to=None, withdrawn=False
+    )
+    wrong = {**price_row.shipped, "usd_per_hour": "50.000000"}
+    Price.objects.filter(pk=price_row.pk).update(usd_per_hour="50", shipped=wrong)  # and replaces this
+
+    made = record_edition(load_catalog(load_shipped_catalog()), now=CUT)
+    assert made is not None
+    by_kind = {(change.table, change.field): change for change in made.changes.all()}
+    assert set(by_kind) == {("availability", ""), ("availability", "withdrawn"), ("price", "usd_per_hour")}
+    replaced = by_kind["price", "usd_per_hour"]
+    assert (replaced.before, replaced.after) == (50.0, 55.04)
+    assert on_demand() == 55.04
+    outcome = services.undo(made.changes.all(), who="ada", why="", now=CUT)
+    assert (outcome.done, outcome.problems) == (3, [])
+    assert on_demand() == 50.0
+    extra.refresh_from_db()
+    assert not extra.withdrawn
+    assert (
+        Availability.objects.filter(instance_type=machine, region=gone.region, withdrawn=False).count() == 0
+    )
+    again = load_catalog(load_shipped_catalog())
+    assert on_demand() == 50.0 and again["prices"].kept  # what was undone here stays undone

@@ -14,18 +14,19 @@ from auditlog.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from planner.catalog.changes import services
+from planner.catalog.changes.imports_services import record_edition
 from planner.catalog.facts.loader import load_shipped_catalog
-from planner.catalog.history.selectors import rows_as_of
+from planner.catalog.history.selectors import as_it_was, rows_as_of
 from planner.catalog.history.snapshots import export_catalog
-from planner.catalog.models import Accelerator, InstanceType
+from planner.catalog.models import Accelerator, InstanceType, TransformerModel
 from planner.catalog.services import load_catalog
 from planner.web.parquet import SnapshotExistsError, Table, write_snapshot
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 
 
 def test_prices_before_and_after_the_cut_read_by_duckdb(tmp_path: Path) -> None:
-    load_catalog(load_shipped_catalog())
     for day in (date(2025, 5, 31), date(2025, 6, 1)):
         export_catalog(tmp_path, day)
     found = duckdb.sql(
@@ -53,7 +54,6 @@ def test_prices_before_and_after_the_cut_read_by_duckdb(tmp_path: Path) -> None:
 
 
 def test_facts_travel_back_over_logged_changes() -> None:
-    load_catalog(load_shipped_catalog())
     today = timezone.localdate()
     row = InstanceType.objects.get(slug="p5.48xlarge")
     row.vcpus = 200
@@ -70,6 +70,36 @@ def test_facts_travel_back_over_logged_changes() -> None:
     slugs = [{r["slug"] for r in rows_as_of(Accelerator, day)} for day in (today, today - timedelta(days=1))]
     assert slugs[0] - slugs[1] == {"h100-own"}
     assert LogEntry.objects.get_for_object(row).get().changes["vcpus"] == ["192", "200"]
+
+
+def test_facts_travel_back_over_shipped_editions() -> None:
+    """Two editions and an undo of the second: each day has what held then."""
+    first, second = (timezone.now() - timedelta(days=days) for days in (20, 10))
+    row = InstanceType.objects.get(slug="p5.48xlarge")
+    for at, vcpus in ((first, 100), (second, 150)):
+        InstanceType.objects.filter(pk=row.pk).update(vcpus=vcpus, shipped={**row.shipped, "vcpus": vcpus})
+        made = record_edition(load_catalog(load_shipped_catalog()), now=at)
+        assert made is not None
+    services.undo(made.changes.all(), who="ada", why="", now=timezone.now())
+
+    def vcpus(days_ago: int) -> int | None:
+        then = as_it_was(InstanceType.objects.get(pk=row.pk), timezone.localdate() - timedelta(days=days_ago))
+        return then and then.vcpus
+
+    assert [vcpus(days) for days in (25, 15, 5, 0)] == [100, 150, 192, 150]
+    day = timezone.localdate() - timedelta(days=25)
+    (whole,) = (each for each in rows_as_of(InstanceType, day) if each["slug"] == "p5.48xlarge")
+    assert whole["vcpus"] == 100
+
+
+def test_a_config_travels_back_as_an_object() -> None:
+    model = TransformerModel.objects.get(slug="llama-3.1-8b")
+    before = dict(model.config)
+    model.config = {**before, "num_hidden_layers": 1}
+    model.save()
+    then = as_it_was(model, timezone.localdate() - timedelta(days=1))
+    assert then is not None and then.config == before
+    assert model.config["num_hidden_layers"] == 1
 
 
 def test_columns_may_come_and_go_from_one_snapshot_to_the_next(tmp_path: Path) -> None:

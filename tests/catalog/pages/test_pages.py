@@ -15,21 +15,13 @@ from django.utils import timezone
 from planner.catalog.changes import services
 from planner.catalog.changes.models import Change, ChangeSet, ExchangeRate, RefreshRun, SpotDay
 from planner.catalog.changes.observed import Observed
-from planner.catalog.facts.loader import load_shipped_catalog
-from planner.catalog.models import Price
+from planner.catalog.models import Accelerator, InstanceType, Price
 from planner.catalog.pages.charts import price_chart
-from planner.catalog.pages.forms import OwnedForm
 from planner.catalog.selectors import current_catalog
-from planner.catalog.services import load_catalog
 from planner.plans.price_effects import preset_questions
 from planner.tradeoffs.models import Scenario
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def catalog() -> None:
-    load_catalog(load_shipped_catalog())
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 
 
 def p5() -> Price:
@@ -39,6 +31,7 @@ def p5() -> Price:
         purchase="on_demand",
         valid_to=None,
         withdrawn=False,
+        negotiated=False,
     )
 
 
@@ -59,9 +52,9 @@ def test_readers_need_no_login(client: Client) -> None:
         f"/catalog/prices/{p5().pk}": "55.04 USD an hour",
         "/catalog/instances/p5.48xlarge": "3,200 Gbit/s",
         "/catalog/accelerators/h100-sxm": "1g.10gb",
-        "/catalog/models/llama-3.1-8b": "8030261248",
+        "/catalog/models/llama-3.1-8b": "8,030,261,248",
         "/catalog/changes": "Nothing has been refreshed",
-        "/catalog/owned": "USD per node-hour",
+        "/catalog/owned": "hour of your own node",
     }
     for address, words in pages.items():
         answer = client.get(address)
@@ -69,6 +62,16 @@ def test_readers_need_no_login(client: Client) -> None:
         assert words in answer.content.decode(), address
     for address in ("prices/999999", "instances/x", "accelerators/x", "models/x", "changes/9"):
         assert client.get(f"/catalog/{address}").status_code == 404
+
+
+def test_pages_say_what_was_measured(client: Client) -> None:
+    machine = client.get("/catalog/instances/p5.48xlarge").content.decode()
+    assert "What was trained on such machines" in machine and "in nodes of 8" in machine
+    chip = client.get("/catalog/accelerators/h100-sxm").content.decode()
+    assert "chart-reached" in chip and "/validation?accelerator=h100-sxm" in chip
+    assert "No published run" in client.get("/catalog/accelerators/trainium2").content.decode()
+    model = client.get("/catalog/models/llama-3.1-8b").content.decode()
+    assert "What it was trained on" in model and "8,030,261,248" in model
 
 
 def test_prices_as_of_a_day_in_a_currency_and_as_csv(client: Client) -> None:
@@ -137,7 +140,7 @@ def test_a_change_set_is_previewed_accepted_and_undone(admin_client: Client) -> 
     admin_client.post(address, {"change": change.pk, "decision": "accept", "why": "announced"})
     assert p5().usd_per_hour == Decimal("27.52")
     shown = admin_client.get(f"/catalog/changes/{made.pk}").content.decode()
-    assert "announced" in shown and "-50.0 %" in shown
+    assert "announced" in shown and "−50.0 %" in shown
     admin_client.post(address, {"all": "1", "decision": "undo"})
     assert p5().usd_per_hour == Decimal("55.04")
     assert "No change is chosen" in admin_client.post(address, {}, follow=True).content.decode()
@@ -184,17 +187,38 @@ def test_the_chart_breaks_where_a_price_ended_and_draws_the_spot_band() -> None:
     assert price_chart("x", "y", [], [], date(2026, 11, 29)) is None
 
 
-def test_an_owned_node_by_hand() -> None:
-    form = OwnedForm(
-        {"capital_usd": 350_400, "years": 4, "residual_percent": 0, "interest_percent": 5, "power_kw": 10,
-         "usd_per_kwh": 0.1, "pue": 1.3, "hosting_usd_per_month": 730, "used_percent": 50}
-    )  # fmt: skip
-    assert form.is_valid()
-    parts = form.usd_per_node_hour()
-    # 350,400 over 35,040 h is 10 an hour, 20 at half use; 175,200 x 5 % over 8,760 h is 1, 2 at half use.
-    assert parts == pytest.approx(
-        {"capital": 20.0, "interest": 2.0, "power": 1.3, "hosting": 2.0, "total": 25.3}
-    )
+OWNED = {
+    "instance": "p5.48xlarge", "capital_usd": "350400", "years": "4", "residual_percent": "0",
+    "interest_percent": "5", "power_kw": "10", "usd_per_kwh": "0.1", "pue": "1.3",
+    "hosting_usd_per_month": "730", "used_percent": "50",
+}  # fmt: skip
+
+
+def test_an_owned_node_is_computed_with_its_trace(client: Client) -> None:
+    page = client.get("/catalog/owned", OWNED).content.decode()
+    assert "25.3000 USD per node-hour" in page
+    assert "(350,400.00 USD bought - 0.00 USD left) / (4 years x 8,760 h x 0.5 in use)" in page
+    assert "?instance=p5.48xlarge&amp;usd=25.300000" in page
+    assert "alone may draw 5.6 kW" in page
+    assert "Save as" not in page
+    assert "less than or equal" in client.get("/catalog/owned", OWNED | {"years": "900"}).content.decode()
+    answer = client.post("/catalog/owned/keep", OWNED)
+    assert answer.status_code == 302 and "/login/" in answer["Location"]
+
+
+def test_an_owned_nodes_cost_is_kept_as_the_price_of_its_machine(admin_client: Client) -> None:
+    assert "Save as the price of p5.48xlarge" in admin_client.get("/catalog/owned", OWNED).content.decode()
+    for capital, usd in (("350400", 25.3), ("175200", 14.3)):  # computed anew on the same day
+        answer = admin_client.post("/catalog/owned/keep", OWNED | {"capital_usd": capital})
+        found = current_catalog().price("p5.48xlarge", "us-east-1", "on_demand")
+        assert found is not None and found.usd_per_hour == pytest.approx(usd)
+    shown = admin_client.get(answer["Location"]).content.decode()
+    assert "How it is made" in shown and "175,200.00 USD bought" in shown and "entered by admin" in shown
+    plan = admin_client.get("/plan.json?model=llama-3.1-8b&instance=p5.48xlarge&nodes=1&tokens=1e9").json()
+    assert plan["cost"]["price_usd_per_node_hour"] == pytest.approx(14.3)
+    assert p5().usd_per_hour == Decimal("55.04")
+    wrong = admin_client.post("/catalog/owned/keep", OWNED | {"instance": ""}).content.decode()
+    assert "Choose the machine" in wrong
 
 
 def test_a_clone_fills_the_form_of_a_new_machine(admin_client: Client) -> None:
@@ -233,3 +257,22 @@ def test_a_preview_prices_saved_scenarios_without_naming_private_ones(admin_clie
     ).content.decode()
     assert "2 of 2 saved scenarios change, the largest by −50.0 %" in page
     assert "Ours" in page and "Secret" not in page and "A private scenario" in page
+
+
+def test_facts_and_prices_of_a_page_are_those_of_the_day(client: Client) -> None:
+    row = InstanceType.objects.get(slug="p5.48xlarge")
+    row.vcpus = 200
+    row.save()
+    now = client.get("/catalog/instances/p5.48xlarge").content.decode()
+    assert "<dt>vCPUs</dt><dd>200</dd>" in now and "98.32" not in now.split("Prices in force")[1]
+    then = client.get("/catalog/instances/p5.48xlarge?as_of=2025-05-31").content.decode()
+    assert "<dt>vCPUs</dt><dd>192</dd>" in then and "98.32" in then.split("Prices in force")[1]
+    assert "as they stood on 2025-05-31" in then
+    assert "is no day" in client.get("/catalog/models/llama-3.1-8b?as_of=x").content.decode()
+    assert client.get("/catalog/accelerators/h100-sxm?as_of=2025-05-31").status_code == 200
+    made = Accelerator.objects.get(slug="h100-sxm")
+    made.pk, made.slug = None, "h100-own"
+    made._state.adding = True
+    made.save()
+    page = client.get("/catalog/accelerators/h100-own?as_of=2025-05-31").content.decode()
+    assert "the catalog did not have it" in page and "Dense peak rates" not in page

@@ -20,12 +20,10 @@ from planner.catalog.changes.observed import (
     ObservedSpotDay,
     UnknownField,
 )
-from planner.catalog.facts.loader import load_shipped_catalog
 from planner.catalog.refresh import alerts, services, tasks
 from planner.catalog.refresh.sources import LISTED, all_sources
-from planner.catalog.services import load_catalog
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 
 
 class Told:
@@ -65,7 +63,6 @@ def run(*items: Item | Exception) -> RefreshRun:
 
 
 def test_what_was_read_before_a_failure_is_kept_and_the_failure_named() -> None:
-    load_catalog(load_shipped_catalog())
     done = run(
         price(54.0),
         Fault(part="page 3", message="pricing:GetProducts: AccessDenied", remedy="Allow the action."),
@@ -129,7 +126,6 @@ def test_the_list_for_pages_is_that_of_the_sources() -> None:
 def test_alerts_name_the_largest_moves_and_what_failed(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    load_catalog(load_shipped_catalog())
     done = run(price(30.0), Fault(part="x", message="broken"))
     title, text = alerts.message_of(done, 10.0) or ("", "")
     assert "1 price moved" in title
@@ -142,3 +138,12 @@ def test_alerts_name_the_largest_moves_and_what_failed(
     assert sent[0]["title"] == title
     settings.CATALOG_ALERT_URLS = []
     assert not alerts.tell(done)
+
+
+def test_a_source_whose_worker_was_killed_is_due_again() -> None:
+    now = timezone.now()
+    silent = services.begin("told", asked_by="", now=now - timedelta(minutes=2))
+    assert silent is not None and silent.is_lost(now)
+    assert services.due([("told", 24)], now=now) == ["told"]
+    silent.refresh_from_db()
+    assert (silent.state, silent.is_lost(now)) == ("lost", False)

@@ -58,6 +58,9 @@ QUESTIONS = st.fixed_dictionaries(
                         "nodes": st.lists(
                             st.sampled_from([1, 2, 3, 4, 8, 16]), min_size=1, max_size=4, unique=True
                         ),
+                        "discounts": st.sampled_from([None, {"aws": 25.0}, {"gcp": 40.0, "aws": 3.0}]),
+                        "own_prices": st.sampled_from([None, {"p4d.24xlarge": 12.0, "p5.48xlarge": 30.0}]),
+                        "available_only": st.booleans(),
                     }
                 )
             }
@@ -68,6 +71,7 @@ QUESTIONS = st.fixed_dictionaries(
             [["micro_batch_size", "sharding"], ["tensor_parallel", "pipeline_parallel"], None]
         ),
         "frameworks": st.sampled_from([None, ["megatron", "fsdp"]]),
+        "precisions": st.sampled_from([None, ["bf16", "fp8"]]),
     }
 )
 
@@ -90,7 +94,7 @@ def accounted(kept: Kept) -> int:
     return counts.fitting + rejected
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(question=QUESTIONS, limits=st.sampled_from([(None, None), (30.0, None), (None, 2e4), (10.0, 1e5)]))
 def test_bounds_change_no_answer(
     question: dict[str, Any], limits: tuple[float | None, float | None], calibration: Calibration

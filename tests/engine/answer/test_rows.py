@@ -50,6 +50,9 @@ def rows_of(
                 "regions": draw.sample(["us-east-1", "us-west-2", "us-central1", "eu-west-1"], 2),
                 "purchases": draw.sample(PURCHASES, 2),
                 "nodes": draw.sample([1, 2, 3, 4, 6, 8, 16], 2),
+                "discounts": draw.choice([None, {"aws": 12.5}]),
+                "own_prices": draw.choice([None, {"p4d.24xlarge": 11.0}]),
+                "available_only": draw.choice([True, False]),
             }
         },
         "objective": draw.choice(["cost", "time", "balanced"]),

@@ -9,6 +9,7 @@ import pytest
 from planner.accuracy.calibration import shipped_calibration
 from planner.contract.parse import parse_plan_request
 from planner.engine.choose.plan import choose
+from planner.engine.layout.refusals import stacks_offered
 from planner.engine.layout.stacks import AXES, STACKS, Stack
 from planner.engine.question import words
 from planner.engine.question.errors import PlanErrors
@@ -88,3 +89,33 @@ def test_what_a_stack_lacks_is_refused_with_a_remedy(
 def test_unsloth_plans_one_gpu() -> None:
     alone = {"accelerator": "a100-sxm-80gb", "accelerators_per_node": 1, "nodes": 1}
     assert asked("unsloth", task="lora", cluster=alone).layout.data_parallel == 1
+
+
+def offered(model: str = "llama-2-7b", *, cluster: Any = NODE, ranks: int = 8, **workload: Any) -> set[str]:
+    usual = {"task": "full_finetuning", "tokens": 1e8, "sequence_length": 2048, "global_batch_size": 64}
+    data = {"model": model, "workload": {**usual, **workload}, "cluster": cluster}
+    return set(stacks_offered(parse_plan_request(data, catalog()), ranks))
+
+
+class TestOffered:
+    """A stack is offered for what it does: the task, the chip, the kind of model, and what is asked for."""
+
+    def test_by_task(self) -> None:
+        assert offered(task="pretraining") == {"generic", "megatron", "fsdp", "deepspeed", "torchtitan"}
+        assert not offered(task="lora") & {"megatron", "torchtitan", "neuron"}
+
+    def test_by_ranks(self) -> None:
+        assert "unsloth" not in offered(task="lora")
+        assert "unsloth" in offered(task="lora", ranks=1)
+
+    def test_by_chip(self) -> None:
+        trainium = {"instance_type": "trn1.32xlarge", "nodes": 1}
+        assert offered(task="pretraining", cluster=trainium, ranks=32) == {"generic", "neuron"}
+
+    def test_by_kind_of_model(self) -> None:
+        assert offered("bert-large-uncased") == {"generic", "megatron", "fsdp", "deepspeed"}
+
+    def test_by_what_is_asked(self) -> None:
+        assert "trl" in offered(task="lora", activation_recompute="full")
+        assert "trl" not in offered(task="lora", activation_recompute="selective")
+        assert "megatron" not in offered(task="pretraining", offload="parameters")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from planner.engine.memory.constants import MemoryConstants
-from planner.engine.memory.peak import MOMENTS, MemoryTerms, memory_per_rank, total_per_rank
+from planner.engine.memory.needed import total_per_rank
+from planner.engine.memory.peak import MOMENTS, MemoryTerms, memory_per_rank
 from tests.engine.bare import bare_grid, framework, number
 
 #: An allocator that keeps nothing for itself, on a driver without a context.

@@ -11,7 +11,19 @@ from planner.catalog.facts.loader import load_shipped_catalog
 from planner.engine.question.result import PlanResult
 from planner.plans import variations
 from planner.plans.answers import answer_plan
-from planner.plans.compare.families import LEAST_BYTES_PER_S, Families, families, odd, read_wanted
+from planner.plans.compare.chart import machines_chart
+from planner.plans.compare.families import (
+    LEAST_BYTES_PER_S,
+    Families,
+    Wish,
+    families,
+    kept_rows,
+    missed,
+    odd,
+    ordered,
+    read_wanted,
+    standing,
+)
 from planner.plans.variations import MachineRow
 from tests.plans.plans import a_request
 
@@ -89,6 +101,34 @@ def test_a_filter_keeps_what_passes(plan: PlanResult, rows: list[MachineRow], gi
     assert sorted(slugs(found)) == wanted
     assert found.left_out == len(rows) - len(wanted) > 0
     assert next(iter(given)) in found.query
+
+
+def test_what_misses_deadline_or_budget_says_by_how_much_and_comes_after_what_meets_them(
+    plan: PlanResult,
+) -> None:
+    days, usd = 60.0, 300_000.0
+    asked = replace(QUESTION, deadline_days=days, budget_usd=usd)
+    rows = variations.answer_machines(asked, answer_plan(asked, CATALOG), CATALOG, spread="accelerators")
+    wish = Wish(deadline_days=days, budget_usd=usd)
+    fit = [row.answer for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits]
+    late = next(answer for answer in fit if answer.time.total_s > days * 86_400)
+    assert missed(late, wish)[0].startswith("misses the deadline by ")
+    for sort in ("cost", "-time"):
+        found = ordered(rows, sort.removeprefix("-"), descending=sort.startswith("-"))
+        answers = [row.answer for row in found if isinstance(row.answer, PlanResult) and not odd(row)]
+        stands = [standing(answer) for answer in answers if answer.fits]
+        assert sorted(stands, key=lambda each: each != "met") == stands
+    assert {"met", "late"} <= set(stands)
+    kept = kept_rows(rows, read_wanted({"only_goal": "met"}, lambda name: []))
+    for row in kept:
+        assert isinstance(row.answer, PlanResult)
+        assert row.answer.time.total_s <= days * 86_400
+        assert row.answer.cost is None or row.answer.cost.usd <= usd
+    assert 0 < len(kept) < len(rows)
+    chart = machines_chart(rows, mine=None, deadline_s=days * 86_400, budget_usd=usd)
+    assert chart is not None
+    lines = chart.figure["layout"]["shapes"]
+    assert [(each.get("y0"), each.get("x0")) for each in lines] == [(days * 86_400, 0), (0, usd)]
 
 
 def test_a_limit_that_is_no_number_is_left_out(plan: PlanResult, rows: list[MachineRow]) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from django.test import Client
 
 from planner.tradeoffs import page
+from planner.tradeoffs.report.content import Report, Section, Table
 from planner.tradeoffs.report.markdown import _plain
-from planner.tradeoffs.report.pdf import letters
+from planner.tradeoffs.report.pdf import letters, written_otherwise
 
 pytestmark = pytest.mark.django_db
 QUERY = "families=p5&families=p4d&least_nodes=4&most_nodes=8&tokens=10B&nodes=4"
@@ -79,7 +81,16 @@ def test_other_kinds_and_questions_are_refused(client: Client) -> None:
 
 
 def test_letters_that_the_fonts_lack_are_written_otherwise() -> None:
-    assert letters("\N{MINUS SIGN}3 × “a” ≤ 日") == '-3 × "a" <= ?'
+    assert letters("\N{MINUS SIGN}3 × “a” ≤ é") == '-3 × "a" <= é'
+    assert letters("通义千问 на λ") == "TongYiQianWen na l"
+
+
+def test_a_pdf_says_where_names_are_not_in_their_own_letters() -> None:
+    section = Section(title="Machines", paragraphs=("8 × A100 ≤ 16",))
+    plain = Report(title="Qwen", verdict="fits", made_on="today", sections=(section,))
+    assert not written_otherwise(plain)
+    named = replace(section, table=Table(columns=("Model",), rows=(("通义千问",),)))
+    assert written_otherwise(replace(plain, sections=(named,)))
 
 
 def test_markup_in_names_stays_text() -> None:
@@ -89,7 +100,24 @@ def test_markup_in_names_stays_text() -> None:
 def test_alternatives_are_in_time_before_they_are_cheap(client: Client) -> None:
     text = client.get(f"/report.md?{QUERY}&deadline=0.3").content.decode()
     part = text[text.index("## Alternatives") : text.index("## All choices")]
-    days = [float(found) for found in re.findall(r"\| ([\d.]+) hours \|", part)]
-    assert days
-    assert min(days) <= 0.3 * 24
-    assert all(one <= 0.3 * 24 or one == max(days) for one in days)
+    rows = [row for row in part.splitlines() if " hours |" in row]
+    for group in ([row for row in rows if "| spot" in row], [row for row in rows if "| spot" not in row]):
+        hours = [float(found) for row in group for found in re.findall(r"\| ([\d.]+) hours \|", row)]
+        late = [each > 0.3 * 24 for each in hours]
+        assert hours
+        assert late == sorted(late)
+        assert False in late
+
+
+def test_alternatives_are_first_those_that_are_not_taken_back(client: Client) -> None:
+    text = client.get(f"/report.md?{QUERY}&purchases=on_demand&purchases=spot").content.decode()
+    rows = [
+        line
+        for line in text.partition("Alternatives")[2].partition("All choices")[0].splitlines()
+        if " × " in line
+    ]
+    spot = ["| spot" in row for row in rows]
+    assert spot == sorted(spot)
+    assert True in spot
+    assert False in spot
+    assert sum(spot) <= 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -113,6 +115,24 @@ class TestPages:
         text = client.get("/scenarios", {"beside": keys}).content.decode()
         assert 'class="differs"' in text
         assert "Side by side; what differs is marked" in text
+
+    def test_side_by_side_is_a_picture_too(self, client: Client) -> None:
+        keys = [
+            saved(client, name, f"tokens=10B&nodes={nodes}").key
+            for name, nodes in (("four", 4), ("eight", 8))
+        ]
+        assert "chart-saved" not in client.get(f"/scenarios?beside={keys[0]}").content.decode()
+        text = client.get(f"/scenarios?beside={keys[0]}&beside={keys[1]}").content.decode()
+        found = re.search(r'<script id="chart-saved-data" type="application/json">(.*?)</script>', text)
+        assert found
+        marks = {each["name"]: each for each in json.loads(found[1])["data"]}
+        four = Scenario.objects.get(name="four").answer
+        low, high = four["time"]["total_interval_s"]
+        seconds = four["time"]["total_s"]
+        assert marks["four"]["y"] == [seconds]
+        assert marks["four"]["error_y"]["array"] == [high - seconds]
+        assert marks["four"]["error_y"]["arrayminus"] == [seconds - low]
+        assert "Fastest: eight" in text
 
     def test_a_shared_link_can_be_read_and_revoked(self, client: Client) -> None:
         found = saved(client)
