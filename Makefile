@@ -59,7 +59,6 @@ calibrate: .venv/.requirements-dev ## fit all constants to the measured runs, th
 	$(BIN)/python -m planner.accuracy.fit.memory
 	$(BIN)/python -m planner.accuracy.fit.timing
 	$(BIN)/python -m planner.accuracy.fit.rollout
-	$(BIN)/python -m planner.accuracy.fit.held_out_memory
 	@$(MAKE) --no-print-directory validate
 
 validate: .venv/.requirements-dev ## predict every measured run; fails if a recorded error worsened (ACCEPT=1 records it)

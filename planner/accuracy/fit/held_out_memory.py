@@ -1,15 +1,14 @@
-"""Memory errors on runs that the fit had not seen, figure by figure; part of ``make calibrate``.
+"""Memory errors on runs that the fit had not seen, figure by figure: the data file beside the constants.
 
-Refits the memory constants without each group, and without each source, and records log(predicted / measured)
-of the runs left out, beside the data file of the shipped constants.
+Written by the memory fit, which refits the constants without each group, and without each source.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from planner.accuracy.calibration import MEMORY_FILE
-from planner.accuracy.fit import memory
 
 HELD_OUT_MEMORY_FILE = MEMORY_FILE.with_name("held_out_memory.json")
 
@@ -21,22 +20,10 @@ def figure_name(row_id: str, kind: str) -> str:
     return f"{row_id}/{kind}"
 
 
-def main() -> None:
-    """Refit, and write the residuals of the runs left out."""
-    figures = memory.published_figures()
-    by_group = memory.held_out_residuals(figures, "group")
-    by_source = memory.held_out_residuals(figures, "source")
-    held_out = {
-        figure_name(figures.rows[int(plan)]["row_id"], memory.KINDS[int(kind)]): [
-            round(float(near), 4),
-            round(float(far), 4),
-        ]
-        for plan, kind, near, far in zip(figures.plan, figures.kind, by_group, by_source, strict=True)
-    }
-    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(pair)}" for name, pair in held_out.items())
+def write(names: Iterable[str], by_group: Iterable[float], by_source: Iterable[float]) -> None:
+    """Write log(predicted / measured) of each figure with its group, and with its source, left out."""
+    lines = ",\n".join(
+        f" {json.dumps(name)}: {json.dumps([round(float(near), 4), round(float(far), 4)])}"
+        for name, near, far in zip(names, by_group, by_source, strict=True)
+    )
     HELD_OUT_MEMORY_FILE.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-    print(f"wrote {HELD_OUT_MEMORY_FILE.name}: {len(held_out)} figures")
-
-
-if __name__ == "__main__":
-    main()

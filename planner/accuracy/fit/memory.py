@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from planner.accuracy.calibration import MEMORY_FILE, shipped_calibration
-from planner.accuracy.fit import memory_document, memory_ranges
+from planner.accuracy.fit import held_out_memory, memory_document, memory_ranges
 from planner.accuracy.runs import FURTHER, MEASURED, QUALITY_WEIGHT, memory_counter, read_rows
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
@@ -166,6 +166,13 @@ class Figures:
         if key == "group":
             return np.array([f"{row['source']}/{row['group']}" for row in rows])
         return np.array([row[key] for row in rows])
+
+    def names(self) -> list[str]:
+        """The name of each figure in the data file of errors left out."""
+        return [
+            held_out_memory.figure_name(self.rows[int(plan)]["row_id"], KINDS[int(kind)])
+            for plan, kind in zip(self.plan, self.kind, strict=True)
+        ]
 
     def tasks(self) -> np.ndarray[Any, Any]:
         """The task of each figure's run."""
@@ -339,7 +346,7 @@ def report(figures: Figures, residuals: Array, title: str) -> None:
 
 
 def calibrate() -> dict[str, Any]:
-    """Fit, check on runs left out, and return the content of the data file."""
+    """Fit, check on runs left out and write these errors; return the content of the data file."""
     figures = published_figures()
     first = figures.first.astype(bool)
     everything = np.ones(len(figures.plan), dtype=bool)
@@ -352,6 +359,7 @@ def calibrate() -> dict[str, Any]:
     report(figures, by_group, "leave one group out")
     by_source = held_out_residuals(figures, "source")
     report(figures, by_source, "leave one source out")
+    held_out_memory.write(figures.names(), by_group, by_source)
     checked = verdicts(constants)
     print("verdicts:", json.dumps(checked, indent=1))
     ranges = memory_ranges.ranges(figures, by_source)

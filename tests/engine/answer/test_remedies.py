@@ -10,7 +10,7 @@ from planner.engine.answer.remedies import MOST_REMEDIES
 from tests.engine.questions import answer, patched, question
 
 CARD = {"accelerator": "a10g", "accelerators_per_node": 1, "nodes": 1, "internode_gbps_per_node": 25}
-LORA: dict[str, Any] = {"task": "lora", "sequence_length": 4096, "global_batch_size": 16}
+LORA: dict[str, Any] = {"task": "lora", "sequence_length": 3584, "global_batch_size": 16}
 
 
 def test_each_remedy_fits_as_it_says() -> None:
