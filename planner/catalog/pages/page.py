@@ -68,6 +68,7 @@ def prices(request: HttpRequest) -> HttpResponse:
             "currencies": ["USD", *changes.currencies()],
             "problem": problem,
             "query": query.urlencode(),
+            "may_edit": may(request.user, Action.EDIT_CATALOG),
         },
     )
 

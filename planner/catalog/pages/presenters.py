@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
+from django.utils import timezone
+
 from planner.catalog.changes.models import ExchangeRate
 from planner.catalog.changes.selectors import SourceAge
 from planner.catalog.facts.owning import OwnedNode, trace
@@ -168,11 +170,12 @@ def instance_facts(row: InstanceType) -> list[tuple[str, str]]:
 
 
 def clone_query(row: InstanceType) -> str:
-    """The facts of a machine as a query that fills the form of a new one; its name is the editor's."""
+    """The facts of a machine as a query that fills the form of a new one; the editor names it."""
     facts = {name.removesuffix("_id"): getattr(row, name) for name in row.FACTS}
     chip = facts.pop("accelerator")
     return urlencode(
-        {name: value for name, value in facts.items() if value is not None} | {"accelerator": chip}
+        {name: value for name, value in facts.items() if value is not None}
+        | {"accelerator": chip, "source": f"As {row.slug}", "as_of": timezone.localdate().isoformat()}
     )
 
 

@@ -158,7 +158,7 @@ def test_a_running_refresh_shows_how_far_it_is(admin_client: Client) -> None:
         rows_read=7,
     )
     page = admin_client.get("/catalog/").content.decode()
-    assert 'value="75"' in page and "every 2s" in page and "7 rows" in page
+    assert 'value="75"' in page and "every 2s" in page and "7 rows" in page and "vendor/htmx" in page
 
 
 def test_refresh_on_demand_asks_a_worker(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
