@@ -1,4 +1,4 @@
-"""A recorded AWS account: its answers' shapes, a page of one entry each, and an error in place of some calls."""
+"""A recorded AWS account: its answers' shapes in pages of one entry, and errors in place of some calls."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ MACHINE = {
     "VCpuInfo": {"DefaultVCpus": 192}, "MemoryInfo": {"SizeInMiB": 2097152}, "GpuInfo": {"Gpus": [H100]},
 }  # fmt: skip
 ZONES = "abcdefg"
+TERMS = (31_536_000, 94_608_000)
 CODES = ("ThrottlingException", "InternalError", "RequestLimitExceeded")
 
 
 def recorded(product: str) -> dict[str, tuple[str, str, list[Any]]]:
-    """By call: where its answers are, how its next page is asked for, and the entries. product: of the list."""
+    """By call: where its answers are, how the next page is asked for, the entries. product: of the list."""
     return {
         "get_products": ("PriceList", "NextToken", [product] * 7),
         "describe_spot_price_history": (
@@ -46,7 +47,7 @@ def recorded(product: str) -> dict[str, tuple[str, str, list[Any]]]:
         ),
         "describe_savings_plans_offering_rates": (
             "searchResults", "nextToken",
-            [RATE | {"savingsPlanOffering": PLAN | {"durationSeconds": s}} for s in (31_536_000, 94_608_000) * 4],
+            [RATE | {"savingsPlanOffering": PLAN | {"durationSeconds": term}} for term in TERMS * 4],
         ),
         "describe_instance_types": ("InstanceTypes", "NextToken", [P5 | MACHINE] * 7),
         "describe_instance_type_offerings": (
