@@ -63,9 +63,12 @@ class Children:
         self.stopping = threading.Event()
         self.hopeless = ""
 
-    def add(self, name: str, command: str, environment: Mapping[str, str]) -> None:
-        """Name a process to keep running. command: for the shell, which it should replace (`exec`)."""
-        self.children.append(Child(name, command, environment))
+    def add(self, name: str, command: str, environment: Mapping[str, str], *, delay_s: float = 0.0) -> None:
+        """Name a process to keep running. command: for the shell, which it should replace (`exec`).
+
+        delay_s: how much later than the others it is first started.
+        """
+        self.children.append(Child(name, command, environment, due_s=time.monotonic() + delay_s))
 
     def run(self) -> None:
         """Start all, restart what ends, return once ``stop`` was called. Raises GaveUpError."""

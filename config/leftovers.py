@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 # Put into the environment of every supervised process, with the data folder as its value: a number alone
@@ -23,15 +24,15 @@ def end_leftovers(folder: Path, data: Path) -> list[str]:
 
     Only where Linux's /proc can confirm that a process is ours; elsewhere nothing is touched.
     """
-    ended = []
+    found: dict[str, int] = {}
     for note in sorted(folder.glob("*.pid")):
         with contextlib.suppress(OSError, ValueError):
             group = int(note.read_text(encoding="utf-8"))
             if _is_ours(group, data):
-                _end_group(group)
-                ended.append(note.stem)
+                found[note.stem] = group
         note.unlink(missing_ok=True)
-    return ended
+    _end_groups(found.values())
+    return list(found)
 
 
 def _is_ours(process: int, data: Path) -> bool:
@@ -39,11 +40,21 @@ def _is_ours(process: int, data: Path) -> bool:
     return os.fsencode(f"{MARK}={data}") in environment
 
 
-def _end_group(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_S
-        while time.monotonic() < deadline:
-            os.killpg(group, 0)  # raises once all have gone
-            time.sleep(0.05)
-        os.killpg(group, signal.SIGKILL)
+def _end_groups(groups: Iterable[int]) -> None:
+    """Ask all to end, and make those end that have not within GRACE_S."""
+    left = {group for group in groups if _signalled(group, signal.SIGTERM)}
+    deadline = time.monotonic() + GRACE_S
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = {group for group in left if _signalled(group, 0)}
+    for group in left:
+        _signalled(group, signal.SIGKILL)
+
+
+def _signalled(group: int, number: int) -> bool:
+    """Send a signal (0: none) to all of a group; False where there is nobody left."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True

@@ -72,7 +72,12 @@ def _run(children: Children) -> int:
     for name, command in commands().items():
         # Pages say soon that the database is locked; what works in the background waits its turn.
         wait_s = os.environ.get("DATABASE_WAIT_S", "3" if name == "web" else "20")
-        children.add(name, noting(command, notes[name]), environment | {"DATABASE_WAIT_S": wait_s})
+        children.add(
+            name,
+            noting(command, notes[name]),
+            environment | {"DATABASE_WAIT_S": wait_s},
+            delay_s=0.0 if name == "web" else BACKGROUND_DELAY_S,
+        )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: children.stop())
     threading.Thread(target=_greet, daemon=True).start()
@@ -91,17 +96,16 @@ def commands() -> dict[str, str]:
     python = shlex.quote(sys.executable)
     level = settings.LOG_LEVEL.lower()
     # The page comes first: what works in the background starts later and at a lower priority.
-    later = f"sleep {BACKGROUND_DELAY_S}; exec nice -n"
     celery = f"{python} -m celery --quiet -A config"
     return {
         "web": f"exec {python} -m config.web",
-        "worker": f"{later} 5 {celery} worker --loglevel {level} --without-gossip --without-mingle",
+        "worker": f"exec nice -n 5 {celery} worker --loglevel {level} --without-gossip --without-mingle",
         # Searches have a worker of their own, at a lower priority still: they never keep a probe or a page
         # waiting.
-        "searcher": f"{later} 15 {celery} worker -Q {settings.SEARCH_QUEUE}"
+        "searcher": f"exec nice -n 15 {celery} worker -Q {settings.SEARCH_QUEUE}"
         f" --concurrency {settings.SEARCH_CONCURRENCY}"
         f" --hostname search@%h --loglevel {level} --without-gossip --without-mingle",
-        "beat": f"{later} 5 {celery} beat --loglevel {level} --pidfile=",
+        "beat": f"exec nice -n 5 {celery} beat --loglevel {level} --pidfile=",
     }
 
 

@@ -50,7 +50,7 @@ class Mapping(NamedTuple):
         if self.source not in (ANY, row["source"]):
             return False
         if self.where.startswith(NOTE):
-            if self.where.removeprefix(NOTE) not in row["note"]:
+            if self.where.removeprefix(NOTE) not in row.get("note", ""):
                 return False
         elif self.where:
             path, _, wanted = self.where.partition("=")

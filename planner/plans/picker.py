@@ -180,7 +180,7 @@ def model_card(model: ModelSpec, parameters: int, active: int) -> ModelCard:
 def chip_choices(catalog: Catalog) -> list[tuple[str, str]]:
     """Accelerators for a user's own machines."""
     return [
-        ("", "None: use the instance type"),
+        ("", "As named above"),
         *((record.slug, record.spec.name) for record in catalog.accelerators()),
     ]
 

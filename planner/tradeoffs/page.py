@@ -22,6 +22,7 @@ from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import SURE, PlanResult
 from planner.plans.choices import BUDGET, DEFAULTS, GROUPS, NAMES, PROVIDER, WAY
 from planner.plans.form import ScenarioForm
+from planner.plans.links import terms_elsewhere
 from planner.plans.room import in_cases
 from planner.plans.scenario import answer, plain_problems, plan_context, problems, today
 from planner.plans.state import spelled_number
@@ -313,6 +314,7 @@ def link(form: ScenarioForm, point: Point) -> str:
             "region": point.region,
             "buy": point.purchase or "on_demand",
         }
+        changes |= terms_elsewhere(form.values, form.catalog, machine)
     if point.stack:
         changes["framework"] = point.stack
     if point.precision:

@@ -8,9 +8,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory, override_settings
+from django.utils import timezone
 
 from config.guard.rights import Rights
 from inventory.store.models import Host, HostToken, Probe
@@ -18,6 +20,8 @@ from planner.accounts.models import AuditEntry
 from planner.accounts.policy import ANYBODY, TABLE, Action, Role
 from planner.accounts.rights import needs
 from planner.accounts.services.groups import write_groups
+from planner.api import services
+from planner.tradeoffs.models import Scenario
 
 pytestmark = pytest.mark.django_db
 
@@ -69,27 +73,26 @@ def tokened(client: Client) -> bool:
     return made
 
 
-def marked(action: Action) -> Callable[[Client], bool]:
-    """A view of that action, for those whose own addresses are tested in their rooms."""
-
-    def tried(client: Client) -> bool:
-        @needs(action)
-        def view(request: HttpRequest) -> HttpResponse:
-            return HttpResponse("done")
-
-        request = RequestFactory().post("/x.json")
-        request.user = User.objects.get()
-        rights = Rights(lambda request: rights.process_view(request, view, (), {}) or view(request))
-        return bool(rights(request).status_code == 200)
-
-    return tried
+def saved(client: Client) -> bool:
+    """On the page, and by a program with the scope: both or neither."""
+    settings.LOCAL, local, before = False, settings.LOCAL, Scenario.objects.count()
+    client.post("/scenarios/new", {"name": "one", "query": "tokens=1B&nodes=1"})
+    settings.LOCAL = local
+    on_page = Scenario.objects.count() > before
+    user = User.objects.get()
+    _, token = services.make_token(user, name="t", scopes=["save"], days=1, now=timezone.now())
+    heads, body = {"Authorization": f"Bearer {token}"}, json.dumps({"name": "two", "question": QUESTION})
+    program = Client(headers=heads)
+    status = program.post("/api/v1/scenarios", body, content_type="application/json").status_code
+    assert status in ((201,) if on_page else (401, 403))
+    return on_page
 
 
 TRIES: dict[Action, Callable[[Client], bool]] = {
     Action.READ: page("/fleet/"),
     Action.ASK: asked,
-    Action.SAVE: marked(Action.SAVE),
-    Action.OWN_TOKENS: marked(Action.OWN_TOKENS),
+    Action.SAVE: saved,
+    Action.OWN_TOKENS: page("/tokens"),
     Action.EDIT_CATALOG: page("/admin/planner/accelerator/add/"),
     Action.EDIT_HOSTS: page("/admin/inventory/host/add/"),
     Action.PROBE: probed,

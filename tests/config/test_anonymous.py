@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -46,11 +47,23 @@ def rows() -> dict[str, int]:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_strangers_write_nowhere(method: str, client: Client, settings: Any) -> None:
+@pytest.mark.parametrize(
+    ("method", "role"),
+    [
+        *((method, None) for method in ("post", "put", "patch", "delete")),
+        *(pytest.param("post", role, marks=pytest.mark.slow) for role in ("", "viewer")),
+    ],
+)
+def test_strangers_and_viewers_write_nowhere(
+    method: str, role: str | None, client: Client, settings: Any
+) -> None:
     # On a machine of one's own, on loopback alone, one saves scenarios without a password; see below.
     settings.LOCAL = False
-    every = sorted(set(addresses()))
+    if role is not None:  # somebody who has logged in, with this role or none; their session may end
+        user = User.objects.create_user("vic")
+        user.groups.set(Group.objects.filter(name=role))
+        client.force_login(user)
+    every = sorted(set(addresses()) - {"/logout/", "/admin/logout/"})
     assert len(every) > 60
     before = rows()
     values = {"name": "x", "hostname": "x", "action": "withdraw", "address": "x"}

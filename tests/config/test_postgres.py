@@ -14,11 +14,13 @@ from tests.postgres import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
+#: Files that only read shipped data are left out: there are thousands of rows.
+CATALOG = ("changes", "pages", "refresh/test_refreshing.py", "test_exchange.py", "test_load_catalog.py")
 #: What reads and writes tables, a room a run; what only draws pages says nothing new there.
 ROOMS = {
     "accounts": ["tests/accounts"],
     "api": ["tests/api/test_tokens.py", "tests/api/test_scenarios.py", "tests/api/test_v1.py"],
-    "catalog": ["tests/catalog"],
+    "catalog": [f"tests/catalog/{name}" for name in CATALOG],
     "fleet": ["tests/inventory/store", "tests/inventory/pages", "tests/inventory/wire/test_fuzz.py"],
     "tradeoffs": ["tests/tradeoffs/jobs", "tests/tradeoffs/scenarios"],
 }

@@ -51,6 +51,7 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
         unseen_by_class=unseen_by_class(timing),
         of_one_source=of_one_source(timing["of_one_source"]),
         what_remains=what_remains(steps),
+        memory_remains=what_remains(peaks, memory=True),
         by_group=percent(step["by_group"]),
         by_source=percent(step["by_source"]),
         golden=percent(tables["golden"]["shipped"]),
@@ -93,7 +94,7 @@ def of_one_source(rules: Mapping[str, str]) -> str:
     return "; ".join(f"{source}: {', '.join(names)}" for source, names in sorted(by_source.items()))
 
 
-def what_remains(steps: Sequence[Prediction]) -> str:
+def what_remains(steps: Sequence[Prediction], *, memory: bool = False) -> str:
     """The table of the sources that count most in the error on sources left out, by class."""
     errors: dict[str, dict[str, list[float]]] = {}
     for each in steps:
@@ -106,7 +107,8 @@ def what_remains(steps: Sequence[Prediction]) -> str:
         whole = sum(means.values())
         for source in sorted(means, key=lambda name: -means[name])[:REMAINING_SHOWN]:
             share = means[source] / whole
-            lines.append((kind, source, percent(means[source]), percent(share), cause_of_source(source)))
+            why = cause_of_source(source, memory=memory)
+            lines.append((kind, source, percent(means[source]), percent(share), why))
     return table(("Class", "source", "mean error", "share of the class's", "cause"), lines)
 
 

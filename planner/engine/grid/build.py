@@ -191,7 +191,10 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "offload": not {"optimizer", "parameters"}.isdisjoint(workload.offload),
         "offload_parameters": "parameters" in workload.offload,
         "offload_activations": "activations" in workload.offload,
-        "residual_bytes": 4.0 if full_precision or stack.autocast(workload) else 2.0,
+        # Under autocast the residual stream is as wide as the weights, which adapters leave as they are.
+        "residual_bytes": 4.0
+        if full_precision or (stack.autocast(workload) and not 0.0 < recipe.frozen_bytes < 4.0)
+        else 2.0,
         **kernel_numbers(workload),
         "expandable": expandable_segments(workload),
         "optimizer_in_backward": workload.optimizer_in_backward,

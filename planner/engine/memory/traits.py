@@ -78,8 +78,8 @@ def traits_of(grid: PlanGrid) -> Traits:
         # weights that bring their own code do not. fp32 weights mean autocast, under which the loss is fp32.
         narrow_loss=where(
             grid.loss_bytes > 0,
-            1.0 * (grid.loss_bytes < FP32_BYTES),
-            grid.finetuning * grid.fp16 * np.maximum(grid.frozen, grid.weight_bytes < FP32_BYTES),
+            np.multiply(grid.loss_bytes < FP32_BYTES, 1.0),
+            grid.finetuning * grid.fp16 * np.maximum(grid.frozen, 1.0 * (grid.weight_bytes < FP32_BYTES)),
         ),
         # A sharded base is gathered in 16 bits whatever PEFT prepared (measured: equal peaks under FSDP).
         widened=grid.k_bit * (grid.sharding < ZERO_3),

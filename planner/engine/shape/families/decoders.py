@@ -54,6 +54,7 @@ class Row:
     """One family.  *_bias: a key to read, or always (True) or never (False).
 
     block_norms: norms of the hidden width in a block; norm_shift: whether they have a bias.
+    norm_key: of a switch that leaves one norm out; post_norm_key: of one that adds a norm after each mixer.
     query_factor: 2 where the query layer also makes an output gate; output_gate: a gate layer of its own.
     windows: key of the window, for the blocks that ``layer_types`` calls sliding (all where there are none
     and windows_all is set).
@@ -69,6 +70,7 @@ class Row:
     norm: Norm = "rmsnorm"
     norm_shift: bool = False
     norm_key: str = ""
+    post_norm_key: str = ""
     block_norms: int = 2
     names: tuple[str, ...] = LLAMA_NAMES
     mlp_names: tuple[str, ...] = GATED_NAMES
@@ -283,6 +285,8 @@ def from_row(keys: Keys, row: Row, family: str, name: str, *, extra_norms: int =
     norms = row.block_norms
     if row.norm_key and keys.switch(row.norm_key):
         norms -= 1
+    if row.post_norm_key and keys.switch(row.post_norm_key):
+        norms += 2
     return decoder(
         keys,
         name=name,
