@@ -53,3 +53,8 @@ def test_static_files_are_collected_again_only_after_a_change(
     (source / "page.css").write_text("a { color: red }", encoding="utf-8")
     prepare._collect_static_if_changed()
     assert len(collected) == 2
+    # In a container they are part of the image, which is read-only; its data folder is new.
+    (tmp_path / "prepared.json").unlink()
+    monkeypatch.setattr(prepare.os, "access", lambda *_: False)
+    prepare._collect_static_if_changed()
+    assert len(collected) == 2
