@@ -33,7 +33,7 @@ if not 0 < PORT < 65_536:
     raise ImproperlyConfigured(
         f"PORT={env.str('PORT')} is no port. Give a whole number from 1 to 65535, such as PORT=8000."
     )
-WEB_THREADS = max(4, env.int("WEB_THREADS", default=16))
+WEB_THREADS = max(4, env.int("WEB_THREADS", default=64))
 # Local mode: nobody but this machine can reach the pages, so reading them asks for no login.
 LOCAL = set(ALLOWED_HOSTS) <= LOOPBACK and HOST in LOOPBACK | {"::1"}
 DEBUG = env.bool("DEBUG", default=False)

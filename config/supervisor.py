@@ -96,15 +96,16 @@ def commands() -> dict[str, str]:
     python = shlex.quote(sys.executable)
     level = settings.LOG_LEVEL.lower()
     # The page comes first: what works in the background starts later and at a lower priority.
-    celery = f"exec nice -n 5 {python} -m celery --quiet -A config"
+    celery = f"{python} -m celery --quiet -A config"
     return {
         "web": f"exec {python} -m config.web",
-        "worker": f"{celery} worker --loglevel {level} --without-gossip --without-mingle",
+        "worker": f"exec nice -n 5 {celery} worker --loglevel {level} --without-gossip --without-mingle",
         # Searches have a worker of their own, at a lower priority still: they never keep a probe or a page
         # waiting.
-        "searcher": f"{celery} worker -Q {settings.SEARCH_QUEUE} --concurrency {settings.SEARCH_CONCURRENCY}"
+        "searcher": f"exec nice -n 15 {celery} worker -Q {settings.SEARCH_QUEUE}"
+        f" --concurrency {settings.SEARCH_CONCURRENCY}"
         f" --hostname search@%h --loglevel {level} --without-gossip --without-mingle",
-        "beat": f"{celery} beat --loglevel {level} --pidfile=",
+        "beat": f"exec nice -n 5 {celery} beat --loglevel {level} --pidfile=",
     }
 
 

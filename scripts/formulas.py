@@ -31,7 +31,14 @@ CHAPTERS = (
     ("Floating-point operations", ("time.flops",)),
     (
         "Memory",
-        ("memory.peak", "memory.states", "memory.activations", "memory.buffers", "memory.reserve"),
+        (
+            "memory.peak",
+            "memory.states",
+            "memory.activations",
+            "memory.buffers",
+            "memory.reserve",
+            "memory.held",
+        ),
     ),
     ("Compute time", ("time.kernels", "time.attention", "time.block", "time.experts", "time.compute")),
     ("Communication", ("time.collectives", "time.overlap")),

@@ -42,6 +42,8 @@ ENCODERS = frozenset(
         *("deberta-v2", "mpnet", "megatron-bert", "roberta-prelayernorm"),
     )
 )
+#: Parts that are trained alone: the auto classes know the whole only, and not its parts' configurations.
+THINKERS = {"qwen2_5_omni_thinker": "Qwen2_5OmniThinkerForConditionalGeneration"}
 #: Keys that no count depends on and that some classes cannot read.
 LEFT_OUT = frozenset(
     (
@@ -64,6 +66,8 @@ def class_of(config: Any, named: str) -> Any:
     import transformers
     from transformers.models.auto import modeling_auto
 
+    if config.model_type in THINKERS:
+        return getattr(transformers, THINKERS[config.model_type])
     if named.endswith("Model") and hasattr(transformers, named):
         return getattr(transformers, named)
     names = ("MODEL_MAPPING",) if config.model_type in ENCODERS else MAPPINGS
@@ -81,7 +85,13 @@ def count(config: dict[str, Any]) -> int:
     from transformers import CONFIG_MAPPING
 
     settings = {key: value for key, value in config.items() if key not in LEFT_OUT}
-    built = CONFIG_MAPPING[config["model_type"]].from_dict(settings)
+    if config["model_type"] in THINKERS:
+        import transformers
+
+        configuration = getattr(transformers, THINKERS[config["model_type"]]).config_class
+    else:
+        configuration = CONFIG_MAPPING[config["model_type"]]
+    built = configuration.from_dict(settings)
     with torch.device("meta"):
         model = class_of(built, (config.get("architectures") or [""])[0])(built)
     return sum(parameter.numel() for parameter in model.parameters())

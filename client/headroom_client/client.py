@@ -17,6 +17,8 @@ from headroom_client.errors import HeadroomError, NotAllowedError, Problem, Ques
 
 ROOT = "/api/v1"
 USUAL_ADDRESS = "http://localhost:8000"
+#: Seconds between two looks at a search that goes on.
+ASKED_AGAIN_S = 1.0
 PAGE_ROWS = 500
 COME_AGAIN = (429, 503)
 LONGEST_WAIT_S = 60.0
@@ -67,8 +69,15 @@ class Headroom:
         return Estimate(self._ask("estimate", question))
 
     def search(self, question: Mapping[str, Any]) -> Found:
-        """The best plans over many machines. Raises HeadroomError."""
-        return Found(self._ask("search", question))
+        """The best plans over many machines; one that a worker goes on with is waited for.
+
+        Raises HeadroomError.
+        """
+        answer = self._ask("search", question)
+        while "job" in answer:
+            self._sleep(ASKED_AGAIN_S)
+            answer = self._get(f"search/{answer['job']['key']}") | {"id": answer["id"]}
+        return Found(answer)
 
     def search_stream(self, question: Mapping[str, Any]) -> Iterator[Json]:
         """A search's progress, line by line; the last line is the response. Raises HeadroomError."""

@@ -17,6 +17,7 @@ from inventory.wire import health
 from inventory.wire.snapshot import Gpu as GpuReading
 from inventory.wire.snapshot import HostSnapshot, Missing, NvLink, Process, Reading
 from planner.web import formats
+from planner.web.slices import Block, Picture, columns_for, with_free_slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +66,6 @@ def gpu_state(gpu: Gpu, now: datetime) -> str:
 
 # --- MIG ---
 
-DRAWING_WIDTH = 800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A MIG instance drawn to scale; `x`, `width` and `middle` in units of a drawing `DRAWING_WIDTH` wide."""
-
-    x: float
-    width: float
-    middle: float
-    label: str
-    title: str
-    css: str
-
 
 @dataclass(frozen=True, slots=True)
 class MigDrawing:
@@ -86,10 +73,8 @@ class MigDrawing:
 
     index: int
     uuid: str
-    slices: int
-    instances: tuple[Slice, ...]
+    picture: Picture
     words: str
-    ticks: tuple[float, ...]
 
 
 def mig_drawing(gpu: GpuReading, slices: int | None) -> MigDrawing | None:
@@ -105,25 +90,22 @@ def mig_drawing(gpu: GpuReading, slices: int | None) -> MigDrawing | None:
         if isinstance(instance.start, int) and isinstance(instance.size, int)
     ]
     slices = max([slices or 1, *ends])
-    unit = DRAWING_WIDTH / slices
     placed, unplaced = [], []
     for instance in gpu.mig.instances:
         name, start, size = shown(instance.profile), instance.start, instance.size
         if isinstance(start, int) and isinstance(size, int):
             words = f"{name}, memory slices {start} to {start + size - 1}, {shown(instance.uuid)}"
-            css = "empty" if isinstance(instance.uuid, Missing) else ""
-            placed.append(Slice(start * unit, size * unit, (start + size / 2) * unit, name, words, css))
+            css = "empty" if isinstance(instance.uuid, Missing) else "made"
+            placed.append(Block(start + 1, size, name, words, css))
         else:
             unplaced.append(name)
-    listed = "; ".join(instance.title for instance in placed) or "no instances"
+    listed = "; ".join(block.words for block in placed) or "no instances"
     hidden = f"; placement unknown: {', '.join(unplaced)}" if unplaced else ""
     return MigDrawing(
         index=gpu.index,
         uuid=gpu.uuid if isinstance(gpu.uuid, str) else "",
-        slices=slices,
-        instances=tuple(placed),
+        picture=Picture(f"GPU {gpu.index}", columns_for(slices), with_free_slices(placed, slices)),
         words=f"GPU {gpu.index}: {listed}{hidden}.",
-        ticks=tuple(position * unit for position in range(1, slices)),
     )
 
 

@@ -20,6 +20,8 @@ from planner.contract.workload_fields import WORKLOAD
 
 TABLE = DATA_DIRECTORY / "runs" / "facts.csv"
 ANY = "*"
+#: In ``where``: words that the row's note has, rather than a value of its request.
+NOTE = "note~"
 #: In ``set``: the fact's own value.
 ITSELF = "@"
 TABLES = {"workload": WORKLOAD, "cluster": CLUSTER, "layout": LAYOUT, "workload.ppo": PPO}
@@ -47,7 +49,10 @@ class Mapping(NamedTuple):
         """The run is of the source, and has the fact."""
         if self.source not in (ANY, row["source"]):
             return False
-        if self.where:
+        if self.where.startswith(NOTE):
+            if self.where.removeprefix(NOTE) not in row.get("note", ""):
+                return False
+        elif self.where:
             path, _, wanted = self.where.partition("=")
             if str(at(row["request"], path)) != wanted:
                 return False

@@ -5,6 +5,7 @@ Grouped, so that a table of a benchmark is one line. Shares are of the dense pea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -38,7 +39,7 @@ def of_chip(asked: ChipAsked) -> Evidence:
     where = "" if asked.per_node is None else f" in nodes of {asked.per_node}"
     if not alike:
         where, alike = f", none{where}", on_chip
-    groups = _grouped(alike, lambda each: (each.run.model, each.run.kind, each.run.accelerator))
+    groups = _grouped(alike, lambda each: (*_of_one_model(each), each.run.kind))
     groups.sort(key=lambda group: (-group[0].parameters, group[0].run.model))
     chart = None if asked.per_node else _chart(asked, on_chip)
     return Evidence(
@@ -64,13 +65,19 @@ def of_model(record: ModelRecord) -> Evidence:
     ]
     if not alike or model.towers:
         return Evidence(sentence="No published run of a model of this shape is on record.")
-    groups = _grouped(alike, lambda each: (each.run.accelerator, each.run.kind, each.run.model))
+    groups = _grouped(alike, lambda each: (each.run.accelerator, each.run.kind))
     groups.sort(key=lambda group: (-len(group), group[0].run.accelerator))
     return Evidence(
         sentence=f"{_counted(alike)} of models of this shape.",
+        reached="Model TFLOP/s of one chip",
         lines=tuple(_line(group, {}) for group in groups[:LINES]),
         left=max(0, len(groups) - LINES),
     )
+
+
+def _of_one_model(run: AchievedRun) -> tuple[str, str]:
+    """What sources that name a model differently agree on: its shape, and its size to two digits."""
+    return run.shape, f"{run.parameters:.1e}"
 
 
 def _grouped(
@@ -84,17 +91,21 @@ def _grouped(
 
 def _line(group: Sequence[AchievedRun], peaks: Mapping[str, float]) -> RunsAlike:
     first = group[0].run
+    names = Counter(each.run.model for each in group)
     counts = sorted({each.run.accelerators for each in group})
     span = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     return RunsAlike(
-        model=first.model,
+        model=names.most_common(1)[0][0],
         what=CLASSES.get(first.kind, first.kind),
         machines=f"{span} × {first.accelerator}",
         stacks=", ".join(sorted({each.run.framework for each in group})),
         runs=len(group),
         sources=len({each.run.source for each in group}),
         share=_shares(group, peaks),
-        query=urlencode({"accelerator": first.accelerator, "kind": first.kind, "text": first.model}),
+        query=urlencode(
+            {"accelerator": first.accelerator, "kind": first.kind}
+            | ({"text": first.model} if len(names) == 1 else {})
+        ),
     )
 
 

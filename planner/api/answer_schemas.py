@@ -120,6 +120,24 @@ FOUND = record(
     top=rows(ref("Summary")),
     rejected={"type": "object", "additionalProperties": WHOLE},
 )
+SEARCH_JOB = record(
+    "A search that goes on in a worker.",
+    id=ANYTHING,
+    job=record(
+        "Where it stands: share of its plans from 0 to 1, and the front so far.",
+        key=TEXT,
+        state={
+            "enum": ["waiting", "running", "merging", "done", "cancelled", "failed", "lost"],
+        },
+        evaluated=WHOLE,
+        plans=WHOLE,
+        share=NUMBER,
+        elapsed_s=NUMBER,
+        front=rows({"type": "object"}),
+        problem=TEXT,
+        remedy=TEXT,
+    ),
+)
 PARTITIONS = {"type": "object", "description": "Counts of configurations, or where each instance is placed."}
 SOURCED = {"source": TEXT, "as_of": TEXT | {"format": "date"}}
 MODEL = record(
@@ -155,6 +173,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "Term": TERM,
     "Summary": SUMMARY,
     "Found": FOUND,
+    "SearchJob": SEARCH_JOB,
     "Partitions": PARTITIONS,
     "Model": MODEL,
     "Instance": INSTANCE,

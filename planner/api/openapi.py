@@ -123,8 +123,15 @@ def _responses(each: Operation) -> dict[str, Any]:
             "ETag": {"description": "Send it as If-None-Match.", "schema": {"type": "string"}}
         }
         said["304"] = {"description": "You have this answer already."}
+    if each.later is not None:
+        text = {"schema": {"type": "string"}}
+        said["202"] = {
+            "description": "A worker goes on with it; ask again at Location.",
+            "content": {"application/json": {"schema": each.later}},
+            "headers": {"Location": text, "Retry-After": text},
+        }
     refusals = dict(REFUSALS)
-    if each.takes is None and not each.lists and not each.writes:
+    if each.takes is None and not each.lists and not each.writes and each.later is None:
         del refusals[422]
     if each.missing:
         refusals[404] = each.missing

@@ -14,6 +14,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from planner.accounts.policy import Action
@@ -30,12 +31,15 @@ from planner.engine.question.errors import PlanError
 from planner.mig.answers import mig_json
 from planner.plans import answers
 from planner.tradeoffs import answers as searches
-from planner.web.costs import large_question, let_others_go
-from planner.web.programs import NOT_FOUND, OK, UNPROCESSABLE, Scope, answered, for_programs, listed
+from planner.tradeoffs import jobs
+from planner.web.costs import large_question, let_others_go, paid_for
+from planner.web.programs import ACCEPTED, NOT_FOUND, OK, UNPROCESSABLE, Scope, answered, for_programs, listed
 
 MAX_DRAINED_BYTES = 64 * 1_048_576
 """How much of a body that is too long is still read: a client that is cut off while sending sees a broken
 connection instead of the answer."""
+ASK_AGAIN_S = 1
+"""When to ask again how far a search is."""
 View = Callable[..., HttpResponseBase]
 
 
@@ -59,11 +63,42 @@ def estimate(request: HttpRequest) -> HttpResponseBase:
 def search(request: HttpRequest) -> HttpResponseBase:
     """The best plans over many machines: the contract's ``search``."""
     waits = partial(let_others_go, request)
+    # RFC 7240: whoever prefers not to wait gets the job at once.
+    patience_s = 0.0 if "respond-async" in request.headers.get("Prefer", "") else searches.WAITED_S
     return _question(
         request,
-        partial(searches.search_response, waits=waits),
+        partial(searches.search_response, waits=waits, patience_s=patience_s),
         streamed=partial(searches.search_stream, waits=waits),
     )
+
+
+@endpoint("GET", Scope.PLAN)
+def search_job(request: HttpRequest, key: str) -> HttpResponseBase:
+    """A search that went to a worker: its response, or how far it is."""
+    found = searches.job_response(key)
+    return _no_job(key) if found is None else _of_job(found)
+
+
+@endpoint("POST")
+def cancel_search(request: HttpRequest, key: str) -> HttpResponseBase:
+    """Stop a search: its workers see it within a second. What is done is kept for the same question."""
+    job = jobs.cancel(key)
+    return _no_job(key) if job is None else answered(searches.job_answer(job, None))
+
+
+def _no_job(key: str) -> HttpResponse:
+    problem = PlanError("", excerpt(key), "There is no search of this key.", "POST its question to search.")
+    return answered(render_error(problem), NOT_FOUND)
+
+
+def _of_job(value: dict[str, Any]) -> HttpResponse:
+    """An answer, or where to ask for it again."""
+    if "job" not in value:
+        return answered(value, UNPROCESSABLE if "error" in value else OK)
+    response = answered(value, ACCEPTED)
+    response["Location"] = reverse("planner:api:search_job", args=[value["job"]["key"]])
+    response["Retry-After"] = str(ASK_AGAIN_S)
+    return response
 
 
 @large_question
@@ -135,9 +170,8 @@ def _question(
         return answered(render_error(unreadable), UNPROCESSABLE)
     catalog = selectors.current_catalog()
     if streamed is not None and searches.wants_stream(data):
-        return as_json_lines(streamed(data, catalog))
-    value = answer(data, catalog)
-    return answered(value, UNPROCESSABLE if "error" in value else OK)
+        return as_json_lines(paid_for(request, streamed(data, catalog)))
+    return _of_job(answer(data, catalog))
 
 
 def as_json_lines(lines: Iterator[dict[str, Any]]) -> HttpResponseBase:

@@ -28,7 +28,13 @@ from planner.engine.run.interruptions import RESTART_S, WRITE_S
 MAX_SLUG = 100
 SECONDS_PER_MINUTE = 60.0
 OWN_PRICE = "given in the request"
-LIMITS = ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts")
+LIMITS = (
+    "host_memory_bytes",
+    "host_memory_bandwidth_bytes_per_s",
+    "power_limit_watts",
+    "matmul_flops_per_s",
+    "fabric",
+)
 USUAL_NAMES = "Use the provider's name, such as p5.48xlarge or a2-megagpu-16g."
 #: How long before its first record a list price is taken to have held.  Judgement: machines are sold for
 #: years before they are replaced, and P4d's price of its launch in November 2020 held until June 2025.
@@ -198,6 +204,7 @@ def sold_as(cluster: Cluster, asked: Cluster) -> Cluster:
         "interruptions_per_node_day": sale.interruptions.per_node_day,
         "checkpoint_minutes": (sale.interruptions.checkpoint_s or 0.0) / SECONDS_PER_MINUTE,
         "restart_minutes": sale.interruptions.restart_s / SECONDS_PER_MINUTE,
+        "goodput": sale.interruptions.kept_share,
     }
     return interrupted(cluster, {name: own[name] for name in given})
 
@@ -233,7 +240,7 @@ def discounted(cluster: Cluster, percent: float) -> Cluster:
 def interrupted(cluster: Cluster, said: Mapping[str, float]) -> Cluster:
     """With what a question says of interruptions. said: by the names of the fields."""
     known = cluster.sale.interruptions
-    if not said or (known is None and "interruptions_per_node_day" not in said):
+    if not said or (known is None and not {"interruptions_per_node_day", "goodput"} & set(said)):
         return cluster
     known = known or Interruptions(per_node_day=0.0, write_s=WRITE_S, restart_s=RESTART_S)
     per_node_day = said.get("interruptions_per_node_day")
@@ -244,6 +251,7 @@ def interrupted(cluster: Cluster, said: Mapping[str, float]) -> Cluster:
         source=known.source if per_node_day is None else OWN_PRICE,
         checkpoint_s=known.checkpoint_s if checkpoint is None else checkpoint * SECONDS_PER_MINUTE,
         restart_s=known.restart_s if restart is None else restart * SECONDS_PER_MINUTE,
+        kept_share=said.get("goodput", known.kept_share),
         given=tuple(said),
     )
     return replace(cluster, sale=replace(cluster.sale, interruptions=found))
@@ -329,7 +337,7 @@ def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:
 
 
 def _with_limits(section: Section, cluster: Cluster) -> Cluster:
-    """Host memory and power limit, which stand beside either description."""
+    """Host memory, power limit, measured rate and network kind, which stand beside either description."""
     return replace(cluster, **section.read_all(CLUSTER[name] for name in LIMITS))
 
 

@@ -234,6 +234,26 @@ CLUSTER = table(
         query="watts",
     ),
     Field(
+        "matmul_flops_per_s",
+        "number",
+        "Measured matrix products",
+        "What large bf16 matrix products reach on one of these accelerators, measured while all of them "
+        "work. Machines of one kind differ by power and cooling; this replaces the usual rate of their kind.",
+        unit="FLOP/s an accelerator",
+        maximum=1e18,
+        otherwise="the usual rate of its kind",
+        query="measured",
+    ),
+    Field(
+        "fabric",
+        "choice",
+        "Network kind",
+        "What joins the machines: its share of the line rate in collectives differs by kind.",
+        choices=words.FABRICS,
+        otherwise="the instance type's, InfiniBand for machines of one's own",
+        query="fabric",
+    ),
+    Field(
         "price_as_of",
         "date",
         "Prices as of",

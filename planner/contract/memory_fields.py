@@ -27,6 +27,15 @@ MEMORY_FIELDS: tuple[Field, ...] = (
         query="offload",
     ),
     Field(
+        "expandable_segments",
+        "flag",
+        "Expandable segments",
+        "PyTorch's allocator with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: freed blocks of any size "
+        "serve again, so that little is reserved beside what is allocated.",
+        otherwise=BY_FRAMEWORK,
+        query="segments",
+    ),
+    Field(
         "optimizer_in_backward",
         "flag",
         "Optimizer in backward",

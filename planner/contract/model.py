@@ -19,6 +19,7 @@ from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.explicit import cross_check_parameters, model_from_explicit
 from planner.engine.shape.hf_config import assumed_defaults, model_from_hf_config, reading_notes
 from planner.engine.shape.parameters import targeted_modules
+from planner.engine.shape.read_as import plain_name
 
 MAX_SLUG = 100
 FORMS = 'Give a catalog name such as "llama-3.1-8b", {"hf_config": {…}}, or layers, hidden_size and so on.'
@@ -50,7 +51,7 @@ def read_model(data: Any, path: str, catalog: Catalog, problems: Problems) -> Mo
     if "hf_config" in data:
         return _pasted_model(data, path, problems)
     name = Section(data, path, problems).text("name")
-    model = _shaped(path, problems, lambda: model_from_explicit(data, excerpt(name or "custom"), path))
+    model = _shaped(path, problems, lambda: _named(model_from_explicit(data, excerpt(name or ""), path)))
     stated = data.get("params_total")
     if model is not None and isinstance(stated, int | float):
         difference = cross_check_parameters(model, int(stated))
@@ -93,7 +94,9 @@ def _pasted_model(data: dict[str, Any], path: str, problems: Problems) -> ModelS
     model = _shaped(
         field,
         problems,
-        lambda: model_from_hf_config(config, name=section.text("name") or _own_name(config), field=field),
+        lambda: _named(
+            model_from_hf_config(config, name=section.text("name") or _own_name(config), field=field)
+        ),
     )
     assumed = assumed_defaults(config) if model is not None else ()
     if assumed:
@@ -110,10 +113,13 @@ def _own_name(config: dict[str, Any]) -> str:
     """What the config calls its model, without the folders before it."""
     named = config.get("_name_or_path")
     return (
-        excerpt(named.rstrip("/").rpartition("/")[2])
-        if isinstance(named, str) and named.strip("/")
-        else "custom"
+        excerpt(named.rstrip("/").rpartition("/")[2]) if isinstance(named, str) and named.strip("/") else ""
     )
+
+
+def _named(model: ModelSpec) -> ModelSpec:
+    """A model that nobody named is called by its family and size, so that a report does not say "custom"."""
+    return model if model.name else replace(model, name=plain_name(model))
 
 
 def _shaped(path: str, problems: Problems, build: Callable[[], ModelSpec]) -> ModelSpec | None:

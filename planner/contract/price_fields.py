@@ -21,7 +21,7 @@ BUDGET = Field(
     query="budget",
 )
 #: What a question may say of machines that are taken back.
-INTERRUPTION_FIELDS = ("interruptions_per_node_day", "checkpoint_minutes", "restart_minutes")
+INTERRUPTION_FIELDS = ("interruptions_per_node_day", "checkpoint_minutes", "restart_minutes", "goodput")
 #: Of a cluster, in the order in which a form shows them.
 PRICE_FIELDS = (
     Field(
@@ -74,5 +74,15 @@ PRICE_FIELDS = (
         maximum=1e5,
         otherwise="15",
         query="restart",
+    ),
+    Field(
+        "goodput",
+        "number",
+        "Kept share of the time",
+        "Share of the run's time that goes into steps which are kept (goodput, effective training time); the "
+        "rest is failures, restarts, evaluation, saving and waiting. Over 0.9 was published of Llama 3.",
+        maximum=1,
+        otherwise="1: the steps alone",
+        query="goodput",
     ),
 )

@@ -50,6 +50,13 @@ STEP_PARTS = (
     "optimizer",
     "other",
 )
+#: Numbers that stand beside either description of a cluster, where the question gave them.
+LIMITS = (
+    "host_memory_bytes",
+    "host_memory_bandwidth_bytes_per_s",
+    "power_limit_watts",
+    "matmul_flops_per_s",
+)
 INTERRUPTION_PARTS = ("expected", "computing_s", "lost_s", "checkpoint_interval_s")
 PPO_STEP_PARTS = ("generation", "scoring", "weight_synchronization", "waiting")
 
@@ -121,9 +128,11 @@ def render_cluster(cluster: Cluster) -> dict[str, Any]:
     if cluster.sale.own_price and cluster.usd_per_node_hour is not None:
         described["usd_per_node_hour"] = float(cluster.usd_per_node_hour)
     described |= _interruptions_asked(cluster)
-    for name in ("host_memory_bytes", "host_memory_bandwidth_bytes_per_s", "power_limit_watts"):
+    for name in LIMITS:
         if getattr(cluster, name) is not None:
             described[name] = float(getattr(cluster, name))
+    if cluster.fabric is not None:
+        described["fabric"] = cluster.fabric
     if cluster.mig_profile is not None:
         described["mig_profile"] = cluster.mig_profile.profile
     if cluster.price_asked_as_of is not None:
@@ -139,6 +148,7 @@ def _interruptions_asked(cluster: Cluster) -> dict[str, float]:
         "interruptions_per_node_day": interruptions.per_node_day,
         "checkpoint_minutes": (interruptions.checkpoint_s or 0.0) / 60.0,
         "restart_minutes": interruptions.restart_s / 60.0,
+        "goodput": interruptions.kept_share,
     }
     return {name: told[name] for name in interruptions.given}
 

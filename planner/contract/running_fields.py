@@ -18,7 +18,8 @@ RUNNING_FIELDS: tuple[Field, ...] = (
         "choice",
         "Attention kernel",
         "Which implementation of attention runs. It refines Attention: standard and PyTorch's math path keep "
-        "the table of scores, the others do not.",
+        "the table of scores, the others do not. PyTorch takes the memory-efficient one where a padding mask "
+        "is handed to it; it computes what a causal mask hides as well.",
         choices=words.ATTENTION_KERNELS,
         otherwise="By framework and accelerator",
         query="attention_kernel",
@@ -31,6 +32,14 @@ RUNNING_FIELDS: tuple[Field, ...] = (
         choices=words.KERNELS,
         otherwise=BY_FRAMEWORK,
         query="kernels",
+    ),
+    Field(
+        "cuda_graphs",
+        "flag",
+        "CUDA graphs",
+        "Kernels are replayed from captured graphs rather than launched one by one, which spares the host.",
+        otherwise="no",
+        query="graphs",
     ),
     Field(
         "autocast",
@@ -144,5 +153,24 @@ MOE = table(
         "All experts of a rank are multiplied in one kernel rather than one after another.",
         otherwise=BY_FRAMEWORK,
         query="grouped",
+    ),
+    Field(
+        "overlap",
+        "flag",
+        "Overlapped exchange",
+        "Tokens travel to their experts beside another micro-batch's compute (DualPipe, Megatron-Core's "
+        "overlapped all-to-all).",
+        otherwise="no",
+        query="moe_overlap",
+    ),
+    Field(
+        "nodes_per_token",
+        "whole",
+        "Machines a token",
+        "The router sends a token to experts on at most so many machines (DeepSeek-V3: 4).",
+        unit="nodes",
+        maximum=100_000,
+        otherwise="any number",
+        query="moe_nodes",
     ),
 )

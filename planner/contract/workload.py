@@ -17,6 +17,8 @@ from planner.engine.shape.parameters import ALL_LINEAR, linear_modules, targeted
 from planner.engine.shape.saved import saved_parameters
 
 LENGTHS = ("tokens", "epochs", "dataset_tokens", "samples")
+#: Precisions of a frozen base that bitsandbytes gives it.
+QUANTIZED_LAYERS = ("int8", "int4", "nf4")
 #: Fields that are read with others in view; the rest stand for themselves.
 READ_APART = (
     "task",
@@ -43,6 +45,7 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
     tokens, samples = _length_of_run(section, sequence_length * answers)
     _check_ppo(section, task, ppo, sequence_length)
     _check_adapters(section, task)
+    _check_expert_tensors(section, task, model)
     _check_positions(section, model, sequence_length)
     decoder_length = _decoder_length(section, model, sequence_length)
     check_kernels(section, sequence_length)
@@ -130,6 +133,29 @@ def _check_adapters(section: Section, task: str) -> None:
         section.problems.note(
             "unused_field", f"{', '.join(unused)} only matter for lora and qlora; the task is {task}."
         )
+
+
+def _check_expert_tensors(section: Section, task: str, model: ModelSpec | None) -> None:
+    """A note on experts that quantising linear layers leaves in 16 bit.
+
+    transformers 5 keeps a block's experts in two tensors, and bitsandbytes quantises linear layers alone
+    (axolotl, docs/expert_quantization.qmd: 127 GiB against 23 GiB for GLM-4.7-Flash; read on 2026-11-29).
+    """
+    quantized = section.data.get("frozen_precision", "nf4" if task == "qlora" else None)
+    if model is None or not model.experts or task not in ADAPTERS or quantized not in QUANTIZED_LAYERS:
+        return
+    if model.parts is not None:
+        experts = sum(group.blocks * group.channel.routed_parameters for group in model.parts.groups)
+    else:
+        matrices = 3 if model.gated_ffn else 2
+        routed = (model.layers - model.dense_layers) * model.experts
+        experts = routed * matrices * model.hidden_size * model.expert_ffn_size
+    section.problems.note(
+        "experts_may_stay_16_bit",
+        "The experts are taken as quantized. bitsandbytes quantizes linear layers alone, and transformers 5 "
+        "keeps experts as bare tensors: unless the stack quantizes these too (Unsloth, axolotl's "
+        f"quantize_moe_experts, transformers 4), they are {2 * experts / 2**30:,.0f} GiB in 16 bit.",
+    )
 
 
 def _check_positions(section: Section, model: ModelSpec | None, sequence_length: int) -> None:

@@ -216,10 +216,21 @@ WORKLOAD = table(
         "loss",
         "choice",
         "Loss",
-        "How the logits are held: whole with a copy in fp32, in chunks, or never whole (fused).",
+        "How the logits are held: whole with a copy in fp32, whole with a cross-entropy that torch.compile "
+        "fuses (no copies), in chunks, or never whole (fused).",
         choices=words.LOSSES,
         otherwise=BY_FRAMEWORK,
         query="loss",
+    ),
+    Field(
+        "loss_precision",
+        "choice",
+        "Loss precision",
+        "What the cross-entropy is computed in: fp32, or the logits' own 16 bits, as trainers do that "
+        "compute it themselves outside of autocast.",
+        choices=words.LOSS_PRECISIONS,
+        otherwise=BY_FRAMEWORK,
+        query="lossprec",
     ),
     Field(
         "lora_rank",
@@ -238,7 +249,7 @@ WORKLOAD = table(
         "The layers that get adapters, by their Hugging Face names, such as q_proj, v_proj; all-linear: all "
         "of the blocks.",
         maximum=MAX_LORA_TARGETS,
-        otherwise="all linear layers of the blocks",
+        otherwise="all linear",
         tasks=ADAPTERS,
         query="targets",
     ),

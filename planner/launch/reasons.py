@@ -131,7 +131,9 @@ def of_optimizer(plan: LaunchPlan, *, does: Collection[str], kernels: Collection
 
 
 def of_loss(plan: LaunchPlan, *, does: Collection[str]) -> list[str]:
-    return [] if plan.recipe.loss in does else [f"It has no {plan.recipe.loss} loss here."]
+    # A compiled loss is a loss on whole logits in a run that is compiled.
+    loss = "whole" if plan.recipe.loss == "compiled" else plan.recipe.loss
+    return [] if loss in does else [f"It has no {loss} loss here."]
 
 
 def of_offload(plan: LaunchPlan) -> list[str]:
@@ -150,6 +152,8 @@ UNWRITTEN = {
     "primary_weights": (None,),
     "adapter_wrapping": (None,),
     "k_bit_preparation": (None,),
+    "loss_precision": (None,),
+    "expandable_segments": (None,),
     "modules_to_save": (None,),
     "recompute_modules": (None,),
     "recompute_blocks": (None, 1.0),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from planner.mig.placement.chip import Chip, Placed
 from planner.mig.placement.question import Answer, Gpus
+from planner.web.slices import Block, Picture, with_free_slices
 
 SHOWN = 24
 """Pictures on a page; a fleet has more GPUs than anybody looks at."""
@@ -19,27 +20,6 @@ STATES: Mapping[str, str] = {
     "foreign": "unknown to the catalog, stays",
     "free": "free",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """An instance or a free slice. start, span: columns, the first is 1.  css: its state."""
-
-    start: int
-    span: int
-    label: str
-    words: str
-    css: str
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One GPU, or several that are alike. unused: compute and memory slices that nothing takes, in words."""
-
-    title: str
-    columns: int
-    blocks: tuple[Block, ...]
-    unused: str
 
 
 def blocks(chip: Chip, instances: Sequence[tuple[Placed, str]]) -> tuple[Block, ...]:
@@ -55,13 +35,7 @@ def blocks(chip: Chip, instances: Sequence[tuple[Placed, str]]) -> tuple[Block, 
         )
         for place, state in instances
     ]
-    taken = {slice_ for place, _ in instances for slice_ in range(place.start, place.start + place.size)}
-    found += [
-        Block(index + 1, 1, "", f"memory slice {index}: free", "free")
-        for index in range(chip.memory_slices)
-        if index not in taken
-    ]
-    return tuple(sorted(found, key=lambda block: block.start))
+    return with_free_slices(found, chip.memory_slices)
 
 
 def unused(chip: Chip, places: Sequence[Placed]) -> str:

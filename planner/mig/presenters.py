@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from planner.mig import words
-from planner.mig.drawing import Change, Picture, changes, present, runs
+from planner.mig.drawing import Change, changes, present, runs
 from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
 from planner.mig.exports.layouts import afterwards, host_layouts
 from planner.mig.exports.layouts import present as as_it_stands
@@ -20,6 +20,7 @@ from planner.mig.prices import share, unused_usd_per_hour
 from planner.mig.state import Row
 from planner.web import formats
 from planner.web.numbers import whole
+from planner.web.slices import Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def answer_plan(request: PlanRequest, catalog: Catalog) -> PlanResult:
     Raises PlanErrors for a layout that cannot exist.
     """
     try:
-        return estimate(request, shipped_calibration(), alternatives(request, catalog))
+        return estimate(request, shipped_calibration(), elsewhere(request, catalog))
     except PlanError as one:
         raise PlanErrors([one]) from one
 
@@ -61,6 +61,18 @@ def answer_at(layout: Layout, requests: Sequence[PlanRequest]) -> list[PlanResul
     return estimate_at(layout, requests, shipped_calibration())
 
 
+def elsewhere(request: PlanRequest, catalog: Catalog) -> Iterator[PlanRequest]:
+    """The question on each of ``alternatives``, where no precision was named in that which the chip has.
+
+    Nothing is looked up before the first is asked for: most plans fit.
+    """
+    assumed = any(code == ASSUMED_PRECISION for code, _ in request.notes)
+    for cluster in alternatives(request, catalog):
+        precision = usual_precision(cluster.accelerator) if assumed else request.workload.precision
+        workload = replace(request.workload, precision=precision)
+        yield replace(request, cluster=cluster, workload=workload)
+
+
 def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     """Machines with more memory per node, of the same number, sold in the same way: the cheapest first.
 
@@ -68,15 +80,15 @@ def alternatives(request: PlanRequest, catalog: Catalog) -> list[Cluster]:
     In the region asked for, else in the provider's default; other providers where this one has nothing.
     """
     asked = request.cluster
-    # Where no precision was named, a machine is looked at only if it would be planned in the same one.
+    # Where no precision was named, each machine would be planned in its own.
     assumed = any(code == ASSUMED_PRECISION for code, _ in request.notes)
     node_bytes = asked.accelerators_per_node * asked.accelerator.memory_bytes
     found: list[Cluster] = []
     for record in catalog.instances():
         chip = record.spec.accelerator
         larger = record.spec.accelerators_per_node * chip.memory_bytes > node_bytes
-        alike = not assumed or usual_precision(chip) == request.workload.precision
-        if not larger or not alike or unit_flops_per_s(chip, request.workload.precision) <= 0:
+        precision = usual_precision(chip) if assumed else request.workload.precision
+        if not larger or unit_flops_per_s(chip, precision) <= 0:
             continue
         regions = catalog.regions(record.slug)
         if not regions:

@@ -94,11 +94,18 @@ CHOICES: dict[str, Choices] = {
     },
 }
 
+#: What everyone asks of adapters; the rest is folded away.
+OF_ADAPTERS_FIRST = ("rank", "targets")
 #: What reinforcement learning cannot do without; the rest of its round is folded away.
 OF_ROUND_FIRST = ("critic", "reward", "rollout", "answers")
 #: The form's folds, each with its fields; what is in none stands in the open.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "adapters": tuple(field.query for field in WORKLOAD.fields if field.tasks == ADAPTERS),
+    "adapters": OF_ADAPTERS_FIRST,
+    "adapters_more": tuple(
+        field.query
+        for field in WORKLOAD.fields
+        if field.tasks == ADAPTERS and field.query not in OF_ADAPTERS_FIRST
+    ),
     "ppo": OF_ROUND_FIRST,
     "round": tuple(field.query for field in PPO.fields if field.query and field.query not in OF_ROUND_FIRST),
     "engine": tuple(field.query for field in GENERATION.fields),

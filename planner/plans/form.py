@@ -17,11 +17,23 @@ from django.http import QueryDict
 from django.utils.functional import cached_property
 
 from planner.catalog.facts.catalog import Catalog
-from planner.contract.fields import ESTIMATE
+from planner.contract.fields import CLUSTER, ESTIMATE
+from planner.contract.workload_fields import WORKLOAD
 from planner.engine.question.errors import PlanError
 from planner.engine.question.request import Cluster
 from planner.plans import picker
-from planner.plans.choices import BUDGET, CHOICES, DEFAULTS, GOAL, GROUPS, NAMES, PROVIDER, WAY, form_field
+from planner.plans.choices import (
+    BUDGET,
+    CHOICES,
+    DEFAULTS,
+    GOAL,
+    GROUPS,
+    NAMES,
+    OPEN,
+    PROVIDER,
+    WAY,
+    form_field,
+)
 from planner.plans.state import FormState, address_of, contract_request, form_state
 from planner.plans.terms import TERMS
 
@@ -72,7 +84,7 @@ class ScenarioForm(forms.Form):
                 field.choices = [*offered, (state.values[name], state.values[name])]
         region, bought = state.values["region"], state.values["buy"]
         regions = picker.region_choices(catalog, state.values["instance"], purchase=bought, chosen=region)
-        chip = picker.chip_of(catalog, chip=state.values["chip"], instance=state.values["instance"])
+        chip = picker.chip_of(catalog, chip=state.chip, instance=state.values["instance"])
         offers = {
             "region": regions,
             "chip": picker.chip_choices(catalog),
@@ -127,6 +139,16 @@ class ScenarioForm(forms.Form):
     def request(self) -> dict[str, Any]:
         """The contract's request.  Raises PlanError where the pasted config cannot be read as JSON."""
         return contract_request(self.state)
+
+    def asked(self) -> dict[str, Any]:
+        """The request without what the reader left at its default in the form's folds."""
+        request = self.request()
+        for table in (WORKLOAD, CLUSTER):
+            for field in table.fields:
+                folded = field.query and field.query not in OPEN
+                if folded and self.values[field.query] == self.state.default(field.query):
+                    request[table.section].pop(field.name, None)
+        return request
 
     def query(self, **changes: str) -> str:
         """The address that holds this scenario, defaults left out; ``changes`` override fields first."""

@@ -53,10 +53,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """offers: the best first, at least one.  missed: why none meets the goal, "" where one does."""
+    """offers: the best first, at least one.  missed: why none meets the goal, "" where one does.
+
+    limited: there is a goal, rather than neither a budget nor a deadline.
+    """
 
     offers: tuple[Offer, ...]
     missed: str
+    limited: bool
 
 
 def find_machines(state: FormState, catalog: Catalog, *, today: date) -> Found:
@@ -84,7 +88,7 @@ def _found(run: str, goal: str, catalog: Catalog, today: date) -> Found:
     parse_search_request(asked | limits, catalog, today=today)
     offers = _kept(asked, limits, catalog, today)
     if offers:
-        return Found(offers=tuple(offers)[:MOST_OFFERS], missed="")
+        return Found(offers=tuple(offers)[:MOST_OFFERS], missed="", limited=bool(limits))
     nearest = [
         (words, near)
         for given_up, words in (("budget_usd", "in time"), ("deadline_days", "within the budget"))
@@ -92,7 +96,7 @@ def _found(run: str, goal: str, catalog: Catalog, today: date) -> Found:
     ] or [("at all", _kept(asked, {}, catalog, today))]
     if not nearest[0][1]:
         raise PlanErrors([NOWHERE])
-    return Found(offers=tuple(nearest[0][1])[:MOST_OFFERS], missed=_missed(nearest))
+    return Found(offers=tuple(nearest[0][1])[:MOST_OFFERS], missed=_missed(nearest), limited=bool(limits))
 
 
 def _kept(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, today: date) -> list[Offer]:
@@ -115,7 +119,8 @@ def _missed(nearest: list[tuple[str, list[Offer]]]) -> str:
 
 def _offers(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, today: date) -> list[Offer]:
     """The best plan of each chip, sure ones first, then by what the goal leaves open."""
-    objective = "cost" if "deadline_days" in limits else "time" if "budget_usd" in limits else "balanced"
+    # Whoever has days to spare, or says nothing of them, wants the cheapest.
+    objective = "time" if "budget_usd" in limits and "deadline_days" not in limits else "cost"
     chips = _searched(json.dumps(asked), catalog, today)
     best = [each.best(limits, objective) for each in chips]
     questions = [_question(asked, limits, cluster, catalog, today) for cluster in best if cluster]
@@ -199,4 +204,4 @@ def _meets(result: PlanResult, limits: dict[str, Any]) -> bool:
 def _value(offer: Offer, objective: str) -> float:
     usd = 0.0 if offer.result.cost is None else offer.result.cost.usd
     seconds = offer.result.time.total_s
-    return {"cost": usd, "time": seconds, "balanced": usd * seconds}[objective]
+    return {"cost": usd, "time": seconds}[objective]

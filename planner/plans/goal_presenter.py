@@ -30,10 +30,11 @@ class GoalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoalPage:
-    """rows: the best first.  missed: why none meets the goal, "" where one does."""
+    """rows: the best first.  missed: why none meets the goal, "" where one does.  title: of the table."""
 
     rows: tuple[GoalRow, ...]
     missed: str
+    title: str
 
 
 def present_goal(found: Found, link: Callable[[Cluster], str]) -> GoalPage:
@@ -42,6 +43,11 @@ def present_goal(found: Found, link: Callable[[Cluster], str]) -> GoalPage:
     return GoalPage(
         rows=tuple(_row(offer.result, first, link(offer.result.cluster)) for offer in found.offers),
         missed=found.missed,
+        title="The nearest to your goal"
+        if found.missed
+        else "Machines that meet your goal"
+        if found.limited
+        else "The cheapest on each kind of chip",
     )
 
 

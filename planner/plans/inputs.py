@@ -39,6 +39,8 @@ class Input:
         if field is not None and field.kind == "choice":
             return value_label(field, self.value)
         try:
+            if self.unit.startswith("dollars"):
+                return f"{formats.dollars(float(self.value))}{self.unit.removeprefix('dollars')}"
             text = str(formats.count(float(self.value)))
         except ValueError:
             text = self.value

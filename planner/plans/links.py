@@ -20,6 +20,7 @@ from planner.accuracy.calibration import (
     TIMING_FILE,
     shipped_calibration,
 )
+from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import PlanResult
@@ -152,3 +153,19 @@ def price_words(result: PlanResult, now: PlanResult) -> str:
         f"The price moved from {formats.dollars_per_hour(before)} to {formats.dollars_per_hour(today)} per "
         f"node: {formats.dollars(result.cost.usd)} then, {formats.dollars(now.cost.usd)} at today's."
     )
+
+
+def terms_elsewhere(values: Mapping[str, str], catalog: Catalog, instance: str) -> dict[str, str]:
+    """Form fields that are emptied for the plan's run on another machine: one's own price is that of a
+    machine, and a discount that of a provider.
+
+    values: of the form.  instance: the other machine's slug.
+    """
+    own = values["instance"]
+    if instance == own and not values["chip"]:
+        return {}
+    try:
+        alike = catalog.instance(own).spec.provider == catalog.instance(instance).spec.provider
+    except UnknownSlugError:
+        alike = False
+    return {"usd": ""} if alike else {"usd": "", "discount": ""}

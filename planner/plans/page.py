@@ -45,8 +45,8 @@ from planner.web.responses import csv_response, swaps
 MACHINE_FIELDS = ("instance", "region", "buy", "chip", "price_on")
 PRICE_FIELDS = ("region", "buy", "price_on")
 MODEL_FIELDS = ("model", "config")
-#: Runs on more accelerators than this are not asked whether a part of one would do.
-MOST_FOR_A_SLICE = 8
+#: Runs on more accelerators, or that need more of one, are not asked whether a part of one would do.
+MOST_FOR_A_SLICE, MOST_SHARE_FOR_A_SLICE = 8, 0.5
 CHIP_FIELDS = ("instance", "chip")
 #: Longest address that web servers read; a pasted configuration may need more.
 LONGEST_ADDRESS = 8000
@@ -78,7 +78,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     root = request.build_absolute_uri("/").rstrip("/")
     context["copy_as"] = {"curl": as_curl(asked, root), "python": as_python(asked, root)}
     context |= link_context(request, form, question, result)
-    context["assumed_line"] = inputs.assumed_line(form.request(), question, result)
+    context["assumed_line"] = inputs.assumed_line(form.asked(), question, result)
     response = _render_plan(request, form, context)
     if swaps(request):
         push_url(response, False if too_long else address)
@@ -143,7 +143,7 @@ def plan_csv(request: HttpRequest) -> HttpResponse:
         return plain_problems(wrong)
     rows = exports.csv_rows(question, result)
     kept = kept_address(request, form, result)
-    found = inputs.inputs(form.request(), question, result)
+    found = inputs.inputs(form.asked(), question, result)
     rows += exports.input_rows(found, as_of=today().isoformat(), address=kept)
     rows += exports.assumption_rows(assumptions.assumptions(form, question, result))
     if result.cluster.mig_profile is None:
@@ -184,7 +184,7 @@ def summary(request: HttpRequest) -> HttpResponse:
         "page": presenters.present_plan(question, result, today=today()),
         "bar": memory_bar(result),
         "query": form.query(),
-        "inputs": inputs.inputs(form.request(), question, result),
+        "inputs": inputs.inputs(form.asked(), question, result),
         "assumed": assumptions.assumptions(form, question, result),
         **link_context(request, form, question, result),
     }
@@ -226,10 +226,17 @@ def answer_context(form: ScenarioForm, question: PlanRequest, result: PlanResult
         ],
         "query": form.query(),
         "read_as": result.model_read_as if form.own_model else "",
-        "may_take_a_slice": result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE,
+        "may_take_a_slice": may_take_a_slice(result),
         "remedies": [(found.text, form.query(**(named | found.changes))) for found in page.remedies],
         "goal": goal_page(form),
     }
+
+
+def may_take_a_slice(result: PlanResult) -> bool:
+    """Whether a part of a chip could do: a slice below the whole chip has half of its memory at most."""
+    share = result.memory.per_accelerator_bytes.total / result.memory.usable_bytes
+    few = result.cluster.mig_profile is None and result.accelerators <= MOST_FOR_A_SLICE
+    return few and share <= MOST_SHARE_FOR_A_SLICE
 
 
 def goal_page(form: ScenarioForm) -> GoalPage | None:
@@ -272,12 +279,12 @@ def _render_plan(
     context |= {"pickers": picker_addresses(form)}
     if not swaps(request):
         return render(request, "plans/plan.html", context | whole_form(request, form, status), status=status)
-    if status == 200 and ("preset" in request.POST or "preset" in request.GET):
+    changed = changed_fields(request)
+    preset = "preset" in request.POST or "preset" in request.GET
+    if status == 200 and (preset or ("instance" in changed and own_machines_shown(request, form))):
         context |= whole_form(request, form, status)
         response = render(request, "plans/planner.html", context, status=status)
         return reswap(retarget(response, "#planner"), "outerHTML")
-    changed = changed_fields(request)
-    preset = "preset" in request.POST
     if preset:
         context |= whole_form(request, form, status)
     if status != 200:
@@ -294,6 +301,11 @@ def _render_plan(
     }
     template = "plans/results.html" if status == 200 else "plans/problems_swap.html"
     return render(request, template, context, status=status)
+
+
+def own_machines_shown(request: HttpRequest, form: ScenarioForm) -> bool:
+    """Whether a machine that was picked changes which fields say how many cards one has."""
+    return bool(form.state.chip) or bool(request.POST.get("chip"))
 
 
 def whole_form(request: HttpRequest, form: ScenarioForm, status: int) -> dict[str, Any]:

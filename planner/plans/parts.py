@@ -32,6 +32,7 @@ from planner.web.responses import swaps
 #: The form's folds: title, what stands beside it, and the groups of fields in it.
 FOLDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "shape": ("My own architecture", "by its sizes", ("shape",)),
+    "adapters": ("Base weights and adapters", "usual where empty", ("adapters_more",)),
     "round": ("Round and generation engine", "usual where empty", ("round", "engine")),
     "own": ("My own machines", "instead", ("own",)),
     "card": ("My own card", "one that the list lacks", ("card",)),
@@ -68,6 +69,7 @@ def folds(form: ScenarioForm, *, wrong: bool, unfold: str) -> dict[str, Fold]:
     for name, (title, muted, groups) in FOLDS.items():
         fields = (*BESIDE.get(name, ()), *(field for group in groups for field in GROUPS[group]))
         shown = name == unfold or not (form.state.changed | faulty).isdisjoint(fields)
+        shown = shown or (name == "own" and bool(form.state.chip))
         found[name] = Fold(name=name, title=title, muted=muted, open=shown, fields=" ".join(fields))
     return found
 

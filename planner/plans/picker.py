@@ -22,6 +22,10 @@ class Sale:
     as_of: date | None
 
 
+#: The heading of cards that machines of one's own may have.
+OWN_MACHINES = "My own machines"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One entry of a picker. slug: what it fills in.  label: its first line.  note: its second.
@@ -63,7 +67,7 @@ class ModelCard:
 
 
 def machine_options(catalog: Catalog, sale: Sale) -> tuple[Option, ...]:
-    """Every instance type, by provider, with its price for one accelerator."""
+    """Every instance type, by provider, with its price for one accelerator; then cards of one's own."""
     options: dict[str, list[Option]] = {}
     for record in catalog.instances():
         machine = machine_option(record, catalog, sale)
@@ -73,7 +77,16 @@ def machine_options(catalog: Catalog, sale: Sale) -> tuple[Option, ...]:
                 slug=machine.slug, label=machine.slug, note=machine.note, group=group, price=machine.per_gpu
             )
         )
-    return tuple(option for group in options.values() for option in group)
+    cards = [
+        Option(
+            slug=record.slug,
+            label=record.spec.name,
+            note=f"{formats.trimmed(record.spec.memory_bytes / formats.GIB)} GiB, in machines of your own",
+            group=OWN_MACHINES,
+        )
+        for record in catalog.accelerators()
+    ]
+    return (*(option for group in options.values() for option in group), *cards)
 
 
 def chosen_machine(catalog: Catalog, slug: str, sale: Sale) -> MachineOption | None:
@@ -167,7 +180,7 @@ def model_card(model: ModelSpec, parameters: int, active: int) -> ModelCard:
 def chip_choices(catalog: Catalog) -> list[tuple[str, str]]:
     """Accelerators for a user's own machines."""
     return [
-        ("", "None: use the instance type"),
+        ("", "As named above"),
         *((record.slug, record.spec.name) for record in catalog.accelerators()),
     ]
 
@@ -189,8 +202,8 @@ def profile_choices(catalog: Catalog, chip: str, *, chosen: str) -> list[tuple[s
         records = catalog.mig_profiles(chip)
     except UnknownSlugError:
         whole, records = None, ()
-    first = "Whole chips" if whole is None else f"Whole chips, {formats.gib(whole)}"
-    choices = [("", first if records else "Whole chips (no MIG on this chip)")]
+    first = "Whole chips" if whole is None else f"Whole, {formats.gib(whole)}"
+    choices = [("", first if records else "None on this chip")]
     for record in records:
         spec = record.spec
         shares = f"{spec.max_instances} a chip"

@@ -106,6 +106,11 @@ def machines(cluster: Cluster) -> str:
     return f"{cluster.nodes or 1:,} × {kind}"
 
 
+def model_name(request: PlanRequest) -> str:
+    """The model's name; one that was pasted or described without a name is the reader's."""
+    return "Your model" if request.model.name == NAMELESS else request.model.name
+
+
 def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     """Llama 3.1 8B on 16 × p5.48xlarge: fits with 21 GiB to spare; 31 days (28 to 35); $655k (...)."""
     memory = result.memory
@@ -137,7 +142,7 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     return Verdict(
         # What fits and misses what was asked for is no green tick.
         kind="tight" if result.fits and asked.missed else result.verdict,
-        subject=f"{request.model.name} on {machines(result.cluster)}",
+        subject=f"{model_name(request)} on {machines(result.cluster)}",
         sentence=f"{fit}; {time}{cost}{kept}" if result.fits else f"{fit} on each {unit_of(result.cluster)}",
         detail=" ".join(part for part in (detail, result.unavailable) if part),
         gist=f"{asked.gist or GISTS[result.verdict]}: {total}{gist_cost}"
@@ -146,6 +151,8 @@ def verdict(request: PlanRequest, result: PlanResult) -> Verdict:
     )
 
 
+#: What a model is called that nobody gave a name.
+NAMELESS = "custom"
 #: Warnings that the verdict or the note on the price says in its own words.
 SAID_ELSEWHERE = ("price_stale", "no_price", "budget_missed", "unavailable")
 GISTS: dict[VerdictKind, str] = {"fits": "Fits", "tight": "Tight", "does_not_fit": "Does not fit"}

@@ -35,7 +35,17 @@ PRESET_BUTTONS = (
     Preset("ppo", "PPO", "Reinforcement learning with a critic and a reward model of the same size"),
 )
 
-_WORKLOAD = ("tokens", UNIT, "epochs", "seq", "target", "batch", *GROUPS["adapters"], *OF_RL)
+_WORKLOAD = (
+    "tokens",
+    UNIT,
+    "epochs",
+    "seq",
+    "target",
+    "batch",
+    *GROUPS["adapters"],
+    *GROUPS["adapters_more"],
+    *OF_RL,
+)
 _USUAL = {name: DEFAULTS[name] for name in _WORKLOAD}
 _TUNING = {"tokens": "100M", "epochs": "3", "seq": "", "batch": "64"}
 
@@ -81,7 +91,7 @@ def preset_state(given: Mapping[str, str], catalog: Catalog, *, today: date) -> 
     name = given.get("preset", "")
     filled = {**given, **PRESETS.get(name, {})}
     state = form_state(filled, catalog)
-    own = any(state.values[field] for field in ("chip", *GROUPS["card"]))
+    own = bool(state.chip) or any(state.values[field] for field in GROUPS["card"])
     if name not in MACHINES or own or state.values[WAY] != DEFAULTS[WAY]:
         return state
     filled |= {field: DEFAULTS[field] for field in _OF_MACHINES}

@@ -94,8 +94,11 @@ def plan_context(form: ScenarioForm) -> dict[str, Any]:
         "card": partial(model_card, form),
         "presets": PRESET_BUTTONS,
         "machine": partial(picker.chosen_machine, catalog, values["instance"], sale),
-        "machines": [record.slug for record in catalog.instances()],
-        "own": bool(values["chip"]) or any(values[name] for name in GROUPS["card"]),
+        "machines": [
+            *(each.slug for each in catalog.instances()),
+            *(each.slug for each in catalog.accelerators()),
+        ],
+        "own": bool(form.state.chip) or any(values[name] for name in GROUPS["card"]),
     }
 
 

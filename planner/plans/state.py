@@ -58,11 +58,14 @@ ELSE = frozenset({"csrfmiddlewaretoken", "preset", "sort", "spread", "usual", "u
 class FormState:
     """values: every field's text.  ignored: names that are not fields.
 
+    chip: the accelerator of machines of one's own, which may stand in the field of the instance type too; ""
+    where an instance type is named.
     config: the pasted configuration, None where there is none or ``unreadable`` says why it cannot be read.
     usual_length: the text that fills the sequence length where none was given.
     """
 
     values: Mapping[str, str]
+    chip: str
     config: Mapping[str, Any] | None
     unreadable: PlanError | None
     usual_length: str
@@ -95,6 +98,13 @@ def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[s
     if said.get("seq") == said.get("usual"):
         said.pop("seq", None)
     values = {name: said.get(name, default) for name, default in DEFAULTS.items()}
+    named = values["instance"] if _is_chip(values["instance"], catalog) else ""
+    if "instance" in changed:
+        # What was picked last counts: a type puts machines of one's own aside. A card that nobody rents out
+        # stands alone in a machine at first.
+        values["chip"] = ""
+        if named and not _sold(named, catalog):
+            values |= {"per_node": said.get("per_node", "1"), "nodes": "1"}
     config, unreadable = _pasted(values["config"])
     if unreadable is not None and len(values["config"]) > MAX_CONFIG_BYTES:
         values["config"] = values["config"][:SHOWN_CHARACTERS] + "…"
@@ -104,6 +114,7 @@ def form_state(given: Mapping[str, str], catalog: Catalog, changed: Collection[s
         values["region"] = ""
     return FormState(
         values=MappingProxyType(values),
+        chip=values["chip"] or named,
         config=config,
         unreadable=unreadable,
         usual_length=usual,
@@ -163,6 +174,15 @@ def _pasted(text: str) -> tuple[Mapping[str, Any] | None, PlanError | None]:
         return None, problem
 
 
+def _is_chip(name: str, catalog: Catalog) -> bool:
+    """Whether the field of the instance type holds an accelerator, for machines of one's own."""
+    return any(record.slug == name for record in catalog.accelerators())
+
+
+def _sold(chip: str, catalog: Catalog) -> bool:
+    return any(record.spec.accelerator.slug == chip for record in catalog.instances())
+
+
 def _foreign(region: str, instance: str, catalog: Catalog) -> bool:
     try:
         provider = catalog.instance(instance).spec.provider
@@ -190,9 +210,10 @@ def _shape(state: FormState) -> dict[str, Any]:
 def _cluster(state: FormState) -> dict[str, Any]:
     """A card of one's own wins over a chosen chip, and machines of one's own over an instance type."""
     card = _said(state, CARD.fields)
-    description = "accelerator" if state.values["chip"] or card else "instance_type"
+    description = "accelerator" if state.chip or card else "instance_type"
     said = _said(state, (field for field in CLUSTER.fields if field.beside in ("", description)))
-    return {**said, "accelerator": card} if card else said
+    chip = {"accelerator": state.chip} if state.chip else {}
+    return said | chip | ({"accelerator": card} if card else {})
 
 
 def _workload(state: FormState) -> dict[str, Any]:

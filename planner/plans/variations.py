@@ -132,7 +132,8 @@ def _timed(answer: Answer, request: PlanRequest) -> Answer:
     """The answer held against the deadline, which rows are asked without: it would change their nodes."""
     if isinstance(answer, PlanErrors):
         return answer
-    return replace(answer, meets_deadline=meets_deadline(request, answer.time))
+    met = meets_deadline(request, answer.time)
+    return answer if met == answer.meets_deadline else replace(answer, meets_deadline=met)
 
 
 def remedy_of(request: PlanRequest, row: MachineRow) -> str:

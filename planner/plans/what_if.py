@@ -85,6 +85,8 @@ def what_if(form: ScenarioForm, question: PlanRequest, result: PlanResult, *, to
         query = form.query(**(named | turn.changes))
         if isinstance(answer, PlanResult):
             row = _row(turn.setting, answer, result, query)
+        elif turn.knob == "Nodes" and answer is None:
+            continue  # of one's own machines, without the network that several need
         else:
             why = refused[index] if answer is None else answer.errors[0].message
             row = Row(setting=turn.setting, kind="error", room=sentence(why), query="")

@@ -1,14 +1,16 @@
 """Searches for programs: one response, or a stream of progress and fronts that ends with it.
 
 The command searches in its own process. The web server hands what is not quick to a worker and waits for it,
-so that no search keeps its threads from answering; only where no worker takes it, it is computed where it
-was asked.
+so that no search keeps its threads from answering; what takes the worker longer than anyone waits is answered
+with the job, to be asked for again. Only where no worker takes it, it is computed where it was asked.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from math import inf
+from threading import BoundedSemaphore
 from time import monotonic, sleep
 from typing import Any
 
@@ -32,9 +34,12 @@ from planner.tradeoffs.jobs.records import JobStatus
 from planner.tradeoffs.jobs.selectors import result, someone_works, status
 
 log = logging.getLogger(__name__)
+_one_here = BoundedSemaphore(1)
 
 #: Seconds between two lines of a stream, and between two looks at a job.
 EACH_S = 0.25
+#: Seconds that a program is kept waiting for a search that is not streamed; after them it gets the job.
+WAITED_S = 20.0
 #: A job that nobody has taken for so long is computed where it was asked for.
 UNTAKEN_S = 5.0
 
@@ -50,9 +55,34 @@ def search_here(data: Any, catalog: Catalog) -> Iterator[Answer]:
     return answered_each(data, lambda: lines_here(read_question(data, catalog, timezone.localdate()), data))
 
 
-def search_response(data: Any, catalog: Catalog, *, waits: Callable[[], None] = nothing) -> Answer:
-    """The contract's response of ``search`` to one JSON value, by a worker where it is not quick."""
-    return answered(data, lambda: last_line(search_by_worker(data, catalog, waits)))
+def search_response(
+    data: Any, catalog: Catalog, *, waits: Callable[[], None] = nothing, patience_s: float = inf
+) -> Answer:
+    """The contract's response of ``search`` to one JSON value, by a worker where it is not quick; ``job``
+    alone where that takes longer than ``patience_s``.
+    """
+    return answered(data, lambda: last_line(search_by_worker(data, catalog, waits, patience_s)))
+
+
+def job_response(key: str) -> Answer | None:
+    """The response of a search that was handed to a worker, or ``job`` while it goes on; ``error`` where it
+    ended without a response, None where there is no such search.
+    """
+    job = status(key)
+    if job is None:
+        return None
+    if (found := result(key)) is not None:
+        return {**found, "id": None}
+    if job.can_resume:
+        return render_error(
+            PlanError("", key, job.problem, f"{job.remedy} Send the question again to do so.")
+        )
+    return job_answer(job, None)
+
+
+def job_answer(job: JobStatus, request_id: Any) -> Answer:
+    """A search that goes on in a worker."""
+    return {"id": request_id, "job": job.as_json()}
 
 
 def search_stream(data: Any, catalog: Catalog, *, waits: Callable[[], None] = nothing) -> Iterator[Answer]:
@@ -88,10 +118,25 @@ def lines_here(question: Question, data: Any) -> Iterator[Answer]:
     )
 
 
-def search_by_worker(data: Any, catalog: Catalog, waits: Callable[[], None]) -> Iterator[Answer]:
+def lines_in_turn(question: Question, data: Any) -> Iterator[Answer]:
+    """As ``lines_here``, one search at a time: the web server has others to answer. Raises PlanError."""
+    if question.quick:
+        yield from lines_here(question, data)
+        return
+    if not _one_here.acquire(timeout=UNTAKEN_S):
+        raise PlanError("", None, "No worker takes searches, and one is computed here.", "Come again soon.")
+    try:
+        yield from lines_here(question, data)
+    finally:
+        _one_here.release()
+
+
+def search_by_worker(
+    data: Any, catalog: Catalog, waits: Callable[[], None], patience_s: float = inf
+) -> Iterator[Answer]:
     """As ``lines_here``; what is not quick is searched by a worker, and this only looks on.
 
-    waits: called once the rest is waiting.
+    waits: called once the rest is waiting.  patience_s: after it, the last line is the job as it goes on.
     """
     question = read_question(data, catalog, timezone.localdate())
     job: JobStatus | None = None
@@ -111,13 +156,16 @@ def search_by_worker(data: Any, catalog: Catalog, waits: Callable[[], None]) -> 
             services.cancel(job.key)
             job = None
             break
+        if monotonic() - began > patience_s:
+            yield job_answer(job, question.request.id)
+            return
         if (job.plans_done, job.front) != seen:
             seen = (job.plans_done, job.front)
             yield line(job.plans_done, job.plans, job.elapsed_s, list(job.front), question.request.id)
         sleep(EACH_S)
         job = status(job.key)
     if job is None or job.state == "failed":
-        yield from lines_here(question, data)
+        yield from lines_in_turn(question, data)
         return
     found = result(job.key)
     if found is None:

@@ -19,9 +19,11 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog import selectors as catalog_selectors
 from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import PlanRequest
-from planner.engine.question.result import PlanResult
+from planner.engine.question.result import SURE, PlanResult
 from planner.plans.choices import BUDGET, DEFAULTS, GROUPS, NAMES, PROVIDER, WAY
 from planner.plans.form import ScenarioForm
+from planner.plans.links import terms_elsewhere
+from planner.plans.room import in_cases
 from planner.plans.scenario import answer, plain_problems, plan_context, problems, today
 from planner.plans.state import spelled_number
 from planner.tradeoffs import jobs, market, neighbours
@@ -32,7 +34,17 @@ from planner.tradeoffs.charts import plan as plan_charts
 from planner.tradeoffs.charts.front import bought, front_chart, mine_told, range_told, told
 from planner.tradeoffs.jobs import JobStatus
 from planner.tradeoffs.market import Market, read_market
-from planner.tradeoffs.points import Chosen, Goal, Point, choose, empty_reason, goal_of, points_of
+from planner.tradeoffs.points import (
+    TAKEN_BACK,
+    Chosen,
+    Goal,
+    Key,
+    Point,
+    choose,
+    empty_reason,
+    goal_of,
+    points_of,
+)
 from planner.tradeoffs.presenters import goal_sentence, progress, settings_of, slider
 from planner.web import formats
 from planner.web.figure import Chart
@@ -240,17 +252,26 @@ def chosen_rows(chosen: Chosen, form: ScenarioForm) -> list[dict[str, Any]]:
     """The plans that the goal leads to, with their addresses."""
     named = (
         ("Cheapest", chosen.cheapest),
+        ("Cheapest without spot", chosen.steady),
+        ("Least time × cost", chosen.balanced),
         ("Fastest", chosen.quickest),
         ("Nearest in time, within the budget", chosen.nearest_time),
         ("Nearest in cost, within the deadline", chosen.nearest_cost),
     )
-    rows = [(label, point) for label, point in named if point is not None]
-    if len(rows) == 2 and rows[0][1] == rows[1][1]:
-        rows = [("Cheapest and fastest", rows[0][1])]
+    together: dict[Key, tuple[list[str], Point]] = {}
+    for label, point in named:
+        if point is not None:
+            together.setdefault(point.key, ([], point))[0].append(label)
+    rows = [(", ".join([first, *map(lowered, rest)]), point) for (first, *rest), point in together.values()]
     return [
         {"label": label, "point": point, "bought": bought(point), "query": link(form, point)}
         for label, point in rows
     ]
+
+
+def lowered(label: str) -> str:
+    """A label within a line."""
+    return label[:1].lower() + label[1:]
 
 
 def sure_of(points: list[Point], chosen: Chosen, goal: Goal, form: ScenarioForm) -> list[str]:
@@ -293,6 +314,7 @@ def link(form: ScenarioForm, point: Point) -> str:
             "region": point.region,
             "buy": point.purchase or "on_demand",
         }
+        changes |= terms_elsewhere(form.values, form.catalog, machine)
     if point.stack:
         changes["framework"] = point.stack
     if point.precision:
@@ -311,8 +333,15 @@ def front_row(point: Point, form: ScenarioForm) -> dict[str, Any]:
         "cost_range": range_told(point.usd_interval, formats.dollars),
         "cost": "no price" if point.usd is None else formats.dollars(point.usd),
         "memory": formats.percent(point.memory_share),
+        "tight": tight_told(point),
         "mfu": formats.percent(point.model_flops_utilization),
     }
+
+
+def tight_told(point: Point) -> str:
+    """``fits in about 6 of 10 cases`` where that is not nearly sure, else ""."""
+    chance = point.fit_probability
+    return "" if chance is None or chance >= SURE else in_cases(chance)
 
 
 def point_data(point: Point, form: ScenarioForm) -> dict[str, Any]:
@@ -325,6 +354,7 @@ def point_data(point: Point, form: ScenarioForm) -> dict[str, Any]:
         "d": told(point),
         "b": bought(point),
         "q": link(form, point),
+        "s": point.purchase in TAKEN_BACK,
     }
 
 
@@ -338,11 +368,15 @@ def point_rows(points: list[Point]) -> list[tuple[Any, ...]]:
     """Every plan with exact numbers."""
     names = ("machine", "nodes", "accelerators", "region", "purchase", "stack", "precision", "front")
     numbers = ("total_s", "usd", "memory_share", "model_flops_utilization")
-    ends = ("total_low_s", "total_high_s", "usd_low", "usd_high")
+    ends = ("total_low_s", "total_high_s", "usd_low", "usd_high", "fit_probability")
     rows: list[tuple[Any, ...]] = [(*names, *numbers, *ends, *(points[0].layout if points else ()))]
     for point in points:
         told = [getattr(point, name) for name in (*names, *numbers)]
-        told += [*(point.total_interval_s or (None, None)), *(point.usd_interval or (None, None))]
+        told += [
+            *(point.total_interval_s or (None, None)),
+            *(point.usd_interval or (None, None)),
+            point.fit_probability,
+        ]
         rows.append((*("" if each is None else each for each in told), *point.layout.values()))
     return rows
 

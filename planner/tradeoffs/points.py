@@ -13,6 +13,8 @@ from planner.catalog.facts.catalog import Catalog
 from planner.engine.run.length import SECONDS_PER_DAY
 from planner.tradeoffs.market import Market
 
+#: Ways to pay whose machines may be taken back at any time.
+TAKEN_BACK = ("spot",)
 Key = tuple[str, str, str, int, str, str]
 
 
@@ -22,6 +24,7 @@ class Point:
 
     memory_share: of a rank's memory that it needs.  front: no other is both cheaper and faster.
     stack, precision: "" where the scenario's own.  total_interval_s, usd_interval: 80 % ranges, where known.
+    fit_probability: the chance that it fits, where known.
     """
 
     machine: str
@@ -41,6 +44,7 @@ class Point:
     front: bool = False
     total_interval_s: tuple[float, float] | None = None
     usd_interval: tuple[float, float] | None = None
+    fit_probability: float | None = None
 
     @property
     def key(self) -> Key:
@@ -82,12 +86,15 @@ class Goal:
 class Chosen:
     """What a goal makes of the points. cheapest, quickest: within the goal, None where nothing is.
 
+    steady: the cheapest that is not taken back, where the cheapest is.  balanced: of the least time x cost.
     nearest_time, nearest_cost: where nothing is, the plan within the budget that comes nearest to the
     deadline, and the one within the deadline that comes nearest to the budget.
     """
 
     cheapest: Point | None
     quickest: Point | None
+    steady: Point | None = None
+    balanced: Point | None = None
     nearest_time: Point | None = None
     nearest_cost: Point | None = None
 
@@ -138,7 +145,18 @@ def choose(points: Sequence[Point], goal: Goal) -> Chosen:
     met = [point for point in points if goal.met_by(point)]
     if met:
         quickest = min(met, key=lambda point: (point.total_s, *order(point)))
-        return Chosen(cheapest=min(met, key=order), quickest=quickest)
+        cheapest = min(met, key=order)
+        kept = [point for point in met if point.purchase not in TAKEN_BACK and point.usd is not None]
+        return Chosen(
+            cheapest=cheapest,
+            quickest=quickest,
+            steady=min(kept, key=order, default=None) if cheapest.purchase in TAKEN_BACK else None,
+            balanced=min(
+                (point for point in met if point.usd is not None),
+                key=lambda point: (point.total_s * (point.usd or 0.0), *order(point)),
+                default=None,
+            ),
+        )
     in_time = [point for point in points if point.total_s <= goal.within_s and point.usd is not None]
     affordable = [point for point in points if point.usd is not None and point.usd <= goal.within_usd]
     return Chosen(
@@ -203,6 +221,7 @@ def _point(plan: Mapping[str, Any], stack: str, precision: str, catalog: Catalog
         layout=plan["layout"],
         total_interval_s=_ends(plan.get("total_interval_s")),
         usd_interval=_ends(plan.get("usd_interval")),
+        fit_probability=plan.get("fit_probability"),
     )
 
 

@@ -127,7 +127,8 @@ def goal_sentence(chosen: Chosen, goal: Goal) -> str:
     where = f" {wanted}" if wanted else ""
     if cheapest.key == quickest.key:
         return f"Cheapest and fastest{where}: {told(cheapest)}."
-    return f"Cheapest{where}: {told(cheapest)}. Fastest{where}: {told(quickest)}."
+    steady = "" if chosen.steady is None else f" Without spot: {told(chosen.steady)}."
+    return f"Cheapest{where}: {told(cheapest)}.{steady} Fastest{where}: {told(quickest)}."
 
 
 def wanted_in_words(goal: Goal) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
 
+from planner.engine.question import effort
+
+Line = TypeVar("Line")
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -15,6 +19,18 @@ def let_others_go(request: Any) -> None:
     _budget, held = getattr(request, "effort", (None, None))
     if held is not None:
         held.close()
+
+
+def paid_for(request: Any, lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines of a streamed answer, each computed out of the request's own budget. Raises PlanErrors."""
+    budget, _held = getattr(request, "effort", (None, None))
+    while True:
+        with effort.out_of(budget) if budget is not None else nullcontext():
+            try:
+                line = next(lines)
+            except StopIteration:
+                return
+        yield line
 
 
 def large_question(view: View) -> View:

@@ -38,6 +38,8 @@ class Operation:
     missing: str = ""
     """When it answers 404, in words; empty: never."""
     success: int = 200
+    later: Schema | None = None
+    """What it answers with 202 while the work goes on; None: it always answers at once."""
 
 
 DECLARED: dict[str, Operation] = {}

@@ -23,7 +23,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from planner.engine.question.errors import PlanError, error_answer
 
-OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 200, 401, 403, 404, 405, 422
+OK, ACCEPTED = 200, 202
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, UNPROCESSABLE = 401, 403, 404, 405, 422
 View = Callable[..., HttpResponseBase]
 Rows = Sequence[Mapping[str, Any]]
 MAX_LIMIT = 1000

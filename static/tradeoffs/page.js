@@ -31,6 +31,15 @@
   const best = (kept, first, second) =>
     kept.reduce((found, each) => (each[first] !== null && better(each, found, first, second) ? each : found), null);
 
+  // The plans that a goal leads to, as points.choose of the server has them.
+  const chosenOf = (met) => {
+    const cheapest = best(met, "c", "t") ?? best(met, "t", "t"), quickest = best(met, "t", "c") ?? cheapest;
+    const priced = met.filter((each) => each.c !== null);
+    const balanced = priced.reduce((found, each) => (!found || each.t * each.c < found.t * found.c ? each : found), null);
+    return { cheapest, steady: cheapest?.s ? best(priced.filter((each) => !each.s), "c", "t") : null, balanced, quickest };
+  };
+  const LABELS = { cheapest: "Cheapest", steady: "Cheapest without spot", balanced: "Least time × cost", quickest: "Fastest" };
+
   const sentence = (met, deadline, budget) => {
     const parts = [];
     if (deadline < Infinity) parts.push(duration(deadline * margin));
@@ -44,10 +53,10 @@
       if (cheap) near.push(`within the deadline the cheapest is ${cheap.d}`);
       return `Nothing that was found is ${wanted}${near.length ? `: ${near.join("; ")}` : ""}.`;
     }
-    const cheapest = best(met, "c", "t") ?? best(met, "t", "t"), quickest = best(met, "t", "c");
+    const { cheapest, steady, quickest } = chosenOf(met);
     const where = wanted && ` ${wanted}`;
     return cheapest === quickest ? `Cheapest and fastest${where}: ${cheapest.d}.`
-      : `Cheapest${where}: ${cheapest.d}. Fastest${where}: ${quickest.d}.`;
+      : `Cheapest${where}: ${cheapest.d}.${steady ? ` Without spot: ${steady.d}.` : ""} Fastest${where}: ${quickest.d}.`;
   };
 
   const box = (label, point) => {
@@ -66,9 +75,11 @@
     if (!list) return;
     list.hidden = !met.length;
     if (!met.length) return;
-    const cheapest = best(met, "c", "t") ?? best(met, "t", "t"), quickest = best(met, "t", "c") ?? cheapest;
-    list.replaceChildren(...(cheapest === quickest ? [box("Cheapest and fastest", cheapest)]
-      : [box("Cheapest", cheapest), box("Fastest", quickest)]));
+    const together = new Map();
+    for (const [name, point] of Object.entries(chosenOf(met)))
+      if (point) together.set(point, [...(together.get(point) ?? []), LABELS[name]]);
+    const lowered = (label, at) => (at ? label[0].toLowerCase() + label.slice(1) : label);
+    list.replaceChildren(...[...together].map(([point, labels]) => box(labels.map(lowered).join(", "), point)));
   };
 
   const drawGoal = (deadline, budget) => {
@@ -104,6 +115,7 @@
     byId("goal-deadline").value = days;
     byId("goal-budget").value = usd;
   };
+  let later = 0;
   const keep = () => {
     const address = new URL(location.href);
     for (const [name, id] of [["deadline", "goal-deadline"], ["budget", "goal-budget"]]) {
@@ -112,7 +124,10 @@
     }
     history.replaceState(history.state, "", address);
     // How sure the order is follows once the slider is let go.
-    if (byId("sure") && window.htmx) window.htmx.ajax("GET", address.pathname + address.search, { target: "#sure", select: "#sure", swap: "outerHTML" });
+    clearTimeout(later);
+    later = setTimeout(() => {
+      if (byId("sure") && window.htmx) window.htmx.ajax("GET", location.pathname + location.search, { target: "#sure", select: "#sure", swap: "outerHTML" });
+    }, 300);
   };
 
   const ready = () => {

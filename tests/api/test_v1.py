@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from planner.contract.jsontext import MAX_JSON_BYTES
 from planner.tradeoffs.models import SearchJob
+from planner.tradeoffs.tasks import search_part
 
 pytestmark = pytest.mark.django_db
 QUESTION: dict[str, Any] = {
@@ -218,6 +219,50 @@ class TestStreams:
         found = ask(client, json.dumps(self.QUESTION | {"stream": False}), "search").json()
         assert found["best"]["fits"]
         assert SearchJob.objects.get().state == "cancelled"
+
+    def test_what_a_worker_takes_long_for_is_answered_with_its_job(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        monkeypatch.setattr("planner.tradeoffs.jobs.questions.QUICK_S", 0.0)
+        sent: list[int] = []
+        monkeypatch.setattr(search_part, "delay", sent.append)
+        with django_capture_on_commit_callbacks(execute=True):
+            later = client.post(
+                "/api/v1/search",
+                json.dumps(self.QUESTION | {"stream": False}),
+                content_type="application/json",
+                headers={"Prefer": "respond-async"},
+            )
+        assert later.status_code == 202
+        assert (later.json()["id"], later.json()["job"]["state"]) == (7, "waiting")
+        assert client.get(later["Location"]).status_code == 202
+        for part in sent:
+            search_part(part)
+        found = client.get(later["Location"])
+        assert found.status_code == 200
+        assert found.json()["best"]["fits"]
+        monkeypatch.setattr("planner.tradeoffs.jobs.questions.QUICK_S", 60.0)
+        here = ask(client, json.dumps(self.QUESTION | {"stream": False}), "search").json()
+        assert (found.json()["top"], found.json()["pareto"]) == (here["top"], here["pareto"])
+
+    def test_a_job_is_cancelled_by_its_address(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("planner.tradeoffs.jobs.questions.QUICK_S", 0.0)
+        headers = {"Prefer": "respond-async"}
+        question = json.dumps(self.QUESTION | {"stream": False})
+        later = client.post("/api/v1/search", question, content_type="application/json", headers=headers)
+        stopped = client.post(f"{later['Location']}/cancel", content_type="application/json")
+        assert stopped.json()["job"]["state"] == "cancelled"
+        ended = client.get(later["Location"])
+        assert ended.status_code == 422
+        assert "again" in ended.json()["error"]["remedy"]
+        assert client.get("/api/v1/search/unknown").status_code == 404
+
+    def test_a_stream_computed_here_stays_within_the_budget(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch, settings: Any
+    ) -> None:
+        settings.MOST_PLANS = settings.MOST_PLANS_OF_A_SEARCH = 10
+        *_, last = ask(client, json.dumps(self.QUESTION), "search").getvalue().splitlines()
+        assert "more work" in json.loads(last)["error"]["message"]
 
     def test_a_stream_that_makes_no_sense_is_refused_at_once(self, client: Client) -> None:
         answer = ask(client, json.dumps(self.QUESTION | {"objective": "fun"}), "search")

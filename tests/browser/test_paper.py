@@ -47,7 +47,7 @@ def test_the_link_that_is_copied_keeps_the_day_and_the_other_does_not(page: Page
     page.get_by_role("link", name="Copy link").click()
     kept = page.evaluate("navigator.clipboard.readText()")
     assert re.search(r"\?model=llama-2-7b&nodes=4&price_on=.*&as_of=.*&constants=.*&was=", kept)
-    page.get_by_role("link", name="Live link").click()
+    page.get_by_role("link", name="copy a live link").click()
     live = page.evaluate("navigator.clipboard.readText()")
     assert live.endswith("/?model=llama-2-7b&nodes=4")
 

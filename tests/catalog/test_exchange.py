@@ -4,7 +4,9 @@ formulas."""
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import tablib
 from django.test import Client
 from django.utils import timezone
 
+from planner.accounts.models import AuditEntry
 from planner.catalog.admin import exchange
 from planner.catalog.admin.exchange import RESOURCES
 from planner.catalog.changes import services
@@ -141,7 +144,7 @@ def test_the_admin_exports_without_formulas(admin_client: Client) -> None:
     assert ",=cmd" not in text and ',"=cmd' not in text
 
 
-def test_the_admin_shows_a_dry_run_before_it_imports(admin_client: Client) -> None:
+def test_the_admin_shows_a_dry_run_and_then_imports(admin_client: Client) -> None:
     from django.core.files.uploadedfile import SimpleUploadedFile
 
     content = json.dumps([dict(zip(HEADERS, line(), strict=True))]).encode()
@@ -149,6 +152,11 @@ def test_the_admin_shows_a_dry_run_before_it_imports(admin_client: Client) -> No
         "/admin/planner/price/import/",
         {"format": "1", "import_file": SimpleUploadedFile("prices.json", content)},
     ).content.decode()
-    assert "eu-west-9" in page
+    assert "<ins>eu-west-9</ins>" in page and "style=" not in page.split("<table")[1].split("</table>")[0]
     assert not Price.objects.filter(region="eu-west-9").exists()
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+    answer = admin_client.post("/admin/planner/price/process_import/", fields)
+    assert answer.status_code == 302
+    assert Price.objects.get(region="eu-west-9").usd_per_hour == Decimal("61.5")
+    assert AuditEntry.objects.filter(what__contains="eu-west-9").exists()
     assert Availability.objects.exists()

@@ -84,3 +84,15 @@ def test_what_makes_no_sense_is_named(changes: dict[str, Any], field: str, catal
 def test_what_agrees_is_read(changes: dict[str, Any], catalog: Catalog) -> None:
     read = workload(catalog, **changes)
     assert all(getattr(read, name) == value for name, value in changes.items())
+
+
+def test_experts_that_bitsandbytes_leaves_alone_are_noted(catalog: Catalog) -> None:
+    mixture = {
+        "architecture": "decoder", "layers": 4, "hidden_size": 512, "attention_heads": 8, "vocab_size": 32000,
+        "experts": 8, "experts_per_token": 2, "expert_ffn_size": 262144, "gated_ffn": True,
+    }  # fmt: skip
+    quantized = parse_plan_request(bent({"model": mixture, "workload.task": "qlora"}), catalog)
+    message = dict(quantized.notes)["experts_may_stay_16_bit"]
+    assert f"{2 * 4 * 8 * 3 * 512 * 262144 / 2**30:,.0f} GiB" in message
+    plain = parse_plan_request(bent({"model": mixture, "workload.task": "lora"}), catalog)
+    assert "experts_may_stay_16_bit" not in dict(plain.notes)

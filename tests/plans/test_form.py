@@ -16,7 +16,7 @@ from planner.engine.question.errors import PlanError, PlanErrors
 from planner.plans.choices import CHOICES, DEFAULTS, GROUPS, OPEN
 from planner.plans.form import ERROR_FIELDS, ScenarioForm
 from planner.plans.pasted_config import MAX_CONFIG_BYTES, read_config
-from planner.plans.state import contract_request, spelled_number
+from planner.plans.state import contract_request, form_state, spelled_number
 
 GPT2 = {
     "model_type": "gpt2",
@@ -310,3 +310,33 @@ def test_a_round_and_its_engine_are_asked_as_the_contract_names_them(catalog: Ca
     assert ppo["critic"] is None
     assert (ppo["responses_per_prompt"], ppo["staleness_steps"]) == (8, 1)
     assert ppo["generation"] == {"engine": "sglang", "tensor_parallel": 4, "memory_share": 0.8}
+
+
+class TestOwnCards:
+    """A card may be named where machines are: it stands in machines of one's own."""
+
+    def test_a_card_in_the_field_of_machines(self, catalog: Catalog) -> None:
+        form = form_of("instance=rtx-4090&per_node=2&nodes=1&task=lora", catalog)
+        request = parse_plan_request(form.request(), catalog)
+        assert request.cluster.instance_type is None
+        assert request.cluster.accelerator.slug == "rtx-4090"
+        assert (request.cluster.accelerators_per_node, request.cluster.nodes) == (2, 1)
+        assert form_of(form.query(), catalog).request() == form.request()
+
+    def test_one_that_nobody_rents_out_begins_alone(self, catalog: Catalog) -> None:
+        picked = form_state({"instance": "rtx-4090", "nodes": "16"}, catalog, {"instance"})
+        assert (picked.values["per_node"], picked.values["nodes"]) == ("1", "1")
+        rented = form_state({"instance": "h100-sxm", "nodes": "16"}, catalog, {"instance"})
+        assert (rented.values["per_node"], rented.values["nodes"]) == ("8", "16")
+
+    def test_a_machine_that_is_picked_puts_cards_aside(self, catalog: Catalog) -> None:
+        given = {"instance": "p5.48xlarge", "chip": "rtx-4090"}
+        assert form_state(given, catalog).chip == "rtx-4090"
+        assert form_state(given, catalog, {"instance"}).chip == ""
+
+
+def test_what_stands_at_its_default_in_a_fold_is_not_asked(catalog: Catalog) -> None:
+    asked = form_of("optimizer=lion", catalog).asked()
+    assert asked["workload"]["optimizer"] == "lion"
+    assert "framework" not in asked["workload"] and "framework" in form_of("", catalog).request()["workload"]
+    assert asked["cluster"]["nodes"] == 16

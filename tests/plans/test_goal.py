@@ -56,6 +56,16 @@ def test_with_a_budget_alone_the_fastest_comes_first(catalog: Catalog) -> None:
     assert times == sorted(times)
 
 
+def test_without_a_goal_the_cheapest_comes_first(catalog: Catalog) -> None:
+    everything = found(catalog)
+    costs = [offer.result.cost.usd for offer in everything.offers if offer.result.cost is not None]
+    sure = [
+        cost for cost, offer in zip(costs, everything.offers, strict=True) if offer.result.verdict == "fits"
+    ]
+    assert sure == sorted(sure) and not everything.limited
+    assert present_goal(everything, lambda cluster: "").title == "The cheapest on each kind of chip"
+
+
 def test_what_cannot_be_met_says_what_can_be_had(catalog: Catalog) -> None:
     goal = found(catalog, budget="1k", deadline="3")
     assert goal.missed.startswith("Nothing in the catalog meets this goal: the best in time takes")

@@ -49,7 +49,7 @@ class TestTheKeptLink:
 
     def test_the_page_offers_both_and_is_no_other_for_it(self, client: Client) -> None:
         text = client.get(f"/?{QUERY}").content.decode()
-        assert "Copy link, as of " in text and "Live link" in text
+        assert "Copy link, as of " in text and "copy a live link" in text
         assert "as the link keeps it" not in text
         again = client.get(f"/?{urlencode(kept_query())}")
         assert again.status_code == 200

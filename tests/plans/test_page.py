@@ -211,6 +211,20 @@ class TestPlan:
         assert response.status_code == 200
         assert client.post("/", posted, headers=HTMX).status_code == 422
 
+    def test_choosing_a_card_brings_the_fields_of_ones_own_machines(self, client: Client) -> None:
+        posted = {"instance": "rtx-4090", "task": "lora", "tokens": "10M", "batch": "16"}
+        response = client.post("/", posted, headers=HTMX | {"X-Changed": "instance"})
+        assert response["HX-Retarget"] == "#planner"
+        page = Page(response)
+        assert page.values["per_node"] == "1"
+        assert "on 1 × (1 × GeForce RTX 4090)" in verdict(response)
+
+    def test_the_summary_does_not_call_defaults_asked(self, client: Client) -> None:
+        text = client.get("/summary?nodes=8").content.decode()
+        asked = text[text.index("<h2>Asked") : text.index("<h2>Assumed")]
+        assert "Nodes" in asked and "Framework" not in asked and "Optimizer" not in asked
+        assert "$55.04 a node-hour" in text
+
     def test_choosing_a_purchase_refreshes_all_prices(self, client: Client) -> None:
         response = client.post("/", {"buy": "spot"}, headers=HTMX | {"X-Changed": "buy"})
         text = response.content.decode()

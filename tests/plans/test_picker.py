@@ -28,7 +28,9 @@ def test_a_machine_has_its_memory_and_its_price_a_gpu_hour(catalog: Catalog) -> 
     price = catalog.price("p5.48xlarge", "us-east-1", "on_demand")
     assert price is not None
     assert p5.price == f"${price.usd_per_hour / 8:,.2f}/GPU-h"
-    assert len(options) == len(catalog.instances())
+    assert len(options) == len(catalog.instances()) + len(catalog.accelerators())
+    own = [option for option in options.values() if option.group == picker.OWN_MACHINES]
+    assert [option.slug for option in own] == [record.slug for record in catalog.accelerators()]
 
 
 def test_groups_stand_together(catalog: Catalog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.tradeoffs.market import Market
@@ -87,3 +88,13 @@ def test_where_nothing_meets_the_goal_the_nearest_are_named() -> None:
 def test_what_has_no_price_is_within_no_budget() -> None:
     assert not Goal(budget_usd=1e9).met_by(point("unpriced", 1, None))
     assert Goal(deadline_s=2 * DAY_S).met_by(point("unpriced", 1, None))
+
+
+def test_beside_spot_stands_what_is_not_taken_back_and_what_is_balanced() -> None:
+    spot = replace(point("spot", 10, 100.0), purchase="spot")
+    steady, quick, middle = point("steady", 20, 200.0), point("quick", 1, 5000.0), point("middle", 4, 230.0)
+    chosen = choose([spot, steady, quick, middle], Goal())
+    assert (chosen.cheapest, chosen.steady, chosen.balanced, chosen.quickest) == (spot, steady, middle, quick)
+    assert choose([steady, quick], Goal()).steady is None
+    late = choose([spot, quick], Goal(deadline_s=2 * DAY_S))
+    assert (late.cheapest, late.steady) == (quick, None)

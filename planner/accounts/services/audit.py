@@ -104,6 +104,7 @@ def _locked(sender: Any, request: HttpRequest, username: str, **_: Any) -> None:
 def _changed(sender: Any, instance: LogEntry, created: bool, **_: Any) -> None:
     """What the admin notes of an object: which fields."""
     if created:
-        detail = {"fields": instance.change_message, "action": instance.get_action_flag_display()}
+        # Lazy translations (as those of import-export) are words only once they are asked for.
+        detail = {"fields": str(instance.change_message), "action": str(instance.get_action_flag_display())}
         what = f"{instance.content_type}: {instance.object_repr}"
         note(AuditEntry.Kind.CHANGE, what, user=instance.user, detail=detail)

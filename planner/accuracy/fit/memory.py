@@ -111,15 +111,29 @@ PRIORS: dict[str, Prior] = {
     "compiled_chunk_logit_bytes": Prior(
         value=2.5, spread=0.3, low=1.5, high=6.0, source="16-bit logits, fp32 for one chunk of eight"
     ),
-    "fused_logit_bytes": Prior(
-        value=0.2, spread=1.0, low=0.01, high=2.0, source="Liger fused linear cross-entropy: by chunks"
+    "fused_hidden_bytes": Prior(
+        value=5.0,
+        spread=0.5,
+        low=1.0,
+        high=30.0,
+        source="Liger fused linear cross-entropy: 2 bytes of gradient, 2 to 4 of a chunk's logits",
     ),
-    "working_share": Prior(value=1.0, spread=0.3, low=0.5, high=2.0, source="tensors counted one by one"),
+    "working_share": Prior(
+        value=1.0, spread=0.1, low=0.5, high=2.0, source="tensors counted one by one, as autograd saves them"
+    ),
     "adapter_working_share": Prior(
-        value=1.0, spread=0.3, low=0.5, high=2.0, source="tensors counted one by one; fp32 copies not counted"
+        value=1.0, spread=0.1, low=0.5, high=2.0, source="tensors counted one by one, as autograd saves them"
     ),
     "quantized_input_bytes": Prior(
         value=4.0, spread=0.3, low=2.0, high=6.0, source="inputs of quantised layers widened to fp32"
+    ),
+    "learned_expert_load": Prior(
+        value=1.3,
+        spread=0.2,
+        low=1.0,
+        high=3.0,
+        source="auxiliary losses keep the fullest rank within tens of per cent of an even share; a router"
+        " that meets other data does not",
     ),
 }
 NAMES = tuple(PRIORS)

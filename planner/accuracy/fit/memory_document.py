@@ -15,8 +15,9 @@ INTRODUCTION = """# Memory: what is counted, and how well
 The need of the fullest accelerator rank is the largest of twelve sums: three stages of the pipeline
 (first, a middle one, last) at four moments of a step (loss, start and end of the backward pass,
 optimizer step). Weights, gradients and states follow ZeRO; activations are counted tensor by tensor and
-agree with what autograd saves to 1.5 % (`tests/engine/test_memory_saved_tensors.py`) and with the
-equations of Korthikanti et al. 2022 exactly. The allocator's reserve, communication buffers and the
+agree with what autograd saves to 1.5 % (`tests/engine/memory/test_saved_tensors.py`, and with PEFT's
+adapters `test_saved_adapters.py`) and with the equations of Korthikanti et al. 2022 exactly.
+The allocator's reserve, communication buffers and the
 driver's context are added. How the named stacks differ is in `planner/engine/memory/constants.py`
 (`TRAITS`). They are read from the stacks' code or, where a comment
 says so, from measured runs; each is yes or no, and none is fitted.
@@ -26,36 +27,52 @@ says so, from measured runs; each is yes or no, and none is fitted.
 - The reserve follows the fullest moment, because the other moments reuse its freed blocks. Gradients and
   the optimizer's copies are many small blocks, which large activations cannot reuse, and are added
   (`planner/engine/memory/reserve.py`).
+- With `expandable_segments` freed blocks of any size serve again, so what waits idle costs nothing; holes
+  between living tensors and what other streams hold remain. torchtitan, torchtune, axolotl and LLaMA-Factory
+  switch them on.
+- The loss: 12 bytes a logit on whole logits in PyTorch, 8 where the trainer computes it on 16-bit logits
+  (`loss_precision`), 6 in Megatron's own, 4 where it is compiled (logits and gradient, read off the graphs
+  that AOTAutograd makes), 2 in Transformer Engine's; fused with the head a few bytes an element of the last
+  hidden state.
+- Megatron with Transformer Engine holds an empty gradient for each shape of matrix in a block, since weight
+  gradients are added to its buffer within the product.
+- Experts: the fullest rank's tokens where a learned router balances (`learned_expert_load`, which two sources
+  inform), the leading dense blocks on the first pipeline stage.
 - Before an allocation fails, the caching allocator returns idle blocks to the driver, so where memory is
   short the reserve shrinks to `state_reserve_share`. A plan that only just fits may run slower for it.
 """
 
-CAUSES = """## What remains large, and why
+CAUSES = """## What was seen while it was made
 
-- **A trainer of its own** (universal-llm-trainer): its LoRA runs take 8 bytes a logit where transformers'
-  models take 12 to 13; its FSDP run with parameters on the host is not explained.
-- **Runs told in a line** (axolotl's examples, nanotron's playbook): rounded figures, and which counter they
-  are is inferred from what the stacks log.
+The errors on sources left out are of fits that saw nothing of the source, but its rows were known when the
+formulas were written: what was looked for in the stacks' code follows from the largest errors. Each formula
+has code, documentation or autograd for its source; where rows alone speak for one (the uncompiled loss of
+torchtitan's tables of 2024, the second copies of FSDP1's block inputs), its comment says so. Facts that the
+stacks' repositories tell of a run (`planner/accuracy/data/runs/facts.csv`) were looked up for the sources
+that were furthest off; a reader's own question has them only where it says them. An error on rows of sources
+that are not here at all will be larger.
+
+## What remains large, and why
+
+By share and with what would settle it in [validation](validation.md). Beside that:
+
 - **Twins** (prime-rl): two runs of one request, 6.3 and 17.5 GiB.
 - **GPT-BigCode.** Its code keeps its logits in 16 bits in plain fine-tuning and several times over under
   autocast.
-- **torchtitan's 405B run** with three kinds of parallelism (about -35 %) and its H200 run of 2025 (about
-  +40 %): neither is explained. The first agrees better with larger micro-batches. The second, half a year
-  younger than the others, compiles the loss as well, which explains a third of the difference.
-- **Megatron pull request 482** (-11 %): its Llama ran with an unfused SwiGLU and dropout masks, as
-  Megatron did in 2023.
 - **BLOOM's search of layouts**: some fp16 rows with eight or more replicas need up to a byte per parameter
   more than is counted, others do not. The figures are snapshots in whole gigabytes.
 - **qwen**: from 4,096 to 8,192 tokens its memory grows by half of what it grew per token before.
 - **torchtune**: the 405B row is within 1 % with a batch of one, although its table says two.
-- **torchtitan of 2024** left the loss uncompiled; today's compiles it, as is assumed here.
-- **NeMo's performance recipes** reduce gradients in 16 bits. Unless a request says so, Megatron's default of
-  fp32 is counted, so a few of their runs are wrongly said not to fit.
+- **fp16 under autocast**: a report of bloom-1b7 on one V100 (28 GB) is said to take 34: it agrees with the
+  weights' 16-bit copies gone and no gradients of an earlier micro-batch.
+- **NeMo's performance recipes** reduce gradients in 16 bits, and its LoRA runs on B200 keep the inputs of
+  SwiGLU in fp8. Unless a request says so, fp32 and 16 bits are counted, so a few of their runs are wrongly
+  said not to fit.
 
 ## What is not modelled
 
-Imbalance of experts, gathered keys and values of context parallelism, CUDA graphs, evaluation,
-checkpoint saving, and memory that a data loader does not free.
+Gathered keys and values of context parallelism, CUDA graphs, evaluation, checkpoint saving, memory that a
+data loader does not free, and the order in which rows of different lengths come.
 """
 
 

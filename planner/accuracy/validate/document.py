@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from planner.accuracy.bills import bills, median_error
 from planner.accuracy.calibration import shipped_calibration
 from planner.accuracy.validate.known_causes import cause, cause_of_source
 from planner.accuracy.validate.peers import ELSEWHERE, read_peers
@@ -50,6 +51,7 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
         unseen_by_class=unseen_by_class(timing),
         of_one_source=of_one_source(timing["of_one_source"]),
         what_remains=what_remains(steps),
+        memory_remains=what_remains(peaks, memory=True),
         by_group=percent(step["by_group"]),
         by_source=percent(step["by_source"]),
         golden=percent(tables["golden"]["shipped"]),
@@ -61,6 +63,7 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
         coverage=coverage_lines(tables),
         peer_source=f"{peer.source}, {peer.as_of}",
         golden_rows=golden_lines(found),
+        **bill_figures(),
         elsewhere="\n".join(f"- {name}: {figure} ({where})." for name, figure, where in ELSEWHERE),
         memory_by_kind=error_lines("Kind", [memory, *tables["memory_by_kind"], tables["resident_memory"]]),
         memory_by_source=error_lines("Source", tables["memory_by_source"]),
@@ -91,7 +94,7 @@ def of_one_source(rules: Mapping[str, str]) -> str:
     return "; ".join(f"{source}: {', '.join(names)}" for source, names in sorted(by_source.items()))
 
 
-def what_remains(steps: Sequence[Prediction]) -> str:
+def what_remains(steps: Sequence[Prediction], *, memory: bool = False) -> str:
     """The table of the sources that count most in the error on sources left out, by class."""
     errors: dict[str, dict[str, list[float]]] = {}
     for each in steps:
@@ -104,7 +107,8 @@ def what_remains(steps: Sequence[Prediction]) -> str:
         whole = sum(means.values())
         for source in sorted(means, key=lambda name: -means[name])[:REMAINING_SHOWN]:
             share = means[source] / whole
-            lines.append((kind, source, percent(means[source]), percent(share), cause_of_source(source)))
+            why = cause_of_source(source, memory=memory)
+            lines.append((kind, source, percent(means[source]), percent(share), why))
     return table(("Class", "source", "mean error", "share of the class's", "cause"), lines)
 
 
@@ -174,6 +178,32 @@ def golden_lines(found: Sequence[Prediction]) -> str:
     ]
     last = ("mean, largest", "", "", mean_and_largest(ours), "", mean_and_largest(theirs))
     return table(("Model, recompute", "measured", "ours", "error", "Calculon", "error"), [*lines, last])
+
+
+#: Error within which a bill counts as met.
+NEAR = 0.15
+
+
+def bill_figures() -> dict[str, str]:
+    """The table of public bills, how many are near, and the median error, as text."""
+    found = bills()
+    lines = [
+        (
+            each.name,
+            each.machines,
+            f"{each.published_hours:,.0f}",
+            f"{each.predicted_hours:,.0f}",
+            signed(each.error),
+            "yes" if each.covered else "no",
+        )
+        for each in found
+    ]
+    head = ("Run", "machines", "published hours", "ours", "error", "range holds it")
+    return {
+        "bills": table(head, lines),
+        "bills_near": f"{sum(abs(each.error) <= NEAR for each in found)} of {len(found)}",
+        "bills_median": percent(median_error(found)),
+    }
 
 
 def mean_and_largest(errors: Sequence[float]) -> str:

@@ -13,15 +13,15 @@ KERNELS = (
     " (fms-106, fms-102, fms-098)"
 )
 KEPT = "stock or fused kernels, which a question does not say, keep different activations and copies"
-XLA = "TensorFlow with XLA, a compiler that is not modelled"
+XLA = "TensorFlow with XLA, which compiles parts of the graph; taken as fused by hand"
 CACHE = "likely what the caching allocator keeps beyond the peak, which depends on the order of allocations"
 TIME_CAUSES = {
-    "trn1-bert-large": "recompute, and whether the compiler casts fp32 matmuls down, are not published",
+    "trn1-bert-large": "whether the compiler casts fp32 matmuls down is not published",
     "internevo-7b-tp1-zall-1024g": (
         "speed per GPU falls from 3,571 tokens/s on 128 GPUs to 2,271 on 1,024 (4 x 100 Gbit/s RoCE);"
         " likely congestion, which is not modelled"
     ),
-    "mbridge2511": "recompute is not published",
+    "mbridge2511": "mixtures whose host sets the pace: what it does for each expert is one constant for all",
     "nemo2303": "global batch and micro-batch are the recipe's, assumed for every number of nodes",
     "nvbert-tf": XLA,
     "bloom-prequel": "one timing of the second iteration; some layouts split the layers unevenly",
@@ -36,31 +36,63 @@ TIME_CAUSES = {
 }
 #: Causes of errors of whole sources, for the page: what is measured says so, the rest is inferred.
 SOURCE_CAUSES = {
-    "torchao-mx": "twice the predicted time at all rows alike: likely a power limit on B200; none is"
-    " published",
-    "simumax-b200": "0.6 of the matmul rate of the other B200 rows, at all layouts alike: software and clock"
-    " are not told",
+    "torchao-mx": "twice the predicted time at all rows alike; a limit of 750 W, which its authors' machines"
+    " have, is a seventh of it; a measured matmul rate would tell",
+    "simumax-b200": "its own sweep of matmuls, at 0.6 of what other B200 reach, is an input; its experts'"
+    " grouped products reach less",
     "nanotron-playbook": "published 5 to 19 % of peak on 64 nodes against 44 to 47 % on one: gradient"
     " reduction that is hardly hidden; written as Megatron",
-    "neuron-trn1-older": "the same job takes 14.4 and 19.3 s from one SDK to the next; recompute is not"
-    " published",
+    "neuron-trn1-older": "the same job takes 14.4 and 19.3 s from one SDK to the next; BERT's steps have"
+    " 0.3 s beside their micro-batches",
+    "neuron-trn1": "SDK releases differ by a third",
+    "megatron-bridge-25.11": "mixtures whose host sets the pace (qwen3-30b in fp8: 32 ms a block): what it"
+    " does for each expert is one constant for all",
+    "stas00-ml-engineering": "Adam on the host takes a step's half at 8k tokens; the share of the host's"
+    " memory bandwidth that it reaches is one judgement, and torch releases differ by 23 %",
+    "jax-toolbox-pax": "XLA compiles the whole graph; without and with Transformer Engine 0.74 and 0.60 s,"
+    " which is one word here",
     "deepspeed-autotuning": "plain and DeepSpeed runs of one job 0.45 and 0.32 s; libraries of 2021 on V100",
-    "flagperf": "H800 rows at a published 27 % of peak, where other sources' H100 reach 40 to 50;"
-    " networks assumed",
-    "nemo-launcher-23.03": "T5 and mT5 of 2023: how stages are split and which attention ran is not told",
+    "flagperf": "H800 rows at a published 27 % of peak, where other sources' H100 reach 40 to 50, with the"
+    " slower NVLink counted; networks assumed",
+    "nemo-launcher-23.03": "175B at the same rate on 16 to 128 nodes, 23 % below Korthikanti et al.'s own"
+    " run of that model: the release of NeMo",
     "nvidia-biobert": "TensorFlow 1 of 2019 with small micro-batches; V100 of 300 and 450 W",
-    "dlperf-bert": "17 % too fast in fp16 on one GPU, 43 % on four nodes: likely one reduction after the"
-    " whole backward pass",
     "nvidia-bert-tf": XLA,
     "nvidia-bert-tf2": "TensorFlow with XLA, a compiler that is not modelled",
-    "universal-llm-trainer": "torch's attention with a padding mask runs a kernel that skips nothing; the"
-    " contract has no word for it. QLoRA rows compute attention in fp32",
-    "prime-rl-bench": "small models with 152k words: entropy and log-probabilities of the trainer are not"
-    " modelled",
+    "universal-llm-trainer": "masked attention: in 16 bits slower than FlashAttention-1 on A100 and H100, in"
+    " fp32 (QLoRA) 6, 13 and 12 TFLOP/s on A100, H100 and RTX PRO 6000, for which one share of peak stands",
+    "prime-rl-bench": "products of small models at half the usual rate, at every length alike: not known",
     "dgxc-hf-peft": "the Trainer's time has evaluation and saving in it; recompute of plain modules on H100",
     "primus-mi355x": "one pair, balanced and not: the router's spread is 1.8 times, ours 1.1",
     "megatron-bridge": "mixtures in fp8: releases of one recipe differ by a third (25.09 to 26.04)",
     "bloom-prequel": "one timing of the second iteration; some layouts split the layers unevenly",
+}
+#: The same of memory, with what would settle it.
+MEMORY_SOURCE_CAUSES = {
+    "prime-rl-bench": "its trainer holds fp32 logits through the backward pass: 18 bytes a logit by its own"
+    " rows of two lengths, 12 here; twins of one request at 6.3 and 17.5 GiB",
+    "axolotl-examples": "a rounded figure in a README, counter not said (one of 4.7 GB where all tensors sum"
+    " to 1.2): a log of the run would tell",
+    "torchao-mx": "a mixture cut to two layers, whose vocabulary and load of experts are not told",
+    "nanotron-playbook": "two-stage layouts of 3.6B take 8 to 10 GiB more than is counted whatever the"
+    " micro-batch, others are within 4 %: how the stages are split is not told",
+    "stas00-ml-engineering": "left out, no other run of 64k tokens and more holds the reserve of its shares:"
+    " a second source of long sequences would",
+    "flagperf": "whole gigabytes of a monitoring tool; one layout of a model 26 % over and one 19 % under",
+    "bigscience-v100": "two rows of one layout, whole gigabytes",
+    "torchtitan": "405B with three kinds of parallelism at a micro-batch that its table leaves open",
+    "megatron-pr482": "Megatron-LM of 2023 with RMSNorm and SwiGLU of PyTorch",
+    "universal-llm-trainer": "rounded figures, counter not said",
+    "torchtune": "8-bit Adam leaves some tables in 32 bits; a table whose batch is given twice",
+    "qwen": "the tool behind the figure and its unit (GB or GiB) are not published",
+    "kempnerforge": "its 13B's inner width is computed from the parameter count",
+    "torchao-optim": "gradients offloaded one by one, for which a question has no word",
+    "bloom-prequel": "snapshots in whole gigabytes; some fp16 layouts need a byte a parameter more",
+    "megatron-functional": "two rows of one model",
+    "primus-mi355x": "one pair: the load of the fullest expert rank, told by one other source",
+    "fms-acceleration": "GPT-BigCode keeps its logits in 16 bits, and several times over under autocast",
+    "litgpt": "quantised layers widen their inputs by a share that is fitted",
+    "torchtitan-memory": "stock or compiled, 4 % either way",
 }
 MEMORY_CAUSES = {
     "fms-": KEPT,
@@ -69,9 +101,9 @@ MEMORY_CAUSES = {
 }
 
 
-def cause_of_source(source: str) -> str:
-    """The cause recorded for a whole source."""
-    return SOURCE_CAUSES.get(source, NOT_KNOWN)
+def cause_of_source(source: str, *, memory: bool = False) -> str:
+    """The cause recorded for a whole source, of its errors of time or of memory."""
+    return (MEMORY_SOURCE_CAUSES if memory else SOURCE_CAUSES).get(source, NOT_KNOWN)
 
 
 def cause(row_id: str, quantity: str) -> str:

@@ -3,8 +3,9 @@ rates."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -12,8 +13,10 @@ from django.db.models import Q
 
 from planner.engine.question.words import PURCHASES
 
-#: A refresh that has not been heard of for so long was killed: another one may begin.
-LOST_AFTER = timedelta(minutes=15)
+#: A refresh gives a sign of life so often, whatever it waits for ...
+HEARD_EVERY_S = 10.0
+#: ... and one that has not been heard of for so long was killed: another one may begin.
+LOST_AFTER = timedelta(seconds=60)
 
 
 class RefreshRun(models.Model):
@@ -50,6 +53,10 @@ class RefreshRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.started_at:%Y-%m-%d %H:%M} {self.get_state_display()}"
+
+    def is_lost(self, now: datetime) -> bool:
+        """Whether it is written down as running and its worker is gone."""
+        return self.state == self.State.RUNNING and now - self.heard_at > LOST_AFTER
 
 
 class ChangeSet(models.Model):
@@ -117,6 +124,19 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.row} {self.field}: {self.before} → {self.after}"
+
+    @property
+    def field_in_words(self) -> str:
+        """The field as its table calls it; a row that is new or goes, as such."""
+        if not self.field or self.field == "withdrawn":
+            return "withdrawn" if self.field else "new row"
+        table = apps.get_model("planner", self.table)
+        return str(getattr(table._meta.get_field(self.field), "verbose_name", self.field))
+
+    @property
+    def percent_in_words(self) -> str:
+        """ "−44.0 %"; empty where there is none."""
+        return "" if self.percent is None else f"{self.percent:+.1f} %".replace("-", "−")
 
     @property
     def percent(self) -> float | None:

@@ -42,6 +42,11 @@ def changes_of(change_set_pk: int, pks: list[int] | None = None) -> list[Change]
     return list(found if pks is None else found.filter(pk__in=pks))
 
 
+def unflagged(change_set_pk: int, state: str) -> list[Change]:
+    """Changes of a set in one state that nothing speaks against."""
+    return [change for change in changes_of(change_set_pk) if change.state == state and not change.flags]
+
+
 def moved_prices(run: RefreshRun, most_percent: float) -> list[Change]:
     """Prices that a run found moved by more than so many per cent, the largest first."""
     found = Change.objects.filter(change_set__run=run, table="price", field="usd_per_hour")

@@ -42,10 +42,12 @@ def price_chart(
         figure={
             "data": traces,
             "layout": {
+                "height": 380,
+                "margin": {"l": 8, "r": 16, "t": 8, "b": 8},
                 "yaxis": {"title": {"text": "USD per instance-hour"}, "rangemode": "tozero"},
                 "xaxis": {"type": "date"},
                 "showlegend": True,
-                "legend": {"orientation": "h"},
+                "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
             },
         },
         table=Table(

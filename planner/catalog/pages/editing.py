@@ -76,12 +76,10 @@ def change_set(request: HttpRequest, pk: int) -> HttpResponse:
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
     """Accept, reject or undo the chosen changes, or show what accepting would do."""
     chosen = [int(text) for text in request.POST.getlist("change") if text.isdigit()]
-    decision = request.POST.get("decision", "")
-    if not chosen and request.POST.get("all"):
+    decision, _, all_of_them = request.POST.get("decision", "").partition("_")
+    if all_of_them or (not chosen and request.POST.get("all")):
         wanted = Change.State.ACCEPTED if decision == "undo" else Change.State.PROPOSED
-        chosen = [
-            change.pk for change in selectors.changes_of(pk) if change.state == wanted and not change.flags
-        ]
+        chosen = [change.pk for change in selectors.unflagged(pk, wanted)]
     if not chosen:
         messages.error(request, "No change is chosen.")
         return redirect("planner:catalog_change_set", pk=pk)
@@ -97,6 +95,18 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     for problem in outcome.problems[:10]:
         messages.error(request, problem)
     return redirect("planner:catalog_change_set", pk=pk)
+
+
+@needs(Action.EDIT_CATALOG)
+@require_safe
+def effect(request: HttpRequest, pk: int) -> HttpResponse:
+    """What accepting all that is not flagged would do to plans, as a part of the change set's page."""
+    waiting = selectors.unflagged(pk, Change.State.PROPOSED)
+    shown = {
+        "previews": preview(waiting) if 0 < len(waiting) <= LINES else [],
+        "heading": f"If all {len(waiting)} that are not flagged are accepted:",
+    }
+    return render(request, "catalog/previews.html", shown)
 
 
 @require_safe
@@ -143,6 +153,7 @@ def _shown(
     shown: dict[str, Any] = {
         "set": found,
         "changes": selectors.changes_of(pk)[:LINES],
+        "easy": len(selectors.unflagged(pk, Change.State.PROPOSED)),
         "cut": max(0, found.total - LINES),  # type: ignore[attr-defined]
         "may_edit": may(request.user, Action.EDIT_CATALOG),
         "previews": previews or [],

@@ -33,12 +33,16 @@ class RunsAlike:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known. sentence: the finding.  left: lines that are not listed.  query: as above, for all."""
+    """What is known. sentence: the finding.  left: lines that are not listed.  query: as above, for all.
+
+    reached: what the lines' share is of.
+    """
 
     sentence: str
     lines: tuple[RunsAlike, ...] = ()
     left: int = 0
     query: str = ""
+    reached: str = "Reached of the dense peak"
     chart: Chart | None = None
 
 

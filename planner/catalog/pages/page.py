@@ -35,7 +35,7 @@ def front(request: HttpRequest) -> HttpResponse:
     shown = {
         "sources": lines,
         "running": any(line["running"] for line in lines),
-        "providers": changes.price_ages(),
+        "providers": [line | {"number": f"{line['count']:,}"} for line in changes.price_ages()],
         "waiting": sum(getattr(made, "waiting", 0) for made in changes.change_sets()[:LINES]),
         "accelerators": selectors.accelerators(),
         "instances": selectors.instances(),
@@ -68,6 +68,7 @@ def prices(request: HttpRequest) -> HttpResponse:
             "currencies": ["USD", *changes.currencies()],
             "problem": problem,
             "query": query.urlencode(),
+            "may_edit": may(request.user, Action.EDIT_CATALOG),
         },
     )
 
@@ -116,7 +117,11 @@ def instance(request: HttpRequest, slug: str) -> HttpResponse:
         **when,
         "facts": then and presenters.instance_facts(then),
         "clone": presenters.clone_query(row),
-        "lines": [presenters.price_line(each, presenters.Money(), when["day"]) for each in held],
+        # The region that the chart shows stands first.
+        "lines": [
+            presenters.price_line(each, presenters.Money(), when["day"])
+            for each in sorted(held, key=lambda each: each.region != region)
+        ],
         "regions": regions,
         "region": region,
         "chart": chart,

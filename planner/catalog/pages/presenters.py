@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
+from django.utils import timezone
+
 from planner.catalog.changes.models import ExchangeRate
 from planner.catalog.changes.selectors import SourceAge
 from planner.catalog.facts.owning import OwnedNode, trace
@@ -126,8 +128,10 @@ def source_lines(
     lines = []
     for (slug, title, hours), known in zip(listed, ages, strict=True):
         last = known.last
+        lost = last is not None and last.is_lost(now)
+        running = last is not None and last.state == "running" and not lost
         share = None
-        if last is not None and last.state == "running" and last.expected:
+        if running and last is not None and last.expected:
             share = round(100 * last.done / last.expected)
         lines.append(
             {
@@ -138,7 +142,9 @@ def source_lines(
                 "old": known.good_at is None or now - known.good_at > timedelta(hours=2 * hours),
                 "failures": known.failures,
                 "last": last,
-                "running": last is not None and last.state == "running",
+                "running": running,
+                "lost": lost,
+                "state": "ended without a word" if lost else last.get_state_display() if last else "",
                 "share": share,
             }
         )
@@ -164,11 +170,12 @@ def instance_facts(row: InstanceType) -> list[tuple[str, str]]:
 
 
 def clone_query(row: InstanceType) -> str:
-    """The facts of a machine as a query that fills the form of a new one; its name is the editor's."""
+    """The facts of a machine as a query that fills the form of a new one; the editor names it."""
     facts = {name.removesuffix("_id"): getattr(row, name) for name in row.FACTS}
     chip = facts.pop("accelerator")
     return urlencode(
-        {name: value for name, value in facts.items() if value is not None} | {"accelerator": chip}
+        {name: value for name, value in facts.items() if value is not None}
+        | {"accelerator": chip, "source": f"As {row.slug}", "as_of": timezone.localdate().isoformat()}
     )
 
 

@@ -71,8 +71,9 @@ def instance(slug: str) -> InstanceType | None:
 
 
 def instances() -> list[InstanceType]:
-    """Every machine that is not withdrawn."""
-    return list(InstanceType.objects.filter(withdrawn=False).select_related("accelerator").order_by("slug"))
+    """Every machine that is not withdrawn, by provider."""
+    found = InstanceType.objects.filter(withdrawn=False).select_related("accelerator")
+    return list(found.order_by("provider", "slug"))
 
 
 def accelerator(slug: str) -> Accelerator | None:

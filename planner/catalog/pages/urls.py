@@ -17,6 +17,7 @@ urlpatterns = [
     path("changes", editing.change_sets, name="catalog_changes"),
     path("changes/<int:pk>", editing.change_set, name="catalog_change_set"),
     path("changes/<int:pk>/decide", editing.decide, name="catalog_decide"),
+    path("changes/<int:pk>/effect", editing.effect, name="catalog_effect"),
     path("owned", editing.owned, name="catalog_owned"),
     path("owned/keep", editing.keep_owned, name="catalog_keep_owned"),
 ]

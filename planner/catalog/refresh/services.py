@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from planner.catalog.changes.models import (
+    HEARD_EVERY_S,
     LOST_AFTER,
     ExchangeRate,
     RefreshRun,
@@ -33,16 +36,14 @@ from planner.catalog.models import Accelerator, InstanceType
 State = RefreshRun.State
 #: Faults and unknown fields that a run keeps; the first ones tell what is wrong.
 MOST_KEPT = 200
-#: Rows between two signs of life.
-HEARD_EVERY = 200
+#: Rows between two times that a run says how far it is.
+ROWS_A_SIGN = 200
+LOST_MESSAGE = "The worker ended without a word; what it had read was not kept."
 
 
 def begin(source: str, *, asked_by: str, now: datetime) -> RefreshRun | None:
     """Open a run; None where one of this source is running. One that fell silent is closed first."""
-    for lost in RefreshRun.objects.filter(source=source, state=State.RUNNING, heard_at__lt=now - LOST_AFTER):
-        lost.state, lost.ended_at = State.LOST, now
-        lost.message = "The worker ended without a word; what it had read was not kept."
-        lost.save()
+    close_lost(now, source)
     try:
         with transaction.atomic():
             return RefreshRun.objects.create(
@@ -50,6 +51,37 @@ def begin(source: str, *, asked_by: str, now: datetime) -> RefreshRun | None:
             )
     except IntegrityError:
         return None
+
+
+def close_lost(now: datetime, source: str | None = None) -> None:
+    """Write down that runs, of one source or all, have ended without a word."""
+    silent = RefreshRun.objects.filter(state=State.RUNNING, heard_at__lt=now - LOST_AFTER)
+    for lost in silent if source is None else silent.filter(source=source):
+        lost.state, lost.ended_at = State.LOST, now
+        lost.message = LOST_MESSAGE
+        lost.save()
+
+
+@contextmanager
+def heard(run: RefreshRun, every_s: float = HEARD_EVERY_S) -> Iterator[None]:
+    """Signs of life from a thread, since a source may wait for minutes; they end with the process."""
+    over = threading.Event()
+
+    def beat() -> None:
+        try:
+            while not over.wait(every_s):
+                with suppress(DatabaseError):  # a locked database: the next beat is soon
+                    RefreshRun.objects.filter(pk=run.pk, state=State.RUNNING).update(heard_at=timezone.now())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=beat, name=f"heard-{run.source}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def refresh(source: Source, run: RefreshRun) -> RefreshRun:
@@ -77,7 +109,7 @@ def refresh(source: Source, run: RefreshRun) -> RefreshRun:
                     faults.append(item)
                 case UnknownField():
                     strangers.setdefault(item.path, item)
-            if number % HEARD_EVERY == 0:
+            if number % ROWS_A_SIGN == 0:
                 _heard(run, len(observed) + len(days) + len(rates))
     except NotSetUpError as missing:
         return _ended(run, State.NOT_SET_UP, str(missing))
@@ -108,6 +140,7 @@ def refresh(source: Source, run: RefreshRun) -> RefreshRun:
 
 def due(sources: Sequence[tuple[str, int]], *, now: datetime) -> list[str]:
     """The sources, by (slug, hours between readings), whose last reading is older than that."""
+    close_lost(now)
     found = []
     for slug, hours in sources:
         last = RefreshRun.objects.filter(source=slug).exclude(state=State.LOST).first()

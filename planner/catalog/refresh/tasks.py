@@ -20,7 +20,8 @@ def refresh(source: str, asked_by: str = "") -> str:
     run = services.begin(source, asked_by=asked_by, now=timezone.now())
     if run is None:
         return "running"
-    done = services.refresh(sources[source], run)
+    with services.heard(run):
+        done = services.refresh(sources[source], run)
     tell(done)
     return str(done.state)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.engine.question.result import Cost, Time
-from planner.engine.question.sale import Sale
+from planner.engine.question.result import Cost, InterruptedTime, Time
+from planner.engine.question.sale import Interruptions, Sale
 from planner.engine.question.words import PAYMENT_OPTIONS
 from planner.engine.run.interruptions import RESTART_S, WRITE_S
 from planner.engine.run.money import HOURS_PER_YEAR, SECONDS_PER_HOUR
@@ -45,6 +45,7 @@ class Interrupted:
     write_s: float = WRITE_S
     restart_s: float = RESTART_S
     lost_words: str = ""
+    how: str = ""
     source: str = ""
 
 
@@ -80,6 +81,7 @@ def interrupted_record(time: Time, sale: Sale) -> Interrupted:
     lost, rules = time.interruptions, sale.interruptions
     if lost is None or rules is None:
         return Interrupted()
+    kept = rules.kept_share
     return Interrupted(
         computing_s=lost.computing_s,
         lost_s=lost.lost_s,
@@ -89,8 +91,23 @@ def interrupted_record(time: Time, sale: Sale) -> Interrupted:
         write_s=rules.write_s,
         restart_s=rules.restart_s,
         lost_words=f" + {in_units(lost.lost_s, SPANS)} of checkpoints, lost work and restarts",
+        how=_how_lost(lost, rules) if rules.per_node_day > 0.0 else _how_kept(lost.computing_s, kept),
         source=rules.source,
     )
+
+
+def _how_kept(computing_s: float, kept: float) -> str:
+    return f"{in_units(computing_s, SPANS)} x (1 / {kept:g} - 1): {kept:g} of the time was said to be kept"
+
+
+def _how_lost(lost: InterruptedTime, rules: Interruptions) -> str:
+    words = (
+        f"{lost.expected:.4g} interruptions, each with a restart of {rules.restart_s:.4g} s and the work"
+        f" since the last checkpoint; a checkpoint of {rules.write_s:.4g} s after each"
+        f" {in_units(lost.checkpoint_interval_s, SPANS)} of work; waiting for capacity is not counted"
+    )
+    kept = rules.kept_share
+    return words if kept >= 1.0 else f"{_how_kept(lost.computing_s, kept)}; beyond that {words}"
 
 
 def _rule(cost: Cost, sale: Sale, total_s: float) -> str:

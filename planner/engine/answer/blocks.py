@@ -187,6 +187,27 @@ class Looking:
         """Whether the layouts of these machines have bounds of their own."""
         return self.piece.asked.workload.ppo is None
 
+    def evaluate_all(self, arrays: dict[str, Array], found: Evaluated, kept: Kept) -> Iterator[int]:
+        """Look at every layout, but for those whose weights and states alone do not fit; yields how many are
+        done with. arrays, found: as in ``evaluate_best_first``.
+        """
+        known, rows = self._known_not_to_fit(arrays, np.ones(len(arrays["nodes"]), dtype=bool), found)
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            found.put(part, evaluate_block(self.piece.asked, at_rows(arrays, part), self.calibration))
+            yield int(np.count_nonzero(known)) + start + len(part)
+        if not len(kept.front) and not found.fits.any():
+            self._find_nearest(arrays, np.flatnonzero(known), found, kept)
+
+    def _known_not_to_fit(
+        self, arrays: dict[str, Array], open_rows: Mask, found: Evaluated
+    ) -> tuple[Mask, Whole]:
+        """(flags of the open rows that do not fit by weights and states alone, positions of the others)."""
+        share = filled_at_least(self.piece.asked, arrays, self.calibration.memory)
+        known = open_rows & (share > 1.0)
+        found.share[known] = share[known]
+        return known, np.flatnonzero(open_rows & ~known)
+
     def evaluate_best_first(
         self, arrays: dict[str, Array], parts: Sequence[tuple[int, slice]], found: Evaluated, kept: Kept
     ) -> Iterator[int]:
@@ -202,14 +223,11 @@ class Looking:
         total_s = total_steps(asked) * step_s
         usd = np.asarray(run_usd(arrays["nodes"], total_s, self.pricing.cheapest_usd_per_node_hour))
         open_rows = ~self.beyond(total_s, np.where(np.isnan(usd), np.inf, usd), kept)
-        # What does not fit by its weights and states alone is known not to, without being looked at.
-        share = filled_at_least(asked, arrays, calibration.memory)
-        known = open_rows & (share > 1.0)
-        found.share[known] = share[known]
+        known, left = self._known_not_to_fit(arrays, open_rows, found)
         most = 1 if np.isfinite(kept.threshold()) else self.request.limit
         queues = []
         for _, part in parts:
-            waiting = np.flatnonzero(open_rows[part] & ~known[part]) + part.start
+            waiting = left[(left >= part.start) & (left < part.stop)]
             queues.append(waiting[np.argsort(step_s[waiting], kind="stable")])
         each = FIRST_ROWS
         while any(len(queue) for queue in queues):

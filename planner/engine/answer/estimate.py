@@ -19,7 +19,7 @@ from planner.engine.answer.remedies import remedies
 from planner.engine.choose.plan import Choice, choose, choose_each, evaluate_choice, evaluate_choices
 from planner.engine.memory.explain import recipe_term
 from planner.engine.question.errors import PlanErrors
-from planner.engine.question.request import Cluster, Layout, PlanRequest
+from planner.engine.question.request import Layout, PlanRequest
 from planner.engine.question.result import Evidence, PlanResult, Term
 from planner.engine.shape.read_as import read_as
 from planner.engine.sure.calibration import Calibration
@@ -28,12 +28,12 @@ from planner.engine.time.explain import running_terms
 
 
 def estimate(
-    request: PlanRequest, calibration: Calibration, alternatives: Sequence[Cluster] = ()
+    request: PlanRequest, calibration: Calibration, alternatives: Iterable[PlanRequest] = ()
 ) -> PlanResult:
     """Memory, time and cost of one plan, with intervals, the trace of every number and, where it does not fit
     or is tight, the changes that make it fit.
 
-    alternatives: other machines to look at then, in this order.
+    alternatives: the question on other machines, to look at then, in this order.
     Raises PlanErrors for a question that makes no sense. A plan that does not fit is a result.
     """
     choice = choose(request, calibration)

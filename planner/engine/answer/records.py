@@ -214,14 +214,15 @@ def interrupted(request: PlanRequest, *, computing_s: float, total_s: float) -> 
     computing_s: seconds of the steps alone.  total_s: of the run.
     """
     interruptions = request.cluster.sale.interruptions
-    if interruptions is None or interruptions.per_node_day <= 0.0:
+    if interruptions is None or (interruptions.per_node_day <= 0.0 and interruptions.kept_share >= 1.0):
         return None
     rate = float(rate_per_s(billed_nodes(request.cluster), interruptions))
+    interval = float(checkpoint_interval_s(rate, interruptions)) if rate > 0.0 else computing_s
     return InterruptedTime(
         expected=rate * total_s,
         computing_s=computing_s,
         lost_s=total_s - computing_s,
-        checkpoint_interval_s=min(computing_s, float(checkpoint_interval_s(rate, interruptions))),
+        checkpoint_interval_s=min(computing_s, interval),
     )
 
 

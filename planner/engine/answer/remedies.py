@@ -6,7 +6,7 @@ one grid; of each kind the mildest change that may do is laid out and evaluated 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -26,7 +26,7 @@ from planner.engine.choose.offers import Offer, Plan, more_machines, offers
 from planner.engine.choose.plan import Choice, choose_each, evaluate_choices
 from planner.engine.layout.enumeration import Candidates
 from planner.engine.question.errors import PlanErrors
-from planner.engine.question.request import Cluster, PlanRequest
+from planner.engine.question.request import PlanRequest
 from planner.engine.question.result import SURE, PlanResult, Remedy, RemedyKind
 from planner.engine.sure.calibration import Calibration
 
@@ -66,17 +66,18 @@ def remedies(
     choice: Choice,
     result: PlanResult,
     calibration: Calibration,
-    alternatives: Sequence[Cluster] = (),
+    alternatives: Iterable[PlanRequest] = (),
     *,
     most: int = MOST_REMEDIES,
 ) -> tuple[Remedy, ...]:
     """Up to ``most`` changes that fit, one of a kind, in the order in which they cost effort and money.
 
-    request: as it was asked.  choice, result: the plan that answers it.  alternatives: other machines, in the
-    order in which they are to be looked at. Changes that fit nine times in ten come first; those that fit by
-    the estimate alone come after them, and are left out where the plan itself fits as well as that.
+    request: as it was asked.  choice, result: the plan that answers it.  alternatives: the question on other
+    machines, in the order in which they are to be looked at. Changes that fit nine times in ten come first;
+    those that fit by the estimate alone come after them, and are left out where the plan itself fits as well
+    as that.
     """
-    plan = Plan(asked=request, choice=choice, calibration=calibration, others=alternatives)
+    plan = Plan(asked=request, choice=choice, calibration=calibration, others=tuple(alternatives))
     shelves = shelves_of(plan, result)
     while True:
         drawn = [(shelf, shelf.next()) for shelf in list(open_shelves(shelves, most))]

@@ -77,8 +77,10 @@ def search_steps(
             here = sum(piece.plans[size] for size, _ in batch) * offers
             rows = sum(len(candidates) for _, candidates in batch)
             found, arrays, parts = Evaluated.none(rows), laid_out(piece, batch), parts_of(batch)
-            if exact or not looking.has_layout_bounds:
+            if not looking.has_layout_bounds:
                 looks = evaluate_blocks(piece.asked, arrays, found, calibration)
+            elif exact:
+                looks = looking.evaluate_all(arrays, found, kept)
             else:
                 looks = looking.evaluate_best_first(arrays, parts, found, kept)
             for rows_done in looks:

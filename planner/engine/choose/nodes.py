@@ -6,7 +6,7 @@ computed for many of them in one grid, and the deadline is met by doubling steps
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,9 @@ import numpy as np
 from planner.engine.choose.candidates import shares_filled
 from planner.engine.choose.layout import Choice, choose_layout, evaluate_choice, few_axes, frugal_axes
 from planner.engine.grid.build import grid_over_layouts
+from planner.engine.grid.plan_grid import Array
 from planner.engine.layout.enumeration import (
+    Candidates,
     Whole,
     candidates_on,
     degrees_of_any_size,
@@ -22,6 +24,7 @@ from planner.engine.layout.enumeration import (
     ranks_per_node,
 )
 from planner.engine.layout.refusals import DEGREES, check_layout
+from planner.engine.question.errors import PlanError, PlanErrors
 from planner.engine.question.request import GenerationRequest, PlanRequest
 from planner.engine.run.interruptions import lasting_s
 from planner.engine.run.length import SECONDS_PER_DAY, total_steps
@@ -132,30 +135,80 @@ def node_counts_that_fit(
     per_node = ranks_per_node(request.cluster)
     fewest: int | None = None
     for plain in (False,) if is_auto(request) else (True, False):
-        frugal = frugal_axes(request, plain=plain)
-        degrees = degrees_of_any_size(frugal, request, most * per_node)
-        nodes = degrees.ranks // per_node
-        kept = np.flatnonzero((degrees.ranks % per_node == 0) & (nodes >= least))
-        kept = kept[np.argsort(nodes[kept], kind="stable")]
-        start, portion = 0, PORTION
-        while start < kept.size:
-            candidates = candidates_on(frugal, request, degrees.at(kept[start : start + portion]))
-            if len(candidates):
-                ((filled, margin),) = shares_filled([(request, candidates)], calibration)
-                arrays = candidates.arrays
-                ranks = np.prod([arrays[name] for name in DEGREES], axis=0)
-                if fewest is None and (filled <= 1.0).any():
-                    fewest = int(ranks[filled <= 1.0].min()) // per_node
-                    yield fewest
-                surely = filled * margin <= 1.0
-                if surely.any():
-                    enough = int(ranks[surely].min()) // per_node
-                    if enough != fewest:
-                        yield enough
-                    return
-            start, portion = start + portion, 4 * portion
+        for candidates in frugal_portions(request, plain=plain, least=least, most=most):
+            ((filled, margin),) = shares_filled([(request, candidates)], calibration)
+            nodes = nodes_of(candidates, per_node)
+            if fewest is None and (filled <= 1.0).any():
+                fewest = int(nodes[filled <= 1.0].min())
+                yield fewest
+            surely = filled * margin <= 1.0
+            if surely.any():
+                enough = int(nodes[surely].min())
+                if enough != fewest:
+                    yield enough
+                return
         if fewest is not None:
             return
+
+
+def frugal_portions(request: PlanRequest, *, plain: bool, least: int, most: int) -> Iterator[Candidates]:
+    """The plans that need least memory on whole nodes, from ``least`` to ``most`` of them, fewest first, in
+    portions that grow.
+    """
+    per_node = ranks_per_node(request.cluster)
+    frugal = frugal_axes(request, plain=plain)
+    degrees = degrees_of_any_size(frugal, request, most * per_node)
+    nodes = degrees.ranks // per_node
+    kept = np.flatnonzero((degrees.ranks % per_node == 0) & (nodes >= least))
+    kept = kept[np.argsort(nodes[kept], kind="stable")]
+    start, portion = 0, PORTION
+    while start < kept.size:
+        candidates = candidates_on(frugal, request, degrees.at(kept[start : start + portion]))
+        if len(candidates):
+            yield candidates
+        start, portion = start + portion, 4 * portion
+
+
+def nodes_of(candidates: Candidates, per_node: int) -> Array:
+    """Count of nodes of each plan, shape (plans,). per_node: ranks of a node."""
+    ranks: Array = np.prod([candidates.arrays[name] for name in DEGREES], axis=0)
+    return ranks // per_node
+
+
+def nodes_each(requests: Sequence[PlanRequest], calibration: Calibration) -> list[int | PlanErrors]:
+    """``nodes_without_deadline`` of each question, or what is wrong with it.
+
+    Questions that differ only in machines of as many ranks look at the same plans first, in one grid; those
+    that need more nodes are looked at one by one.
+    """
+    found: dict[int, int | PlanErrors] = {}
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for index, request in enumerate(requests):
+        if is_auto(request) and request.cluster.mig_profile is None and request.workload.ppo is None:
+            ranks = ranks_per_node(request.cluster)
+            alike.setdefault((request.model, request.workload, request.layout, ranks), []).append(index)
+    drawn: list[tuple[int, Candidates]] = []
+    for indices in alike.values():
+        first = requests[indices[0]]
+        portions = frugal_portions(first, plain=False, least=1, most=MOST_NODES)
+        candidates = next(portions, None)
+        if candidates is not None:
+            drawn += [(index, candidates) for index in indices]
+    shares = shares_filled([(requests[index], candidates) for index, candidates in drawn], calibration)
+    for (index, candidates), (filled, _) in zip(drawn, shares, strict=True):
+        if (filled <= 1.0).any():
+            nodes = nodes_of(candidates, ranks_per_node(requests[index].cluster))
+            found[index] = int(nodes[filled <= 1.0].min())
+    for index, request in enumerate(requests):
+        try:
+            check_layout(request, None)
+            if index not in found:
+                found[index] = nodes_without_deadline(request, calibration)
+        except PlanErrors as errors:
+            found[index] = errors
+        except PlanError as error:
+            found[index] = PlanErrors([error])
+    return [found[index] for index in range(len(requests))]
 
 
 def fewest_in_time(request: PlanRequest, counts: Whole, calibration: Calibration) -> Choice:

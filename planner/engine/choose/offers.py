@@ -31,7 +31,11 @@ SHORTENED = (2, 4, 8)
 #: Fields of a cluster that is described by its accelerators, which give way to an instance type.
 OF_ACCELERATORS = ("accelerator", "accelerators_per_node", "internode_gbps_per_node", "usd_per_node_hour")
 #: Loss kernels that keep less than another, the next best first.
-SMALLER_LOSSES = {"whole": ("chunked", "fused"), "chunked": ("fused",)}
+SMALLER_LOSSES = {
+    "whole": ("chunked", "fused"),
+    "compiled": ("chunked", "fused"),
+    "chunked": ("fused",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +52,13 @@ class Offer:
 class Plan:
     """What is to be mended. asked: the question as it was asked.  choice: the plan that answers it.
 
-    others: other machines, in the order in which they are to be looked at.
+    others: the question on other machines, in the order in which they are to be looked at.
     """
 
     asked: PlanRequest
     choice: Choice
     calibration: Calibration
-    others: Sequence[Cluster]
+    others: Sequence[PlanRequest]
 
 
 def offers(plan: Plan) -> Iterator[Offer]:
@@ -268,18 +272,22 @@ def machines(plan: Plan) -> Iterator[Offer]:
     """As many accelerators with more memory each; then other machines that may hold more."""
     own, precision = plan.choice.request.cluster, plan.asked.workload.precision
     count, usable = own.accelerators_per_node, usable_bytes(own, precision)
-    larger = [each for each in plan.others if each.nodes is not None and may_hold_more(each, own, precision)]
+    larger = [
+        each
+        for each in plan.others
+        if each.cluster.nodes is not None and may_hold_more(each.cluster, own, precision)
+    ]
 
-    def unlike(each: Cluster) -> bool:
-        return each.accelerators_per_node != count or usable_bytes(each, precision) <= usable
+    def unlike(each: PlanRequest) -> bool:
+        cluster = each.cluster
+        return cluster.accelerators_per_node != count or usable_bytes(cluster, precision) <= usable
 
-    for cluster in sorted(larger, key=unlike):
-        free = freed(plan.asked)
+    for other in sorted(larger, key=unlike):
         yield Offer(
             kind="machine",
-            change=f"use {machine_in_words(cluster)}",
-            patch=merged(free_patch(plan.asked), {"cluster": machine_patch(own, cluster)}),
-            request=replace(free, cluster=cluster),
+            change=f"use {machine_in_words(other.cluster)}",
+            patch=merged(free_patch(plan.asked), {"cluster": machine_patch(own, other.cluster)}),
+            request=freed(other),
         )
 
 
@@ -287,10 +295,11 @@ def more_machines(plan: Plan) -> Iterator[Offer]:
     """More nodes of another machine, for what neither more of the same nor as many of another hold."""
     own = plan.choice.request.cluster
     precision, nodes = plan.asked.workload.precision, own.nodes or 1
-    free = freed(plan.asked)
-    larger = [each for each in plan.others if each.nodes is not None and each.mig_profile is None]
-    for cluster in sorted(larger, key=lambda each: -usable_bytes(each, precision))[:MOST_LARGER]:
-        elsewhere = replace(free, cluster=cluster)
+    larger = [
+        each for each in plan.others if each.cluster.nodes is not None and each.cluster.mig_profile is None
+    ]
+    for other in sorted(larger, key=lambda each: -usable_bytes(each.cluster, precision))[:MOST_LARGER]:
+        cluster, elsewhere = other.cluster, freed(other)
         most = min(MOST_TIMES_THE_NODES * nodes, MOST_NODES)
         for count in node_counts_that_fit(elsewhere, plan.calibration, least=nodes + 1, most=most):
             counted = replace(cluster, nodes=count)
@@ -298,7 +307,7 @@ def more_machines(plan: Plan) -> Iterator[Offer]:
                 kind="machine",
                 change=f"use {machine_in_words(counted)}",
                 patch=merged(free_patch(plan.asked), {"cluster": machine_patch(own, counted)}),
-                request=replace(free, cluster=counted),
+                request=replace(elsewhere, cluster=counted),
             )
 
 

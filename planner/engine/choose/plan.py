@@ -15,7 +15,7 @@ from planner.engine.choose.nodes import (
     choose_nodes,
     is_split,
     memory_key,
-    nodes_without_deadline,
+    nodes_each,
     on_nodes,
 )
 from planner.engine.question.errors import PlanError, PlanErrors
@@ -41,22 +41,30 @@ def choose_each(requests: Sequence[PlanRequest], calibration: Calibration) -> li
     """
     found: dict[int, Choice | PlanErrors] = {}
     known: dict[int, PlanRequest] = {}
-    counts: dict[tuple[object, ...], int] = {}
+    open_ones: dict[int, PlanRequest] = {}
     for index, request in enumerate(requests):
         if request.cluster.nodes is not None:
             known[index] = request
-            continue
-        try:
-            if is_split(request) or request.deadline_days is not None:
-                found[index] = choose_nodes(request, calibration)
-                continue
-            key = memory_key(request)
-            if key not in counts:
-                counts[key] = nodes_without_deadline(request, calibration)
-            known[index] = on_nodes(request, counts[key])
-        except PlanErrors as errors:
-            found[index] = errors
-        except PlanError as error:
-            found[index] = PlanErrors([error])
+        elif is_split(request) or request.deadline_days is not None:
+            found[index] = _choose_or_say(request, calibration)
+        else:
+            open_ones[index] = request
+    first = {memory_key(request): request for request in open_ones.values()}
+    nodes = dict(zip(first, nodes_each(list(first.values()), calibration), strict=True))
+    for index, request in open_ones.items():
+        count = nodes[memory_key(request)]
+        if isinstance(count, PlanErrors):
+            found[index] = count
+        else:
+            known[index] = on_nodes(request, count)
     found |= zip(known, choose_layouts(list(known.values()), calibration), strict=True)
     return [found[index] for index in range(len(requests))]
+
+
+def _choose_or_say(request: PlanRequest, calibration: Calibration) -> Choice | PlanErrors:
+    try:
+        return choose_nodes(request, calibration)
+    except PlanErrors as errors:
+        return errors
+    except PlanError as error:
+        return PlanErrors([error])

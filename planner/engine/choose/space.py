@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import SHARDINGS
+from planner.engine.grid.running import fabric
 from planner.engine.layout.enumeration import (
     Axes,
     Candidates,
@@ -142,6 +143,8 @@ def hardware(cluster: Cluster, *, offload: bool) -> object:
         cluster.internode_bytes_per_s,
         cluster.mig_profile,
         cluster.power_limit_watts,
+        cluster.matmul_flops_per_s,
+        fabric(cluster),
         cluster.host_memory_bandwidth_bytes_per_s,
         cluster.host_bytes if offload else None,
     )

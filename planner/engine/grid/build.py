@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 
 from planner.engine.grid import running, stack
+from planner.engine.grid.adapted import adapter_input_bytes, dropout_numbers, saved_numbers
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
-from planner.engine.grid.recipe import MemoryRecipe, frozen_precision, memory_recipe
+from planner.engine.grid.recipe import (
+    MemoryRecipe,
+    expandable_segments,
+    frozen_precision,
+    memory_recipe,
+)
 from planner.engine.question import effort
 from planner.engine.question.request import Cluster, Layout, PlanRequest, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.adapters import kept_matmul_inputs
 from planner.engine.shape.composed import mean_over_blocks
 from planner.engine.shape.parameters import count_parameters, lora_parameters
-from planner.engine.shape.saved import saved_parameters
 
 #: Share of positions whose label is predicted in masked-language-model pretraining
 #: (Devlin et al. 2019, section 3.1: 15 % of tokens; NVIDIA's recipes gather just these for the head).
@@ -186,8 +191,12 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "offload": not {"optimizer", "parameters"}.isdisjoint(workload.offload),
         "offload_parameters": "parameters" in workload.offload,
         "offload_activations": "activations" in workload.offload,
-        "residual_bytes": 4.0 if full_precision or stack.autocast(workload) else 2.0,
+        # Under autocast the residual stream is as wide as the weights, which adapters leave as they are.
+        "residual_bytes": 4.0
+        if full_precision or (stack.autocast(workload) and not 0.0 < recipe.frozen_bytes < 4.0)
+        else 2.0,
         **kernel_numbers(workload),
+        "expandable": expandable_segments(workload),
         "optimizer_in_backward": workload.optimizer_in_backward,
         **saved_numbers(model, workload),
         "adapters_with_base": frozen and recipe.adapter_wrapping == "with_base",
@@ -212,7 +221,10 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "gradient_partition_bytes": recipe.gradient_partition_bytes,
         "unsynced_gradients": recipe.unsynced_gradients,
         **kept_matmul_inputs(model, workload),
-        "loss_whole": recipe.loss == "whole",
+        "adapter_input_bytes": adapter_input_bytes(workload, recipe) if frozen else 0.0,
+        "loss_whole": recipe.loss in ("whole", "compiled"),
+        "loss_compiled": recipe.loss == "compiled",
+        "loss_bytes": {None: 0.0, "fp32": 4.0}.get(workload.loss_precision, 2.0),
         "loss_chunked": recipe.loss == "chunked",
     }
 
@@ -226,22 +238,6 @@ def kernel_numbers(workload: Workload) -> dict[str, float]:
     }
 
 
-def dropout_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
-    """Whether hidden states, and the adapters' inputs, pass through dropout, flags.
-
-    Recipes with unfused attention are older ones, which use it (Korthikanti et al. 2022, section 4.1);
-    decoders trained with flash attention do without. Adapters usually have it (0.05 in the examples of PEFT,
-    axolotl and TRL).
-    """
-    usual = workload.attention == "standard" and model.norm == "layernorm"
-    adapters = workload.task in ("lora", "qlora")
-    given = workload.dropout
-    return {
-        "dropout": usual if given is None or adapters else given > 0,
-        "adapter_dropout": adapters and (given is None or given > 0),
-    }
-
-
 def recompute_numbers(workload: Workload) -> dict[str, float]:
     """What full and selective recompute mean where the question says it: a share of the blocks, flags."""
     named = workload.recompute_modules or ()
@@ -250,17 +246,6 @@ def recompute_numbers(workload: Workload) -> dict[str, float]:
         "recompute_blocks": 1.0 if share is None else share,
         "modules_named": workload.recompute_modules is not None,
         **{number: word in named for number, word in RECOMPUTE_FLAGS.items()},
-    }
-
-
-def saved_numbers(model: ModelSpec, workload: Workload) -> dict[str, float]:
-    """Parameters trained whole beside adapters, counts by the part of the model that holds them."""
-    adapters = workload.task in ("lora", "qlora")
-    saved = saved_parameters(model, workload.modules_to_save if adapters else None)
-    return {
-        "saved_embedding_parameters": saved.embedding,
-        "saved_head_parameters": saved.head,
-        "saved_block_parameters": saved.blocks,
     }
 
 

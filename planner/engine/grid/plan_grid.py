@@ -51,6 +51,7 @@ GENERIC, MEGATRON, FSDP, DEEPSPEED, TORCHTITAN, NEURON = (
 ATTENTION_KERNELS: tuple[AttentionKernel, ...] = cast(
     tuple[AttentionKernel, ...], tuple(words.ATTENTION_KERNELS)
 )
+MEMORY_EFFICIENT = float(ATTENTION_KERNELS.index("memory_efficient"))
 #: As ``PlanGrid.kernels`` numbers them.
 KERNELS: tuple[Kernels, ...] = cast(tuple[Kernels, ...], tuple(words.KERNELS))
 PLAIN, COMPILED, FUSED, TRANSFORMER_ENGINE = map(float, range(len(KERNELS)))
@@ -145,6 +146,7 @@ class PlanGrid:
     residual_bytes: Array  #: one element of the residual stream and of a norm's input [byte, ()]
     kernels_named: Array  #: the question says which kernels run between the matmuls [flag, ()]
     kernels_fused: Array  #: and they are fused by hand or Transformer Engine's [flag, ()]
+    expandable: Array  #: PyTorch's allocator with expandable segments [flag, ()]
     optimizer_in_backward: Array  #: each parameter is stepped as its gradient is there [flag, ()]
     saved_embedding_parameters: Array  #: of the token table, trained whole beside adapters [parameter, ()]
     saved_head_parameters: Array  #: of the output side, trained whole beside adapters [parameter, ()]
@@ -166,6 +168,7 @@ class PlanGrid:
     paged: Array  #: the optimizer's moments lie in pages that may move to the host [flag, ()]
     finetuning: Array  #: fine-tuned rather than pretrained [flag, ()]
     lamb: Array  #: the optimizer is LAMB [flag, ()]
+    graphs: Array  #: kernels are replayed from captured graphs [flag, ()]
     attention_kernel: Array  #: by its place in ATTENTION_KERNELS [index, ()]
     wide_attention: Array  #: attention is computed in fp32, without tensor cores [flag, ()]
     kernels: Array  #: what runs between the matrix products, by its place in KERNELS [index, ()]
@@ -175,6 +178,8 @@ class PlanGrid:
     dispatcher: Array  #: how tokens reach their experts, by its place in DISPATCHERS [index, ()]
     expert_load: Array  #: tokens of the fullest expert rank over an even share, 0: as fitted [ratio, ()]
     grouped_matmul: Array  #: all experts of a rank are one kernel [flag, ()]
+    expert_overlap: Array  #: the exchange of experts runs beside other compute [flag, ()]
+    nodes_per_token: Array  #: machines that a token is sent to at most, 0 for any number [node, ()]
     adapted_modules: Array  #: linear layers of one block that have adapters [module, ()]
     unsaid_inputs: Array  #: inputs that matter here and were left to defaults [input, ()]
     framework: Array  #: the stack, by its place in FRAMEWORKS [index, ()]
@@ -195,7 +200,14 @@ class PlanGrid:
     output_input_kept: Array  #: the input of attention's output matrix is kept [flag, ()]
     ffn_input_kept: Array  #: the input of the MLP is kept [flag, ()]
     down_input_kept: Array  #: the input of the MLP's last matrix is kept [flag, ()]
+    qkv_adapters: Array  #: adapters of a block that read the input of query, key and value [module, ()]
+    output_adapters: Array  #: ... of attention's output matrix [module, ()]
+    ffn_adapters: Array  #: ... of the MLP [module, ()]
+    down_adapters: Array  #: ... of the MLP's last matrix [module, ()]
+    adapter_input_bytes: Array  #: one element of an adapter's own copy of its input [byte, ()]
     loss_whole: Array  #: the loss is computed on all logits at once [flag, ()]
+    loss_compiled: Array  #: on whole logits, by a cross-entropy that torch.compile fuses [flag, ()]
+    loss_bytes: Array  #: one logit as the cross-entropy computes it, 0: as its code does [byte, ()]
     loss_chunked: Array  #: the loss is computed on logits in chunks [flag, ()]
     # cluster
     peak_flops_per_s: Array  #: dense peak of a rank in the plan's precision [FLOP/s, ()]
@@ -207,6 +219,7 @@ class PlanGrid:
     link_domain_ranks: Array  #: ranks that the link joins, across machines where it reaches [rank, ()]
     fabric_share: Array  #: what its network keeps of an InfiniBand's efficiency [ratio, ()]
     sustained_share: Array  #: clock that the power limit leaves to matrix products [ratio, ()]
+    measured_share: Array  #: of the 16-bit peak, as measured on the machine; 0 where it was not [ratio, ()]
     fp32_flops_per_s: Array  #: peak of a rank on fp32 without tensor cores [FLOP/s, ()]
     internode_bytes_per_s: Array  #: a node's network, one direction [byte/s, ()]
     ranks_per_node: Array  #: ranks of one node [rank, ()]

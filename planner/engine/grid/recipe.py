@@ -34,6 +34,11 @@ FROZEN_BYTES = {
     "int4": 0.5 + 0.127 / 8,
     "nf4": 0.5 + 0.127 / 8,
 }
+#: Stacks whose loss is compiled where the model is.
+COMPILED_LOSS = ("generic", "torchtune", "torchtitan")
+#: Stacks that switch expandable segments on: torchtitan run_train.sh (since October 2024), torchtune
+#: __init__.py, axolotl utils/__init__.py (set_pytorch_cuda_alloc_conf), LLaMA-Factory launcher.py.
+EXPANDABLE_SEGMENTS = ("torchtitan", "torchtune", "axolotl", "llama_factory")
 #: Optimizer states per parameter, as a number of elements (papers of the optimizers; Adam keeps two moments,
 #: Lion and momentum SGD one, Muon one on matrices, Adafactor row and column sums only).
 STATE_ELEMENTS = {
@@ -161,10 +166,11 @@ def saved_bytes(workload: Workload) -> float:
 
 
 def default_k_bit(workload: Workload) -> bool:
-    """Whether PEFT prepares a quantised base: TRL, axolotl and LLaMA-Factory do, and what is plain Hugging
-    Face. torchtune and Unsloth keep norms and tables in 16 bits.
+    """Whether norms, tables and head of a quantised base are left in fp32: today no named stack does.
 
-    Source: TRL trainer/sft_trainer.py, axolotl loaders/model.py, LLaMA-Factory model/adapter.py.
+    axolotl prepares the base and then casts them back to 16 bits for flash attention (loaders/model.py,
+    _configure_embedding_dtypes); TRL no longer prepares it (trainer/sft_trainer.py); LLaMA-Factory does where
+    upcast_layernorm is asked for; torchtune and Unsloth never did. Read 2026-11-29.
     """
     return False
 
@@ -287,6 +293,23 @@ def frozen_precision(workload: Workload) -> FrozenPrecision:
     return "fp32" if workload.precision in ("fp32", "tf32") else "bf16"
 
 
+def expandable_segments(workload: Workload) -> bool:
+    """Whether the caching allocator grows one segment instead of keeping blocks of many sizes.
+
+    Source: EXPANDABLE_SEGMENTS, what each stack's launcher sets.
+    """
+    if workload.expandable_segments is not None:
+        return workload.expandable_segments
+    return workload.framework in EXPANDABLE_SEGMENTS
+
+
 def default_loss(workload: Workload) -> Loss:
-    """Fine-tuning and pretraining scripts compute the loss on whole logits unless they say otherwise."""
-    return "whole"
+    """Scripts compute the loss on whole logits unless they say otherwise; stacks that compile the model
+    compile the loss with it.
+
+    torchtitan does so since 2025 (config/job_config.py, compile.components: model and loss), and so do
+    torchtune's recipes; trainers on FSDP compile block by block and leave the loss as it is.
+    """
+    if not (workload.compile or workload.kernels == "compiled"):
+        return "whole"
+    return "compiled" if workload.framework in COMPILED_LOSS else "whole"

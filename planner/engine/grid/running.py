@@ -12,15 +12,47 @@ import numpy as np
 
 from planner.engine.grid import stack
 from planner.engine.grid.plan_grid import ATTENTION_KERNELS, DISPATCHERS, KERNELS
-from planner.engine.question.request import Cluster, Workload
+from planner.engine.question.request import Cluster, Fabric, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
 from planner.engine.shape.parameters import targeted_modules
 
 #: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
 LINK_DOMAINS = {"gb200": 72, "gb300": 72}
-#: What a provider's network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth: EFA some 90
-#: %, Google's TCPX and TCPXO 80 to 90 %. Our reading of published nccl-tests logs, 2023 to 2025.
-FABRIC_SHARES = {"aws": 0.9, "gcp": 0.85}
+#: What a network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth. EFA's first generation
+#: 30 of 50 GB/s on 3 and 4 p4d (NVIDIA/nccl issue 527, 2022), 50 to 60 % of p3dn's (aws-ofi-nccl issue 19,
+#: 2019), its second some 90 %; Google's TCPX and TCPXO 80 to 90 %; RoCE on par with InfiniBand where it is
+#: tuned (Gangidi et al. 2024, "RDMA over Ethernet for Distributed AI Training at Meta Scale"); NCCL over TCP
+#: sockets about half, our judgement. Our reading of published nccl-tests logs, 2019 to 2025.
+FABRIC_SHARES: dict[Fabric, float] = {
+    "infiniband": 1.0,
+    "roce": 0.95,
+    "efa_v1": 0.7,
+    "efa_v2": 0.9,
+    "efa_v3": 0.95,
+    "tcpx": 0.8,
+    "tcpxo": 0.9,
+    "ethernet": 0.5,
+}
+#: The network of instance types whose names begin so, the first that fits (AWS: Elastic Fabric Adapter,
+#: supported instance types; Google Cloud: GPU machine types, network bandwidth). Others have InfiniBand.
+FABRICS: tuple[tuple[str, Fabric], ...] = (
+    ("p5en", "efa_v3"),
+    ("p5", "efa_v2"),
+    ("p6", "efa_v3"),
+    ("trn2", "efa_v3"),
+    ("p3", "efa_v1"),
+    ("p4", "efa_v1"),
+    ("trn1", "efa_v1"),
+    ("g", "efa_v1"),
+    ("a2-", "ethernet"),
+    ("a3-mega", "tcpxo"),
+    ("a3-ultra", "roce"),
+    ("a3-", "tcpx"),
+    ("a4", "roce"),
+)
+#: Clock that a limit above the catalog's can win at most, by architecture: V100 was also sold at 450 W, whose
+#: boost clock is some 1.2 times what it holds at 300 W (NVIDIA data sheets of V100 and DGX-2H). Others: 1.
+MOST_RAISED = {"volta": 1.2}
 #: Joules per 16-bit FLOP of large matrix products at full clock, by architecture: the catalog's limit in
 #: watts over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards, MI300X at
 #: 750 W against MI325X at 1000); what A100, H100 and B200 lose to power is in their fitted efficiency. Our
@@ -47,6 +79,8 @@ def workload_numbers(workload: Workload) -> dict[str, float]:
         "dispatcher": DISPATCHERS.index(stack.dispatcher(workload)),
         "expert_load": stack.expert_load(workload),
         "grouped_matmul": stack.grouped_matmul(workload),
+        "expert_overlap": bool(workload.moe and workload.moe.overlap),
+        "nodes_per_token": float((workload.moe and workload.moe.nodes_per_token) or 0),
         "unsaid_inputs": unsaid_inputs(workload),
     }
 
@@ -96,6 +130,7 @@ def stack_numbers(workload: Workload, architecture: str) -> Mapping[str, float]:
     return {
         "attention_kernel": ATTENTION_KERNELS.index(stack.attention_kernel(workload, architecture)),
         "kernels": KERNELS.index(kernels),
+        "graphs": bool(workload.cuda_graphs),
         "compiled": kernels == "compiled" and workload.framework != "neuron",
     }
 
@@ -115,9 +150,25 @@ def machine_numbers(cluster: Cluster, ranks_per_node: int) -> dict[str, float]:
     domain = LINK_DOMAINS.get(chip.slug, 0) if cluster.mig_profile is None else 0
     return {
         "link_domain_ranks": max(domain, ranks_per_node),
-        "fabric_share": FABRIC_SHARES.get(cluster.provider or "", 1.0),
+        "fabric_share": FABRIC_SHARES[fabric(cluster)],
         "sustained_share": sustained_share(chip, cluster.power_limit_watts),
+        "measured_share": measured_share(cluster),
     }
+
+
+def fabric(cluster: Cluster) -> Fabric:
+    """The network between machines: as said, else that of the instance type.  Source: FABRICS."""
+    if cluster.fabric is not None:
+        return cluster.fabric
+    name = cluster.instance_type or ""
+    return next((kind for start, kind in FABRICS if name.startswith(start)), "infiniband")
+
+
+def measured_share(cluster: Cluster) -> float:
+    """Share of the 16-bit peak that large matrix products were measured at, a ratio; 0 where nobody did."""
+    chip = cluster.accelerator
+    peak = chip.bf16_flops_per_s or chip.fp16_flops_per_s
+    return min((cluster.matmul_flops_per_s or 0.0) / peak, 1.0) if peak else 0.0
 
 
 def sustained_share(chip: AcceleratorSpec, limit_watts: float | None) -> float:
@@ -127,7 +178,8 @@ def sustained_share(chip: AcceleratorSpec, limit_watts: float | None) -> float:
     Source: JOULES_PER_FLOP and CLOCK_PER_POWER, our reading of public measurements.
     """
     own = chip.power_watts or 0.0
-    share = min(limit_watts / own, 1.0) ** CLOCK_PER_POWER if limit_watts and own else 1.0
+    most = MOST_RAISED.get(chip.architecture, 1.0)
+    share = min((limit_watts / own) ** CLOCK_PER_POWER, most) if limit_watts and own else 1.0
     needed = JOULES_PER_FLOP.get(chip.architecture, 0.0) * (chip.bf16_flops_per_s or chip.fp16_flops_per_s)
     return share * (min(own / needed, 1.0) ** CLOCK_PER_POWER if own and needed else 1.0)
 

@@ -15,16 +15,20 @@ from planner.engine.grid.plan_grid import FULL_RECOMPUTE, NO_RECOMPUTE, SELECTIV
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import Stages
-from planner.engine.memory.traits import Traits
+from planner.engine.memory.traits import FP32_BYTES, Traits
 
 #: fp32 log-sum-exp that flash attention keeps per token and head (Dao et al. 2022, algorithm 2).
 LOG_SUM_EXP_BYTES = 4.0
 #: Plain RMSNorm keeps its input as an fp32 copy (transformers' LlamaRMSNorm, torchtune's, litgpt's).
 WIDE_NORM_BYTES = 4.0
-#: Eager attention in 16 bits keeps its softmax in fp32 as well (transformers' eager_attention_forward).
+#: Eager attention of decoders in 16 bits keeps its softmax in fp32 as well (transformers'
+#: eager_attention_forward), and so does every model's under autocast; encoders of text and images take the
+#: softmax in their own width (transformers' BertSelfAttention, ViTSelfAttention).
 WIDE_SCORE_BYTES = 4.0
 #: One byte per element (Korthikanti et al. 2022, section 4.1).
 DROPOUT_MASK_BYTES = 1.0
+#: Query, key and value as linear layers of their own.
+SEPARATE_PROJECTIONS = 3.0
 #: fp32 logits and probabilities of the router, per token and expert.
 ROUTER_BYTES = 8.0
 #: Share of the blocks that "selective" checkpoints whole in block-wise stacks: every second one.
@@ -72,9 +76,14 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     hidden = grid.hidden_size * token_share
     # Megatron keeps its own part of a matmul's input and gathers it again; plain modules keep it gathered.
     gathered = grid.hidden_size * where(traits.plain > 0, 1.0, token_share)
-    # LoRA applies dropout to each adapter's input, which keeps a copy of the input and a mask.
+    # Adapters keep copies of their own, so that the base's input is free.
+    apart = adapter_copy_bytes(grid, traits)
     matmul = element - grid.fp8 * traits["fp8_copies"] + grid.adapter_dropout * DROPOUT_MASK_BYTES
-    ffn_inputs = 1.0 + grid.frozen * grid.gated
+    matmul = where(apart > 0, 0.0, matmul)
+    # autocast narrows the input of each linear layer anew: it caches weights, not activations.
+    narrowed = traits.modules * grid.autocast * (1.0 - grid.frozen)
+    ffn_inputs = 1.0 + narrowed * grid.gated
+    qkv_inputs = 1.0 + (SEPARATE_PROJECTIONS - 1.0) * narrowed
     wide_norm = traits.eager * (1.0 - grid.layernorm)
     # Under autocast the residual stream is fp32, which norms keep and matmuls narrow to a copy of their own.
     stream = np.maximum(element, grid.residual_bytes)
@@ -83,7 +92,8 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
     kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
     latent = grid.kv_lora_rank * (2.0 * element)
-    eager_narrow = traits.eager * (1.0 - grid.full_precision)
+    own_width = np.maximum(grid.encoder, grid.vision) * (1.0 - grid.autocast)
+    wide = traits.eager * (1.0 - grid.full_precision) * (1.0 - own_width)
     # Latent attention's keys and values are made again from the latent.
     from_latent = grid.modules_named * grid.recompute_latent * (grid.recompute == SELECTIVE_RECOMPUTE)
     kept_heads = kept_heads * (1.0 - from_latent * (grid.kv_lora_rank > 0))
@@ -95,7 +105,9 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     return TokenBytes(
         block_input=hidden * stream,
         norms=hidden * (2.0 * norm) * (1.0 - named * grid.recompute_norms),
-        matmul_inputs=gathered * (matmul * (grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept)),
+        matmul_inputs=gathered
+        * (matmul * (qkv_inputs * grid.qkv_input_kept + ffn_inputs * grid.ffn_input_kept))
+        + apart * adapted_elements(grid, heads),
         query_side=grid.attending_share
         * heads
         * (grid.head_dim * element + grid.flash * LOG_SUM_EXP_BYTES + grid.value_head_dim * output),
@@ -104,15 +116,45 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
         score=heads
         * (
             (1.0 - grid.flash)
-            * (element + WIDE_SCORE_BYTES * eager_narrow + grid.dropout * (DROPOUT_MASK_BYTES + element))
+            * (
+                element
+                + WIDE_SCORE_BYTES * wide
+                + grid.dropout * (DROPOUT_MASK_BYTES + element * (1.0 - wide))
+            )
         ),
         ffn=kept_ffn * mlp_bytes(grid, traits, grid.ffn_size / tensor, matmul, element),
-        experts=kept_experts * expert_bytes(grid, traits, matmul, element),
+        experts=kept_experts * expert_bytes(grid, traits, matmul, element, expert_load(grid, constants)),
         masks=hidden * (2.0 * DROPOUT_MASK_BYTES * grid.dropout),
         states=grid.state_elements * grid.element_bytes / tensor,
         widened_inputs=grid.quantized
         * constants.quantized_input_bytes
         * (2.0 * grid.hidden_size + heads * grid.value_head_dim + inner_width(grid)),
+    )
+
+
+def adapter_copy_bytes(grid: PlanGrid, traits: Traits) -> Array:
+    """Bytes per element of the copy of its input that each adapter keeps, with its dropout mask, shape
+    (plans,); 0 where adapters read the base's input itself: in fused and compiled code, and in adapters as
+    wide as the base without dropout.
+
+    Source: PEFT tuners/lora/layer.py: the input is cast to the adapter's width, then dropped out; measured
+    with saved_tensors_hooks on peft 0.21 (tests/engine/memory/saved_adapters.py).
+    """
+    copied = traits.eager * grid.frozen * np.maximum(grid.adapter_dropout, grid.weight_bytes >= FP32_BYTES)
+    kept: Array = copied * (grid.adapter_input_bytes + grid.adapter_dropout * DROPOUT_MASK_BYTES)
+    return kept
+
+
+def adapted_elements(grid: PlanGrid, heads: Array) -> Array:
+    """Elements per token of the inputs of a block's adapters on one rank, a count, shape (plans,).
+
+    heads: on the rank.  Source: our own count; experts' inputs come once for each expert visited.
+    """
+    visits = where(grid.moe_blocks > 0, np.maximum(grid.experts_per_token, 1.0), 1.0)
+    return (
+        grid.hidden_size * (grid.qkv_adapters + visits * grid.ffn_adapters)
+        + heads * grid.value_head_dim * grid.output_adapters
+        + inner_width(grid) * grid.down_adapters
     )
 
 
@@ -143,23 +185,38 @@ def mlp_bytes(
     return kept
 
 
-def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array, element_bytes: Array) -> Array:
+def expert_load(grid: PlanGrid, constants: MemoryConstants) -> Array:
+    """Tokens of the fullest rank's experts over an even share, a ratio, shape (plans,): 1 where each rank
+    holds all experts, as asked for where balance is forced or capacity limited, else the fitted one.
+
+    Source: ``learned_expert_load`` of MemoryConstants.
+    """
+    asked = where(grid.expert_load > 0, grid.expert_load, constants.learned_expert_load)
+    load: Array = where(grid.expert_parallel > 1, asked, 1.0)
+    return load
+
+
+def expert_bytes(
+    grid: PlanGrid, traits: Traits, matmul_bytes: Array, element_bytes: Array, load: Array
+) -> Array:
     """Bytes per token of a routed MLP, shape (plans,): dispatched inputs, inner tensors and outputs of the
     experts it visits, the shared experts, and the router's fp32 logits and probabilities.
 
     matmul_bytes: bytes per element of a kept matmul input; element_bytes: of any other tensor.
 
-    With expert parallelism each expert is whole on its rank, and a rank's experts receive as many tokens as
-    one sequence shard sends out on average; load imbalance is not counted. Source: Megatron-Core's MoE
-    dispatcher.
+    With expert parallelism each expert is whole on its rank. A rank's experts receive as many tokens as one
+    sequence shard sends out on average, times the load of the fullest rank (``expert_load``).
+    Plain modules weigh the experts' outputs and keep them for it; Megatron weighs inside the activation.
+    Source: Megatron-Core's MoE dispatcher and experts.py (probabilities are applied before the last matrix);
+    transformers' sparse blocks.
     """
-    tensor, visits = grid.tensor_parallel, grid.experts_per_token
+    tensor, visits = grid.tensor_parallel, grid.experts_per_token * load
     tokens_split = where(grid.expert_parallel > 1, tensor, 1.0)
     ends = visits / tokens_split * grid.hidden_size
     # Whole experts on a share of the tokens, or a share of each expert on all of them: the same inner bytes.
     width = (visits * grid.expert_ffn_size + grid.shared_expert_ffn_size) / tensor
     return (
-        ends * (matmul_bytes * grid.ffn_input_kept + element_bytes)
+        ends * (matmul_bytes * grid.ffn_input_kept + element_bytes * traits.modules)
         + mlp_bytes(grid, traits, width, matmul_bytes, element_bytes)
         + ROUTER_BYTES * grid.experts
     )
@@ -169,7 +226,8 @@ def expert_bytes(grid: PlanGrid, traits: Traits, matmul_bytes: Array, element_by
 class Activations:
     """Bytes of one micro-batch on one rank, shape (plans,).
 
-    model_*: summed over all blocks of the model, by kind of tensor.  kept: their sum after recompute.
+    model_*: summed over all blocks of the model, by kind of tensor (model_experts: MLPs of routed blocks).
+    kept: their sum after recompute.
     block_kept: the largest block's own part of ``kept``.  recomputed: tensors of the largest block that its
     backward pass computes again and holds at once.  gradients: gradients of that block's tensors, alive at
     once.
@@ -179,6 +237,7 @@ class Activations:
     model_attention: Array
     model_scores: Array
     model_ffn: Array
+    model_experts: Array
     kept: Array
     block_kept: Array
     recomputed: Array
@@ -220,7 +279,8 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     )
     model_attention = blocks * widened + routes.inner * (blocks * attention + cross * crossed)
     model_scores = routes.scores * (blocks * scores + cross * target_scores)
-    model_ffn = routes.inner * (dense * dense_ffn + moe * expert_ffn + cross * target_ffn)
+    model_ffn = routes.inner * (dense * dense_ffn + cross * target_ffn)
+    model_experts = routes.inner * (moe * expert_ffn)
 
     largest_scores = np.maximum(scores, target_scores)
     one_block = attention + where(moe > 0, expert_ffn, dense_ffn)
@@ -239,7 +299,8 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         model_attention=model_attention,
         model_scores=model_scores,
         model_ffn=model_ffn,
-        kept=model_inputs + model_attention + model_scores + model_ffn,
+        model_experts=model_experts,
+        kept=model_inputs + model_attention + model_scores + model_ffn + model_experts,
         block_kept=block_kept,
         recomputed=np.maximum(largest + largest_scores - kept_by_recomputed, 0.0),
         gradients=gradient_bytes(grid, tokens, targets, scores, expert_ffn),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ZERO_1, ZERO_3, Array, PlanGrid
+from planner.engine.grid.plan_grid import MEGATRON, TRANSFORMER_ENGINE, ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import ParametersHere, Stages
@@ -21,8 +21,10 @@ from planner.engine.memory.traits import Traits
 IN_PLACE_EXTRA_BYTES = 4.0
 #: transformers' causal models before 4.46 copy the shifted fp32 logits, and have freed the 16-bit ones.
 SHIFT_EXTRA_BYTES = 2.0
-#: Compiled cross-entropy fuses the fp32 copy away: 16-bit logits and gradient, fp32 log-probabilities.
-COMPILED_EXTRA_BYTES = 6.0
+#: A compiled cross-entropy keeps the logits as they were handed over and a few numbers a row, and writes
+#: their gradient as wide (what AOTAutograd's partitioner saves of F.cross_entropy(logits.float()): logits,
+#: row maximum and log-sum; read off its graphs with torch 2.13).
+COMPILED_COPIES = 2.0
 #: Without autocast: logits, their shifted copy, log-probabilities and gradient, all in 16 bits.
 NARROW_COPIES = 4.0
 #: DeepSpeed's defaults, in elements: stage3_max_live_parameters; reduce and all-gather buckets.
@@ -47,22 +49,29 @@ def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) 
     """Bytes per output logit at the peak of the loss, shape (plans,): the logits, fp32 copies, softmax,
     gradient.
 
-    Source: PyTorch cross_entropy; Megatron-LM core/tensor_parallel/cross_entropy.py; the bytes of unfused and
-    chunked losses are fitted (``MemoryConstants``).
+    Source: PyTorch cross_entropy; Megatron-LM core/tensor_parallel/cross_entropy.py; Liger Kernel
+    ops/fused_linear_cross_entropy.py (chunks of tokens x hidden / vocabulary); the bytes of unfused, chunked
+    and fused losses are fitted (``MemoryConstants``).
     """
     element = grid.element_bytes
-    unfused = where(traits.narrow_loss > 0, NARROW_COPIES * element, constants.whole_logit_bytes)
     # Causal models of the fine-tuning stacks first shift the fp32 logits by one token: two fp32 copies.
     in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.modules
+    # Transformer Engine's writes the gradient over logits of 16 bits; modules of PyTorch copy them.
+    narrow = element * where(traits.plain > 0, NARROW_COPIES, 1.0)
     whole = where(
         traits.compiled_loss > 0,
-        element + COMPILED_EXTRA_BYTES,
-        where(traits.in_place_loss > 0, in_place, unfused),
+        COMPILED_COPIES * element,
+        where(
+            traits.narrow_loss > 0,
+            narrow,
+            where(traits.in_place_loss > 0, in_place, constants.whole_logit_bytes),
+        ),
     )
     # Chunks save short-lived copies only: each keeps its log-probabilities, unless compilation fuses them.
     chunks = where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)
     # A chunked loss never holds more than a loss on whole logits.
-    chunked = where(grid.loss_chunked > 0, np.minimum(chunks, whole), constants.fused_logit_bytes)
+    fused = constants.fused_hidden_bytes * grid.hidden_size / np.maximum(grid.vocab_size, 1.0)
+    chunked = where(grid.loss_chunked > 0, np.minimum(chunks, whole), fused)
     return where(grid.loss_whole > 0, whole, chunked)
 
 
@@ -131,6 +140,37 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
         dequantized=grid.quantized * element * matrix,
         tied=stage.last * stage.first * (both * grid.tied_head_parameters / tensor),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholders:
+    """Bytes of gradients that are written elsewhere, shape (3, plans).
+
+    blocks: one for each matrix of a block, kept.  head: the output head's, with its logits' gradient, for a
+    while.
+    """
+
+    blocks: Array
+    head: Array
+
+
+def gradient_placeholders(grid: PlanGrid, stage: Stages, logits: Array) -> Placeholders:
+    """Bytes of the empty gradients that Transformer Engine hands to autograd where weight gradients are added
+    to Megatron's buffer within the matrix product: one a shape of matrix, kept; the head's lives for a while.
+
+    logits: count on the rank, of each stage, shape (3, plans).
+    Source: Transformer Engine, get_dummy_wgrad (pytorch/module/base.py, a cache by shape); Megatron-Core,
+    tensor_parallel/layers.py (grad_added_to_main_grad).
+    """
+    apart = (grid.framework == MEGATRON) & (grid.kernels == TRANSFORMER_ENGINE)
+    fused = apart * (1.0 - grid.frozen) * grid.element_bytes
+    whole = where(grid.expert_parallel > 1, 1.0, 1.0 / grid.tensor_parallel)
+    routed = (stage.routed_share > 0) & (grid.moe_blocks > 0)
+    dense = (stage.dense_share > 0) & (grid.dense_blocks + grid.decoder_blocks > 0)
+    shared = grid.attention_matmul + dense * grid.ffn_matmul + routed * grid.shared_expert_matmul
+    of_block = shared / grid.tensor_parallel + routed * (grid.expert_matmul * whole)
+    head = stage.last * (grid.head_matmul / grid.tensor_parallel)
+    return Placeholders(blocks=fused * of_block, head=fused * (head + logits))
 
 
 def communicator_count(grid: PlanGrid) -> Array:

@@ -40,11 +40,15 @@ class MemoryConstants:
     gather_reserve_share: of gathered weights: only the stream that gathers them can reuse their blocks.
     crossing_reserve_share: of activations allocated while others are freed: micro-batches of a pipeline, and
     second copies of block inputs.
-    whole_logit_bytes, compiled_chunk_logit_bytes, fused_logit_bytes: per logit at the peak of a cross-entropy
-    on whole logits (or on eager chunks, of which nothing is freed), on compiled chunks, fused with the head.
+    whole_logit_bytes, compiled_chunk_logit_bytes: per logit at the peak of a cross-entropy on whole logits
+    (or on eager chunks, of which nothing is freed), on compiled chunks.
+    fused_hidden_bytes: per element of the last hidden state where the loss is fused with the head: its
+    gradient and a chunk of logits, as many tokens at a time as make the chunk as large as the hidden state.
     working_share: share of the recompute working set and its gradients that is alive at once.
     adapter_working_share: the same where adapters are trained (wider copies of their inputs).
     quantized_input_bytes: kept per input element of a quantised matrix without recompute.
+    learned_expert_load: tokens of the fullest rank's experts over an even share where the router balances as
+    it has learnt to, a ratio.
     interval: {"allocated" | "reserved" | "nvidia-smi": (low, high)} factors of an 80 % interval.
     """
 
@@ -58,10 +62,11 @@ class MemoryConstants:
     crossing_reserve_share: float = 0.0
     whole_logit_bytes: float = 12.0
     compiled_chunk_logit_bytes: float = 2.5
-    fused_logit_bytes: float = 0.1
+    fused_hidden_bytes: float = 5.0
     working_share: float = 1.0
     adapter_working_share: float = 1.0
     quantized_input_bytes: float = 4.0
+    learned_expert_load: float = 1.3
     interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
@@ -108,13 +113,11 @@ TRAITS = {
     "in_place_loss": (0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
     # Fine-tuning runs the model's own loss, unless kernels are fused (``Traits.in_place_loss``).
     "in_place_loss_finetuning": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-    # torch.compile compiles the loss as well; torchtitan's does since 2025 (config, compile.components).
-    "compiled_loss": (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
-    # Trainers on FSDP compile block by block and leave the loss as it is (one source: prime-rl's SFT runs).
-    "compiled_loss_finetuning": (1.0, 1.0, 0.0, 1.0, 1.0, 1.0),
     # Megatron keeps its gradient buffers where the optimizer's states are the host's
-    # (core/optimizer/cpu_offloading); ZeRO-Offload and FSDP's policies take the gradients along.
-    "offload_keeps_gradients": (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    # (core/optimizer/cpu_offloading); FSDP1's CPUOffload copies each gradient shard to the host and holds it
+    # on the accelerator until the backward pass has ended (_runtime_utils.py, _saved_grad_shard);
+    # ZeRO-Offload and FSDP2's policy take the gradients along.
+    "offload_keeps_gradients": (0.0, 1.0, 1.0, 0.0, 0.0, 1.0),
     # What "selective" means: the attention core (Megatron); every second matmul kept, the rest recomputed
     # (torchtitan's per-operator checkpointing); whole blocks for half of the layers (IBM's FSDP trainer).
     "selective_operators": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),

@@ -73,7 +73,8 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
     _part(
         "gradients",
         "total",
-        "{memory.terms[gradient_buffer]:bytes} gradients + {memory.terms[gradient_copies]:bytes} flat copies",
+        "{memory.terms[gradient_buffer]:bytes} gradients + {memory.terms[gradient_copies]:bytes} flat copies"
+        " + {memory.terms[gradient_placeholders]:bytes} placeholders",
         ZERO,
     ),
     _part(
@@ -90,6 +91,13 @@ MEMORY_TEMPLATES: tuple[TermTemplate, ...] = (
         "flat copy of {grid.gradient_copy_bytes:.0f} bytes and fp32 partition of"
         " {grid.gradient_partition_bytes:.0f} bytes a parameter (sharded with the states)",
         "DeepSpeed runtime/zero/stage_1_and_2.py, runtime/bf16_optimizer.py",
+        optional=True,
+    ),
+    _part(
+        "gradient_placeholders",
+        "gradients",
+        "an empty gradient of {grid.element_bytes:.0f} bytes a weight for each shape of matrix in a block",
+        "Transformer Engine pytorch/module/base.py (get_dummy_wgrad), where gradients are added up in fp32",
         optional=True,
     ),
     _part(

@@ -21,9 +21,29 @@ from planner.engine.memory.activations import (
     retained_inputs,
     stage_outputs,
 )
-from planner.engine.memory.buffers import bytes_per_logit, communicator_count, gathered_bytes, logits_on_rank
+from planner.engine.memory.buffers import (
+    bytes_per_logit,
+    communicator_count,
+    gathered_bytes,
+    gradient_placeholders,
+    logits_on_rank,
+)
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.explain import MEMORY_TEMPLATES
+from planner.engine.memory.parts import (
+    ALIVE,
+    BACKWARD,
+    BACKWARD_END,
+    DETAILS,
+    LIFETIMES,
+    LOSS,
+    MOMENTS,
+    PARTS,
+    ROW,
+    ROWS,
+    SPAN,
+    STEP,
+)
 from planner.engine.memory.reserve import Reuse, reuse_of, seen_bytes
 from planner.engine.memory.states import parameters_here, stages, state_bytes
 from planner.engine.memory.traits import traits_of
@@ -31,85 +51,11 @@ from planner.engine.memory.traits import traits_of
 __all__ = [
     "MEMORY_TEMPLATES",
     "MOMENTS",
+    "PARTS",
     "MemoryConstants",
     "MemoryTerms",
     "memory_per_rank",
 ]
-
-MOMENTS = ("loss", "backward start", "backward end", "optimizer step")
-LOSS, BACKWARD, BACKWARD_END, STEP = range(4)
-
-#: Sub-terms by the part of ``per_accelerator_bytes`` they belong to; each part is the sum of its sub-terms.
-PARTS: dict[str, tuple[str, ...]] = {
-    "weights": ("trained_weights", "frozen_weights", "cast_weights"),
-    "gradients": ("gradient_buffer", "gradient_copies"),
-    "optimizer_states": ("master_weights", "optimizer_moments"),
-    "activations": ("block_inputs", "attention_activations", "attention_scores", "ffn_activations"),
-    "logits": ("logits_and_loss",),
-    "temporary": (
-        "recompute_working_set",
-        "retained_inputs",
-        "activation_gradients",
-        "gathered_root",
-        "gathered_blocks",
-        "gathered_gradients",
-        "dequantized_weights",
-        "tied_gradient",
-        "optimizer_step_copy",
-    ),
-    "framework": ("context", "communication_buffers", "allocator_reserve"),
-}
-#: The same sub-terms by how long they live within a step, in the order of the rows of the table below.
-_LIFETIMES: dict[str, tuple[str, ...]] = {
-    "always": (
-        "trained_weights",
-        "frozen_weights",
-        "gradient_copies",
-        "master_weights",
-        "optimizer_moments",
-    ),
-    "gradients": ("gradient_buffer",),
-    "casts": ("cast_weights",),
-    "activations": PARTS["activations"],
-    "logits": ("logits_and_loss",),
-    "graph": ("gathered_root", "dequantized_weights"),
-    "backward": (
-        "recompute_working_set",
-        "retained_inputs",
-        "activation_gradients",
-        "gathered_blocks",
-        "gathered_gradients",
-    ),
-    "tied": ("tied_gradient",),
-    "step": ("optimizer_step_copy",),
-}
-_ROWS = tuple(name for names in _LIFETIMES.values() for name in names)
-#: Numbers behind the bytes, for the explanation: rows of the table below the sub-terms.
-DETAILS = (
-    "trained_parameters",
-    "stage_blocks",
-    "batches_in_flight",
-    "logits_on_rank",
-    "bytes_per_logit",
-    "moments_held",
-    "weight_shards",
-    "gradient_shards",
-    "state_shards",
-    "host_bytes_of_rank",
-)
-_ROW = {name: index for index, name in enumerate((*_ROWS, *DETAILS))}
-_SPAN = {life: slice(_ROW[names[0]], _ROW[names[-1]] + 1) for life, names in _LIFETIMES.items()}
-#: What is alive at each moment; the end of the backward pass has one block's activations left.
-_ALIVE_AT: tuple[tuple[str, ...], ...] = (
-    ("always", "gradients", "casts", "activations", "logits", "graph"),
-    ("always", "gradients", "casts", "activations", "graph", "backward"),
-    ("always", "gradients", "activations", "graph", "backward", "tied"),
-    ("always", "gradients", "step"),
-)
-#: The same as ones and zeros, shape (sub-terms, moments).
-_ALIVE = np.array(
-    [[float(life in alive) for alive in _ALIVE_AT] for life, names in _LIFETIMES.items() for _ in names]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +93,12 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     """
     grid = on_scalars(grid)
     counted = counted_on_stages(grid, constants)
-    table = np.empty((len(_ROW), *np.broadcast(*counted.values.values()).shape))
+    table = np.empty((len(ROW), *np.broadcast(*counted.values.values()).shape))
     for name, value in counted.values.items():
-        table[_ROW[name]] = value
+        table[ROW[name]] = value
     peak = _peak(table, counted, constants)
     place, column = peak.place, peak.column
-    terms = dict(zip((*_ROWS, *DETAILS), peak.at_peak, strict=True))
+    terms = dict(zip((*ROWS, *DETAILS), peak.at_peak, strict=True))
     return _with_framework(
         grid,
         constants,
@@ -205,22 +151,26 @@ def counted_on_stages(grid: PlanGrid, constants: MemoryConstants) -> Counted:
     kept_on_host = batches * stage.blocks_share * (1.0 - kept_here) * acts.kept
     working = where(grid.frozen > 0, constants.adapter_working_share, constants.working_share)
     logits, each_logit = logits_on_rank(grid, traits), bytes_per_logit(grid, traits, constants)
+    placeholders = gradient_placeholders(grid, stage, stage.last * logits)
     values = {
         "trained_weights": state.weights,
         "frozen_weights": state.frozen_weights,
         "cast_weights": state.cast_weights,
         "gradient_buffer": state.gradients,
         "gradient_copies": state.gradient_copies,
+        "gradient_placeholders": placeholders.blocks,
         "master_weights": state.master,
         "optimizer_moments": state.moments,
         "block_inputs": alive * acts.model_inputs + batches * stage_outputs(grid, traits),
         "attention_activations": alive * acts.model_attention,
         "attention_scores": alive * acts.model_scores,
-        "ffn_activations": alive * acts.model_ffn,
+        "ffn_activations": batches
+        * kept_here
+        * (stage.dense_share * acts.model_ffn + stage.routed_share * acts.model_experts),
         "logits_and_loss": stage.last * (logits * each_logit),
         "recompute_working_set": working * acts.recomputed,
         "retained_inputs": alive * retained_inputs(grid, traits, acts.model_inputs),
-        "activation_gradients": working * acts.gradients,
+        "activation_gradients": np.maximum(working * acts.gradients, placeholders.head),
         "gathered_root": gathered.root,
         "gathered_blocks": gathered.blocks,
         "gathered_gradients": gathered.gradients,
@@ -265,7 +215,7 @@ def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
     """Bytes at the four moments of each stage, shape (moments, 3, plans).  Source: as ``memory_per_rank``."""
     values, early, late = counted.values, counted.early, counted.late
     # Sub-terms are added one by one, so that a plan's digits do not depend on its neighbours.
-    of = {life: sum_of(values, names) for life, names in _LIFETIMES.items()}
+    of = {life: sum_of(values, names) for life, names in LIFETIMES.items()}
     held = of["always"] + of["gradients"]
     before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
     at = [np.asarray(0.0)] * len(MOMENTS)
@@ -320,9 +270,9 @@ def _peak(table: Array, counted: Counted, constants: MemoryConstants) -> _Peak:
     moment = sums[:, place, column].argmax(axis=0)
     chosen = table[:, place, column]
     share = np.ones(chosen.shape)
-    share[: len(_ROWS)] = _ALIVE[:, moment]
-    share[_SPAN["gradients"]] = where(moment <= BACKWARD, early, 1.0)
-    share[_SPAN["activations"]] *= where(
+    share[: len(ROWS)] = ALIVE[:, moment]
+    share[SPAN["gradients"]] = where(moment <= BACKWARD, early, 1.0)
+    share[SPAN["activations"]] *= where(
         moment == BACKWARD_END, (late + np.zeros((stages_count, count)))[place, column], 1.0
     )
     allocated = highest[place, column]
@@ -340,7 +290,7 @@ def _peak(table: Array, counted: Counted, constants: MemoryConstants) -> _Peak:
 def _resident(table: Array, between: Array) -> Array:
     """What stays allocated between steps, on the stage where that is most: weights, states, and gradients
     where the stack keeps them. Shape (plans,)."""
-    by_name = dict(zip(_ROWS, table, strict=False))
+    by_name = dict(zip(ROWS, table, strict=False))
     kept = sum_of(by_name, ("trained_weights", "frozen_weights", *PARTS["optimizer_states"]))
     resident: Array = (kept + between * sum_of(by_name, PARTS["gradients"])).max(axis=0)
     return resident

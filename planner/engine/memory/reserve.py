@@ -3,7 +3,8 @@
 Freed blocks stay in the allocator's cache and can be reused at another moment of the step as far as their
 sizes and streams allow. Activations and logits reuse each other's blocks, so the reserve follows the fullest
 moment. Gradients and the optimizer's copies are many small blocks, which large activations cannot reuse; they
-come on top.
+come on top. With expandable segments freed blocks of one stream join and serve any size: only the holes
+between what is alive remain, and what another stream holds.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ class Reuse:
     """How a plan's freed blocks serve again. Shapes broadcast to (3, plans).
 
     loss_room: bytes of cached blocks beside the logits that are alive at the loss.  pipelined: 1.0 with more
-    than one pipeline stage.
+    than one pipeline stage.  by_size: 1.0 where a block serves tensors of its own size alone, 0.0 with
+    expandable segments, whose freed blocks serve any.
     """
 
     loss_room: Array
     pipelined: Array
+    by_size: Array
 
 
 def reuse_of(grid: PlanGrid, traits: Traits, logits: Array, each_logit: Array) -> Reuse:
@@ -48,9 +51,11 @@ def reuse_of(grid: PlanGrid, traits: Traits, logits: Array, each_logit: Array) -
     widened = (grid.loss_whole > 0) & (traits.modules > 0) & (traits.narrow_loss == 0)
     widened = widened & (traits.compiled_loss == 0)
     passing = where(grid.kernels_fused > 0, FUSED_LOSS_BYTES, SHIFTED_LOSS_BYTES)
+    by_size = 1.0 - grid.expandable
     return Reuse(
         loss_room=logits * where(widened, np.maximum(passing - each_logit, 0.0), 0.0),
         pipelined=where(grid.pipeline_parallel > 1, 1.0, 0.0),
+        by_size=by_size,
     )
 
 
@@ -76,11 +81,11 @@ def seen_bytes(
     Source: PyTorch notes, "CUDA semantics: memory management"; the shares are fitted (``MemoryConstants``).
     """
     loss, backward, backward_end, step = at
-    share, idle = constants.reserve_share, constants.idle_reserve_share
+    share, idle = constants.reserve_share, constants.idle_reserve_share * reuse.by_size
     moving = of["casts"] + of["activations"] + of["graph"]
     later = idle * of["step"]
     waiting = idle * (of["gradients"] * (1.0 - early)) + later
-    passing = constants.backward_reserve_share * of["backward"]
+    passing = reuse.by_size * constants.backward_reserve_share * of["backward"]
     held = of["always"] + of["gradients"]
     seen = np.maximum(
         np.maximum(
@@ -93,7 +98,7 @@ def seen_bytes(
     beside: Array = (
         constants.state_reserve_share * highest
         + constants.gather_reserve_share * gathered
-        + constants.crossing_reserve_share * (retained + reuse.pipelined * of["activations"])
+        + reuse.by_size * constants.crossing_reserve_share * (retained + reuse.pipelined * of["activations"])
     )
     total: Array = seen + beside
     return total

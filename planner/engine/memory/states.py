@@ -29,20 +29,24 @@ class Stages:
     """The three candidate stages of each plan, shape (3, plans).
 
     first, last: 1.0 where the stage is the first, the last.  number: its index.  blocks_share: its share of
-    the model's blocks.
+    the model's blocks.  dense_share, routed_share: of its dense and of its routed blocks.
     """
 
     first: Array
     last: Array
     number: Array
     blocks_share: Array
+    dense_share: Array
+    routed_share: Array
 
 
 def stages(grid: PlanGrid) -> Stages:
     """The three stages that are counted. Blocks are dealt out evenly; extra ones lie on the middle stages.
 
     That is how Megatron and BLOOM's DeepSpeed balance the embedding and the head, counting each as a layer
-    (BigScience chronicles, 2022: 70 layers on 12 stages as 5, 6 x 10, 5).
+    (BigScience chronicles, 2022: 70 layers on 12 stages as 5, 6 x 10, 5). Where most blocks are routed, the
+    dense ones come first (first_k_dense_replace of the DeepSeek, GLM and Kimi configs), so later stages hold
+    more experts than the mean.
     """
     pipeline, blocks = grid.pipeline_parallel, grid.layers + grid.decoder_layers
     short = pipeline <= 2
@@ -51,11 +55,17 @@ def stages(grid: PlanGrid) -> Stages:
     # Without middle stages, the first or the last one takes the extra block.
     share = where((middle > 0) | short, np.ceil(per_stage), np.floor(per_stage))
     single = 1.0 * (pipeline == 1)
+    blocks_share = share / np.maximum(blocks, 1.0)
+    leading = where(grid.moe_blocks > grid.dense_blocks, grid.dense_blocks, 0.0)
+    before = middle * share[:1] + LAST * (blocks - share)
+    dense = np.minimum(np.maximum(leading - before, 0.0), share)
     return Stages(
         first=np.maximum(FIRST + MIDDLE * short, single),
         last=np.maximum(LAST, single),
         number=LAST * (pipeline - 1.0) + middle,
-        blocks_share=share / np.maximum(blocks, 1.0),
+        blocks_share=blocks_share,
+        dense_share=where(leading > 0, dense / np.maximum(leading, 1.0), blocks_share),
+        routed_share=where(leading > 0, (share - dense) / np.maximum(grid.moe_blocks, 1.0), blocks_share),
     )
 
 
@@ -86,18 +96,18 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
     Source: Shoeybi et al. 2019, section 3; Megatron-Core, MoE documentation.
     """
     tensor = grid.tensor_parallel
-    dense_blocks = (
-        grid.dense_blocks * grid.dense_block_parameters
-        + grid.moe_blocks * grid.moe_block_parameters
-        + grid.decoder_blocks * grid.decoder_block_parameters
+    whole_blocks = (
+        stage.dense_share * (grid.dense_blocks * grid.dense_block_parameters)
+        + stage.routed_share * (grid.moe_blocks * grid.moe_block_parameters)
+        + stage.blocks_share * (grid.decoder_blocks * grid.decoder_block_parameters)
     )
     expert_split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
     head_split = where(traits["vocabulary_parallel"] > 0, tensor, 1.0)
     apart = 1.0 - stage.first
     embedding = stage.first * (grid.embedding_parameters / tensor)
     head = stage.last * (grid.head_parameters / head_split + apart * (grid.tied_head_parameters / head_split))
-    blocks = stage.blocks_share * (dense_blocks / tensor)
-    experts = stage.blocks_share * (grid.moe_blocks * grid.routed_expert_parameters / expert_split)
+    blocks = whole_blocks / tensor
+    experts = stage.routed_share * (grid.moe_blocks * grid.routed_expert_parameters / expert_split)
     adapters = stage.blocks_share * (grid.frozen * grid.lora_parameters / tensor)
     trained = 1.0 - grid.frozen
     return ParametersHere(
@@ -192,7 +202,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     held = on_gpu * (1.0 - grid.paged)
     weights_here = 1.0 - grid.offload_parameters
     # Gradients leave with the optimizer that they update (Ren et al. 2021, section 4.1), bucket by bucket.
-    leaving = np.maximum(grid.offload * (1.0 - traits["offload_keeps_gradients"]), grid.offload_parameters)
+    leaving = np.maximum(grid.offload, grid.offload_parameters) * (1.0 - traits["offload_keeps_gradients"])
     # A step within the backward pass frees each gradient as soon as it was used.
     freed = grid.optimizer_in_backward * (grid.gradient_accumulation <= 1)
     gradients_here = (1.0 - leaving) * (1.0 - freed)

@@ -27,8 +27,8 @@ class Traits:
     not compiled.
     repeated_heads: eager attention through scaled_dot_product_attention.  in_place_loss: cross-entropy that
     reuses its buffers.  compiled_loss: cross-entropy fused by torch.compile.  narrow_loss: loss in 16 bits
-    throughout, as in fp16 fine-tuning without autocast.  widened: norms, tables and residual stream of a
-    quantised base in fp32.
+    throughout, as in fp16 fine-tuning without autocast, or as it was asked for.  widened: norms, tables and
+    residual stream of a quantised base in fp32.
     """
 
     table: Array
@@ -67,11 +67,20 @@ def traits_of(grid: PlanGrid) -> Traits:
         plain=plain,
         eager=eager,
         repeated_heads=table[_ROW["repeated_heads"]] * eager,
-        in_place_loss=where(grid.kernels_named > 0, grid.kernels_fused, of_task("in_place_loss")),
-        compiled_loss=of_task("compiled_loss") * grid.compiled * plain,
+        # Megatron's cross-entropy is its own, whatever runs between the matrix products.
+        in_place_loss=where(
+            (grid.kernels_named > 0) & (modules > 0),
+            grid.kernels_fused,
+            of_task("in_place_loss") * (1.0 - unsplit),
+        ),
+        compiled_loss=grid.loss_compiled,
         # Models of transformers widen their logits whatever trains them (loss/loss_utils.py); those of fp16
         # weights that bring their own code do not. fp32 weights mean autocast, under which the loss is fp32.
-        narrow_loss=grid.finetuning * grid.fp16 * np.maximum(grid.frozen, grid.weight_bytes < FP32_BYTES),
+        narrow_loss=where(
+            grid.loss_bytes > 0,
+            np.multiply(grid.loss_bytes < FP32_BYTES, 1.0),
+            grid.finetuning * grid.fp16 * np.maximum(grid.frozen, 1.0 * (grid.weight_bytes < FP32_BYTES)),
+        ),
         # A sharded base is gathered in 16 bits whatever PEFT prepared (measured: equal peaks under FSDP).
         widened=grid.k_bit * (grid.sharding < ZERO_3),
     )

@@ -59,6 +59,18 @@ def at_most(plans: int, most: int = 0) -> Iterator[Budget]:
         _open.reset(token)
 
 
+@contextmanager
+def out_of(budget: Budget) -> Iterator[None]:
+    """Within the block, work is paid out of a budget that was opened before: an answer that is sent in pieces
+    goes on working after the block that opened it.
+    """
+    token = _open.set(budget)
+    try:
+        yield
+    finally:
+        _open.reset(token)
+
+
 def search_ahead() -> None:
     """Announce that the question means a search, whose budget is wider."""
     if (budget := _open.get()) is not None:

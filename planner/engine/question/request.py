@@ -16,7 +16,10 @@ from planner.engine.question.specs import AcceleratorSpec, ComputePrecision, Mig
 Task = Literal["pretraining", "full_finetuning", "lora", "qlora", "ppo"]
 Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "sgd", "lion", "muon", "lamb"]
 Attention = Literal["flash", "standard"]
-AttentionKernel = Literal["standard", "sdpa_math", "flash_1", "flash_2", "flash_3", "cudnn"]
+Fabric = Literal["infiniband", "roce", "efa_v1", "efa_v2", "efa_v3", "tcpx", "tcpxo", "ethernet"]
+AttentionKernel = Literal[
+    "standard", "sdpa_math", "memory_efficient", "flash_1", "flash_2", "flash_3", "cudnn"
+]
 Kernels = Literal["plain", "compiled", "fused", "transformer_engine"]
 SequenceKind = Literal["full", "packed", "padded_to_max", "padded_to_longest", "unpadded"]
 Dispatcher = Literal["all_to_all", "all_gather", "deepep", "hybridep"]
@@ -40,7 +43,8 @@ Framework = Literal[
 MasterWeights = Literal["separate", "only", "none"]
 StatePrecision = Literal["fp32", "bf16", "fp16", "int8"]
 OptimizerKernel = Literal["fused", "foreach", "paged"]
-Loss = Literal["whole", "chunked", "fused"]
+Loss = Literal["whole", "compiled", "chunked", "fused"]
+LossPrecision = Literal["fp32", "bf16", "fp16"]
 FrozenPrecision = Literal["bf16", "fp16", "fp32", "fp8", "int8", "int4", "nf4", "nvfp4", "mxfp4"]
 GradientSync = Literal["every_micro_batch", "last_micro_batch"]
 AdapterWrapping = Literal["with_base", "apart"]
@@ -139,13 +143,16 @@ class Experts:
     """How routed experts are run; None stands for what the stack does.
 
     capacity_factor: tokens that an expert takes at most, relative to an even share; beyond it they are
-    dropped, and below it padded.
+    dropped, and below it padded.  overlap: the exchange runs beside another micro-batch's compute.
+    nodes_per_token: machines that the router sends a token to at most.
     """
 
     dispatcher: Dispatcher | None = None
     capacity_factor: float | None = None
     balance: Balance | None = None
     grouped_matmul: bool | None = None
+    overlap: bool | None = None
+    nodes_per_token: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +184,14 @@ class Workload:
     optimizer_state_precision: StatePrecision | None = None
     optimizer_kernel: OptimizerKernel | None = None
     loss: Loss | None = None
+    loss_precision: LossPrecision | None = None
     frozen_precision: FrozenPrecision | None = None
     quantized_head: bool | None = None
     lora_rank: int = 16
     lora_targets: tuple[str, ...] | None = None
     attention_kernel: AttentionKernel | None = None
     kernels: Kernels | None = None
+    cuda_graphs: bool | None = None
     autocast: bool | None = None
     sequences: Sequences | None = None
     head_positions: int | None = None
@@ -197,6 +206,7 @@ class Workload:
     recompute_modules: tuple[RecomputeModule, ...] | None = None
     recompute_blocks: float | None = None
     objective: TrainingObjective | None = None
+    expandable_segments: bool | None = None
     ppo: PpoWorkload | None = None
 
     @property
@@ -221,6 +231,8 @@ class Cluster:
     host_memory_bytes, host_memory_bandwidth_bytes_per_s: of one node's CPUs as given, None where not.
     instance_host_memory_bytes: what the instance type has, None where not known.
     power_limit_watts: of one accelerator, None where it runs at its own.
+    matmul_flops_per_s: what large 16-bit matrix products were measured at on one accelerator, None where not.
+    fabric: kind of network between machines, None for the provider's own.
     """
 
     accelerator: AcceleratorSpec
@@ -240,6 +252,8 @@ class Cluster:
     host_memory_bytes: float | None = None
     host_memory_bandwidth_bytes_per_s: float | None = None
     power_limit_watts: float | None = None
+    matmul_flops_per_s: float | None = None
+    fabric: Fabric | None = None
     instance_host_memory_bytes: float | None = None
 
     @property

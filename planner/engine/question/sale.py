@@ -35,6 +35,7 @@ class Interruptions:
 
     per_node_day: machines taken back of one machine-day.  checkpoint_s: between two checkpoints (None: the
     best interval).  write_s: to write one.  restart_s: from the loss until training goes on.
+    kept_share: of the run's time that steps take which are kept (goodput), whatever takes the rest.
     given: names of the request's fields that said so; the rest is the catalog's.
     """
 
@@ -42,6 +43,7 @@ class Interruptions:
     write_s: float
     restart_s: float
     checkpoint_s: float | None = None
+    kept_share: float = 1.0
     source: str = ""
     given: tuple[str, ...] = ()
 

@@ -47,6 +47,7 @@ ATTENTIONS = _words(flash="Flash", standard="Standard")
 ATTENTION_KERNELS = _words(
     standard=("Standard (unfused)", "unfused attention"),
     sdpa_math=("PyTorch's math path", "PyTorch's unfused attention"),
+    memory_efficient=("Memory-efficient (masked)", "PyTorch's memory-efficient attention under a mask"),
     flash_1=("FlashAttention", "FlashAttention-1 kernels"),
     flash_2=("FlashAttention-2", "FlashAttention-2 kernels"),
     flash_3=("FlashAttention-3 and later", "FlashAttention-3 kernels"),
@@ -64,6 +65,16 @@ SEQUENCE_KINDS = _words(
     padded_to_max=("Padded to the row's length", "rows padded to their length"),
     padded_to_longest=("Padded to the longest of the batch", "rows padded to the longest of the batch"),
     unpadded=("Unpadded", "rows without padding"),
+)
+FABRICS = _words(
+    infiniband="InfiniBand",
+    roce=("RoCE", "RDMA over Ethernet (RoCE)"),
+    efa_v1=("EFA (P3dn, P4, Trn1)", "AWS EFA of the first generation"),
+    efa_v2=("EFA v2 (P5)", "AWS EFA of the second generation"),
+    efa_v3=("EFA v3 and later (P5en, P6, Trn2)", "AWS EFA of the third generation and later"),
+    tcpx=("GPUDirect-TCPX (A3 High)", "Google's GPUDirect-TCPX"),
+    tcpxo=("GPUDirect-TCPXO (A3 Mega)", "Google's GPUDirect-TCPXO"),
+    ethernet=("Ethernet (TCP)", "plain TCP over Ethernet"),
 )
 DISPATCHERS = _words(all_to_all="All-to-all", all_gather="All-gather", deepep="DeepEP", hybridep="HybridEP")
 BALANCES = _words(
@@ -116,7 +127,8 @@ FRAMEWORKS = _words(
 MASTER_WEIGHTS = _words(separate="fp32 beside a working copy", only="fp32 alone", none="None")
 STATE_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16", int8="int8")
 OPTIMIZER_KERNELS = _words(fused="Fused", foreach="Foreach", paged="Paged")
-LOSSES = _words(whole="Whole logits", chunked="In chunks", fused="Fused")
+LOSSES = _words(whole="Whole logits", compiled="Whole logits, compiled", chunked="In chunks", fused="Fused")
+LOSS_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16")
 FROZEN_PRECISIONS = _words(
     bf16="bf16",
     fp16="fp16",

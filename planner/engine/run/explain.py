@@ -37,9 +37,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="total_s",
         part=True,
-        formula="{interrupted.expected:.4g} interruptions, each with a restart of {interrupted.restart_s:.4g}"
-        " s and the work since the last checkpoint; a checkpoint of {interrupted.write_s:.4g} s after each"
-        " {interrupted.checkpoint_interval_s:span} of work; waiting for capacity is not counted",
+        formula="{interrupted.how}",
         source="Daly 2006, complete model of the wall time; interval: Young 1974, where none was asked for",
         optional=True,
     ),

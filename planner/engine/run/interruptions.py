@@ -56,12 +56,16 @@ def lasting_s(
     """Expected seconds of the whole run, with checkpoints, lost work and restarts.
 
     computing_s: seconds of its steps alone, shape (plans,).  nodes: count.  times: how many times as many
-    losses as expected.  The run is M e^(R/M) (e^((t + w)/M) - 1) x steps' seconds / t long, with M the mean
-    time between losses, R the restart, t the checkpoint interval and w what one takes to write.
+    losses as expected.  What is lost whatever the reason (``kept_share``) is added first.  The run is
+    M e^(R/M) (e^((t + w)/M) - 1) x those seconds / t long, with M the mean time between losses, R the
+    restart, t the checkpoint interval and w what one takes to write.
     Source: Daly 2006, "A higher order estimate of the optimum checkpoint interval", its complete model of the
     wall time.
     """
-    if interruptions is None or interruptions.per_node_day <= 0.0 or times <= 0.0:
+    if interruptions is None:
+        return computing_s
+    computing_s = computing_s / interruptions.kept_share
+    if interruptions.per_node_day <= 0.0 or times <= 0.0:
         return computing_s
     rate: Any = np.asarray(rate_per_s(nodes, interruptions)) * times
     # A short run needs no checkpoint before its end.

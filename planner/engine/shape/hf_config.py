@@ -9,6 +9,7 @@ config there would, and ``assumed_defaults`` names it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from planner.engine.question.errors import HeadroomError, PlanError
@@ -62,10 +63,21 @@ FAMILIES: Final[dict[str, FamilyReader]] = {
     "deit": encoders.read_vit,
 }
 
+#: Families that transformers knows no more, whose files still go around.
+FORMER: Final[dict[str, FamilyReader]] = {"phi-msft": gpt_like.read_phi_msft}
 LONGEST_NAME: Final = 100
 #: Families published with another's class.
-SAME_CLASS: Final = {"kimi_k2": "deepseek_v3", "kimi_k25": "deepseek_v3", "deepseek_ref": "deepseek_v4"}
-KNOWN: Final = frozenset((*FAMILIES, *PART_FAMILIES, *SEVERAL))
+SAME_CLASS: Final = {
+    "phi-msft": "phi",
+    "kimi_k2": "deepseek_v3",
+    "kimi_k25": "deepseek_v3",
+    "deepseek_ref": "deepseek_v4",
+}
+#: Families of which one model is trained at a time: what is planned is the part that reads and thinks.
+THINKERS: Final = {"qwen2_5_omni": "qwen2_5_omni_thinker", "qwen3_omni_moe": "qwen3_omni_moe_thinker"}
+#: Families without a class in transformers, counted by the tensors of their checkpoints.
+UNPUBLISHED: Final = frozenset(("kimi_k3",))
+KNOWN: Final = frozenset((*FAMILIES, *FORMER, *PART_FAMILIES, *SEVERAL, *THINKERS))
 
 
 def model_from_hf_config(
@@ -81,7 +93,7 @@ def model_from_hf_config(
     if not reader.errors:
         _note_unread(reader)
     reader.finish()
-    model, _ = with_head(model, config)
+    model, _ = with_head(model, _headed(config))
     check_size(model, field)
     return model
 
@@ -104,7 +116,7 @@ def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
                 "read as a decoder of Llama's plan. Check the parameter count against the published one.",
             )
         )
-    model, head = with_head(model, config)
+    model, head = with_head(model, _headed(config))
     if head:
         notes.append(("architectures_head", head))
     other = _family_by_class(config.get("architectures"))
@@ -114,6 +126,22 @@ def reading_notes(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
                 "architectures_differ",
                 f"architectures names {class_named(config)[:100]}, but model_type says {model.family}, which "
                 "was read.",
+            )
+        )
+    if model.family in UNPUBLISHED:
+        notes.append(
+            (
+                "class_not_published",
+                f"transformers has no class of {model.family}: the text is counted by the published list of "
+                "its tensors, the encoder by its sizes alone (to some ten million parameters).",
+            )
+        )
+    if str(config.get("model_type")) in THINKERS:
+        notes.append(
+            (
+                "thinker_alone",
+                "Planned is the model of thinker_config, which training tunes; talker and speech decoder are "
+                "left out.",
             )
         )
     return (*notes, *_left_out(model, reader))
@@ -132,11 +160,17 @@ def essential_config(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["num_labels"] = len(labels)
     try:
         again, _ = _read(kept, "custom", "model.hf_config")
-        same = with_head(again, kept) == with_head(model, config)
+        same = with_head(again, _headed(kept)) == with_head(model, _headed(config))
         same = same and reading_notes(kept) == reading_notes(config)
     except HeadroomError:
         same = False
     return kept if same else dict(config)
+
+
+def _headed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config whose ``architectures`` names the model that was read."""
+    thinker = config.get("thinker_config") if str(config.get("model_type")) in THINKERS else None
+    return thinker if isinstance(thinker, Mapping) else config
 
 
 #: Keys that say more than a family's reader asks for: names, heads, and what stops an answer unread.
@@ -220,16 +254,34 @@ def _read(config: Mapping[str, Any], name: str, field: str) -> tuple[ModelSpec, 
             "Paste the whole content of config.json, from { to }.",
         )
     family = _family(config, field)
+    if family in THINKERS:
+        return _read_thinker(config, family, name, field)
     if family in SEVERAL:
         return read_several(config, family, name, field, _read_text)
     return _read_text(config, family, name, field)
 
 
+def _read_thinker(
+    config: Mapping[str, Any], family: str, name: str, field: str
+) -> tuple[ModelSpec, SpecReader]:
+    thinker = config.get("thinker_config")
+    if not isinstance(thinker, Mapping):
+        raise PlanError(
+            f"{field}.thinker_config",
+            _short(thinker),
+            "The model that is trained is described in this object, which is missing.",
+            "Paste the whole config.json.",
+        )
+    model, reader = read_several(thinker, THINKERS[family], name, f"{field}.thinker_config", _read_text)
+    return replace(model, family=family), reader
+
+
 def _read_text(config: Mapping[str, Any], family: str, name: str, field: str) -> tuple[ModelSpec, SpecReader]:
     """A model of one part."""
-    if family in FAMILIES:
+    plain = FAMILIES.get(family) or FORMER.get(family)
+    if plain is not None:
         reader = SpecReader(config, field)
-        return FAMILIES[family](reader, family, name), reader
+        return plain(reader, family, name), reader
     keys = Keys(config, field, family)
     return PART_FAMILIES.get(family, read_unknown)(keys, family, name), keys
 

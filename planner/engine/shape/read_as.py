@@ -35,6 +35,12 @@ NAMES: Final = {
     "nemotron_h": "Nemotron-H",
     "falcon_h1": "Falcon-H1",
     "xlm-roberta": "XLM-R",
+    "gemma3n": "Gemma 3n",
+    "kimi_k3": "Kimi-K3",
+    "qwen2_5_omni": "Qwen2.5-Omni",
+    "qwen3_omni_moe": "Qwen3-Omni",
+    "phi-msft": "Phi",
+    "rwkv": "RWKV-4",
     "explicit": "an own architecture",
 }
 
@@ -61,6 +67,12 @@ def read_as(model: ModelSpec) -> str:
     if count.active != count.total:
         said.append(f"{_short(count.active)} a token")
     return f"{_family(model.family)}: {', '.join(said)}"
+
+
+def plain_name(model: ModelSpec) -> str:
+    """What a model without a name of its own is called: its family and size, such as "Qwen3-Next 79.7B"."""
+    family = "Own architecture" if model.family == "explicit" else _family(model.family)
+    return f"{family} {_short(count_parameters(model).total)}"
 
 
 def _kinds(model: ModelSpec) -> list[str]:

@@ -91,6 +91,9 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         "blackwell": Rates(Curve(0.55, 0.7, 200.0), Curve(0.43, 0.8, 400.0), ZADOURI),
     },
 }
+#: PyTorch's memory-efficient kernel (CUTLASS, from xFormers) runs as FlashAttention-1 does: FlashAttention-2
+#: is about twice as fast as either (Dao 2023, section 4.1 and figure 4).
+PUBLISHED["memory_efficient"] = PUBLISHED["flash_1"]
 #: A kernel that a chip does not have is answered by the next that it has, in this order.
 FALLBACKS = ("cudnn", "flash_3", "flash_2", "flash_1")
 
@@ -104,6 +107,7 @@ def rates_of(kernel: str, architecture: str) -> Rates:
     if table is not None and architecture in table:
         return table[architecture]
     after = FALLBACKS[FALLBACKS.index(kernel) :] if kernel in FALLBACKS else FALLBACKS
+    after = ("flash_1",) if kernel == "memory_efficient" else after
     for other in (*after, *reversed(FALLBACKS)):
         if architecture in PUBLISHED[other]:
             return PUBLISHED[other][architecture]

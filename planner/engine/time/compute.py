@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import (
+    FSDP,
     FULL_RECOMPUTE,
     SELECTIVE_RECOMPUTE,
     TORCHTITAN,
@@ -132,7 +133,8 @@ def block_launch_s(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Adapted layers launch several small kernels each (casts, dropout, two products, a scale, an addition),
     quantised weights their unpacking; routing, sorting and permuting tokens launch as much as some experts,
-    and experts that are not one grouped kernel launch their own.
+    and experts that are not one grouped kernel launch their own. Replayed graphs leave GRAPH_SHARE of what is
+    not an expert's.
     Source: kernels counted; ``launch_s``, ``adapter_launch`` (for seven adapted layers) and
     ``expert_launch_s`` are fitted.
     """
@@ -140,9 +142,11 @@ def block_launch_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     adapters = constants.adapter_launch * (grid.adapted_modules / 7.0 + grid.quantized)
     # Grouped products in fp8 still cast each expert's operands apart: half of what an expert launches.
     apart = where(grid.grouped_matmul > 0, 0.5 * grid.fp8, 1.0)
-    each = ROUTING_LAUNCHES + apart * grid.experts / grid.expert_parallel
-    experts = where(grid.moe_blocks > 0, constants.expert_launch_s * each, 0.0)
-    launch: Array = plain * (1.0 + adapters) + experts
+    own = where(grid.moe_blocks > 0, constants.expert_launch_s, 0.0)
+    captured = plain * (1.0 + adapters) + ROUTING_LAUNCHES * own
+    # How many tokens an expert has is known too late for a graph, so its products are launched one by one.
+    experts = apart * grid.experts / grid.expert_parallel * own
+    launch: Array = where(grid.graphs > 0, kernels.GRAPH_SHARE, 1.0) * captured + experts
     return launch
 
 
@@ -190,7 +194,8 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Forward seconds of output projection and cross-entropy of one micro-batch, on the last stage, (plans,).
 
     Memory passes of the loss over one logit, by implementation: whole logits are copied to fp32 and shifted,
-    their softmax is written and read; chunks save the shift; a compiler fuses softmax and loss; fused kernels
+    their softmax is written and read; chunks save the shift; a compiler fuses softmax and loss, where it gets
+    to see them; fused kernels
     read each logit and write its gradient in place.
     Source: our own count of the passes (LOSS_BYTES); PyTorch cross_entropy, Liger Kernel.
     """
@@ -208,7 +213,8 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     )
     fused = (grid.loss_whole + grid.loss_chunked == 0) | (grid.kernels == TRANSFORMER_ENGINE)
     eager = where(grid.loss_whole > 0, LOSS_BYTES["whole"], LOSS_BYTES["chunked"])
-    plain = where(grid.compiled > 0, LOSS_BYTES["compiled"], eager)
+    # FSDP2 compiles block by block, and the loss stays outside.
+    plain = where((grid.compiled > 0) & (grid.framework != FSDP), LOSS_BYTES["compiled"], eager)
     moved = grid.element_bytes + where(fused, LOSS_BYTES["fused"], plain)
     loss = constants.loss_traffic * rows * columns * moved / kernels.achievable_bandwidth(grid, constants)
     return where(grid.head_matmul > 0, projection + loss, 0.0)

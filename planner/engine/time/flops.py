@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import FULL_RECOMPUTE, SELECTIVE_RECOMPUTE, Array, PlanGrid
+from planner.engine.grid.plan_grid import (
+    FULL_RECOMPUTE,
+    MEMORY_EFFICIENT,
+    SELECTIVE_RECOMPUTE,
+    Array,
+    PlanGrid,
+)
 from planner.engine.grid.scalars import where
 
 #: A backward pass computes two matmuls (input and weight gradients) for each one of the forward.
@@ -32,7 +38,8 @@ def attended_tokens(grid: PlanGrid, sequence: Array) -> Array:
     square, Dao et al. 2022, section 3.1); unfused attention computes the whole square. A sliding window
     limits the share of blocks that have one. Source: Dao et al. 2022; the window is our own count.
     """
-    skipped = grid.causal * grid.flash
+    # Under a mask that is data to it, PyTorch's memory-efficient kernel cannot tell what is hidden.
+    skipped: Array = grid.causal * grid.flash * (grid.attention_kernel != MEMORY_EFFICIENT)
     # A packed row's samples do not see each other, where the kernel takes their bounds.
     sample = where(grid.flash > 0, np.minimum(sequence, grid.sample_tokens), sequence)
     full = sample * (1.0 - 0.5 * skipped)

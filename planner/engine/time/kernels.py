@@ -50,6 +50,9 @@ WAVE_SHARES = np.array([WAVES[name] for name in ARCHITECTURES])
 #: Host time of a block's launches relative to eager PyTorch, by kind of kernels (PLAIN, COMPILED, FUSED,
 #: TRANSFORMER_ENGINE): kernels counted. Our judgement.
 LAUNCH_SHARES = np.array([1.0, 0.55, 0.7, 0.8])
+#: What is left of it where graphs are replayed: one launch for many kernels. Some 2.5 us and 1.5 ns a kernel
+#: rather than 5 to 10 us for each (NVIDIA, "Constant-time launch for straight-line CUDA graphs", 2024).
+GRAPH_SHARE = 0.05
 
 
 def root_of_squares(first: Array, second: Array) -> Array:
@@ -100,10 +103,21 @@ def pads_vocabulary(grid: PlanGrid) -> Flags:
 def matmul_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Share of the 16-bit peak that a large matmul reaches, power limit included. Shape (plans,).
 
-    Source: efficiency of the architecture (fitted) x what the power limit leaves (``sustained_share``).
+    Source: efficiency of the architecture (fitted) x what the power limit leaves (``sustained_share``), or
+    as measured on the machine, where the question says so.
     """
-    share: Array = constants.matmul_efficiency[grid.architecture.astype(int)] * grid.sustained_share
+    share: Array = constants.matmul_efficiency[grid.architecture.astype(int)] * clock_share(grid, constants)
     return share
+
+
+def clock_share(grid: PlanGrid, constants: TimingConstants) -> Array:
+    """Rate of the machine's matmuls over that of the usual one of its kind, a ratio, shape (plans,).
+
+    A measured rate of large matmuls replaces the usual one, in every precision alike: power and cooling,
+    which make machines of one kind differ, hold in all of them.  Source: our own choice.
+    """
+    usual = constants.matmul_efficiency[grid.architecture.astype(int)]
+    return where(grid.measured_share > 0, grid.measured_share / usual, grid.sustained_share)
 
 
 def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -120,7 +134,7 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: dense peak of the catalog x efficiency of the architecture (fitted).
     """
     base = matmul_efficiency(grid, constants)
-    low = where(grid.fp8 > 0, constants.fp8_efficiency * grid.sustained_share, base)
+    low = where(grid.fp8 > 0, constants.fp8_efficiency * clock_share(grid, constants), base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 

@@ -78,13 +78,16 @@ def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute:
     return where(grid.context_parallel > 1, total * constants.context_exposed, 0.0)
 
 
-def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
+def expert_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
     """Exposed seconds of expert parallelism over all blocks, for one micro-batch, shape (plans,).
 
     Dispatch and combine, forward and backward: four all-to-alls per block of the routed copies of the tokens.
     Fused dispatchers send a token once to every machine that it visits, and from there on to its ranks; an
-    all-gather sends it everywhere. The fullest rank sets the pace.
-    Source: our own count; Thakur et al. 2005 (all-to-all); DeepEP; the exposed share is fitted.
+    all-gather sends it everywhere. The fullest rank sets the pace. Where the schedule runs it beside another
+    micro-batch (DualPipe, Megatron-Core's overlapped all-to-all), ``compute`` hides it as it hides other
+    communication.
+    Source: our own count; Thakur et al. 2005 (all-to-all); DeepEP; DeepSeek-AI 2024 (V3), sections 2.1.2 and
+    3.2.1; the exposed share is fitted.
     """
     if not np.any(grid.expert_parallel > 1):
         return np.asarray(0.0)
@@ -98,9 +101,12 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     local = where(
         fused, collectives.places_met(size, copies) * (inside - 1.0) / inside, copies * (inside - 1.0) / size
     )
+    # Group-limited routing sends a token to no more machines than it is allowed.
+    visited = collectives.places_met(machines, copies)
+    visited = where(grid.nodes_per_token > 0, np.minimum(visited, grid.nodes_per_token), visited)
     remote = where(
         fused,
-        collectives.places_met(machines, copies) * (1.0 - 1.0 / machines),
+        visited * (1.0 - 1.0 / machines),
         copies * (size - inside) / size,
     )
     local = token * where(everywhere, size - 1.0, local)
@@ -109,7 +115,9 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     total = passes * grid.moe_blocks * collectives.all_to_all_s(group, local, remote)
     total = total * experts.load_of_the_fullest(grid, constants)
     exposed = where(fused, constants.fused_dispatch_exposed, constants.expert_exposed)
-    return where(grid.expert_parallel > 1, exposed * total, 0.0)
+    alone = exposed * total
+    beside = exposed_s(grid, constants, alone, compute.forward + compute.backward)
+    return where(grid.expert_parallel > 1, where(grid.expert_overlap > 0, beside, alone), 0.0)
 
 
 def exposed_s(grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array) -> Array:

@@ -94,12 +94,12 @@ def communication_of_blocks(
 ) -> tuple[Array, Array, Array]:
     """(tensor, context, expert): exposed seconds of one micro-batch over all blocks, shape (plans,).
 
-    compute: gives the count of blocks.  Source: ``overlap``.
+    compute: gives the count of blocks, and what an overlapped exchange hides behind.  Source: ``overlap``.
     """
     return (
         overlap.tensor_communication_s(grid, constants, compute),
         overlap.context_communication_s(grid, constants, compute),
-        overlap.expert_communication_s(grid, constants),
+        overlap.expert_communication_s(grid, constants, compute),
     )
 
 

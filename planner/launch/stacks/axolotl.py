@@ -140,7 +140,7 @@ def _optimizer(plan: LaunchPlan) -> str:
 
 
 def _loss(plan: LaunchPlan) -> list[Setting]:
-    if plan.recipe.loss == "whole":
+    if plan.recipe.loss in ("whole", "compiled"):
         return []
     return [
         said("plugins", "[axolotl.integrations.liger.LigerPlugin]", "Liger's kernels"),

@@ -18,6 +18,7 @@ LLAMA_3_VOCABULARY = 128_256
 EVERY_SECOND = 2
 LOSSES = {
     "whole": "torch.nn.CrossEntropyLoss",
+    "compiled": "torch.nn.CrossEntropyLoss",
     "chunked": "torchtune.modules.loss.CEWithChunkedOutputLoss",
 }
 

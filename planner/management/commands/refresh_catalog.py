@@ -24,6 +24,7 @@ class Command(BaseCommand):
             run = services.begin(slug, asked_by="manage.py", now=timezone.now())
             if run is None:
                 raise CommandError(f"{slug} is being read already.")
-            done = services.refresh(sources[slug], run)
+            with services.heard(run):
+                done = services.refresh(sources[slug], run)
             tell(done)
             self.stdout.write(f"{slug}: {done.get_state_display()}. {done.message}")

@@ -149,6 +149,7 @@ def memory_chart(result: PlanResult) -> Chart:
     )
     layout = {
         "barmode": "stack",
+        "uniformtext": {"mode": "hide", "minsize": 11},
         "height": 170,
         "bargap": 0.3,
         "margin": {"l": 8, "r": 12, "t": 26, "b": 8},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from planner.engine.question.result import Cost, PlanResult
 from planner.plans.variations import MachineRow, fitting
@@ -10,8 +11,17 @@ from planner.web import formats
 from planner.web.figure import MINE, Chart, Table, dollar_tick, log_axis, nodes_in_words, time_axis
 
 
-def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | None:
-    """Time against cost for every machine that fits and has a price; both axes are logarithmic."""
+def machines_chart(
+    rows: Sequence[MachineRow],
+    *,
+    mine: str | None,
+    deadline_s: float | None = None,
+    budget_usd: float | None = None,
+) -> Chart | None:
+    """Time against cost for every machine that fits and has a price; both axes are logarithmic.
+
+    deadline_s, budget_usd: drawn as lines, None for none.
+    """
     found = [(row, result, result.cost) for row, result in fitting(rows) if result.cost is not None]
     if not found:
         return None
@@ -71,6 +81,10 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
                 "height": 330,
                 "margin": {"l": 8, "r": 90, "t": 16, "b": 8},
                 "showlegend": False,
+                "shapes": [
+                    *([] if deadline_s is None else [_limit("y", deadline_s)]),
+                    *([] if budget_usd is None else [_limit("x", budget_usd)]),
+                ],
                 "xaxis": {"type": "log", "title": {"text": "cost of the run, dollars (log)"}}
                 | log_axis(min(usd), max(usd), dollar_tick),
                 "yaxis": {"type": "log", "title": {"text": "time of the run (log)"}}
@@ -94,8 +108,23 @@ def machines_chart(rows: Sequence[MachineRow], *, mine: str | None) -> Chart | N
             *((("your plan", "mark-mine"),) if own else ()),
             ("no other machine is both cheaper and faster", "mark-front"),
             ("another one is", "mark-beaten"),
+            *((("dashed: deadline, budget", "mark-limit"),) if deadline_s or budget_usd else ()),
         ),
     )
+
+
+def _limit(axis: str, value: float) -> dict[str, Any]:
+    """A dashed line across the chart. axis: "x" or "y", which holds ``value``."""
+    across = "y" if axis == "x" else "x"
+    return {
+        "type": "line",
+        f"{across}ref": "paper",
+        f"{across}0": 0,
+        f"{across}1": 1,
+        f"{axis}0": value,
+        f"{axis}1": value,
+        "line": {"color": "token:text", "width": 1.5, "dash": "dash"},
+    }
 
 
 def _machines_finding(found: Sequence[tuple[MachineRow, PlanResult, Cost]]) -> str:

@@ -26,6 +26,7 @@ from planner.plans.compare.table import (
     spread_named,
 )
 from planner.plans.form import ScenarioForm
+from planner.plans.links import terms_elsewhere
 from planner.plans.scenario import (
     answer,
     plain_problems,
@@ -61,7 +62,7 @@ def compare(request: HttpRequest) -> HttpResponse:
             asked,
             sort=sort,
             measured=lambda slug: measured[slug],
-            link=lambda row: form.query(**machine_fields(row, form.values["precision"])),
+            link=lambda row: form.query(**machine_fields(row, form)),
             goal=Wish(deadline_days=question.deadline_days, budget_usd=question.budget_usd),
         ),
         "chart": table.chart,
@@ -115,12 +116,9 @@ def wanted(request: HttpRequest) -> Wanted:
     return read_wanted({name: request.GET.get(name, "") for name in request.GET}, request.GET.getlist)
 
 
-def machine_fields(row: variations.MachineRow, precision: str) -> dict[str, str]:
-    """Form fields that plan a comparison's row: its machine, and a layout chosen anew.
-
-    precision: the one that was asked for, "" where it is left to the machine.
-    """
-    found = row.answer
+def machine_fields(row: variations.MachineRow, form: ScenarioForm) -> dict[str, str]:
+    """Form fields that plan a comparison's row: its machine on its own terms, and a layout chosen anew."""
+    found, precision = row.answer, form.values["precision"]
     nodes = found.cluster.nodes if isinstance(found, PlanResult) else row.cluster.nodes
     return {name: "" for name in GROUPS["layout"] if name != "recompute"} | {
         "instance": row.record.slug,
@@ -128,4 +126,5 @@ def machine_fields(row: variations.MachineRow, precision: str) -> dict[str, str]
         "nodes": "auto" if nodes is None else str(nodes),
         **dict.fromkeys(("chip", *GROUPS["card"]), ""),
         "precision": (row.precision or precision) if precision else "",
+        **terms_elsewhere(form.values, form.catalog, row.record.slug),
     }

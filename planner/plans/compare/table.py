@@ -61,7 +61,12 @@ def compare_machines(
         fitting=sum(1 for row in rows if isinstance(row.answer, PlanResult) and row.answer.fits),
         goal=_goal(question, rows),
         spread=spread,
-        chart=machines_chart(rows, mine=plan.cluster.instance_type),
+        chart=machines_chart(
+            rows,
+            mine=plan.cluster.instance_type,
+            deadline_s=None if question.deadline_days is None else question.deadline_days * formats.DAY_S,
+            budget_usd=question.budget_usd,
+        ),
         price_age=_price_age(rows, today),
         prices_move=question.cluster.purchase in VOLATILE,
     )

@@ -30,44 +30,21 @@ def matrix_chart(offers: Sequence[Offer]) -> Chart | None:
     most = max(usd for _, usd in drawn)
     spread = max(most / least - 1.0, 1e-9)
     mine = [offer for offer, _ in drawn if offer.mine]
+    shown = regions[:MOST_REGIONS]
+    across = {way: place for place, way in enumerate(ways)}
+    up = {region: place for place, region in enumerate(reversed(shown))}
     data: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "markers+text",
-            "name": "offers",
-            "x": [PURCHASES[offer.purchase].label for offer, _ in drawn],
-            "y": [offer.region for offer, _ in drawn],
-            "text": [formats.dollars(usd).text for _, usd in drawn],
-            "textposition": "middle center",
-            "textfont": {"size": 11, "color": "#101517"},
-            "marker": {
-                "symbol": "square",
-                "size": 26,
-                "color": [_shade((usd / least - 1.0) / spread) for _, usd in drawn],
-                "line": {
-                    "color": "token:text",
-                    "width": [3 if offer is cheapest else 0 for offer, _ in drawn],
-                },
-            },
-            "hovertext": [f"{_offer_told(offer)}: {formats.dollars(usd)}" for offer, usd in drawn],
-            "hovertemplate": "%{hovertext}<extra></extra>",
-            "cliponaxis": False,
-        }
+        _cells(
+            "offers",
+            at=[(across[offer.purchase], up[offer.region]) for offer, _ in drawn],
+            words=[formats.dollars(usd).text for _, usd in drawn],
+            shares=[(usd / least - 1.0) / spread for _, usd in drawn],
+            best=[offer is cheapest for offer, _ in drawn],
+            told=[f"{_offer_told(offer)}: {formats.dollars(usd)}" for offer, usd in drawn],
+        )
     ]
     if mine:
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": "your plan",
-                "x": [PURCHASES[mine[0].purchase].label],
-                "y": [mine[0].region],
-                "marker": MINE | {"size": 34},
-                "hoverinfo": "skip",
-                "cliponaxis": False,
-            }
-        )
-    shown = regions[:MOST_REGIONS]
+        data.append(_mine(across[mine[0].purchase], up[mine[0].region]))
     rows: list[tuple[Cell, ...]] = [
         (
             offer.region,
@@ -82,6 +59,8 @@ def matrix_chart(offers: Sequence[Offer]) -> Chart | None:
     finding = f"Cheapest: {_offer_told(cheapest)}, {formats.dollars(least)}."
     if mine and mine[0].usd and mine[0] is not cheapest:
         finding += f" That is {formats.percent(1.0 - least / mine[0].usd)} less than as you planned it."
+    if len(drawn) < len(shown) * len(ways):
+        finding += " An empty cell is not sold so, or has no price."
     return Chart(
         slug="chart-matrix",
         title="The plan by region and purchase, dollars of the run",
@@ -94,19 +73,8 @@ def matrix_chart(offers: Sequence[Offer]) -> Chart | None:
                 "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
                 "showlegend": False,
                 "hovermode": "closest",
-                "xaxis": {
-                    "title": {"text": "purchase"},
-                    "type": "category",
-                    "categoryorder": "array",
-                    "categoryarray": [PURCHASES[way].label for way in ways],
-                    "range": [-0.5, len(ways) - 0.5],
-                },
-                "yaxis": {
-                    "type": "category",
-                    "categoryorder": "array",
-                    "categoryarray": shown[::-1],
-                    "range": [-0.6, len(shown) - 0.4],
-                },
+                "xaxis": _steps("purchase", [PURCHASES[way].label for way in ways]),
+                "yaxis": _steps("", shown[::-1]),
             },
         },
         table=Table(columns=("Region", "Purchase", "Cost", "Time", "Commitment", "Rules"), rows=rows),
@@ -129,35 +97,24 @@ def split_chart(splits: Sequence[Split], plan: PlanResult) -> Chart | None:
     tensors = sorted({split.tensor for split in splits})
     pipelines = sorted({split.pipeline for split in splits})
     lacking = [split for split in splits if split.total_s is None]
+    across = {degree: place for place, degree in enumerate(tensors)}
+    up = {degree: place for place, degree in enumerate(pipelines)}
     own = (plan.layout.tensor_parallel, plan.layout.pipeline_parallel)
     data: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "markers+text",
-            "name": "fits",
-            "x": [str(split.tensor) for split, _ in fits],
-            "y": [str(split.pipeline) for split, _ in fits],
-            "text": [formats.duration(total_s).text for _, total_s in fits],
-            "textposition": "middle center",
-            "textfont": {"size": 11, "color": "#101517"},
-            "marker": {
-                "symbol": "square",
-                "size": 38,
-                "color": [_shade((total_s / quickest - 1.0) / spread) for _, total_s in fits],
-                "line": {"color": "token:text", "width": [3 if split is best else 0 for split, _ in fits]},
-            },
-            "hovertext": [
-                f"tensor {split.tensor}, pipeline {split.pipeline}: {split.told}" for split, _ in fits
-            ],
-            "hovertemplate": "%{hovertext}<extra></extra>",
-            "cliponaxis": False,
-        },
+        _cells(
+            "fits",
+            at=[(across[split.tensor], up[split.pipeline]) for split, _ in fits],
+            words=[formats.duration(total_s).text for _, total_s in fits],
+            shares=[(total_s / quickest - 1.0) / spread for _, total_s in fits],
+            best=[split is best for split, _ in fits],
+            told=[f"tensor {split.tensor}, pipeline {split.pipeline}: {split.told}" for split, _ in fits],
+        ),
         {
             "type": "scatter",
             "mode": "markers",
             "name": "does not fit",
-            "x": [str(split.tensor) for split in lacking],
-            "y": [str(split.pipeline) for split in lacking],
+            "x": [across[split.tensor] for split in lacking],
+            "y": [up[split.pipeline] for split in lacking],
             "marker": {"symbol": "x-thin-open", "size": 12, "color": "token:bad", "line": {"width": 2}},
             "hovertext": [
                 f"tensor {split.tensor}, pipeline {split.pipeline}: {split.told}" for split in lacking
@@ -166,18 +123,7 @@ def split_chart(splits: Sequence[Split], plan: PlanResult) -> Chart | None:
         },
     ]
     if own[0] in tensors and own[1] in pipelines:
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": "your plan",
-                "x": [str(own[0])],
-                "y": [str(own[1])],
-                "marker": MINE | {"size": 46},
-                "hoverinfo": "skip",
-                "cliponaxis": False,
-            }
-        )
+        data.append(_mine(across[own[0]], up[own[1]]))
     finding = f"Quickest: tensor {best.tensor}, pipeline {best.pipeline}, {formats.duration(quickest)}"
     if (best.tensor, best.pipeline) == own or plan.time.total_s <= quickest * 1.001:
         finding += "; your plan is as quick."
@@ -196,8 +142,8 @@ def split_chart(splits: Sequence[Split], plan: PlanResult) -> Chart | None:
                 "margin": {"l": 8, "r": 8, "t": 16, "b": 8},
                 "showlegend": False,
                 "hovermode": "closest",
-                "xaxis": _categories("tensor-parallel degree", tensors),
-                "yaxis": _categories("pipeline stages", pipelines),
+                "xaxis": _steps("tensor-parallel degree", [str(degree) for degree in tensors]),
+                "yaxis": _steps("pipeline stages", [str(degree) for degree in pipelines]),
             },
         },
         table=Table(
@@ -216,13 +162,65 @@ def split_chart(splits: Sequence[Split], plan: PlanResult) -> Chart | None:
     )
 
 
-def _categories(title: str, degrees: Sequence[int]) -> dict[str, Any]:
+def _cells(
+    name: str,
+    *,
+    at: Sequence[tuple[int, int]],
+    words: Sequence[str],
+    shares: Sequence[float],
+    best: Sequence[bool],
+    told: Sequence[str],
+) -> dict[str, Any]:
+    """Coloured rectangles with words in them, which shrink where the cell is narrow.
+
+    at: column and row of each, counted from 0.  shares: 0 (good) to 1.  best: those with a frame.
+    """
+    return {
+        "type": "bar",
+        "name": name,
+        "x": [column for column, _ in at],
+        "base": [row - 0.46 for _, row in at],
+        "y": [0.92] * len(at),
+        "width": [0.96] * len(at),
+        "text": list(words),
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "constraintext": "inside",
+        "insidetextfont": {"size": 12, "color": "#101517"},
+        "marker": {
+            "color": [_shade(share) for share in shares],
+            "line": {"color": "token:text", "width": [3 if each else 0 for each in best]},
+        },
+        "hovertext": list(told),
+        "hovertemplate": "%{hovertext}<extra></extra>",
+        "cliponaxis": False,
+    }
+
+
+def _mine(column: int, row: int) -> dict[str, Any]:
+    """The reader's plan: a ring at the left of its cell, beside the words."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "your plan",
+        "x": [column - 0.36],
+        "y": [row],
+        "marker": MINE | {"size": 13},
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+    }
+
+
+def _steps(title: str, labels: Sequence[str]) -> dict[str, Any]:
+    """An axis of columns or rows."""
     return {
         "title": {"text": title},
-        "type": "category",
-        "categoryorder": "array",
-        "categoryarray": [str(degree) for degree in degrees],
-        "range": [-0.6, len(degrees) - 0.4],
+        "tickvals": list(range(len(labels))),
+        "ticktext": list(labels),
+        "range": [-0.6, len(labels) - 0.4],
+        "showgrid": False,
+        "zeroline": False,
     }
 
 

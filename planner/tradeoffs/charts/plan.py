@@ -180,7 +180,7 @@ def tornado_chart(swings: Sequence[Swing], plan: PlanResult) -> Chart | None:
                 "barmode": "overlay",
                 "bargap": 0.35,
                 "showlegend": False,
-                "xaxis": {"title": {"text": f"change of the {what}, per cent"}, "zeroline": True},
+                "xaxis": {"title": {"text": f"change of the {what}, %"}, "zeroline": True},
                 "yaxis": {"automargin": True},
             },
         },

@@ -84,7 +84,23 @@ def _state(job: SearchJob, parts: list[SearchPart], now: datetime) -> tuple[Stat
         if (now - job.created_at).total_seconds() > NO_WORKER_AFTER_S and not someone_works(now):
             return "waiting", "No worker has taken this search yet.", "Wait, or start a worker: make run."
         return "waiting", "", ""
+    if _forgotten(job, parts, now):
+        return (
+            "lost",
+            "No worker has gone on with this search: what it was sent was lost with the broker.",
+            again,
+        )
     return "running", "", ""
+
+
+def _forgotten(job: SearchJob, parts: list[SearchPart], now: datetime) -> bool:
+    """Whether parts wait that nobody will take, as the broker has lost them: none of this search runs, and no
+    worker was heard of lately.
+    """
+    if any(part.state == SearchState.RUNNING for part in parts):
+        return False
+    heard_of = max((part.heartbeat_at for part in parts if part.heartbeat_at), default=job.created_at)
+    return now - heard_of > timedelta(seconds=LOST_AFTER_S) and not someone_works(now)
 
 
 def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -20,12 +20,14 @@ from planner.plans.form import sentence
 from planner.plans.presenters import PlanPage
 from planner.plans.variations import MachineRow
 from planner.tradeoffs.charts.front import bought, front_finding, range_told
-from planner.tradeoffs.points import Point
+from planner.tradeoffs.points import TAKEN_BACK, Point
 from planner.web import formats
 from planner.web.figure import MOST_TICKS, TIME_TICKS
 
 #: Alternatives on the first page, and machines of the annex.
 MOST_ALTERNATIVES, MOST_REFUSED = 5, 12
+#: Alternatives on spot beside a proposal that is not.
+MOST_ON_SPOT = 2
 #: Without a deadline, an alternative may take so many times the proposal's time.  A judgement.
 SLOWER = 1.25
 
@@ -218,17 +220,22 @@ def alternatives(
 ) -> Table:
     """The best plan of each kind of accelerator, the cheapest first, held against the proposal.
 
-    Of each it is the cheapest that is in time: by the deadline, else not much later than the proposal.
+    Of each it is the cheapest that is in time: by the deadline, else not much later than the proposal. Beside
+    a proposal that is not taken back those that are not either stand first, and spot after them.
     """
     late_s = SLOWER * result.time.total_s if deadline_days is None else deadline_days * SECONDS_PER_DAY
-    best: dict[str, Point] = {}
+    best: dict[tuple[bool, str], Point] = {}
+    apart = result.cluster.purchase not in TAKEN_BACK
     for point in points:
         if point.usd is None:
             continue
-        known = best.get(point.accelerator)
+        key = (apart and point.purchase in TAKEN_BACK, point.accelerator)
+        known = best.get(key)
         if known is None or _rank(point, late_s) < _rank(known, late_s):
-            best[point.accelerator] = point
-    chosen = sorted(best.values(), key=lambda point: _rank(point, late_s))[:MOST_ALTERNATIVES]
+            best[key] = point
+    ordered = sorted(best.items(), key=lambda each: (each[0][0], _rank(each[1], late_s)))
+    firm = [point for (taken, _), point in ordered if not taken][:MOST_ALTERNATIVES]
+    chosen = firm + [point for (taken, _), point in ordered if taken][:MOST_ON_SPOT]
     return Table(
         columns=("Alternative", "Bought", "Time", "Cost", "Against the proposal", "The proposal, how surely"),
         rows=tuple(

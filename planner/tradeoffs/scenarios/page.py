@@ -223,6 +223,7 @@ def _context(request: HttpRequest, scenario: Scenario, *, shared: bool) -> dict[
         "warnings": [each["message"] for each in scenario.answer["warnings"]],
         "changes": since,
         "change_rows": presenters.change_rows(since),
+        "same": since.now is not None and not any(step.changed for step in since.steps),
         "fitted": [
             (part, said.get("fitted_on", "an unknown day")) for part, said in scenario.constants.items()
         ],

@@ -85,8 +85,15 @@ def fact_rows(scenario: Scenario) -> list[tuple[str, Cell]]:
         ("Tokens a second", formats.count(time["tokens_per_s"])),
     ]
     return rows + [
-        (LAYOUT[name].label, str(value)) for name, value in answer["layout"].items() if name in LAYOUT.names
+        (LAYOUT[name].label, said(value)) for name, value in answer["layout"].items() if name in LAYOUT.names
     ]
+
+
+def said(value: Any) -> str:
+    """A value of a layout as people say it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def range_of(time: Mapping[str, Any]) -> Quantity:

@@ -92,7 +92,7 @@ def question_as_kept(question: Json, facts: Mapping[str, Any], catalog: Catalog,
     cluster = {
         name: value
         for name, value in question["cluster"].items()
-        if name in ("nodes", "interruptions_per_node_day", "checkpoint_minutes", "restart_minutes")
+        if name in ("nodes", "interruptions_per_node_day", "checkpoint_minutes", "restart_minutes", "goodput")
     }
     kept = facts["accelerator"]
     spec = AcceleratorSpec(

@@ -140,7 +140,7 @@ def test_a_change_set_is_previewed_accepted_and_undone(admin_client: Client) -> 
     admin_client.post(address, {"change": change.pk, "decision": "accept", "why": "announced"})
     assert p5().usd_per_hour == Decimal("27.52")
     shown = admin_client.get(f"/catalog/changes/{made.pk}").content.decode()
-    assert "announced" in shown and "-50.0 %" in shown
+    assert "announced" in shown and "−50.0 %" in shown
     admin_client.post(address, {"all": "1", "decision": "undo"})
     assert p5().usd_per_hour == Decimal("55.04")
     assert "No change is chosen" in admin_client.post(address, {}, follow=True).content.decode()
@@ -158,7 +158,7 @@ def test_a_running_refresh_shows_how_far_it_is(admin_client: Client) -> None:
         rows_read=7,
     )
     page = admin_client.get("/catalog/").content.decode()
-    assert 'value="75"' in page and "every 2s" in page and "7 rows" in page
+    assert 'value="75"' in page and "every 2s" in page and "7 rows" in page and "vendor/htmx" in page
 
 
 def test_refresh_on_demand_asks_a_worker(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,3 +138,12 @@ def test_alerts_name_the_largest_moves_and_what_failed(
     assert sent[0]["title"] == title
     settings.CATALOG_ALERT_URLS = []
     assert not alerts.tell(done)
+
+
+def test_a_source_whose_worker_was_killed_is_due_again() -> None:
+    now = timezone.now()
+    silent = services.begin("told", asked_by="", now=now - timedelta(minutes=2))
+    assert silent is not None and silent.is_lost(now)
+    assert services.due([("told", 24)], now=now) == ["told"]
+    silent.refresh_from_db()
+    assert (silent.state, silent.is_lost(now)) == ("lost", False)

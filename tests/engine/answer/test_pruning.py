@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.contract.search import parse_search_request
+from planner.engine.answer.blocks import Evaluated, evaluate_blocks, laid_out
 from planner.engine.answer.kept import Kept, Rows
 from planner.engine.answer.searching import search_steps
 from planner.engine.choose.space import pieces_of
 from planner.engine.question.search_request import SearchRequest
+from planner.engine.run.length import total_steps
 from planner.engine.sure.calibration import Calibration
 from tests.engine.questions import catalog
 
@@ -152,3 +155,34 @@ def test_parts_that_know_of_each_others_fronts_find_the_same(cut: int, calibrati
     whole = searched(request, calibration, exact=True)
     assert numbers(joined.front) == numbers(whole.front)
     assert numbers(joined.top()) == numbers(whole.top())
+
+
+@pytest.mark.parametrize(("machine", "nodes"), [("g5.48xlarge", 1), ("p4d.24xlarge", 2)])
+def test_what_is_known_not_to_fit_is_counted_as_if_it_were_looked_at(
+    machine: str, nodes: int, calibration: Calibration
+) -> None:
+    """On the first machine nothing fits: the layout that lacks least is the same too."""
+    data = {
+        "model": "llama-2-13b",
+        "workload": {
+            "task": "pretraining",
+            "tokens": 1e11,
+            "sequence_length": 4096,
+            "global_batch_size": 64,
+        },
+        "cluster": [{"instance_type": machine, "nodes": nodes}],
+    }
+    request = parse_search_request(data, catalog())
+    (piece,) = pieces_of(request)
+    candidates = piece.candidates(0)
+    arrays = laid_out(piece, [(0, candidates)])
+    each = Evaluated.none(len(candidates))
+    assert list(evaluate_blocks(piece.asked, arrays, each, calibration))
+    kept = searched(request, calibration, exact=True)
+    assert kept.counts.no_memory == np.count_nonzero(~each.fits)
+    assert kept.counts.fitting == np.count_nonzero(each.fits)
+    for found in (kept, searched(request, calibration, exact=False)):
+        if each.fits.any():
+            assert found.front.total_s[0] == total_steps(piece.asked) * each.step_s.min()
+        else:
+            assert found.nearest_share == each.share.min()

@@ -13,7 +13,7 @@ from planner.engine.answer.blocks import Evaluated, evaluate_blocks, laid_out
 from planner.engine.choose.bound import batch_bounds_s, filled_at_least, layout_bounds_s, step_bound_s
 from planner.engine.choose.space import pieces_of
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.memory.peak import needed_per_rank
+from planner.engine.memory.needed import needed_per_rank
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import PlanRequest
 from planner.engine.sure.calibration import Calibration

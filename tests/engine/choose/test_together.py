@@ -32,6 +32,27 @@ def test_layouts_chosen_together_are_those_chosen_alone(calibration: Calibration
     assert together == [choose(request, calibration) for request in MIXED]
 
 
+@pytest.mark.parametrize("nodes", [4, "auto"])
+@pytest.mark.parametrize(("model", "framework"), [("llama-3.1-70b", "megatron"), ("mixtral-8x7b", "fsdp")])
+def test_machines_that_share_counts_are_planned_as_each_alone(
+    calibration: Calibration, model: str, framework: str, nodes: int | str
+) -> None:
+    """Candidates, what they hold, and the fewest nodes are looked at once for machines that share them."""
+    slugs = ("p4d.24xlarge", "p4de.24xlarge", "a2-highgpu-8g", "g5.48xlarge", "p5.48xlarge", "a3-highgpu-8g")
+    asked = [
+        question(model=model, framework=framework, cluster={"instance_type": slug, "nodes": nodes})
+        for slug in (*slugs, "g5.xlarge", "g6.xlarge")
+    ]
+    alone: list[object] = []
+    for request in asked:
+        try:
+            alone.append(choose(request, calibration))
+        except PlanErrors as wrong:
+            alone.append(str(wrong))
+    together = choose_each(asked, calibration)
+    assert [str(each) if isinstance(each, PlanErrors) else each for each in together] == alone
+
+
 def test_figures_computed_together_are_those_computed_alone(calibration: Calibration) -> None:
     asked = [*MIXED, *(request for seed in range(40) if (request := odd_question(seed)) is not None)]
     compared = 0

@@ -26,6 +26,8 @@ from planner.engine.memory.traits import traits_of
 from tests.engine.bare import bare_grid, framework, number
 
 MEGATRON = framework("megatron")
+#: Plain modules of PyTorch.
+MODULES = {"framework": framework("generic")}
 
 
 def per_token(**changes: float) -> TokenBytes:
@@ -100,12 +102,52 @@ MIXTURE = {
 def test_a_routed_token_is_kept_with_each_expert_it_visits() -> None:
     """Dispatched inputs and outputs of two visits, inner tensors of 2 x 16 + 8, and 8 bytes an expert of the
     router's logits and probabilities."""
-    assert number(per_token(**MIXTURE).experts) == 2 * 8 * 4 + 40 * 4 + 8 * 4
+    assert number(per_token(**MODULES, **MIXTURE).experts) == 2 * 8 * 4 + 40 * 4 + 8 * 4
     # Whole experts meet this rank's share of the tokens: ends and inner bytes are split over two ranks.
-    shared = per_token(**MIXTURE, tensor_parallel=2, expert_parallel=2)
+    shared = per_token(**MODULES, **MIXTURE, tensor_parallel=2, expert_parallel=2, expert_load=1)
     assert number(shared.experts) == 8 * 4 + 20 * 4 + 8 * 4
-    whole = per_token(**MIXTURE, tensor_parallel=2)
+    whole = per_token(**MODULES, **MIXTURE, tensor_parallel=2)
     assert number(whole.experts) == 2 * 8 * 4 + 20 * 4 + 8 * 4
+
+
+def test_the_fullest_rank_keeps_its_load_and_megatron_no_outputs() -> None:
+    """Twice the tokens on the fullest rank: twice the routed bytes, the shared expert's and the router's
+    once. Megatron weighs within the activation, so the two outputs of 8 x 2 bytes are not kept."""
+    even = per_token(**MODULES, **MIXTURE, expert_parallel=2, expert_load=1)
+    full = per_token(**MODULES, **MIXTURE, expert_parallel=2, expert_load=2)
+    assert number(full.experts) - number(even.experts) == 2 * 8 * 4 + 2 * 16 * 4
+    learned = per_token(**MODULES, **MIXTURE, expert_parallel=2)
+    assert number(even.experts) < number(learned.experts) < number(full.experts)
+    alone = per_token(**MODULES, **MIXTURE, expert_load=2)
+    assert number(alone.experts) == number(even.experts)
+    megatron = per_token(**MIXTURE, expert_parallel=2, expert_load=1)
+    assert number(even.experts) - number(megatron.experts) == 2 * 8 * 2
+
+
+def test_scores_of_encoders_are_kept_in_their_own_width() -> None:
+    """Softmax and dropped scores of 2 bytes and a mask; decoders widen the softmax, and so does autocast,
+    whose dropped scores are narrowed anew."""
+    unfused = {"flash": 0, "dropout": 1}
+    assert number(per_token(**MODULES, **unfused, encoder=1).score) == 2 * (2 + 1 + 2)
+    assert number(per_token(**MODULES, **unfused).score) == 2 * (2 + 4 + 1)
+    assert number(per_token(**MODULES, **unfused, encoder=1, autocast=1).score) == 2 * (2 + 4 + 1)
+
+
+def test_each_adapter_of_plain_modules_keeps_a_copy_of_its_input() -> None:
+    """Three adapters on query, key and value, one on the output: 8 elements each, of 2 bytes and a byte of
+    mask. Without copies the one input they share is kept, with its mask."""
+    adapters = {"frozen": 1, "qkv_adapters": 3, "output_adapters": 1, "adapter_dropout": 1}
+    adapters |= {"adapter_input_bytes": 2, "ffn_input_kept": 0, "down_input_kept": 0}
+    token = per_token(**MODULES, **adapters)
+    assert number(token.matmul_inputs) == 4 * 8 * 3
+    fused = per_token(**MODULES, **adapters, kernels_named=1, kernels_fused=1)
+    assert number(fused.matmul_inputs) == 8 * 3
+    wide = per_token(
+        **MODULES, **adapters | {"adapter_dropout": 0, "weight_bytes": 4, "adapter_input_bytes": 4}
+    )
+    assert number(wide.matmul_inputs) == 4 * 8 * 4
+    same = per_token(**MODULES, **adapters | {"adapter_dropout": 0})
+    assert number(same.matmul_inputs) == 8 * 2
 
 
 def test_inner_widths_of_dense_and_routed_blocks() -> None:

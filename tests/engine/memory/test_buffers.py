@@ -45,14 +45,21 @@ def test_logits_are_tokens_times_the_vocabulary_of_a_rank(changes: dict[str, flo
         ("megatron", {}, 6.0),
         # Fine-tuning shifts two fp32 copies.
         ("fsdp", {"finetuning": 1}, 12.0),
-        ("generic", {"compiled": 1}, 8.0),
+        # Compiled: logits and gradient as wide as they are handed over.
+        ("generic", {"compiled": 1, "loss_compiled": 1}, 4.0),
+        ("generic", {"compiled": 1}, 12.0),
+        # In the logits' own 16 bits: four copies, or written over them (Transformer Engine).
+        ("generic", {"loss_bytes": 2}, 8.0),
+        ("megatron", {"loss_bytes": 2}, 2.0),
+        ("generic", {"fp16": 1, "finetuning": 1, "loss_bytes": 4}, 12.0),
         ("deepspeed", {"finetuning": 1}, 12.0),
         # A kernel that writes the gradient over the logits.
         ("fsdp", {"finetuning": 1, "kernels_named": 1, "kernels_fused": 1}, 8.0),
         ("generic", {"loss_whole": 0, "loss_chunked": 1}, 12.0),
         ("generic", {"loss_whole": 0, "loss_chunked": 1, "compiled": 1}, 2.5),
         ("megatron", {"loss_whole": 0, "loss_chunked": 1}, 6.0),
-        ("generic", {"loss_whole": 0}, 0.1),
+        # Fused with the head: 5 bytes an element of 8 of the hidden state, over 32 words.
+        ("generic", {"loss_whole": 0}, 5.0 * 8 / 32),
     ],
 )
 def test_bytes_of_a_logit_at_the_loss(stack: str, changes: dict[str, float], nbytes: float) -> None:

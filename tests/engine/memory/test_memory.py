@@ -66,11 +66,21 @@ def test_fsdp_mixed_precision_keeps_sixteen_bytes_sharded_and_four_temporary() -
     assert one(memory.allocated) == pytest.approx(20 * LLAMA_8B_PARAMETERS / 2, rel=1e-6)
 
 
+def test_transformer_engine_holds_a_placeholder_for_each_matrix_of_a_block() -> None:
+    """Query, key, value and output of 4096 x (4096 + 2 x 1024 + 4096), and three of 4096 x 14336, 2 bytes."""
+    layout = {"tensor_parallel": 8, "data_parallel": 1, "sharding": "zero1"}
+    memory = memory_of(plan_request(framework="megatron", nodes=1), **layout)
+    weights = 4096 * (4096 + 2 * 1024 + 4096) + 3 * 4096 * 14336
+    assert one(memory.terms["gradient_placeholders"]) == pytest.approx(2 * weights / 8)
+    plain = memory_of(plan_request(framework="megatron", kernels="plain", nodes=1), **layout)
+    assert one(plain.terms["gradient_placeholders"]) == 0.0
+
+
 @pytest.mark.parametrize("data_parallel", [1, 4, 16])
 def test_megatron_distributed_optimizer_is_six_bytes_and_twelve_sharded(data_parallel: int) -> None:
     request = plan_request(framework="megatron", nodes=data_parallel)
     memory = memory_of(request, tensor_parallel=8, data_parallel=data_parallel, sharding="zero1")
-    states = one(memory.weights) + one(memory.gradients) + one(memory.optimizer_states)
+    states = one(memory.weights) + one(memory.terms["gradient_buffer"]) + one(memory.optimizer_states)
     per_parameter = states / (LLAMA_8B_PARAMETERS / 8)
     assert per_parameter == pytest.approx(6 + 12 / data_parallel, rel=1e-6)
 
@@ -205,7 +215,8 @@ def test_expert_activations_are_those_of_the_experts_visited() -> None:
     dense = plan_grid(plan_request({**LLAMA_8B, "vocab_size": 32000}, framework="megatron"), plan_layout())
     sparse = plan_grid(plan_request(MIXTRAL, framework="megatron"), plan_layout())
     one_mlp, two_experts = (
-        one(activations(grid, traits_of(grid), CONSTANTS).model_ffn) for grid in (dense, sparse)
+        one(kept.model_ffn + kept.model_experts)
+        for kept in (activations(grid, traits_of(grid), CONSTANTS) for grid in (dense, sparse))
     )
     assert 2.0 * one_mlp < two_experts < 2.5 * one_mlp
 

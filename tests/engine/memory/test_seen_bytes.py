@@ -15,7 +15,12 @@ NONE = dict.fromkeys(
 
 
 def seen(
-    at: tuple[float, float, float, float], *, room: float = 0.0, life: dict[str, float], **shares: float
+    at: tuple[float, float, float, float],
+    *,
+    room: float = 0.0,
+    by_size: float = 1.0,
+    life: dict[str, float],
+    **shares: float,
 ) -> float:
     found = seen_bytes(
         tuple(np.asarray(value) for value in at),
@@ -23,7 +28,7 @@ def seen(
         early=np.asarray(0.25),
         gathered=np.asarray(10.0),
         retained=np.asarray(20.0),
-        reuse=Reuse(np.asarray(room), np.asarray(1.0)),
+        reuse=Reuse(np.asarray(room), np.asarray(1.0), np.asarray(by_size)),
         constants=MemoryConstants(**NONE | shares),
     )
     return float(found)
@@ -47,6 +52,14 @@ def test_each_kind_of_reserve_has_its_share() -> None:
     assert seen((1000, 0, 0, 0), life=life, **shares) == pytest.approx(1000 + 50 + 2 + 3.8)
     # At the backward pass: half of what moves and passes.
     assert seen((0, 1000, 0, 0), life=life, **shares) == pytest.approx(1000 + 55 + 3.8)
+
+
+def test_expandable_segments_leave_holes_alone() -> None:
+    """Half of what moves, and what another stream gathered; idle blocks of other sizes serve again."""
+    life = {"activations": 100.0, "backward": 10.0, "gradients": 40.0, "step": 8.0}
+    shares = {"reserve_share": 0.5, "backward_reserve_share": 0.2, "idle_reserve_share": 0.1}
+    shares |= {"gather_reserve_share": 0.5, "crossing_reserve_share": 0.1}
+    assert seen((1000, 0, 0, 0), by_size=0.0, life=life, **shares) == pytest.approx(1000 + 50 + 5)
 
 
 def test_states_gathers_and_crossings_come_on_top() -> None:

@@ -52,6 +52,18 @@ def test_stages_know_their_place() -> None:
     assert alone.first[0] == alone.last[0] == 1.0
 
 
+def test_leading_dense_blocks_lie_on_the_first_stage() -> None:
+    """One dense and three routed blocks on two stages: one of each, then two routed; spread where as many
+    are dense as routed."""
+    led = stages(bare_grid(layers=4, dense_blocks=1, moe_blocks=3, pipeline_parallel=2))
+    assert led.dense_share.ravel()[[0, 2]].tolist() == [1.0, 0.0]
+    assert led.routed_share.ravel()[[0, 2]].tolist() == pytest.approx([1 / 3, 2 / 3])
+    mixed = stages(bare_grid(layers=4, dense_blocks=2, moe_blocks=2, pipeline_parallel=2))
+    assert mixed.routed_share.ravel()[[0, 2]].tolist() == [0.5, 0.5]
+    alone = stages(bare_grid(layers=4, dense_blocks=1, moe_blocks=3))
+    assert number(alone.dense_share[0]) == number(alone.routed_share[0]) == 1.0
+
+
 def test_every_matrix_is_split_over_tensor_parallel_ranks() -> None:
     grid = bare_grid(tensor_parallel=2)
     here = parameters_here(grid, stages(grid), traits_of(grid))

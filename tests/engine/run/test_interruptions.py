@@ -50,3 +50,11 @@ def test_more_machines_lose_more_and_nothing_overflows() -> None:
 def test_the_range_brackets_the_expected_length() -> None:
     low, high = lasting_ends_s((9 * DAY, 11 * DAY), 50, BEST)
     assert 9 * DAY < low < lasting_s(10 * DAY, 50, BEST) < high
+
+
+def test_what_is_kept_of_the_time_stretches_the_run_by_its_reciprocal() -> None:
+    kept = Interruptions(per_node_day=0.0, write_s=60.0, restart_s=900.0, kept_share=0.8)
+    assert lasting_s(8 * DAY, 16, kept) == pytest.approx(10 * DAY)
+    both = Interruptions(per_node_day=0.01, write_s=60.0, restart_s=900.0, kept_share=0.8)
+    assert lasting_s(8 * DAY, 50, both) == pytest.approx(lasting_s(10 * DAY, 50, BEST))
+    assert lasting_ends_s((8 * DAY, 16 * DAY), 16, kept) == pytest.approx((10 * DAY, 20 * DAY))

@@ -43,7 +43,11 @@ def test_published_shapes_count_as_transformers_builds_them(name: str) -> None:
 def test_configs_by_parts_count_as_transformers_builds_them(row: dict[str, Any]) -> None:
     if row["transformers"] != transformers.__version__:
         pytest.skip(f"recorded with transformers {row['transformers']}")
-    assert parts_counts.count(row["config"]) == row["total"]
+    try:
+        counted = parts_counts.count(row["config"])
+    except ImportError as missing:  # Gemma 3n's image encoder comes from timm
+        pytest.skip(str(missing)[:100])
+    assert counted == row["total"]
 
 
 @pytest.mark.parametrize("family", ODD_FAMILIES)

@@ -9,7 +9,7 @@ import pytest
 
 from planner.engine.shape.explicit import model_from_explicit
 from planner.engine.shape.hf_config import model_from_hf_config
-from planner.engine.shape.read_as import read_as
+from planner.engine.shape.read_as import plain_name, read_as
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "parts_counts.json"
 ROWS = {row["name"]: row["config"] for row in json.loads(GOLDEN.read_text(encoding="utf-8"))["counts"]}
@@ -41,3 +41,9 @@ def test_an_own_architecture_says_so() -> None:
         "vocab_size": 99,
     }
     assert read_as(model_from_explicit(shape)).startswith("an own architecture: 2 blocks, ")
+
+
+def test_a_model_without_a_name_is_called_by_family_and_size() -> None:
+    llama = {"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32}
+    llama |= {"num_attention_heads": 32, "vocab_size": 32000}
+    assert plain_name(model_from_hf_config(llama)) == "Llama 6.74B"

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from planner.engine.grid.plan_grid import DISPATCHERS
+from planner.engine.grid.plan_grid import DISPATCHERS, PlanGrid
 from planner.engine.time.compute import blocks_compute
+from planner.engine.time.constants import TimingConstants
 from planner.engine.time.overlap import (
     context_communication_s,
     data_communication_s,
@@ -71,15 +72,19 @@ def test_grouped_keys_make_the_ring_lighter_and_exposure_scales_it() -> None:
     assert number(context_communication_s(bare_grid(), constants, blocks_compute(grid, constants))) == 0.0
 
 
+def expert_s(grid: PlanGrid, constants: TimingConstants | None = None) -> float:
+    used = constants or bare_constants()
+    return number(expert_communication_s(grid, used, blocks_compute(grid, used)))
+
+
 def test_experts_are_dispatched_and_combined_forward_and_backward() -> None:
     mixture = {"dense_blocks": 0, "moe_blocks": 2, "experts": 4, "experts_per_token": 2, "expert_parallel": 4}
     all_to_all = 3 / 4 * 2 * STREAM / LINK
-    plain = expert_communication_s(bare_grid(**mixture), bare_constants())
-    assert number(plain) == pytest.approx(2 * 4 * all_to_all)
-    again = expert_communication_s(bare_grid(**mixture, recompute=2), bare_constants(expert_exposed=0.5))
-    assert number(again) == pytest.approx(0.5 * 2 * 6 * all_to_all)
+    assert expert_s(bare_grid(**mixture)) == pytest.approx(2 * 4 * all_to_all)
+    again = expert_s(bare_grid(**mixture, recompute=2), bare_constants(expert_exposed=0.5))
+    assert again == pytest.approx(0.5 * 2 * 6 * all_to_all)
     split = bare_grid(**mixture, tensor_parallel=2, sequence_parallel=1, ranks_per_node=8, data_parallel=4)
-    assert number(expert_communication_s(split, bare_constants())) == pytest.approx(2 * 4 * all_to_all / 2)
+    assert expert_s(split) == pytest.approx(2 * 4 * all_to_all / 2)
 
 
 def exposed(communication: float, cover: float, *, stack: str = "generic", overlap: float = 1.0) -> float:
@@ -107,7 +112,7 @@ SPREAD = {
 
 def dispatch_s(dispatcher: str, **changes: float) -> float:
     grid = bare_grid(**SPREAD, dispatcher=float(DISPATCHERS.index(dispatcher)), **changes)
-    return number(expert_communication_s(grid, bare_constants()))
+    return expert_s(grid)
 
 
 def test_a_fused_dispatcher_sends_a_token_once_to_each_machine() -> None:
@@ -116,6 +121,24 @@ def test_a_fused_dispatcher_sends_a_token_once_to_each_machine() -> None:
     each = 4 * STREAM / (NETWORK / 4)
     assert dispatch_s("all_to_all") == pytest.approx(each * 2 / 2)
     assert dispatch_s("deepep") == dispatch_s("hybridep") == pytest.approx(each * 1.5 / 2)
+
+
+def test_a_router_s_limit_keeps_a_token_from_further_machines() -> None:
+    """Of 1.5 machines a token would visit one, its own half the time; a limit of both changes nothing."""
+    each = 4 * STREAM / (NETWORK / 4)
+    assert dispatch_s("deepep", nodes_per_token=1) == pytest.approx(each * 1 / 2)
+    assert dispatch_s("deepep", nodes_per_token=2) == dispatch_s("deepep")
+
+
+def test_an_exchange_beside_compute_costs_what_hidden_communication_does() -> None:
+    grid = bare_grid(**SPREAD, expert_overlap=1)
+    used = bare_constants(overlap_reach=0.5, hooked_contention=0.2)
+    compute = blocks_compute(grid, used)
+    alone = expert_s(bare_grid(**SPREAD), used)
+    beside = exposed_s(grid, used, np.float64(alone), compute.forward + compute.backward)
+    assert expert_s(grid, used) == pytest.approx(number(beside))
+    assert expert_s(grid, used) < alone
+    assert expert_s(bare_grid(**SPREAD, expert_overlap=1, overlap=0), used) == pytest.approx(alone)
 
 
 def test_a_gather_sends_each_token_to_every_rank() -> None:

@@ -152,9 +152,11 @@ class TestHost:
         fake_driver(states.a100_with_mig())
         call_command("probe")
         text = page(client, "/fleet/hosts/gpu-host-1")
-        # Eight memory slices on 800 units: 3g.20gb takes the second half.
-        assert 'class="made " x="400.0" y="4" width="400.0"' in text
-        assert 'class="made empty" x="200.0" y="4" width="100.0"' in text
+        # Eight memory slices: 3g.20gb takes the second half, and what is free is drawn too.
+        assert 'class="slices of-8"' in text
+        assert 'class="slice made at-5 span-4" title="3g.20gb' in text
+        assert 'class="slice empty at-3 span-1"' in text
+        assert 'class="slice free at-4 span-1" title="memory slice 3: free"' in text
 
     def test_processes_that_cannot_be_listed_are_not_none(self, client: Client) -> None:
         add("node-1", gpu(0, processes=Missing("no_permission")))

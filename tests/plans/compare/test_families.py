@@ -11,6 +11,7 @@ from planner.catalog.facts.loader import load_shipped_catalog
 from planner.engine.question.result import PlanResult
 from planner.plans import variations
 from planner.plans.answers import answer_plan
+from planner.plans.compare.chart import machines_chart
 from planner.plans.compare.families import (
     LEAST_BYTES_PER_S,
     Families,
@@ -124,6 +125,10 @@ def test_what_misses_deadline_or_budget_says_by_how_much_and_comes_after_what_me
         assert row.answer.time.total_s <= days * 86_400
         assert row.answer.cost is None or row.answer.cost.usd <= usd
     assert 0 < len(kept) < len(rows)
+    chart = machines_chart(rows, mine=None, deadline_s=days * 86_400, budget_usd=usd)
+    assert chart is not None
+    lines = chart.figure["layout"]["shapes"]
+    assert [(each.get("y0"), each.get("x0")) for each in lines] == [(days * 86_400, 0), (0, usd)]
 
 
 def test_a_limit_that_is_no_number_is_left_out(plan: PlanResult, rows: list[MachineRow]) -> None:

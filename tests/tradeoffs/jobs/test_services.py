@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from planner.engine.question.errors import PlanErrors
 from planner.tradeoffs import jobs
-from planner.tradeoffs.jobs import services
+from planner.tradeoffs.jobs import selectors, services
 from planner.tradeoffs.jobs.records import JobStatus
 from planner.tradeoffs.jobs.selectors import LOST_AFTER_S
 from planner.tradeoffs.models import SearchJob, SearchPart, SearchState
@@ -147,6 +147,27 @@ def test_a_lost_worker_is_noticed_and_its_part_done_again(
     for part in unsent[3:]:
         assert services.run_part(part) == "done"
     assert jobs.result(started.key) is not None
+
+
+def test_parts_that_a_broker_lost_are_noticed_and_sent_again(
+    started: JobStatus, unsent: list[int], django_capture_on_commit_callbacks: Any
+) -> None:
+    """The worker has done one part; the messages of the others went with the broker."""
+    assert services.run_part(unsent[0]) == "done"
+    assert jobs.status(started.key).state == "running"  # type: ignore[union-attr]
+    later = timezone.now() + timedelta(seconds=LOST_AFTER_S + 0.1)
+    status = selectors.status(started.key, now=later)
+    assert status is not None
+    assert (status.state, status.can_resume) == ("lost", True)
+    # Another search that a worker goes on with: this one will have its turn.
+    owned = services.take(unsent[1])
+    assert owned is not None
+    SearchPart.objects.filter(pk=unsent[1]).update(heartbeat_at=later)
+    assert selectors.status(started.key, now=later).state == "running"  # type: ignore[union-attr]
+    SearchPart.objects.filter(pk=unsent[1]).update(heartbeat_at=timezone.now() - timedelta(seconds=60))
+    with django_capture_on_commit_callbacks(execute=True):
+        jobs.resume(started.key)
+    assert unsent[3:] == unsent[1:3]
 
 
 def test_a_catalog_that_changed_meanwhile_ends_the_search(

@@ -100,7 +100,24 @@ def test_markup_in_names_stays_text() -> None:
 def test_alternatives_are_in_time_before_they_are_cheap(client: Client) -> None:
     text = client.get(f"/report.md?{QUERY}&deadline=0.3").content.decode()
     part = text[text.index("## Alternatives") : text.index("## All choices")]
-    days = [float(found) for found in re.findall(r"\| ([\d.]+) hours \|", part)]
-    assert days
-    assert min(days) <= 0.3 * 24
-    assert all(one <= 0.3 * 24 or one == max(days) for one in days)
+    rows = [row for row in part.splitlines() if " hours |" in row]
+    for group in ([row for row in rows if "| spot" in row], [row for row in rows if "| spot" not in row]):
+        hours = [float(found) for row in group for found in re.findall(r"\| ([\d.]+) hours \|", row)]
+        late = [each > 0.3 * 24 for each in hours]
+        assert hours
+        assert late == sorted(late)
+        assert False in late
+
+
+def test_alternatives_are_first_those_that_are_not_taken_back(client: Client) -> None:
+    text = client.get(f"/report.md?{QUERY}&purchases=on_demand&purchases=spot").content.decode()
+    rows = [
+        line
+        for line in text.partition("Alternatives")[2].partition("All choices")[0].splitlines()
+        if " × " in line
+    ]
+    spot = ["| spot" in row for row in rows]
+    assert spot == sorted(spot)
+    assert True in spot
+    assert False in spot
+    assert sum(spot) <= 2

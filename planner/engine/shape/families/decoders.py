@@ -54,6 +54,7 @@ class Row:
     """One family.  *_bias: a key to read, or always (True) or never (False).
 
     block_norms: norms of the hidden width in a block; norm_shift: whether they have a bias.
+    norm_key: of a switch that leaves one norm out; post_norm_key: of one that adds a norm after each mixer.
     query_factor: 2 where the query layer also makes an output gate; output_gate: a gate layer of its own.
     windows: key of the window, for the blocks that ``layer_types`` calls sliding (all where there are none
     and windows_all is set).
@@ -69,6 +70,7 @@ class Row:
     norm: Norm = "rmsnorm"
     norm_shift: bool = False
     norm_key: str = ""
+    post_norm_key: str = ""
     block_norms: int = 2
     names: tuple[str, ...] = LLAMA_NAMES
     mlp_names: tuple[str, ...] = GATED_NAMES
@@ -139,7 +141,6 @@ ROWS: Final[dict[str, Row]] = {
     ),
     "mimo": Row(qkv_bias="attention_bias"),
     "exaone": Row(names=LLAMA_NAMES),
-    "minicpm": Row(tied=True),
     "orion": Row(norm="layernorm", norm_shift=True),
     "minimax_m2": Row(
         qk_norm="width", experts=Experts(count="num_local_experts", width=("intermediate_size",))
@@ -261,6 +262,7 @@ ROWS: Final[dict[str, Row]] = {
         experts=Experts(step="decoder_sparse_step", types="mlp_only_layers"),
     ),
     "qwen2_5_vl_text": Row(qkv_bias=True),
+    "qwen2_5_omni_text": Row(qkv_bias=True),
     "qwen2_vl_text": Row(qkv_bias=True),
 }
 
@@ -283,6 +285,8 @@ def from_row(keys: Keys, row: Row, family: str, name: str, *, extra_norms: int =
     norms = row.block_norms
     if row.norm_key and keys.switch(row.norm_key):
         norms -= 1
+    if row.post_norm_key and keys.switch(row.post_norm_key):
+        norms += 2
     return decoder(
         keys,
         name=name,
@@ -356,9 +360,19 @@ def _channels(keys: Keys, row: Row, hidden: int, layers: int) -> list[Channel]:
 
 
 def expert_channels(
-    keys: Keys, experts: Experts, hidden: int, layers: int, biased: bool = False
+    keys: Keys,
+    experts: Experts,
+    hidden: int,
+    layers: int,
+    biased: bool = False,
+    *,
+    latent: int = 0,
+    latent_norm: int = 0,
 ) -> list[Channel]:
-    """One channel mixer a block: routed, or dense where the keys say so."""
+    """One channel mixer a block: routed, or dense where the keys say so.
+
+    latent: width that routed tokens are projected to (0: none), latent_norm: parameters of a norm of it.
+    """
     count, visited = keys.experts(experts.count, *experts.per_token)
     inner = keys.whole(*experts.width, smallest=1)
     shared = experts.shared_count * inner
@@ -375,7 +389,8 @@ def expert_channels(
         shared_gate=experts.shared_gate,
         bias=biased,
         shared_bias=biased,
-        other_parameters=count if experts.selection_bias else 0,
+        latent=latent,
+        other_parameters=(count if experts.selection_bias else 0) + latent_norm,
         prefix=experts.prefix,
         router=experts.router,
         shared=experts.shared_path,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from planner.engine.question.parts import BlockGroup
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.families.build import block, decoder
-from planner.engine.shape.families.decoders import LLAMA_NAMES, Row, from_row, head_width
+from planner.engine.shape.families.decoders import LLAMA_NAMES, Experts, Row, from_row, head_width
 from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.parts.channels import NO_CHANNEL, dense_mlp, mixture
 from planner.engine.shape.parts.mixers import NO_MIXER, attention
@@ -398,6 +398,13 @@ def _searched_block(keys: Keys, place: int, one: Any, hidden: int, heads: int, h
     return block(mixer, channel, norms=norms)
 
 
+def read_minicpm(keys: Keys, family: str, name: str) -> ModelSpec:
+    """MiniCPM 1 and 2: Llama's plan with a tied head; its mixture routes all blocks (modeling_minicpm.py)."""
+    routed = keys.has("num_experts") and keys.values["num_experts"] not in (0, 1)
+    experts = Experts(width=("intermediate_size",)) if routed else None
+    return from_row(keys, Row(tied=True, experts=experts), family, name)
+
+
 FURTHER_DECODERS: Final[dict[str, Callable[[Keys, str, str], ModelSpec]]] = {
     "dbrx": read_dbrx,
     "grok-1": read_grok,
@@ -409,5 +416,6 @@ FURTHER_DECODERS: Final[dict[str, Callable[[Keys, str, str], ModelSpec]]] = {
     "modernbert-decoder": read_modernbert_decoder,
     "qwen": read_qwen,
     "chatglm": read_chatglm,
+    "minicpm": read_minicpm,
     "nemotron-nas": read_searched_nemotron,
 }

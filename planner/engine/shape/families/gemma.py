@@ -98,7 +98,11 @@ def _gemma4_channels(keys: Keys, hidden: int, layers: int, sharing: int) -> list
 
 
 def read_gemma3n(keys: Keys, family: str, name: str) -> ModelSpec:
-    """Gemma 3n: alternating updates over several streams (AltUp), learned residual layers (LAuReL)."""
+    """Gemma 3n: alternating updates over several streams (AltUp), learned residual layers (LAuReL).
+
+    Blocks that read an earlier block's keys and values have layers for them all the same, as published and as
+    transformers 4.57 builds it; nothing passes through those.
+    """
     layers, hidden, heads = keys.layers(), keys.main("hidden_size"), keys.main("num_attention_heads")
     kv_heads = keys.whole("num_key_value_heads", smallest=1)
     head_dim = head_width(keys, hidden, heads)
@@ -119,6 +123,7 @@ def read_gemma3n(keys: Keys, family: str, name: str) -> ModelSpec:
         widths = [
             widths[0] if widths else keys.whole("intermediate_size", default=16384, smallest=1)
         ] * layers
+    idle = 2 * kv_heads * head_dim * hidden
     blocks = [
         block(
             attention(
@@ -127,7 +132,7 @@ def read_gemma3n(keys: Keys, family: str, name: str) -> ModelSpec:
                 kv_heads=kv_heads,
                 head_dim=head_dim,
                 reads_key_value=layer >= sharing,
-                other_parameters=head_dim if layer >= sharing else 2 * head_dim,
+                other_parameters=2 * head_dim + (idle if layer >= sharing else 0),
                 window=0 if kind == "full_attention" else window,
             ),
             dense_mlp(hidden=hidden, inner=width),

@@ -16,6 +16,8 @@ from planner.engine.shape.families.keys import Keys
 from planner.engine.shape.families.kimi import KIMIS
 from planner.engine.shape.families.latent import LATENT
 from planner.engine.shape.families.nemotron import NEMOTRONS
+from planner.engine.shape.families.newer_decoders import NEWER_ROWS, read_newer_row
+from planner.engine.shape.families.rwkv import RWKVS
 from planner.engine.shape.families.seq2seq import SEQ2SEQ
 from planner.engine.shape.families.short_convolution import SHORT_CONVOLUTIONS
 from planner.engine.shape.families.speech import SPEECH
@@ -25,11 +27,13 @@ PartsReader = Callable[[Keys, str, str], ModelSpec]
 
 PART_FAMILIES: Final[dict[str, PartsReader]] = {
     **dict.fromkeys(ROWS, read_row),
+    **dict.fromkeys(NEWER_ROWS, read_newer_row),
     **FURTHER_DECODERS,
     **KIMIS,
     **HYBRIDS,
     **LATENT,
     **NEMOTRONS,
+    **RWKVS,
     **SHORT_CONVOLUTIONS,
     **WINDOWED_MIXTURES,
     **GEMMAS,

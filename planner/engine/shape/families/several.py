@@ -10,7 +10,8 @@ from planner.engine.question.parts import Tower
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.families.class_defaults import CLASS_DEFAULTS
 from planner.engine.shape.families.keys import Keys
-from planner.engine.shape.families.towers import TOWERS, linear
+from planner.engine.shape.families.omni_towers import ALL_TOWERS, gemma3n_embedder
+from planner.engine.shape.families.towers import linear
 from planner.engine.shape.reading import SpecReader
 
 TextReader = Callable[[Mapping[str, Any], str, str, str], tuple[ModelSpec, SpecReader]]
@@ -184,6 +185,23 @@ SEVERAL: Final[dict[str, Several]] = {
         second="audio_config",
         second_type="qwen3_omni_moe_audio_encoder",
     ),
+    "qwen2_5_omni_thinker": Several(
+        text="qwen2_5_omni_text",
+        tower_type="qwen2_5_omni_vision_encoder",
+        projector=_none,
+        second="audio_config",
+        second_type="qwen2_5_omni_audio_encoder",
+    ),
+    "gemma3n": Several(
+        text="gemma3n_text",
+        tower_type="gemma3n_vision",
+        projector=gemma3n_embedder,
+        second="audio_config",
+        second_type="gemma3n_audio",
+        second_projector=gemma3n_embedder,
+        fixed_tower=True,
+    ),
+    "kimi_k3": Several(text="kimi_linear", tower_type="kimi_k3_vision", projector=_kimi, fixed_tower=True),
     "qwen3_vl": Several(text="qwen3_vl_text", tower_type="qwen3_vl.vision_config", projector=_none),
     "qwen3_vl_moe": Several(
         text="qwen3_vl_moe_text", tower_type="qwen3_vl_moe.vision_config", projector=_none
@@ -242,7 +260,7 @@ def read_several(
     towers = _towers(keys, plan, text.hidden_size)
     if plan.second and keys.has(plan.second):
         second_keys = keys.sub(plan.second, plan.second_type)
-        towers += (TOWERS[plan.second_type](second_keys),)
+        towers += (ALL_TOWERS[plan.second_type](second_keys),)
         if plan.second_projector is not None:
             joined = plan.second_projector(keys, second_keys, text.hidden_size)
             towers += (Tower(name="second projector", parameters=joined, matmul_weights=joined),)
@@ -294,16 +312,20 @@ def _towers(keys: Keys, plan: Several, text_width: int) -> tuple[Tower, ...]:
         )
     stated = keys.mapping(plan.tower).get("model_type")
     kind = (
-        stated if not plan.fixed_tower and isinstance(stated, str) and stated in TOWERS else plan.tower_type
+        stated
+        if not plan.fixed_tower and isinstance(stated, str) and stated in ALL_TOWERS
+        else plan.tower_type
     )
     tower_keys = keys.sub(plan.tower, plan.tower_type)
     if (
         isinstance(stated, str)
         and not plan.fixed_tower
-        and stated not in TOWERS
+        and stated not in ALL_TOWERS
         and stated not in (keys.model_type, "")
     ):
-        tower_keys.problem("model_type", "This encoder is not known.", f"Known: {', '.join(sorted(TOWERS))}.")
-    tower = TOWERS[kind](tower_keys)
+        tower_keys.problem(
+            "model_type", "This encoder is not known.", f"Known: {', '.join(sorted(ALL_TOWERS))}."
+        )
+    tower = ALL_TOWERS[kind](tower_keys)
     joined = plan.projector(keys, tower_keys, text_width)
     return (tower, Tower(name="projector", parameters=joined, matmul_weights=joined)) if joined else (tower,)

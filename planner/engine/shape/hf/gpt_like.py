@@ -5,7 +5,7 @@ Defaults are those of the family's configuration class in Hugging Face transform
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.hf.llama_like import read_head_dim
@@ -257,6 +257,29 @@ def read_phi(reader: SpecReader, family: str, name: str) -> ModelSpec:
         norm="layernorm",
         extras=extras,
     )
+
+
+#: Keys of Phi as its authors' own class named them (microsoft/phi-1_5 and phi-2 before December 2023).
+PHI_MSFT_KEYS: Final = {
+    "num_hidden_layers": "n_layer",
+    "hidden_size": "n_embd",
+    "num_attention_heads": "n_head",
+    "num_key_value_heads": "n_head_kv",
+    "intermediate_size": "n_inner",
+    "max_position_embeddings": "n_positions",
+}
+
+
+def read_phi_msft(reader: SpecReader, family: str, name: str) -> ModelSpec:
+    """Phi before transformers had it: the same blocks under GPT-2's names; the MLP is 4 x the width."""
+    renamed = {new: reader.values[old] for new, old in PHI_MSFT_KEYS.items() if reader.has(old)}
+    width = renamed.get("hidden_size")
+    if isinstance(width, int):
+        renamed.setdefault("intermediate_size", 4 * width)
+    reader.seen |= set(PHI_MSFT_KEYS.values())
+    inside = SpecReader({**reader.values, **renamed}, reader.field)
+    inside.errors, inside.assumed, inside.seen = reader.errors, reader.assumed, reader.seen
+    return read_phi(inside, family, name)
 
 
 def read_starcoder2(reader: SpecReader, family: str, name: str) -> ModelSpec:
