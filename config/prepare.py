@@ -102,6 +102,13 @@ def ensure_local_user(password_file: Path) -> None:
         file.write(password + "\n")
 
 
+def nobody_administers() -> bool:
+    """Whether a first person is still to be made."""
+    from django.contrib.auth import get_user_model
+
+    return not get_user_model().objects.filter(is_superuser=True).exists()
+
+
 def _load_catalog_if_changed() -> None:
     if "load_catalog" not in get_commands():
         return
