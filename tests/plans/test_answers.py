@@ -122,7 +122,7 @@ def test_what_an_administrator_changes_is_what_plans_use() -> None:
 
 def test_a_plan_too_large_for_its_partition_is_offered_the_next_larger_one() -> None:
     cluster = on("p4d.24xlarge", nodes=1, mig_profile="1g.5gb")
-    workload = {"task": "lora", "tokens": 1e7, "sequence_length": 512, "global_batch_size": 8}
+    workload = {"task": "lora", "tokens": 1e7, "sequence_length": 256, "global_batch_size": 8}
     data = question(model="llama-3.2-3b", workload=workload, cluster=cluster, layout="auto")
     answer = answers.estimate_json(data, CATALOG, today=TODAY)
     assert answer["fits"] is False

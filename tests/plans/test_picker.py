@@ -74,7 +74,7 @@ def test_every_model_has_a_card(catalog: Catalog) -> None:
 def test_the_slices_are_those_of_the_chip(catalog: Catalog) -> None:
     chip = picker.chip_of(catalog, chip="", instance="p5.48xlarge")
     choices = dict(picker.profile_choices(catalog, chip, chosen=""))
-    assert choices[""] == "Whole chips, 79.6 GiB"
+    assert choices[""] == "Whole, 79.6 GiB"
     assert choices["3g.40gb"].endswith("up to 2 a chip")
     assert dict(picker.profile_choices(catalog, "t4", chosen="")) == {"": "Whole chips (no MIG on this chip)"}
 

@@ -33,7 +33,7 @@ def test_a_field_leads_to_an_entry_that_exists(name: str) -> None:
 
 @pytest.mark.django_db
 def test_pages_link_the_terms(client: Client) -> None:
-    assert 'href="/glossary#tensor-parallel">Glossary</a>' in client.get("/").content.decode()
+    assert 'href="/glossary#tensor-parallel">Glossary</a>' in client.get("/fields/layout").content.decode()
     text = client.get("/glossary").content.decode()
     assert '<a href="#mfu">MFU (model FLOPs utilisation)</a>' in text
     assert text.index('aria-label="Index of terms"') < text.index('id="1f1b"')

@@ -75,6 +75,9 @@ TIGHT_RELUCTANCE = ((0.95, 0.03), (0.98, 0.07), (0.995, 0.1))
 #: A plan that may run out of memory (less than nine chances in ten) is taken only where none with a margin
 #: comes within this share of its step time: full recompute costs a third, a run that dies costs all of it.
 NARROW_RELUCTANCE = 0.5
+#: On top of that for one that has no margin at all, less in proportion to what it has: of two plans that may
+#: run out, the one with the better chance is taken unless it is slower by more than this. Our own choice.
+BRIM_RELUCTANCE = 0.25
 
 
 def reluctance(priced: Priced) -> Array:
@@ -89,7 +92,9 @@ def reluctance(priced: Priced) -> Array:
     if task != "pretraining":
         for name in ("tensor_parallel", "pipeline_parallel"):
             total = total + UNUSUAL_RELUCTANCE * (arrays[name] > 1)
-    total = total + NARROW_RELUCTANCE * (priced.memory_total_bytes * priced.margin > priced.usable_bytes)
+    room = priced.usable_bytes / priced.memory_total_bytes
+    lacking = np.clip((priced.margin - room) / max(priced.margin - 1.0, 1e-9), 0.0, 1.0)
+    total = total + NARROW_RELUCTANCE * (room < priced.margin) + BRIM_RELUCTANCE * lacking
     for share, held_back in TIGHT_RELUCTANCE:
         total = total + held_back * (priced.memory_total_bytes > share * priced.usable_bytes)
     return total
