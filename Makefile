@@ -1,6 +1,6 @@
 # Everything one does with Headroom from a shell.  `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run chromium test test-all test-gpu audit mutants agent bench bench-search bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
+.PHONY: help install run chromium test test-all test-gpu audit mutants agent bench bench-search bench-load bench-inventory bench-accuracy calibrate validate docs lint format types screenshots parts-counts
 
 BIN := .venv/bin
 # The newest interpreter that serves; PYTHON=... names another one.
@@ -41,8 +41,11 @@ agent: .venv/.requirements ## the host agent in one file, build/headroom-agent.p
 bench: .venv/.requirements-dev ## how quick the engine is on this machine
 	$(BIN)/pytest benchmarks -q --benchmark-columns=min,median,rounds --benchmark-sort=name
 
-bench-search: .venv/.requirements-dev ## searches up to a thousand million plans; writes docs/performance.md
-	$(BIN)/python -m scripts.bench_search
+bench-search: .venv/.requirements-dev ## searches up to a thousand million plans; PEER=path of a checkout of Calculon
+	$(BIN)/python -m scripts.bench_search $(if $(PEER),--peer $(PEER))
+
+bench-load: .venv/.requirements-dev ## fifty people at once while ten searches run
+	$(BIN)/python -m scripts.load
 
 bench-inventory: .venv/.requirements-dev ## the fleet at 10,000 GPUs; BENCH_DATABASE_URL=postgres://... adds PostgreSQL
 	$(BIN)/python -m scripts.bench_inventory

@@ -102,6 +102,13 @@ def ensure_local_user(password_file: Path) -> None:
         file.write(password + "\n")
 
 
+def nobody_administers() -> bool:
+    """Whether a first person is still to be made."""
+    from django.contrib.auth import get_user_model
+
+    return not get_user_model().objects.filter(is_superuser=True).exists()
+
+
 def _load_catalog_if_changed() -> None:
     if "load_catalog" not in get_commands():
         return
@@ -120,11 +127,13 @@ def _collect_static_if_changed() -> None:
         return  # served from where the files are written
     from django.contrib.staticfiles.finders import get_finders
 
+    manifest = settings.STATIC_ROOT / "staticfiles.json"
+    if manifest.exists() and not os.access(settings.STATIC_ROOT, os.W_OK):
+        return  # part of an image, and made with it
     files = [
         storage.path(name) for finder in get_finders() for name, storage in finder.list(["CVS", ".*", "*~"])
     ]
     seen = _fingerprint((Path(file) for file in files), also=str(settings.STATIC_ROOT))
-    manifest = settings.STATIC_ROOT / "staticfiles.json"
     if _remembered("static") != seen or not manifest.exists():
         call_command("collectstatic", verbosity=0, interactive=False, clear=True)
         _remember("static", seen)

@@ -23,7 +23,7 @@ from config.broker import BrokerError, embedded_broker
 from config.children import Children, GaveUpError
 from config.leftovers import MARK, end_leftovers, noting
 from config.local import keep_private, make_private_folder
-from config.prepare import LOCAL_USER, PrepareError, file_trouble, prepare
+from config.prepare import LOCAL_USER, PrepareError, file_trouble, nobody_administers, prepare
 from config.telemetry import count_together
 
 WEB_DEADLINE_S = 60
@@ -179,6 +179,12 @@ def _greeting() -> str:
         password = password_file.read_text(encoding="utf-8").strip()
         lines.append(f"To save and to edit, log in as  {LOCAL_USER}  with the password  {password}")
         lines.append(f"(the first password, kept in {password_file}; change it at /admin/password_change/)")
+    if not settings.LOCAL:
+        lines.append("It is meant for a proxy that ends TLS in front of it: docs/operations.md has one.")
+        if nobody_administers():
+            lines.append(
+                f"Nobody can log in yet. The first person: {sys.executable} manage.py createsuperuser"
+            )
     return "\n".join([*lines, "Ctrl-C stops it.", ""])
 
 

@@ -43,17 +43,18 @@ TEXT = """\
 ## Pages while others search
 
 Made by `python -m scripts.load` on {today}: {users} people for {seconds:.0f} s, each asking again after
-{least:.0f} to {most:.0f} s, while {searches} searches of every layout of the market run one after the other
-in the background. {cores} cores of {machine}{shared}. Times are what a client on the same machine saw.
+{least:.0f} to {most:.0f} s; and once more while {searches} searches of every layout of the market run in
+the background, one after the other. {cores} cores of {machine}{shared}. Times are what a client on the same
+machine saw.
 
 | request | count | median ms | p95 ms | slowest ms | errors |
 |---|---|---|---|---|---|
 {rows}
 
-The web server worked {each_ms:.0f} ms of a core for each request, {busy:.0%} of one core in all. Memory
-before, and after {seconds:.0f} s: the web server {web_before:.0f} and {web_after:.0f} MiB, all processes
-together {all_before:.0f} and {all_after:.0f} MiB. Of the {searches} searches {done} were done by then and
-{going} were going on or waiting; those were cancelled, and no worker was busy {idle_s:.1f} s later.
+In the second of these the web server worked {each_ms:.0f} ms of a core for each request, {busy:.0%} of one
+core in all. Memory before it and after: the web server {web_before:.0f} and {web_after:.0f} MiB, all
+processes together {all_before:.0f} and {all_after:.0f} MiB. Of the {searches} searches {done} were done by
+then and {going} were going on or waiting; those were cancelled, and no worker was busy {idle_s:.1f} s later.
 """
 
 
@@ -212,12 +213,12 @@ def stop_searches(jobs: list[str]) -> tuple[int, int, float]:
     return done, len(jobs) - done, time.monotonic() - began
 
 
-def row_text(kind: str, seen: Seen) -> str:
-    """One line of the table."""
+def row_text(kind: str, seen: Seen, beside: str) -> str:
+    """One line of the table. beside: what else was going on."""
     ms = np.array(seen.ms[kind])
     median, p95 = np.percentile(ms, [50, 95])
     errors = len(seen.errors.get(kind, ()))
-    return f"| {kind} | {ms.size} | {median:.0f} | {p95:.0f} | {ms.max():.0f} | {errors} |"
+    return f"| {kind}, {beside} | {ms.size} | {median:.0f} | {p95:.0f} | {ms.max():.0f} | {errors} |"
 
 
 def main() -> None:
@@ -231,6 +232,7 @@ def main() -> None:
     with installation() as address:
         asyncio.run(crowd(address, 4, 10.0))  # what is read once has been read
         load = os.getloadavg()[0]
+        alone = asyncio.run(crowd(address, given.users, given.seconds))
         before = used(address)
         jobs = start_searches(address, given.searches)
         seen = asyncio.run(crowd(address, given.users, given.seconds))
@@ -248,7 +250,11 @@ def main() -> None:
         cores=cores,
         machine=platform.machine(),
         shared=shared,
-        rows="\n".join(row_text(kind, seen) for kind in seen.ms),
+        rows="\n".join(
+            row_text(kind, found, beside)
+            for found, beside in ((alone, "nobody searching"), (seen, f"{given.searches} searches going on"))
+            for kind in found.ms
+        ),
         each_ms=1e3 * (after.web_s - before.web_s) / max(1, sum(len(ms) for ms in seen.ms.values())),
         busy=(after.web_s - before.web_s) / given.seconds,
         web_before=before.web_mib,
@@ -260,7 +266,7 @@ def main() -> None:
         idle_s=idle_s,
     )
     print(text)
-    for kind, errors in seen.errors.items():
+    for kind, errors in (*alone.errors.items(), *seen.errors.items()):
         print(kind, errors[:3])
     if not given.dry:
         put(PERFORMANCE, "load", text)

@@ -82,7 +82,8 @@ MUTATIONS: list[Mutation] = [
         ("every loss as fused", "where(fused, LOSS_BYTES[\"fused\"], plain)", "LOSS_BYTES[\"fused\"]"),
         ("no vocabulary padded", "kernels.pads_vocabulary(grid) & (columns", "(grid.layers < 0) & (columns"),
         ("each adapter as seven", "grid.adapted_modules / 7.0", "grid.adapted_modules"),
-        ("routing at no cost", "each = ROUTING_LAUNCHES +", "each = 0.0 +"),
+        ("routing at no cost", "+ ROUTING_LAUNCHES * own", "+ 0.0 * own"),
+        ("graphs launch as much", "where(grid.graphs > 0, kernels.GRAPH_SHARE, 1.0)", "1.0"),
         ("all blocks recomputed", "forward * grid.recompute_blocks", "forward"),
         ("head not split", "grid.head_matmul / grid.hidden_size / grid.tensor_parallel", "grid.head_matmul / grid.hidden_size"),
     ),
@@ -279,9 +280,14 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         "planner/engine/choose/bound.py", f"{TESTS}/choose/test_bound.py",
-        ("no ranks", "samples * each_s / ranks * jitter", "samples * each_s * jitter"),
+        ("no ranks", "batch_s / ranks * jitter", "batch_s * jitter"),
+        ("a bubble of all stages", "(stages - 1.0) / chunks *", "(stages + 1.0) / chunks *"),
         ("three matmuls backward of two", "(flops.BACKWARD_MATMULS - grid.frozen) * linear", "3.0 * flops.BACKWARD_MATMULS * linear"),
         ("the batch twice", "grid.global_batch_size / grid.micro_batch_size", "2.0 * grid.global_batch_size / grid.micro_batch_size"),
+    ),
+    *mistakes(
+        "planner/engine/memory/held.py", f"{TESTS}/choose/test_bound.py",
+        ("held twice", "fullest * (1.0 +", "2.0 * fullest * (1.0 +"),
     ),
     *mistakes(
         "planner/engine/sure/pairs.py", f"{TESTS}/sure/test_pairs.py",

@@ -33,4 +33,4 @@ def test_a_short_formula_is_shown_and_a_long_one_told() -> None:
     from planner.engine.time import flops, step
 
     assert "return 2.0 * tokens * weights / tensor_parallel" in formulas.formula(flops.linear_flops)
-    assert "```" not in formulas.formula(step.stage_time)
+    assert "```" not in formulas.formula(step.fullest_stage)

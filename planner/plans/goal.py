@@ -137,17 +137,16 @@ def _offers(asked: dict[str, Any], limits: dict[str, Any], catalog: Catalog, tod
 
 @dataclass(frozen=True, slots=True)
 class _Chip:
-    """What a search of one chip's machines keeps when it has no limit: the front and the best in balance."""
+    """What a search of one chip's machines keeps when it has no limit: the front."""
 
     request: SearchRequest
     front: Rows
-    balanced: Rows
 
     def best(self, limits: dict[str, Any], objective: str) -> Cluster | None:
         """The machines of the best plan within the limits: the cheapest in time and the fastest within a
         budget are always on the front.
         """
-        rows = self.balanced if objective == "balanced" else self.front
+        rows = self.front
         within_s = limits.get("deadline_days", float("inf")) * SECONDS_PER_DAY
         within = np.flatnonzero((rows.total_s <= within_s) & ~(rows.usd > limits.get("budget_usd", np.inf)))
         if "budget_usd" in limits:
@@ -169,12 +168,11 @@ def _searched(run: str, catalog: Catalog, today: date) -> tuple[_Chip, ...]:
         of_chip = {"any": machines | {"accelerators": [chip]}}
         try:
             request = parse_search_request(
-                asked | {"cluster": of_chip, "objective": "balanced", "limit": 1}, catalog, today=today
+                asked | {"cluster": of_chip, "objective": "cost", "limit": 1}, catalog, today=today
             )
         except PlanErrors:
             continue  # not sold so, not here, or without a unit for the precision
-        kept = kept_of(request, shipped_calibration())
-        found.append(_Chip(request, kept.front, kept.top()))
+        found.append(_Chip(request, kept_of(request, shipped_calibration()).front))
     return tuple(found)
 
 

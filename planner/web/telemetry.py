@@ -10,8 +10,37 @@ import os
 from pathlib import Path
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-if os.environ.get(FOLDER):  # the library looks for it when it is imported
-    Path(os.environ[FOLDER]).mkdir(mode=0o700, parents=True, exist_ok=True)
+#: What the library keeps of this process there, by the kinds of numbers below, and the room for it.
+KEPT, KEPT_BYTES = ("counter", "histogram"), 1 << 20
+
+
+def make_room(folder: Path) -> bool:
+    """Take the room of this process's files at once; False where there is none.
+
+    The library writes to them as memory: on a disk that has filled up since, that ends the process (SIGBUS).
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for kind in KEPT:
+            with (folder / f"{kind}_{os.getpid()}.db").open("a+b") as file:
+                if file.tell() < KEPT_BYTES:
+                    file.truncate(0)  # of an earlier process of this number, cut short
+                    _allocate(file.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def _allocate(descriptor: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, KEPT_BYTES)
+    else:
+        os.write(descriptor, bytes(KEPT_BYTES))
+
+
+# The library looks for it when it is imported. Without room each process counts for itself.
+if os.environ.get(FOLDER) and not make_room(Path(os.environ[FOLDER])):
+    del os.environ[FOLDER]
 
 from prometheus_client import (  # noqa: E402
     CollectorRegistry,

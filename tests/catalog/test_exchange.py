@@ -7,16 +7,22 @@ import json
 import re
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tablib
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from planner.accounts.models import AuditEntry
-from planner.catalog.admin import exchange
+from planner.catalog.admin import exchange, files_services
 from planner.catalog.admin.exchange import RESOURCES
+from planner.catalog.admin.known_rows import check_constraints
 from planner.catalog.changes import services
 from planner.catalog.changes.models import ChangeSet
 from planner.catalog.models import Accelerator, Availability, InstanceType, Price
@@ -103,7 +109,63 @@ def test_each_bad_row_is_named_with_its_reason() -> None:
 
 def test_a_file_of_a_million_rows_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "MOST_ROWS", 2)
-    assert "at most 2 at a time" in problems(imported(line(), line(region="b"), line(region="c")))
+    result = imported(line(), line(region="b"), line(region="c"))
+    assert "a page takes at most 2. Split it, or use manage.py import_catalog price FILE" in problems(result)
+    assert not result.rows  # none was looked at
+
+
+def written(folder: Path, *rows: tuple[Any, ...]) -> str:
+    file = folder / "prices.csv"
+    file.write_text("\n".join(",".join(map(str, row)) for row in (HEADERS, *rows)) + "\n")
+    return str(file)
+
+
+def test_a_long_file_is_read_by_pieces_each_wrong_row_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(files_services, "PIECE", 2)
+    rows = [line(region=f"eu-west-{number}") for number in range(10, 15)]
+    bad = [
+        *rows,
+        line(region="eu-west-11"),
+        ("p5.48xlarge", "x"),
+        line(region="eu-west-20", usd_per_hour="-1"),
+    ]
+    with pytest.raises(CommandError, match="3 problems; nothing was written"):
+        call_command("import_catalog", "price", written(tmp_path, *bad))
+    said = capsys.readouterr().out
+    assert "Row 6 has the key of row 2" in said
+    assert "Row 7: 2 cells, the head has 7" in said
+    assert "Row 8" in said and "must be greater than zero" in said
+    call_command("import_catalog", "price", written(tmp_path, *rows), dry_run=True)
+    assert not ChangeSet.objects.exists()
+    call_command("import_catalog", "price", written(tmp_path, *rows))
+    made = ChangeSet.objects.get()
+    assert made.changes.count() == 5
+    assert Price.objects.filter(region__in=[f"eu-west-{n}" for n in range(10, 15)]).count() == 5
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("import_catalog", "price", str(tmp_path / "none.csv"))
+
+
+def test_a_dry_run_asks_the_database_no_more_for_more_rows() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert imported(*(line(region=f"r-{number}") for number in range(200))).totals["new"] == 200
+    assert len([query for query in asked if "SAVEPOINT" not in query["sql"]]) < 12
+
+
+@pytest.mark.parametrize("table", list(RESOURCES), ids=lambda table: table.__name__)
+def test_rows_are_held_to_the_constraints_of_their_table(table: Any) -> None:
+    """Asked in Python as the database would be: every shipped row keeps them, each broken number is found."""
+    key = RESOURCES[table].KEY
+    row = table.objects.filter(withdrawn=False).first()
+    check_constraints(row, key)
+    for field in table._meta.concrete_fields:
+        if any(str(c.name).endswith(f"_{field.name}_positive") for c in table._meta.constraints):
+            before = getattr(row, field.name)
+            setattr(row, field.name, 0)
+            with pytest.raises(ValidationError, match="greater than zero"):
+                check_constraints(row, key)
+            setattr(row, field.name, before)
 
 
 def test_an_update_is_a_change_of_each_field_and_undone() -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from config import prepare
+from config import prepare, supervisor
 
 
 @pytest.mark.django_db
@@ -53,3 +53,17 @@ def test_static_files_are_collected_again_only_after_a_change(
     (source / "page.css").write_text("a { color: red }", encoding="utf-8")
     prepare._collect_static_if_changed()
     assert len(collected) == 2
+    # In a container they are part of the image, which is read-only; its data folder is new.
+    (tmp_path / "prepared.json").unlink()
+    monkeypatch.setattr(prepare.os, "access", lambda *_: False)
+    prepare._collect_static_if_changed()
+    assert len(collected) == 2
+
+
+@pytest.mark.django_db
+def test_beyond_this_machine_the_greeting_says_what_is_missing(settings: Settings) -> None:
+    settings.LOCAL, settings.HOST = False, "0.0.0.0"
+    said = supervisor._greeting()
+    assert "TLS" in said and "manage.py createsuperuser" in said
+    User.objects.create_superuser("ada")
+    assert "createsuperuser" not in supervisor._greeting()

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config import telemetry
 from config.celery import ping
+from planner.web.telemetry import KEPT, KEPT_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +57,25 @@ def test_processes_of_one_machine_count_together(tmp_path: Path, monkeypatch: py
     note = "from planner.web import telemetry as t; t.note_task('x', 'success', 1.0); print(t.exposition())"
     said = [subprocess.check_output([sys.executable, "-c", note], cwd=ROOT, text=True) for _ in range(2)]
     assert [samples(text, "headroom_tasks_total")["success", "x"] for text in said] == [1, 2]
+
+
+def test_the_room_of_the_counts_is_taken_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    note = "from planner.web import telemetry as t; t.note_task('x', 'success', 1.0); print(t.exposition())"
+    subprocess.check_call([sys.executable, "-c", note], cwd=ROOT, stdout=subprocess.DEVNULL)
+    kept = list(tmp_path.glob("*.db"))
+    assert len(kept) == len(KEPT)
+    assert all(file.stat().st_blocks * 512 >= KEPT_BYTES for file in kept), "no page of them can be missing"
+
+
+def test_where_there_is_no_room_each_counts_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "file" / "metrics"))
+    note = "from planner.web import telemetry as t; t.note_task('x', 'success', 1.0); print(t.exposition())"
+    said = subprocess.check_output([sys.executable, "-c", note], cwd=ROOT, text=True)
+    assert samples(said, "headroom_tasks_total")["success", "x"] == 1
 
 
 def test_without_a_collector_nothing_of_it_is_imported(tmp_path: Path) -> None:

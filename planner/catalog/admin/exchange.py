@@ -21,8 +21,8 @@ from import_export.admin import ImportExportMixin
 from import_export.fields import Field
 from import_export.formats import base_formats
 from import_export.resources import Diff
-from import_export.widgets import ForeignKeyWidget
 
+from planner.catalog.admin.known_rows import KnownRows, SlugWidget, check_constraints
 from planner.catalog.changes.imports_services import ImportedRow, record_import
 from planner.catalog.models import (
     Accelerator,
@@ -36,8 +36,8 @@ from planner.catalog.models import (
 from planner.catalog.services import record_price
 from planner.web.csv import as_text
 
-#: Rows of one file: a dry run of more holds a web process for minutes. All prices of this catalog are 2,600.
-MOST_ROWS = 20_000
+#: Rows of one file on a page: more would hold a web process too long. All prices of this catalog are 2,750.
+MOST_ROWS = 10_000
 PROVENANCE = ("source", "as_of", "note", "withdrawn")
 
 
@@ -78,6 +78,7 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
         skip_unchanged = True
         report_skipped = True
         store_instance = True
+        instance_loader_class = KnownRows
         exclude = ("id", "shipped", "changed_at", "kept_by", "seen_on", "computed_from")
 
     @classmethod
@@ -89,7 +90,10 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
         known = set(self.fields)
         problems = []
         if len(dataset) > MOST_ROWS:
-            problems.append(f"The file has {len(dataset):,} rows; at most {MOST_ROWS:,} at a time: split it.")
+            problems.append(
+                f"The file has {len(dataset):,} rows; a page takes at most {MOST_ROWS:,}. Split it, or use "
+                f"manage.py import_catalog {self._meta.model._meta.model_name} FILE, which takes any number."
+            )
         unknown = [str(name) for name in headers if name not in known]
         if unknown:
             problems.append(f"Unknown columns: {', '.join(unknown)}. Known are {', '.join(sorted(known))}.")
@@ -99,17 +103,20 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
         if missing:
             problems.append(f"Missing columns: {', '.join(missing)}.")
         if problems:
+            dataset.wipe()  # none of its rows is looked at
             raise ValidationError(problems)
         for name, value in self.USUAL.items():
             if name in known and name not in headers:
                 dataset.append_col([value] * len(dataset), header=name)
-        self._met: dict[tuple[str, ...], int] = {}
+        # A file that comes in pieces has its keys and links met before, and its rows counted from the first.
+        self._met: dict[int, int] = kwargs.get("met", {})
+        self._rows_before = int(kwargs.get("rows_before") or 0)
         self._ended: dict[int, tuple[int, ...]] = {}
 
     def before_import_row(self, row: Any, **kwargs: Any) -> None:
-        number = int(kwargs.get("row_number") or 0)
+        number = self._rows_before + int(kwargs.get("row_number") or 0)
         key = tuple(str(row.get(name) or "").strip() for name in self.KEY)
-        first = self._met.setdefault(key, number)
+        first = self._met.setdefault(hash(key), number)
         if first != number:
             raise ValidationError(f"Row {number} has the key of row {first}: {' '.join(key)}.")
         today = timezone.localdate()
@@ -131,7 +138,29 @@ class CatalogResource(resources.ModelResource):  # type: ignore[misc]  # no anno
             who=user.get_username() if user else "import",
             file=str(kwargs.get("file_name") or "a file"),
             now=timezone.now(),
+            into=kwargs.get("into"),
         )
+
+    def validate_instance(
+        self, instance: Any, import_validation_errors: Any = None, validate_unique: bool = True
+    ) -> None:
+        """Fields, the row as a whole and its table's constraints, without asking for each row."""
+        errors = dict(import_validation_errors or {})
+        links = {field.name for field in instance._meta.concrete_fields if isinstance(field, ForeignKey)}
+        try:
+            instance.clean_fields(exclude={*errors, *links})
+        except ValidationError as problem:
+            errors = problem.update_error_dict(errors)
+        if not errors:
+            instance.clean()
+            check_constraints(instance, self.KEY)
+        if errors:
+            raise ValidationError(errors)
+
+    def save_instance(self, instance: Any, is_create: bool, row: Any, **kwargs: Any) -> None:
+        """A dry run writes nothing: what the tables would refuse has been said."""
+        if not kwargs.get("dry_run"):
+            super().save_instance(instance, is_create, row, **kwargs)
 
     def do_instance_save(self, instance: Any, is_create: bool) -> None:
         """A new price ends the one before it, as everywhere."""
@@ -156,7 +185,7 @@ def _resource(table: type[CatalogRow], *key: str, usual: dict[str, Any] | None =
         field.name: Field(
             column_name=field.name,
             attribute=field.name,
-            widget=ForeignKeyWidget(field.related_model, "slug"),
+            widget=SlugWidget(field.related_model),
         )
         for field in table._meta.concrete_fields
         if isinstance(field, ForeignKey)

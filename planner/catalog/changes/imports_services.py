@@ -28,22 +28,33 @@ class ImportedRow:
 
 
 def record_import(
-    table: type[CatalogRow], rows: Iterable[ImportedRow], *, who: str, file: str, now: datetime
+    table: type[CatalogRow],
+    rows: Iterable[ImportedRow],
+    *,
+    who: str,
+    file: str,
+    now: datetime,
+    into: ChangeSet | None = None,
 ) -> ChangeSet | None:
-    """Write down what an import did; None where it did nothing."""
+    """Write down what an import did; None where it did nothing. into: of the pieces before it."""
     changes = [change for row in rows for change in _changes(table, row, who, f"import of {file}", now)]
     if not changes:
         return None
-    made = ChangeSet.objects.create(
-        kind=ChangeSet.Kind.IMPORT,
-        source="import",
-        title=f"Import of {file}, {now:%Y-%m-%d %H:%M}",
-        made_at=now,
-    )
+    made = into or open_import(file, now)
     for change in changes:
         change.change_set = made
     Change.objects.bulk_create(changes, 500)
     return made
+
+
+def open_import(file: str, now: datetime) -> ChangeSet:
+    """An import's change set, empty so far."""
+    return ChangeSet.objects.create(
+        kind=ChangeSet.Kind.IMPORT,
+        source="import",
+        title=f"Import of {file}, {now:%Y-%m-%d %H:%M}"[:200],
+        made_at=now,
+    )
 
 
 def record_edition(loaded: Mapping[str, TableChanges], *, now: datetime) -> ChangeSet | None:

@@ -23,12 +23,12 @@ from planner.plans.compare.columns import (
     usd_per_accelerator_hour,
     usd_per_million_tokens,
 )
+from planner.plans.compare.goals import GOALS, NOTHING, Wish, missed, standing
 from planner.plans.compare.table import DEFAULT_SORT
 from planner.plans.form import sentence
 from planner.plans.room import VERDICTS
 from planner.plans.state import spelled_number
 from planner.plans.variations import MachineRow
-from planner.web import formats
 from planner.web.csv import as_text
 from planner.web.formats import Quantity
 
@@ -48,8 +48,6 @@ LIMITS: dict[str, tuple[str, Callable[[PlanResult], float]]] = {
 }
 #: ... and those that are choices.
 CHOICES = ("only_provider", "only_chip", "only_region", "only_verdict", "only_goal")
-#: How a machine stands to the scenario's deadline and budget.
-GOALS = {"met": "met", "late": "deadline missed", "over": "over the budget"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,17 +166,6 @@ class Families:
     filtered: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the scenario asks of a run: days, dollars; None for nothing."""
-
-    deadline_days: float | None = None
-    budget_usd: float | None = None
-
-
-NOTHING = Wish()
-
-
 def read_wanted(given: Mapping[str, str], lists: Callable[[str], Sequence[str]]) -> Wanted:
     """What an address asks for; what makes no sense is left out."""
     limits = {name: given.get(name, "").strip() for name in LIMITS}
@@ -279,26 +266,6 @@ def odd(row: MachineRow) -> str:
         f"{nodes:,} machines with {each * 8 / 1e9:.3g} Gbit/s an accelerator between them: "
         "not built for such a run."
     )
-
-
-def standing(result: PlanResult) -> str:
-    """How a run stands to the scenario's deadline and budget (GOALS); without a price no budget is missed."""
-    if result.meets_deadline is False:
-        return "late"
-    return "over" if result.meets_budget is False else "met"
-
-
-def missed(answer: PlanResult | PlanErrors, goal: Wish) -> tuple[str, ...]:
-    """``misses the deadline by 12.0 days``, ``$30k over the budget``: what a run that fits misses."""
-    if not isinstance(answer, PlanResult) or not answer.fits:
-        return ()
-    said = []
-    if answer.meets_deadline is False and goal.deadline_days is not None:
-        late_s = answer.time.total_s - goal.deadline_days * SECONDS_PER_DAY
-        said.append(f"misses the deadline by {formats.duration(late_s)}")
-    if answer.meets_budget is False and goal.budget_usd is not None and answer.cost is not None:
-        said.append(f"{formats.dollars(answer.cost.usd - goal.budget_usd)} over the budget")
-    return tuple(said)
 
 
 def side_by_side(rows: Sequence[MachineRow]) -> tuple[tuple[str, tuple[Cell, ...], bool], ...]:

@@ -16,7 +16,8 @@ from planner.engine.question.result import PlanResult
 from planner.plans import variations
 from planner.plans.choices import GROUPS
 from planner.plans.compare.columns import ORDERS
-from planner.plans.compare.families import Wanted, Wish, families, kept_rows, ordered, read_wanted
+from planner.plans.compare.families import Wanted, families, kept_rows, ordered, read_wanted
+from planner.plans.compare.goals import Wish
 from planner.plans.compare.table import (
     DEFAULT_SORT,
     SPREADS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from planner.plans.presenters import machines
 from planner.tradeoffs.points import Point
 from planner.web import formats
 from planner.web.figure import MINE, Cell, Chart, Table, dollar_tick, log_axis, time_axis
+
+#: Height of a label, and the width that one on the left needs, as shares of the front's extent.
+LABEL, ROOM = 0.07, 0.3
 
 
 def front_chart(
@@ -131,12 +135,30 @@ def _marks(points: Sequence[Point], link: Callable[[Point], str], *, named: bool
         "y": [point.total_s for point in points],
         "marker": {"color": "token:text" if named else "token:c-idle", "size": 11 if named else 7},
         "text": [point.name if named else "" for point in points],
-        "textposition": "top right",
+        "textposition": _label_places(points) if named else "top right",
         "hovertext": [told(point) for point in points],
         "customdata": [link(point) for point in points],
         "hovertemplate": "%{hovertext}<extra></extra>",
         "cliponaxis": False,
     }
+
+
+def _label_places(front: Sequence[Point]) -> list[str]:
+    """Beside each mark; of two that are near one another the slower one's lies below it on the left, where no
+    plan is. A picture that is taken away has no script to move its labels.
+    """
+    times, usd = [[math.log(each) for each in axis] for axis in _axes(front)]
+    high, wide = max(max(times) - min(times), 1e-9), max(max(usd) - min(usd), 1e-9)
+    places: list[str] = []
+    for place in range(len(front)):
+        near = place > 0 and places[-1] == "top right" and (times[place] - times[place - 1]) / high < LABEL
+        room = (usd[place] - min(usd)) / wide > ROOM
+        places.append("bottom left" if near and room else "top right")
+    return places
+
+
+def _axes(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    return [point.total_s for point in points], [point.usd or 1.0 for point in points]
 
 
 def _line(front: Sequence[Point]) -> dict[str, Any]:

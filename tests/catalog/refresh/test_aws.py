@@ -19,6 +19,7 @@ from planner.catalog.refresh.aws_instance_types import InstanceTypes, Offerings,
 from planner.catalog.refresh.aws_prices import PriceList, prices_of
 from planner.catalog.refresh.aws_session import PartError, make_client, pages
 from planner.catalog.refresh.aws_spot import SpotHistory
+from tests.catalog.refresh.account import Account, recorded
 from tests.catalog.refresh.asking import H100, NOW, P5, asked, client, read, stubbed
 
 
@@ -119,6 +120,23 @@ def test_prices_over_pages_with_an_error_in_every_third_call(monkeypatch: pytest
     assert len(rows) == 10
     assert calls == 8
     assert [fault.part for fault in faults] == ["p5.48xlarge"]
+
+
+@pytest.mark.parametrize(
+    "source", [PriceList, SpotHistory, CapacityBlocks, SavingsPlans, InstanceTypes, Offerings],
+    ids=lambda source: source.slug,
+)  # fmt: skip
+def test_a_recorded_account_with_an_error_in_every_third_page(
+    source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is what an account without errors gives, row for row, and nothing is missing."""
+    monkeypatch.setattr(aws_session, "FIRST_WAIT_S", 0.0)
+    account, smooth = Account(recorded(product()), fails_every=3), Account(recorded(product()))
+    rows, faults = read(source(lambda service, region: account))
+    expected, _ = read(source(lambda service, region: smooth))
+    assert account.errors >= 2
+    assert not faults
+    assert rows and rows == expected
 
 
 def test_throttling_waits_longer_each_time_and_gives_up_with_what_it_has() -> None:

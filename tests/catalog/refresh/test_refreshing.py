@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -147,3 +150,24 @@ def test_a_source_whose_worker_was_killed_is_due_again() -> None:
     assert services.due([("told", 24)], now=now) == ["told"]
     silent.refresh_from_db()
     assert (silent.state, silent.is_lost(now)) == ("lost", False)
+
+
+def test_an_alert_reaches_a_webhook(settings: Any) -> None:
+    """A real request to a server of one's own, with the title and the text."""
+    got: list[bytes] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        settings.CATALOG_ALERT_URLS = [f"json://127.0.0.1:{server.server_port}/hook"]
+        assert alerts.tell(run(price(30.0)))
+    told = json.loads(got[0])
+    assert "1 price moved" in told["title"] and "55.04 → 30 USD an hour" in told["message"]

@@ -15,15 +15,13 @@ from planner.plans.compare.chart import machines_chart
 from planner.plans.compare.families import (
     LEAST_BYTES_PER_S,
     Families,
-    Wish,
     families,
     kept_rows,
-    missed,
     odd,
     ordered,
     read_wanted,
-    standing,
 )
+from planner.plans.compare.goals import Wish, missed, standing
 from planner.plans.variations import MachineRow
 from tests.plans.plans import a_request
 
