@@ -32,6 +32,8 @@ sys.path.insert(0, str(ROOT / "client"))
 
 from headroom_client import Headroom, HeadroomError, UnavailableError  # noqa: E402
 
+from config.leftovers import end_leftovers  # noqa: E402
+
 BACK_WITHIN_S = 10.0
 START_DEADLINE_S = 180.0
 THINK_S = 2.0
@@ -132,6 +134,7 @@ class Installation:
         if self.supervisor is not None:
             self.supervisor.send_signal(signal.SIGTERM)
             self.supervisor.wait(timeout=60)
+        end_leftovers(self.data / "run", self.data)
 
 
 def _command(entry: Path) -> bytes:
