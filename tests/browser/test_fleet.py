@@ -87,12 +87,12 @@ def test_from_the_fleet_to_a_gpu_with_the_keyboard(page: Page) -> None:
 @pytest.mark.usefixtures("fleet")
 def test_what_could_be_trained_comes_by_itself(page: Page) -> None:
     page.goto("/fleet/hosts/beta")
-    expect(page.get_by_role("img", name="GPU 0: 3g.20gb, memory slices 4 to 7")).to_be_visible()
+    expect(page.get_by_text("GPU 0: 3g.20gb, memory slices 4 to 7")).to_be_visible()
     expect(page.get_by_role("rowheader", name="llama-3.1-8b", exact=True)).to_be_visible()
 
 
 @pytest.mark.usefixtures("fleet")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "path",
     [

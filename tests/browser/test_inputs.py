@@ -116,7 +116,7 @@ class TestCombobox:
         page.locator("#id_instance").fill("p4d.24xlarge")
         page.get_by_text("Budget or days").click()
         page.get_by_role("button", name="Plan", exact=True).click()
-        expect(page.get_by_role("heading", name="Machines that meet your goal")).to_be_visible()
+        expect(page.get_by_role("heading", name="The cheapest on each kind of chip")).to_be_visible()
         context.close()
 
 

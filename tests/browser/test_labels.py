@@ -49,8 +49,15 @@ def overlapping(page: Page, selector: str) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("width", [1440, 375])
-@pytest.mark.parametrize("address", [*COMPARISONS, *PLANS])
+#: Each address on both screens; of those that look alike `make test` draws one screen each.
+CASES = [
+    pytest.param(address, width, marks=[pytest.mark.slow] * ((index + (width == 375)) % 2))
+    for index, address in enumerate([*COMPARISONS, *PLANS])
+    for width in (1440, 375)
+]
+
+
+@pytest.mark.parametrize(("address", "width"), CASES)
 def test_no_label_lies_on_another(browser: Browser, live_server: Any, address: str, width: int) -> None:
     context = browser.new_context(base_url=live_server.url, viewport={"width": width, "height": 6000})
     page = context.new_page()

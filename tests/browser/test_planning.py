@@ -229,7 +229,7 @@ class TestCompare:
         expect(page.locator("#comparison")).to_contain_text("GPT-2")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_phone_needs_no_sideways_scrolling(
     browser: Browser, live_server: Any, complaints: list[str], theme: Any
 ) -> None:

@@ -76,7 +76,7 @@ def test_the_slices_are_those_of_the_chip(catalog: Catalog) -> None:
     choices = dict(picker.profile_choices(catalog, chip, chosen=""))
     assert choices[""] == "Whole, 79.6 GiB"
     assert choices["3g.40gb"].endswith("up to 2 a chip")
-    assert dict(picker.profile_choices(catalog, "t4", chosen="")) == {"": "Whole chips (no MIG on this chip)"}
+    assert dict(picker.profile_choices(catalog, "t4", chosen="")) == {"": "None on this chip"}
 
 
 def test_a_slice_that_is_none_of_the_chip_stays_to_be_mended(catalog: Catalog) -> None:

@@ -22,8 +22,8 @@ def test_no_source_claims_a_shape_without_saying_where_it_was_read() -> None:
 
 
 def test_a_remembered_shape_warns_and_one_that_was_read_back_does_not() -> None:
-    assert not CATALOG.model("yi-34b").read_back
-    assert "model_not_read_back" in _codes("yi-34b")
+    assert not CATALOG.model("command-a").read_back
+    assert "model_not_read_back" in _codes("command-a")
     assert CATALOG.model("dbrx-132b").read_back
     assert "model_not_read_back" not in _codes("dbrx-132b")
 

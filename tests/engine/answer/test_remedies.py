@@ -27,7 +27,7 @@ def test_each_remedy_fits_as_it_says() -> None:
 
 
 def test_the_easiest_stand_first_and_more_machines_last() -> None:
-    found = answer(question(model="llama-3.1-8b", cluster=CARD, **LORA)).remedies
+    found = answer(question(model="llama-3.1-8b", cluster=CARD, **LORA | {"sequence_length": 3072})).remedies
     assert "loss" in found[0].change
     assert "nodes" in found[-1].change
 

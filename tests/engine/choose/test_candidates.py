@@ -83,6 +83,12 @@ def test_what_does_not_fit_is_never_timed(calibration: Calibration) -> None:
 
 
 def test_a_plan_that_may_run_out_of_memory_must_win_half_a_step() -> None:
-    """With a margin of 1.2, 90 of 100 is narrow and 80 is not: worth 1.49 times the step, not 1.51 times."""
-    assert priced(total=[90, 80], step_s=[1.0, 1.49], margin=1.2).best() == 1
-    assert priced(total=[90, 80], step_s=[1.0, 1.51], margin=1.2).best() == 0
+    """With a margin of 1.2, 90 of 100 lacks 0.44 of it and 80 nothing: worth 0.5 + 0.25 x 0.44 of the step."""
+    assert priced(total=[90, 80], step_s=[1.0, 1.60], margin=1.2).best() == 1
+    assert priced(total=[90, 80], step_s=[1.0, 1.62], margin=1.2).best() == 0
+
+
+def test_of_two_that_may_run_out_the_better_chance_is_taken_unless_it_is_much_slower() -> None:
+    """With a margin of 1.2, 94 of 100 lacks 0.68 of it and 85 lacks 0.12: 0.25 x 0.56 of the step apart."""
+    assert priced(total=[94, 85], step_s=[1.0, 1.08], margin=1.2).best() == 1
+    assert priced(total=[94, 85], step_s=[1.0, 1.12], margin=1.2).best() == 0

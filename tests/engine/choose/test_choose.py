@@ -283,7 +283,8 @@ def test_another_machine_is_named_where_nothing_else_fits(calibration: Calibrati
     )
     larger = question(cluster={"instance_type": "p5e.48xlarge", "nodes": 2}).cluster
     useless = question(cluster={"instance_type": "g5.xlarge", "nodes": 1}).cluster
-    nearest = estimate(small, calibration, alternatives=(useless, larger)).nearest_fit
+    elsewhere = [replace(small, cluster=cluster) for cluster in (useless, larger)]
+    nearest = estimate(small, calibration, alternatives=elsewhere).nearest_fit
     assert nearest is not None
     assert (nearest.instance_type, nearest.nodes) == ("p5e.48xlarge", 2)
     asked = replace(small, cluster=larger, layout=sent_back(nearest.layout))
