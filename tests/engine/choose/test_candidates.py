@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_never_timed(calibration: Calibration) -> None:
 
 
 def test_a_plan_that_may_run_out_of_memory_must_win_half_a_step() -> None:
-    """With a margin of 1.2, 90 of 100 lacks 0.44 of it and 80 nothing: worth 0.5 + 0.25 x 0.44 of the step."""
+    """With a margin of 1.2, 90 of 100 lacks 0.44 of it and 80 nothing: worth 0.5 + 0.25 x 0.44 step."""
     assert priced(total=[90, 80], step_s=[1.0, 1.60], margin=1.2).best() == 1
     assert priced(total=[90, 80], step_s=[1.0, 1.62], margin=1.2).best() == 0
 
