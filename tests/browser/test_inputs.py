@@ -189,7 +189,10 @@ class TestLayout:
         page.goto("/")
         slim = page.locator(".slim")
         expect(slim).to_be_hidden()
-        page.evaluate("scrollTo(0, 1400)")
+        # The parts that come later have to stand, or the page ends above where one scrolls to.
+        page.wait_for_load_state("networkidle")
+        expect(page.locator("#chart-time .main-svg").first).to_be_attached()
+        page.evaluate("scrollTo(0, 700)")
         expect(slim).to_be_in_viewport()
         expect(slim).to_contain_text("Fits: ")
         form = page.locator("#scenario").bounding_box()
