@@ -15,6 +15,7 @@ import tablib
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import CheckConstraint, Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -222,3 +223,18 @@ def test_the_admin_shows_a_dry_run_and_then_imports(admin_client: Client) -> Non
     assert Price.objects.get(region="eu-west-9").usd_per_hour == Decimal("61.5")
     assert AuditEntry.objects.filter(what__contains="eu-west-9").exists()
     assert Availability.objects.exists()
+
+
+def test_a_condition_that_the_import_does_not_know_is_asked_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = Price.objects.filter(region="us-east-1").first()
+    assert row is not None
+    for start, kept in (("us-", True), ("eu-", False)):
+        condition = CheckConstraint(condition=Q(region__startswith=start), name="starts")
+        monkeypatch.setattr(Price._meta, "constraints", [condition])
+        if kept:
+            check_constraints(row, ())
+        else:
+            with pytest.raises(ValidationError, match="starts"):
+                check_constraints(row, ())

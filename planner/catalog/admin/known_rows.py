@@ -7,13 +7,22 @@ declare; only how they are asked is another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import CheckConstraint, F, Model, Q, UniqueConstraint
 from import_export.instance_loaders import BaseInstanceLoader
 from import_export.widgets import ForeignKeyWidget
+
+#: The lookups that the tables' constraints use.
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "exact": operator.eq,
+    "gt": operator.gt,
+    "in": lambda held, wanted: held in wanted,
+    "isnull": lambda held, wanted: (held is None) is wanted,
+}
 
 
 class KnownRows(BaseInstanceLoader):  # type: ignore[misc]  # no annotations
@@ -57,13 +66,13 @@ def check_constraints(row: Model, key: tuple[str, ...]) -> None:
 
     key: the columns by which the import has found that there is no such row, so that nobody asks again.
     """
-    problems = []
+    problems: list[str] = []
     for constraint in row._meta.constraints:
-        if isinstance(constraint, CheckConstraint):
+        if isinstance(constraint, CheckConstraint) and _understood(constraint.condition):
             if not _holds(constraint.condition, row):
                 problems.append(str(constraint.get_violation_error_message()))
         elif not (isinstance(constraint, UniqueConstraint) and set(constraint.fields) == set(key)):
-            problems += list(_said_by(constraint, row))
+            problems += _said_by(constraint, row)
     if problems:
         raise ValidationError(problems)
 
@@ -73,6 +82,13 @@ def _said_by(constraint: Any, row: Model) -> Iterator[str]:
         constraint.validate(type(row), row)
     except ValidationError as problem:
         yield from problem.messages
+
+
+def _understood(condition: Any) -> bool:
+    """Whether ``_holds`` knows all comparisons of a condition; of another one the database is asked."""
+    if isinstance(condition, Q):
+        return all(_understood(child) for child in condition.children)
+    return isinstance(condition, tuple) and (condition[0].partition("__")[2] or "exact") in COMPARISONS
 
 
 def _holds(condition: Any, row: Model) -> bool:
@@ -86,17 +102,9 @@ def _holds(condition: Any, row: Model) -> bool:
     held = getattr(row, name)
     if isinstance(wanted, F):
         wanted = getattr(row, wanted.name)  # type: ignore[attr-defined]  # stubs lack it
-    if lookup == "isnull":
-        return (held is None) is wanted
-    if held is None or wanted is None:
+    if lookup != "isnull" and (held is None or wanted is None):
         return False
-    if lookup == "gt":
-        return bool(held > wanted)
-    if lookup == "in":
-        return held in wanted
-    if lookup in ("", "exact"):
-        return bool(held == wanted)
-    raise NotImplementedError(f"{lookup}: teach it to the import, beside the constraint that uses it")
+    return bool(COMPARISONS[lookup or "exact"](held, wanted))
 
 
 def _column(row: Model, name: str) -> str:
