@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.web import formats
+from planner.web import formats, template_filters
 
 GIB = 2**30
 
@@ -118,3 +118,7 @@ def test_an_explanation_is_in_the_engines_unit(value: float, unit: str, text: st
 def test_the_bytes_of_a_parameter_are_told_as_they_are() -> None:
     assert formats.in_unit(16.0, "byte").text == "16 bytes"
     assert formats.in_unit(0.5, "byte").text == "0.5 bytes"
+
+
+def test_a_whole_number_on_a_page_has_its_thousands_grouped() -> None:
+    assert template_filters.grouped(2003328) == "2,003,328"
