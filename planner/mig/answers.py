@@ -119,8 +119,18 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
             {"demand": each.demand, "count": each.count, "reason": each.reason} for each in answer.unplaced
         ],
         "nearest_change": answer.nearest_change,
+        "nearest_changes": [
+            {
+                "kind": change.kind,
+                "count": change.count,
+                "gpus": [{"accelerator": slug, "count": count} for slug, count in change.gpus],
+                "proven": change.proven,
+            }
+            for change in answer.nearest_changes
+        ],
         "served": answer.served,
         "created": answer.created,
+        "fewest_destroyed": answer.fewest_destroyed,
         "usd_per_hour": answer.usd_per_hour,
         "unused_usd_per_hour": unused_usd_per_hour(question.gpus, answer),
         "value": _plain(answer.value),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
@@ -157,7 +158,7 @@ def _planning(section: Section, catalog: Catalog, sizer: Sizer) -> Planning | No
                     "Give its price an hour, or choose another objective.",
                 )
     demands = list(read_demands(section, chips, profiles, sizer))
-    seconds = section.positive("time_limit_s", maximum=words.MAX_TIME_S) or words.USUAL_TIME_S
+    seconds = section.positive("time_limit_s", maximum=words.MAX_TIME_S)
     serves = section.flag("in_use_serves_demands")
     destroys = section.flag("may_destroy_in_use")
     exports = _exports(section)
@@ -188,14 +189,17 @@ def _exports(section: Section) -> tuple[str, ...]:
 
 def _groups(section: Section, catalog: Catalog) -> Iterator[Gpus]:
     first = 0
+    price = cache(partial(usd_per_gpu_hour, catalog))
     for entry in entries(section, "gpus", '[{"accelerator": "a100-sxm-40gb", "count": 4}]'):
-        found = _group(entry, catalog, first)
+        found = _group(entry, catalog, first, price)
         if found is not None:
             first += found.count
             yield found
 
 
-def _group(entry: Section, catalog: Catalog, first: int) -> Gpus | None:
+def _group(
+    entry: Section, catalog: Catalog, first: int, usual_price: Callable[[str], float | None]
+) -> Gpus | None:
     entry.only(words.GPU_FIELDS)
     driver = _driver(entry)
     count = entry.optional_whole("count", maximum=words.MAX_GPUS)
@@ -216,8 +220,8 @@ def _group(entry: Section, catalog: Catalog, first: int) -> Gpus | None:
         chip_found = _chip(entry, "accelerator", catalog, driver)
         if chip_found is None:
             return None
-        chip, price = chip_found, usd_per_gpu_hour(catalog, chip_found.slug)
-    standing = tuple(_existing(entry, chip))
+        chip, price = chip_found, usual_price(chip_found.slug)
+    standing = tuple(sorted(_existing(entry, chip)))
     if mode is False and standing:
         entry.fail("mig_mode", "MIG mode is off, yet instances exist.", "Leave out one of the two.")
     return Gpus(

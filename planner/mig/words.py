@@ -20,7 +20,6 @@ MAX_PLACED = 50_000
 MAX_GROUPS = 10_000
 """Entries of ``gpus`` and of ``demands``; both are more than a request of 1 MiB can well hold."""
 MAX_TIME_S = 60.0
-USUAL_TIME_S = 4.0
 SURE_CHANCE = 0.9
 """Chance from which a job is said to fit a profile: the one below which a plan is called tight."""
 
