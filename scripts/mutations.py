@@ -344,7 +344,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         "planner/mig/placement/enumeration.py", "tests/mig/placement/test_enumeration.py",
         ("one more of a profile", "or left[profile.name] < 1", "or left[profile.name] < 0"),
-        ("decoders without end", "or (profile.decoders or 0) > decoders", "or False"),
+        ("engines without end", "or any(map(gt, needs[index], engines))", "or False"),
         ("compute slices without end", "or profile.compute_slices > compute", "or False"),
     ),
     *mistakes(
