@@ -180,6 +180,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "tf32": workload.precision == "tf32",
         "flash": stack.is_flash(workload),
         **running.workload_numbers(workload),
+        "unsaid_inputs": running.unsaid_inputs(model, workload),
         "overlap": workload.overlap_communication,
         "frozen": frozen,
         "quantized": workload.task == "qlora",
