@@ -13,6 +13,7 @@ from planner.engine.grid.adapted import adapter_input_bytes, dropout_numbers, sa
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
 from planner.engine.grid.recipe import (
     MemoryRecipe,
+    dequantized,
     expandable_segments,
     frozen_precision,
     memory_recipe,
@@ -183,8 +184,8 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "unsaid_inputs": running.unsaid_inputs(model, workload),
         "overlap": workload.overlap_communication,
         "frozen": frozen,
-        "quantized": workload.task == "qlora",
-        "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
+        "quantized": dequantized(workload),
+        "integer_quantized": dequantized(workload) and frozen_precision(workload) == "int4",
         "lora_parameters": adapters,
         "lora_width": running.adapted_width(model, workload) if frozen else 0.0,
         "adapted_modules": running.adapted_modules(model, workload) if frozen else 0.0,
@@ -207,6 +208,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
+        "muon": workload.optimizer == "muon",
         **dropout_numbers(model, workload),
         "framework": FRAMEWORKS.index(workload.framework),
         "weight_bytes": recipe.weight_bytes,

@@ -168,6 +168,7 @@ class PlanGrid:
     paged: Array  #: the optimizer's moments lie in pages that may move to the host [flag, ()]
     finetuning: Array  #: fine-tuned rather than pretrained [flag, ()]
     lamb: Array  #: the optimizer is LAMB [flag, ()]
+    muon: Array  #: the optimizer is Muon [flag, ()]
     graphs: Array  #: kernels are replayed from captured graphs [flag, ()]
     attention_kernel: Array  #: by its place in ATTENTION_KERNELS [index, ()]
     wide_attention: Array  #: attention is computed in fp32, without tensor cores [flag, ()]
