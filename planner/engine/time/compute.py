@@ -185,7 +185,8 @@ def modules_s(grid: PlanGrid, core: Array, matmul: Array, between: Array) -> Arr
     passes = 12.0 * grid.hidden_size + inner
     latent = where(grid.kv_lora_rank > 0, LATENT_SHARE * attention, 0.0)
     repeated = grid.recompute_mlp * mlp + grid.recompute_experts * routed + grid.recompute_latent * latent
-    activation = np.maximum(grid.recompute_activation, np.maximum(grid.recompute_mlp, grid.recompute_experts))
+    experts = grid.recompute_experts * (grid.moe_blocks > 0)
+    activation = np.maximum(grid.recompute_activation, np.maximum(grid.recompute_mlp, experts))
     again = (grid.recompute_norms * 4.0 * grid.hidden_size + activation * inner) / passes
     return grid.recompute_core * core + repeated / weights * matmul + again * between
 
@@ -213,8 +214,9 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     )
     fused = (grid.loss_whole + grid.loss_chunked == 0) | (grid.kernels == TRANSFORMER_ENGINE)
     eager = where(grid.loss_whole > 0, LOSS_BYTES["whole"], LOSS_BYTES["chunked"])
-    # FSDP2 compiles block by block, and the loss stays outside.
-    plain = where((grid.compiled > 0) & (grid.framework != FSDP), LOSS_BYTES["compiled"], eager)
+    # FSDP2 compiles block by block, and the loss stays outside unless it is compiled by itself.
+    compiled = (grid.loss_compiled > 0) | ((grid.compiled > 0) & (grid.framework != FSDP))
+    plain = where(compiled, LOSS_BYTES["compiled"], eager)
     moved = grid.element_bytes + where(fused, LOSS_BYTES["fused"], plain)
     loss = constants.loss_traffic * rows * columns * moved / kernels.achievable_bandwidth(grid, constants)
     return where(grid.head_matmul > 0, projection + loss, 0.0)

@@ -157,12 +157,15 @@ def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
 
 
 def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
-    """Like ``local_parameters``, for trained ones: only the adapters where the base is frozen. Counts.
+    """Like ``local_parameters``, for trained ones: only the adapters and what is trained whole beside them
+    where the base is frozen. Counts.
 
     Source: our own count.
     """
     dense, routed = local_parameters(grid)
-    adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
+    beside = grid.lora_parameters + grid.saved_embedding_parameters
+    beside = beside + grid.saved_head_parameters + grid.saved_block_parameters
+    adapters = beside / (grid.tensor_parallel * grid.pipeline_parallel)
     return where(grid.frozen > 0, adapters, dense), routed * (1.0 - grid.frozen)
 
 
