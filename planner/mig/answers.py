@@ -197,6 +197,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
                 "gpus": list(step.indices),
                 "command": step.command,
                 "words": step.words,
+                "resets_gpu": step.resets_gpu,
             }
             for step in way
         ],

@@ -274,6 +274,14 @@ def test_a_list_of_jobs_is_sized() -> None:
     assert not any(each["fits"] and each["fit_probability"] >= 0.9 for each in smaller)
     assert best["usd_per_hour"] < small["whole_gpu"]["usd_per_hour"]
     assert by_name["7g.80gb"]["share_of_gpu"] == 1
+    assert by_name["2g.20gb"]["unused_share_of_gpu"] == pytest.approx(1 / 7)
+    assert by_name["1g.10gb"]["unused_share_of_gpu"] == 0
+    alone = small["whole_gpu"]["tokens_per_usd"]
+    assert best["tokens_per_usd"] == pytest.approx(best["tokens_per_s"] * 3600 / best["usd_per_hour"])
+    assert best["against_whole_gpu"] == pytest.approx(best["tokens_per_usd"] / alone)
+    assert small["time_slicing"]["tokens_per_usd"] > 0
+    assert "upper bound" in small["time_slicing"]["figures_are"]
+    assert all(each["tokens_per_usd"] is None for each in large["profiles"])
     assert small["time_slicing"]["jobs"] > 1
     assert "faults" in small["time_slicing"]["isolation"]
     assert small["mps"]["measured"] is False

@@ -20,6 +20,7 @@ class Step:
 
     kind: ``enable`` (MIG mode), ``destroy`` or ``create``.  indices: the GPUs on their host.
     command: what a person runs there.  words: what it does, and what it costs.
+    resets_gpu: the GPU is reset by it, so that nothing may run on it and a machine may have to be rebooted.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Step:
     indices: tuple[int, ...]
     command: str
     words: str
+    resets_gpu: bool = False
 
 
 def steps(groups: Sequence[Gpus], answer: Answer) -> list[Step]:
@@ -71,10 +73,15 @@ _enable_command = "nvidia-smi -i {index} -mig 1"
 def _enable_words(group: Gpus) -> str:
     if group.chip.resets_for_mode:
         return (
-            f"Switch MIG mode on. {group.chip.name} is reset for it: nothing may run on the GPU, and where "
-            "a reset is not possible (a virtual machine with the GPU passed through) the machine is rebooted."
+            f"Switch MIG mode on. {group.chip.name} is reset for it: nothing may run on the GPU, monitoring "
+            "such as DCGM included, and where a reset is not possible (a virtual machine with the GPU passed "
+            "through) the machine is rebooted. The mode stays on after later reboots."
         )
-    return "Switch MIG mode on; no reset is needed, but nothing may run on the GPU."
+    first = f" {group.chip.before_mode}" if group.chip.before_mode else ""
+    return (
+        f"Switch MIG mode on; no reset is needed, but nothing may run on the GPU.{first} The mode is off "
+        "again after a reboot."
+    )
 
 
 def _destroy(group: Gpus, number: int, standing: Standing) -> list[Step]:
@@ -109,9 +116,10 @@ def instance_id(index: int, standing: Standing) -> str:
 
 
 def _create_command(group: Gpus, made: Iterable[Placement]) -> str:
+    # Large ones first: NVIDIA's guide knows of an error where a 3g comes after smaller ones.
     tuples = ",".join(
         f"{group.chip.by_name[p.place.profile].number}:{p.place.start}"
-        for p in sorted(made, key=lambda p: p.place)
+        for p in sorted(made, key=lambda p: (-p.place.size, p.place))
     )
     return f"nvidia-smi mig -i {{index}} -cgi {tuples} -C"
 
@@ -133,6 +141,7 @@ def _merged(group: Gpus, wanted: Iterable[tuple[int, str, str]]) -> list[Step]:
             tuple(indices),
             command.format(index=",".join(map(str, indices))),
             words,
+            resets_gpu=command == _enable_command and group.chip.resets_for_mode,
         )
         for (host, command, words), indices in together.items()
     ]
