@@ -188,7 +188,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
         "optimal": answer.optimal,
         "bound": _plain(answer.bound),
         "elapsed_s": answer.elapsed_s,
-        "fragmentation": {"before": before.share, "after": after.share},
+        "fragmentation": {"before": round(before.share, 6), "after": round(after.share, 6)},
         "commands": commands(way),
         "steps": [
             {

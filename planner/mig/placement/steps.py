@@ -6,7 +6,7 @@ Steps are printed for a person to run; nothing here touches a GPU.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.mig.placement.question import Answer, Gpus, Placement, Standing
@@ -48,9 +48,7 @@ def steps(groups: Sequence[Gpus], answer: Answer) -> list[Step]:
         changed = [number for number in group.numbers if gone[number] or made[number]]
         if not group.mig_mode:
             found += _merged(group, ((number, _enable_command, _enable_words(group)) for number in changed))
-        for number in changed:
-            for placement in sorted(gone[number], key=lambda p: p.place):
-                found += _destroy(group, number, _standing(group, placement))
+        found += _destroyed(group, changed, gone)
         found += _merged(
             group,
             (
@@ -84,21 +82,24 @@ def _enable_words(group: Gpus) -> str:
     )
 
 
-def _destroy(group: Gpus, number: int, standing: Standing) -> list[Step]:
-    host, index = group.host_of(number)
-    instance = instance_id(index, standing)
-    what = f"the {standing.place.profile} at {standing.place.start}"
-    first = "Stop what runs in it first. " if standing.in_use else ""
-    return [
-        Step(
-            DESTROY,
-            host,
-            (index,),
-            f"nvidia-smi mig -i {index} -dci -gi {instance}",
-            f"{first}Destroy the compute instances in {what}.",
-        ),
-        Step(DESTROY, host, (index,), f"nvidia-smi mig -i {index} -dgi -gi {instance}", f"Destroy {what}."),
-    ]
+def _destroyed(
+    group: Gpus, changed: Iterable[int], gone: Mapping[int, Sequence[Placement]]
+) -> Iterator[Step]:
+    """What destroys instances; those of the same number and place on several GPUs of a host go together."""
+    together: dict[tuple[str, str, Standing], list[int]] = {}
+    for number in changed:
+        host, index = group.host_of(number)
+        for placement in sorted(gone.get(number, ()), key=lambda p: p.place):
+            standing = _standing(group, placement)
+            together.setdefault((host, instance_id(index, standing), standing), []).append(index)
+    for (host, instance, standing), indices in together.items():
+        at = ",".join(map(str, indices))
+        what = f"the {standing.place.profile} at {standing.place.start}"
+        first = "Stop what runs in it first. " if standing.in_use else ""
+        parts = f"{first}Destroy the compute instances in {what}."
+        yield Step(DESTROY, host, tuple(indices), f"nvidia-smi mig -i {at} -dci -gi {instance}", parts)
+        whole = f"nvidia-smi mig -i {at} -dgi -gi {instance}"
+        yield Step(DESTROY, host, tuple(indices), whole, f"Destroy {what}.")
 
 
 def instance_id(index: int, standing: Standing) -> str:
