@@ -18,7 +18,7 @@ from planner.mig.placement.clock import Clock
 from planner.mig.placement.program import OPTIMAL, DemandType, Program, columns, demand_types, merged
 from planner.mig.placement.question import ADD_GPUS, ALL_PROFILES, MOVE_JOBS, Change, Demand, Question
 
-LITTLE = 1e-3
+LITTLE, ROUNDING = 1e-3, 1e-6
 SHARE = 0.5
 """Part of the time that is left which each kind of change may take."""
 
@@ -111,8 +111,14 @@ def jobs_among_demands(question: Question) -> Question:
 
 
 def _least(program: Program, costs: np.ndarray, clock: Clock) -> tuple[np.ndarray, bool] | None:
-    """What serves all at the least cost, and whether that is proven; None where nothing does."""
+    """What serves all at the least cost, and whether that is proven; None where nothing does.
+
+    Costs count whole things, with less than half of one beside them for what is to be preferred among equals.
+    """
     if not program.columns:
         return None
     found = program.solve(costs, [(program.unserved(), 0.0)], clock.share(SHARE))
-    return None if found.x is None else (found.x, found.status == OPTIMAL)
+    if found.x is None:
+        return None
+    bound = found.mip_dual_bound if found.mip_dual_bound is not None else 0.0
+    return found.x, found.status == OPTIMAL or bound > math.floor(float(costs @ found.x) + ROUNDING) - 0.5
