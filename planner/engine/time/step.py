@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import NONE, anywhere, entries, where
 from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
 from planner.engine.time.constants import TimingConstants
@@ -146,7 +146,7 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
     """
     # Tensor-parallel ranks hold the same activations, so each sends its share and the receivers gather them
     # (scatter/gather, Narayanan et al. 2021, section 4.1); plain PyTorch stacks send them whole.
-    scattered = (grid.sequence_parallel > 0) | np.isin(grid.framework, kernels.SCATTERING_FRAMEWORKS)
+    scattered = (grid.sequence_parallel > 0) | kernels.scatters(grid)
     split = where(scattered, grid.tensor_parallel, 1.0)
     nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
     each = collectives.point_to_point_s(collectives.pipeline_group(grid, constants), nbytes)
@@ -236,7 +236,7 @@ def computed_rows(grid: PlanGrid) -> PlanGrid:
     """The grid with rows as long as what is computed of them: padded to the longest of their batch, or not at
     all, where the question says so.
     """
-    if np.all(grid.row_tokens == grid.sequence_length):
+    if not anywhere(grid.row_tokens != grid.sequence_length):
         return grid
     return replace(grid, sequence_length=grid.row_tokens)
 
@@ -274,12 +274,12 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         "data_communication": micro_batches * data.per_micro_batch + data.per_step,
         "optimizer": optimizer_s(grid, constants) + micro_batches * accumulation_s(grid, constants),
     }
-    busy = sum(parts.values(), np.asarray(0.0))
+    busy = sum(parts.values(), NONE)
     jitter = constants.jitter * np.log2(np.maximum(nodes_in_use(grid), 1.0)) * busy
     weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
     compute_s = parts["forward"] + parts["backward"] + parts["recompute"]
     transfers = host.waiting_s(grid, weight_shards, compute_s / micro_batches)
-    slack_s = constants.step_slack_s[grid.framework.astype(int)] + micro_batches * slack + transfers
+    slack_s = entries(constants.step_slack_s, grid.framework) + micro_batches * slack + transfers
     # As keywords, so that a name given twice is an error.
     terms = dict(
         **compute.terms,
