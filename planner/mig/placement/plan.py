@@ -11,7 +11,7 @@ from planner.mig.placement.assign import Layout, assign
 from planner.mig.placement.chip import Chip
 from planner.mig.placement.first_fit import first_fit
 from planner.mig.placement.optimise import DemandType, demand_types, fewest_more, optimise
-from planner.mig.placement.question import Answer, Demand, Gpus, Question, Unplaced
+from planner.mig.placement.question import Answer, Demand, Gpus, Question, Remedy, Unplaced
 
 NEAREST_CHANGE_S = 0.3
 """How long the search for the nearest change that lets the rest fit may take, for each kind of GPU."""
@@ -41,7 +41,7 @@ def plan(question: Question) -> Answer:
     return replace(
         answer,
         unplaced=_reasons(question, types, lacking),
-        nearest_change=_nearest_change(question, types, began) if sum(chosen.unserved) else "",
+        remedies=_remedies(question, types, began) if sum(chosen.unserved) else (),
         elapsed_s=monotonic() - began,
     )
 
@@ -155,9 +155,14 @@ def _serves(chip: Chip, demand: Demand) -> bool:
     return any(name in chip.by_name for name in demand.accepts.get(chip.slug, ()))
 
 
-def _nearest_change(question: Question, types: Sequence[DemandType], began: float) -> str:
-    """The fewest further GPUs of one kind with which all that can be served would be."""
-    best: tuple[float, str] | None = None
+def _remedies(question: Question, types: Sequence[DemandType], began: float) -> tuple[Remedy, ...]:
+    """What lets all that can be served be so: the fewest further GPUs, and moving the jobs that run."""
+    found = (_fewest_gpus(question, types, began), _if_moved(question, types, began))
+    return tuple(remedy for remedy in found if remedy is not None)
+
+
+def _fewest_gpus(question: Question, types: Sequence[DemandType], began: float) -> Remedy | None:
+    best: Remedy | None = None
     wanted = sum(each.count for each in types)
     for gpus in {gpus.chip.slug: gpus for gpus in question.gpus}.values():
         if monotonic() - began > question.time_limit_s:
@@ -168,24 +173,24 @@ def _nearest_change(question: Question, types: Sequence[DemandType], began: floa
             continue
         more, proven = found
         unsure = "" if proven else " (not proven fewest)"
-        words = f"{more} more {gpus.chip.slug} would serve all of it{unsure}."
-        if best is None or more < best[0]:
-            best = (more, f"Add GPUs: {words}")
-    movable = _if_moved(question, types, began)
-    return " ".join(part for part in (best[1] if best else "", movable) if part)
+        words = f"Add GPUs: {more} more {gpus.chip.slug} would serve all of it{unsure}."
+        if best is None or more < best.count:
+            best = Remedy("add_gpus", gpus.chip.slug, more, proven, words)
+    return best
 
 
-def _if_moved(question: Question, types: Sequence[DemandType], began: float) -> str:
+def _if_moved(question: Question, types: Sequence[DemandType], began: float) -> Remedy | None:
     """What moving the jobs in instances that are in use would do."""
     busy = any(gpus.in_use for gpus in question.gpus)
     if question.may_destroy_in_use or not busy or monotonic() - began > question.time_limit_s:
-        return ""
+        return None
     freed = replace(question, may_destroy_in_use=True, objective="most_demand", time_limit_s=NEAREST_CHANGE_S)
     chosen = optimise(freed, types, began=monotonic())
     if chosen is None:
-        return ""
+        return None
     lacking = sum(chosen.unserved)
     gone = sum(pattern.destroyed * count for _, pattern, count in chosen.taken)
-    if lacking == 0 and gone:
-        return f"Or let {gone} instances be destroyed and made again elsewhere, those in use among them."
-    return ""
+    if lacking or not gone:
+        return None
+    words = f"Or let {gone} instances be destroyed and made again elsewhere, those in use among them."
+    return Remedy("destroy", "", gone, chosen.optimal, words)

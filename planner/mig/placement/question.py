@@ -122,6 +122,21 @@ class Unplaced:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change with which all that can be served would be.
+
+    kind: ``add_gpus`` (``count`` more of ``chip``) or ``destroy`` (those in use may go too, and ``count``
+    instances do).  proven: whether no fewer would do.
+    """
+
+    kind: str
+    chip: str
+    count: int
+    proven: bool
+    words: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The layout that was found.
@@ -129,7 +144,7 @@ class Answer:
     placements: instances that serve a demand.  staying: those that stay and serve none, in use or idle.
     gpus_used: GPUs that serve a demand.
     value, bound: the objective's value, and the best that any layout could have; optimal where they meet.
-    nearest_change: what would give all that can be served a place, in words; "" where all have one.
+    remedies: what would give all that can be served a place; empty where all have one.
     """
 
     placements: tuple[Placement, ...]
@@ -144,4 +159,9 @@ class Answer:
     destroyed: tuple[Placement, ...] = ()
     usd_per_hour: float | None = None
     served: int = 0
-    nearest_change: str = ""
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def nearest_change(self) -> str:
+        """The remedies in words."""
+        return " ".join(remedy.words for remedy in self.remedies)
