@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
 import time
 from typing import Any
@@ -12,25 +10,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from django.test import Client
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from planner.mig import page
 from planner.mig.placement.question import Answer, Question
-from planner.mig.state import DEMANDS, ROWS, Instance, Row, State, Wanted, read_state
+from planner.mig.state import read_state
+from tests.mig.visiting import ROW, address, text_of
 
 pytestmark = pytest.mark.django_db
-ROW = {"chip": "a100-sxm-40gb", "n": "2", "on": "3g.20gb@0!,1g.5gb@5", "at": ""}
-
-
-def address(**more: str) -> str:
-    return "/mig?" + urlencode(ROW | {"want": "1g.5gb", "count": "2"} | more)
-
-
-def text_of(client: Client, path: str, status: int = 200, **headers: str) -> str:
-    answer = client.get(path, headers=headers or None)
-    assert answer.status_code == status, answer.content[:800]
-    return re.sub(r"\s+", " ", answer.content.decode())
 
 
 def test_an_empty_address_is_an_example_that_is_answered(client: Client) -> None:
@@ -245,22 +231,6 @@ def test_what_is_wrong_is_said_beside_its_field_and_kept(
         assert f'value="{typed}"' in text
 
 
-@pytest.mark.parametrize(
-    ("want", "asked"),
-    [
-        ("18 GB", {"min_memory_bytes": 18e9}),
-        ("18 GiB and 2/7", {"min_memory_bytes": 18 * 2**30, "min_compute_slices": 2}),
-        ("18GB+2 slices", {"min_memory_bytes": 18e9, "min_compute_slices": 2}),
-        ("3 compute slices", {"min_compute_slices": 3}),
-        ("2g.10gb", {"profile": "2g.10gb"}),
-        ("18", {"profile": "18"}),
-    ],
-)
-def test_the_least_that_serves_can_be_said_in_several_ways(want: str, asked: dict[str, object]) -> None:
-    state = read_state({"chip": ["a30"], "want": [want]})
-    assert state.request(lambda query: {})["demands"] == [{"count": 1} | asked]
-
-
 def test_a_price_of_ones_own_is_taken(client: Client) -> None:
     text = text_of(client, address(chip="a30", on="", want="1g.6gb", objective="least_cost", usd="1.00"))
     assert "no layout costs less (proven)" in text
@@ -279,55 +249,6 @@ def test_a_chip_that_the_catalog_lacks_is_kept_and_not_planned(client: Client) -
     assert "3g.90gb%2F4%400%21" in moved
     alone = text_of(client, "/mig?" + urlencode(rows[:4]))
     assert "2 × Z900" in alone
-
-
-def test_files_are_of_the_answer_on_the_page(client: Client) -> None:
-    query = address(at="node-1").removeprefix("/mig?")
-    shown = text_of(client, f"/mig?{query}")
-    names = re.findall(r'href="/mig/files/([^?"]+)\?', shown)
-    assert names == [
-        "steps.sh",
-        "mig-parted.yaml",
-        "gpu-operator.yaml",
-        "device-plugin.yaml",
-        "dra.yaml",
-        "slurm.conf",
-    ]
-    for name in names:
-        answer = client.get(f"/mig/files/{name}?{query}")
-        assert answer.status_code == 200
-        assert answer["Content-Disposition"] == f'attachment; filename="{name}"'
-        assert answer.content
-    script = client.get(f"/mig/files/steps.sh?{query}").content.decode()
-    value = client.get(f"/mig.json?{query}").json()
-    assert [line.strip() for line in script.splitlines() if line.strip().startswith("nvidia-smi")] == [
-        command.split("  # on")[0] for command in value["commands"]
-    ]
-    assert client.get(f"/mig/files/nothing.txt?{query}").status_code == 404
-    assert client.get("/mig/files/steps.sh?" + urlencode(ROW | {"want": "x"})).status_code == 404
-
-
-def test_a_hosts_name_runs_nothing_in_the_script(client: Client) -> None:
-    query = address(at="$(reboot)", n="1").removeprefix("/mig?")
-    script = client.get(f"/mig/files/steps.sh?{query}").content.decode()
-    assert "= '$(reboot)' ]" in script
-    assert '"$(reboot)"' not in script
-
-
-def test_the_csv_has_every_instance_of_the_json(client: Client) -> None:
-    query = address(label="web", count="9").removeprefix("/mig?")
-    rows = list(csv.DictReader(io.StringIO(client.get(f"/mig.csv?{query}").content.decode())))
-    value = client.get(f"/mig.json?{query}").json()
-    placed = sorted((str(each["gpu"]), each["profile"], str(each["start"])) for each in value["placements"])
-    assert (
-        sorted(
-            (row["gpu"], row["profile"], row["start"])
-            for row in rows
-            if row["demand"] == "web" and row["gpu"]
-        )
-        == placed
-    )
-    assert next(row["state"] for row in rows if not row["gpu"]).startswith("no place for")
 
 
 def test_steps_that_are_done_leave_no_demand_behind(client: Client) -> None:
@@ -384,87 +305,3 @@ def test_programs_ask_over_http(client: Client) -> None:
     assert answer.json()["valid_configurations"] == 25
     refused = client.post("/api/v1/mig", {"enumerate": "t4"}, content_type="application/json")
     assert refused.status_code == 422
-
-
-RUN = "model=gpt2&task=full_finetuning&seq=512&batch=8"
-
-
-def test_a_run_is_sized_with_its_chance_and_its_price(client: Client) -> None:
-    text = text_of(client, f"/mig/fit?{RUN}&fit_chip=a100-sxm-80gb")
-    assert re.search(r"It fits a \S+ of A100 SXM4 80GB: \$[\d.]+/h rather than \$[\d.]+/h", text)
-    assert "Time-slicing" in text
-    assert "Memory and faults are not kept apart" in text
-    assert "MPS" in text
-    line = text_of(client, f"/mig/fit?{RUN}&fit_chip=a100-sxm-80gb", 200, **{"HX-Request": "true"})
-    assert "<html" not in line
-    assert "rather than" in line
-
-
-def test_a_run_that_makes_no_sense_is_said_to(client: Client) -> None:
-    assert "notice error" in text_of(client, "/mig/fit?model=nonsense")
-
-
-def test_the_plan_page_leads_to_its_slice(client: Client) -> None:
-    text = text_of(client, f"/?{RUN}&nodes=1")
-    assert "/mig/fit?" in text
-    assert 'hx-trigger="load delay:600ms"' in text
-    assert 'hx-trigger="load delay:600ms"' not in text_of(client, "/")
-
-
-def test_a_planned_run_is_a_demand(client: Client) -> None:
-    text = text_of(client, address(want=f"plan?{RUN}", on=""))
-    assert ">gpt2, full finetuning</a>" in text
-    assert "All 2 instances have a place" in text
-
-
-def test_a_run_is_sized_for_the_partitions_that_asked(client: Client) -> None:
-    here = urlencode(ROW | {"want": "1g.5gb", "count": "2"})
-    assert "/mig/fit?for=" in text_of(client, f"/mig?{here}")
-    text = text_of(client, f"/mig/fit?{RUN}&{urlencode({'for': here})}")
-    assert "A100 SXM4 40GB: " in text
-    (to,) = re.findall(r'href="(/mig\?[^"]*)">Add it to the demands', text)
-    joined = read_state(parse_qs(urlsplit(html.unescape(to)).query, keep_blank_values=True))
-    assert [demand.want[:5] for demand in joined.demands] == ["1g.5g", "plan?"]
-    assert joined.rows[0].layout == ROW["on"]
-
-
-def test_a_run_can_be_changed_where_it_is_sized(client: Client) -> None:
-    text = text_of(client, f"/mig/fit?{RUN}")
-    assert '<option value="full_finetuning" selected>' in text
-    wrong = text_of(client, "/mig/fit?model=gpt2&seq=x")
-    assert re.search(r'id="error-seq">\s*Expected a whole number', wrong)
-    assert 'value="x"' in wrong
-
-
-TEXT = st.text("abc123@!/#,.-+ ", max_size=12)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.dictionaries(
-        st.sampled_from([*ROWS, *DEMANDS, "objective", "profiles", "jobs", "destroy"]),
-        st.lists(TEXT, max_size=3),
-    )
-)
-def test_any_address_is_read_and_written_back(given_values: dict[str, list[str]]) -> None:
-    state = read_state(given_values)
-    again = read_state(parse_qs(state.query(), keep_blank_values=True))
-    assert again == read_state(parse_qs(again.query(), keep_blank_values=True))
-    state.request(lambda query: {"model": query})
-
-
-def test_a_state_is_its_address() -> None:
-    rows = (
-        Row("a30", "2", (Instance("1g.6gb", 0, True), Instance("odd", 2, False, 2, 5)), "n-1/0-1"),
-        Row("h100-sxm", "1", (), ""),
-    )
-    state = State(
-        rows=rows, demands=(Wanted("18 GB, 2 slices", "3"),), objective="most_demand", destroys=True
-    )
-    assert read_state(parse_qs(state.query(), keep_blank_values=True)) == state
-    asked = state.request(lambda query: {})
-    assert asked["gpus"][0]["indices"] == [0, 1]
-    assert asked["gpus"][0]["existing"][1] == {
-        "profile": "odd", "start": 2, "in_use": False, "size": 2, "gpu_instance_id": 5,
-    }  # fmt: skip
-    assert asked["demands"] == [{"count": 3, "min_memory_bytes": 18e9, "min_compute_slices": 2}]
