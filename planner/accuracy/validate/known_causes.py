@@ -59,9 +59,10 @@ SOURCE_CAUSES = {
     "nvidia-biobert": "TensorFlow 1 of 2019 with small micro-batches; V100 of 300 and 450 W",
     "nvidia-bert-tf": XLA,
     "nvidia-bert-tf2": "TensorFlow with XLA, a compiler that is not modelled",
-    "universal-llm-trainer": "masked attention: in 16 bits slower than FlashAttention-1 on A100 and H100, in"
-    " fp32 (QLoRA) 6, 13 and 12 TFLOP/s on A100, H100 and RTX PRO 6000, for which one share of peak stands",
-    "prime-rl-bench": "products of small models at half the usual rate, at every length alike: not known",
+    "universal-llm-trainer": "masked attention: a mask halves the kernel's rate here, on RTX PRO 6000 in 16"
+    " bits it costs more, on A100 and H100 less",
+    "prime-rl-bench": "the reinforcement learner's loss in eager chunks of the vocabulary, and a mixture's"
+    " routing on the host",
     "dgxc-hf-peft": "the Trainer's time has evaluation and saving in it; recompute of plain modules on H100",
     "primus-mi355x": "one pair, balanced and not: the router's spread is 1.8 times, ours 1.1",
     "megatron-bridge": "mixtures in fp8: releases of one recipe differ by a third (25.09 to 26.04)",
