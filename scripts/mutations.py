@@ -42,7 +42,7 @@ MUTATIONS: list[Mutation] = [
         f"{TIME}/kernels.py", f"{TESTS}/time/test_kernels.py",
         ("a sum for a root of squares", "np.sqrt(first * first + second * second)", "first + second"),
         ("inner sides alone saturate", "(1.0 / m + 1.0 / k + 1.0 / n)", "(1.0 / m + 1.0 / k)"),
-        ("aligned where either side is", "(np.mod(inner, 64.0) == 0.0) & (np", "(np.mod(inner, 64.0) == 0.0) | (np"),
+        ("aligned where either side is", "is_multiple(inner, 64.0) & is_multiple(columns, 64.0)", "is_multiple(inner, 64.0) | is_multiple(columns, 64.0)"),
         ("output not written", "inner * columns + rows * columns) * grid.element_bytes", "inner * columns) * grid.element_bytes"),
         ("inner width not split", "+ (heads + inner) / grid.tensor_parallel", "+ (heads + inner)"),
         ("a cast that writes nothing", "nbytes = 3.0 * operand_elements", "nbytes = 2.0 * operand_elements"),
@@ -344,7 +344,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         "planner/mig/placement/enumeration.py", "tests/mig/placement/test_enumeration.py",
         ("one more of a profile", "or left[profile.name] < 1", "or left[profile.name] < 0"),
-        ("decoders without end", "or (profile.decoders or 0) > decoders", "or False"),
+        ("engines without end", "or any(map(gt, needs[index], engines))", "or False"),
         ("compute slices without end", "or profile.compute_slices > compute", "or False"),
     ),
     *mistakes(

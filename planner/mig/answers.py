@@ -14,6 +14,7 @@ from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
 from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, present
 from planner.mig.exports.mig_parted import mig_parted
 from planner.mig.exports.slurm import slurm
+from planner.mig.placement.chip import MEDIA_ENGINES
 from planner.mig.placement.enumeration import compute_instances, count
 from planner.mig.placement.openness import fragmentation
 from planner.mig.placement.plan import plan
@@ -90,7 +91,7 @@ def render_enumeration(asked: Enumeration) -> Json:
                 "memory_bytes": profile.memory_bytes,
                 "starts": list(profile.starts),
                 "max_instances": profile.max_instances,
-                "decoders": profile.decoders,
+                **{kind: profile.engines.get(kind) for kind in MEDIA_ENGINES},
                 "copy_engines": profile.copy_engines,
                 "min_driver": profile.min_driver or None,
                 "compute_instance_configurations": len(compute_instances(profile.compute_slices)),

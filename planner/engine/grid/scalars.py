@@ -8,6 +8,9 @@ import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
 
+#: Nothing, in the form in which a single plan's numbers are.
+NONE: Array = np.float64(0.0)  # type: ignore[assignment]
+
 
 def where(condition: Any, chosen: Array | float, otherwise: Array | float) -> Array:
     """``numpy.where``, but a condition that is the same for all plans picks one side as it is.
@@ -21,6 +24,27 @@ def where(condition: Any, chosen: Array | float, otherwise: Array | float) -> Ar
         picked = np.where(condition, chosen, otherwise)
     result: Array = picked
     return result
+
+
+def anywhere(flags: Any) -> bool:
+    """``numpy.any`` as a bool; of a single plan's flag in a hundredth of the time."""
+    return bool(flags) if isinstance(flags, np.bool_) else bool(np.any(flags))
+
+
+def whole(index: Any) -> Any:
+    """Indices, which the grid keeps as floats, as ints; one where all plans share it."""
+    return int(index) if isinstance(index, float) else index.astype(int)
+
+
+def entries(table: Array, index: Array) -> Array:
+    """The table's last axis at each plan's index: shape (..., plans), or (...) where all plans share it."""
+    found: Array = table[..., whole(index)]
+    return found
+
+
+def within(values: Array, least: Array | float, most: Array | float) -> Array:
+    """``numpy.clip``, several times faster for a single plan. least, most: in the unit of the values."""
+    return np.minimum(np.maximum(values, least), most)
 
 
 def on_scalars(grid: PlanGrid) -> PlanGrid:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import on_scalars
+from planner.engine.grid.scalars import anywhere, on_scalars
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.peak import beside, counted_on_stages, heights_of, ranks_on_node
 
@@ -99,6 +99,6 @@ def within_host(grid: PlanGrid, held: Held) -> Any:
     True where nothing is offloaded, or where that memory is not known. Source: as ``memory_per_rank``.
     """
     grid = on_scalars(grid)
-    if not np.any(grid.offload + grid.offload_parameters + grid.offload_activations):
+    if not anywhere(grid.offload + grid.offload_parameters + grid.offload_activations):
         return np.True_
     return ~(held.host * ranks_on_node(grid) > grid.host_memory_bytes)

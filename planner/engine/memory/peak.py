@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import on_scalars, where
+from planner.engine.grid.scalars import NONE, entries, on_scalars, where
 from planner.engine.memory.activations import (
     activations,
     in_flight,
@@ -218,7 +218,7 @@ def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
     of = {life: sum_of(values, names) for life, names in LIFETIMES.items()}
     held = of["always"] + of["gradients"]
     before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
-    at = [np.asarray(0.0)] * len(MOMENTS)
+    at = [NONE] * len(MOMENTS)
     at[LOSS] = before + of["logits"]
     at[BACKWARD] = before + of["backward"]
     at[BACKWARD_END] = held + late * of["activations"] + of["graph"] + of["backward"] + of["tied"]
@@ -338,9 +338,8 @@ def beside(
     where memory is short, down to a fixed share of the allocated bytes.
     Source: PyTorch notes, "CUDA semantics: memory management".
     """
-    architecture = grid.architecture.astype(int)
-    context = constants.context_bytes[architecture]
-    communication = constants.communicator_bytes[architecture] * communicator_count(grid)
+    context = entries(constants.context_bytes, grid.architecture)
+    communication = entries(constants.communicator_bytes, grid.architecture) * communicator_count(grid)
     least = constants.state_reserve_share * allocated
     # Slightly less than all, so that rounding never makes a plan that just fits look too large.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import ARCHITECTURES, MEMORY_EFFICIENT, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import where, whole
 from planner.engine.time import attention_rates, flops
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.kernels import achievable_bandwidth, fuses_softmax, matmul_efficiency
@@ -45,8 +45,8 @@ def fused_rate(
     Source: ``attention_rates``.
     """
     wide = (grid.wide_attention > 0) | (grid.full_precision > 0)
-    kernel = np.asarray(where(wide, MEMORY_EFFICIENT, grid.attention_kernel)).astype(int)
-    chip = grid.architecture.astype(int)
+    kernel = whole(where(wide, MEMORY_EFFICIENT, grid.attention_kernel))
+    chip = whole(grid.architecture)
     share = curve.share[kernel, chip]
     narrow = curve.narrow[kernel, chip]
     half = curve.half_tokens[kernel, chip] + attention_rates.CAUSAL_TOKENS * grid.causal
