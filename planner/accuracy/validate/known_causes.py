@@ -47,8 +47,9 @@ SOURCE_CAUSES = {
     "neuron-trn1": "SDK releases differ by a third",
     "megatron-bridge-25.11": "mixtures whose host sets the pace (qwen3-30b in fp8: 32 ms a block): what it"
     " does for each expert is one constant for all",
-    "stas00-ml-engineering": "Adam on the host takes a step's half at 8k tokens; the share of the host's"
-    " memory bandwidth that it reaches is one judgement, and torch releases differ by 23 %",
+    "stas00-ml-engineering": "Adam on the host takes more than a step's half at 8k tokens; the share of the"
+    " host's memory bandwidth that it reaches is one judgement, and torch releases differ by 23 %",
+    "torchao-optim": "what an optimizer on a desktop's host waits for: DeepSpeed's 1.9 s, torchao's 0.25",
     "jax-toolbox-pax": "XLA compiles the whole graph; without and with Transformer Engine 0.74 and 0.60 s,"
     " which is one word here",
     "deepspeed-autotuning": "plain and DeepSpeed runs of one job 0.45 and 0.32 s; libraries of 2021 on V100",

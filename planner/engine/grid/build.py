@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.engine.grid import clock, running, stack
+from planner.engine.grid import clock, hosts, running, stack
 from planner.engine.grid.adapted import adapter_input_bytes, dropout_numbers, saved_numbers
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
 from planner.engine.grid.recipe import (
@@ -44,32 +44,6 @@ FINETUNING = ("full_finetuning", "lora", "qlora")
 #: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
 #: one direction.
 PCIE4_BYTES_PER_S = 32e9
-#: PCIe between a chip and its host, one direction, x16, by the chip's generation: 3 (16 GB/s) for Volta and
-#: Turing, 4 for Ampere and Ada, 5 (64 GB/s) since Hopper. Source: the vendors' data sheets, read 2026-11.
-HOST_LINK_BYTES_PER_S = {
-    "volta": 16e9,
-    "turing": 16e9,
-    "ampere": 32e9,
-    "ada": 32e9,
-    "hopper": 64e9,
-    "blackwell": 64e9,
-    "blackwell_rtx": 64e9,
-    "cdna3": 64e9,
-    "cdna4": 64e9,
-}
-#: Memory of two CPU sockets of the servers that such chips were sold in: six channels of DDR4-2666 a socket
-#: (Xeon Skylake), eight of DDR4-3200 (Epyc Rome), eight of DDR5-4800 (Sapphire Rapids), eight of DDR5-5600
-#: (Emerald Rapids). Source: the processors' data sheets, read 2026-11.
-HOST_BANDWIDTH_BYTES_PER_S = {
-    "volta": 256e9,
-    "turing": 256e9,
-    "ampere": 410e9,
-    "ada": 410e9,
-    "hopper": 614e9,
-    "blackwell": 717e9,
-    "blackwell_rtx": 717e9,
-}
-HOST_BANDWIDTH_DEFAULT = 410e9
 
 
 @lru_cache(maxsize=256)
@@ -347,29 +321,11 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
         "ranks_per_node": ranks_per_node,
         "ranks_per_accelerator": ranks_per_chip,
-        **host_numbers(cluster),
+        **hosts.host_numbers(cluster),
         "nodes": nodes,
         "architecture": architecture_index(clock.family(chip)),
         "own_chip": chip.own,
         "usd_per_node_hour": np.nan if price is None else price,
-    }
-
-
-def host_numbers(cluster: Cluster) -> dict[str, float]:
-    """Memory, its bandwidth and the link of a node's host, in bytes and bytes/s; the power limit's share.
-
-    nan where the host's memory is not known. The link is that of the accelerator's generation
-    (``HOST_LINK_BYTES_PER_S``), shared by the ranks of one chip.
-    """
-    chip = cluster.accelerator
-    given, limit = cluster.host_bytes, cluster.power_limit_watts
-    usual = HOST_BANDWIDTH_BYTES_PER_S.get(clock.family(chip), HOST_BANDWIDTH_DEFAULT)
-    link = HOST_LINK_BYTES_PER_S.get(clock.family(chip), PCIE4_BYTES_PER_S)
-    return {
-        "host_memory_bytes": np.nan if given is None else given,
-        "host_bandwidth_bytes_per_s": cluster.host_memory_bandwidth_bytes_per_s or usual,
-        "host_link_bytes_per_s": link / chip.ranks_per_accelerator,
-        "power_share": min(limit / chip.power_watts, 1.0) if limit and chip.power_watts else 1.0,
     }
 
 
