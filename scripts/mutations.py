@@ -353,13 +353,21 @@ MUTATIONS: list[Mutation] = [
         ("what fits taken for what could", "max(further(chip, name, layout) for layout in layouts)", "further(chip, name, standing)"),
     ),
     *mistakes(
-        "planner/mig/placement/optimise.py", "tests/mig/placement/test_plan.py",
-        ("changes without what is destroyed", "costs[column] = pattern.destroyed", "costs[column] = 0"),
+        "planner/mig/placement/program.py", "tests/mig/placement/test_plan.py",
+        ("changes without what is destroyed", "costs[column] = pattern.destroyed\n", "costs[column] = 0\n"),
         ("parts of machines", "* gpus.per_node\n        return costs", "* 1.0\n        return costs"),
-        ("busy GPUs as empty ones", "+ PER_GPU * empty", "+ PER_GPU"),
+        ("busy GPUs as empty ones", "PER_GPU * (not gpus.in_use)", "PER_GPU"),
     ),
     *mistakes(
-        "planner/mig/placement/patterns.py", "tests/mig/placement/test_plan.py",
+        "planner/mig/placement/program.py", "tests/mig/placement/test_brute_force.py",
+        ("in use like any other", "(1 + standing) * pattern.stopped", "0 * pattern.stopped"),
+    ),
+    *mistakes(
+        "planner/mig/placement/nearest.py", "tests/mig/placement/test_brute_force.py",
+        ("jobs that run forgotten", "*([] if question.in_use_serves else beside)", "*[]"),
+    ),
+    *mistakes(
+        "planner/mig/placement/patterns.py", "tests/mig/placement/test_brute_force.py",
         ("what is in use may go", "s.foreign or (s.in_use and not may_destroy_in_use)", "s.foreign"),
         ("busy instances serve", "and (in_use_serves or not s.in_use)", "and True"),
     ),

@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.engine.grid import clock, hosts, running, stack
 from planner.engine.grid.adapted import adapter_input_bytes, dropout_numbers, saved_numbers
-from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
+from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, PlanGrid
 from planner.engine.grid.recipe import (
     MemoryRecipe,
     dequantized,
@@ -376,6 +376,8 @@ COUNTED_IN_SAMPLES = ("global_batch_size", "micro_batch_size")
 def per_sequence(numbers: Mapping[str, Any], request: PlanRequest) -> dict[str, Any]:
     """Grid fields with the batch in sequences, where the question counts it in samples of several answers."""
     answers = request.workload.answers_per_sample
+    if answers == 1:
+        return dict(numbers)
     return {**numbers, **{name: numbers[name] * answers for name in COUNTED_IN_SAMPLES}}
 
 
@@ -388,11 +390,11 @@ def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
     return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
 
 
-def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> PlanGrid:
+def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Any]) -> PlanGrid:
     """One question over many layouts.
 
     layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
-    counts), shape (plans,).
+    counts), shape (plans,); numpy scalars of a single one.
     Raises PlanErrors where the question's budget does not reach (``effort``).
     """
     effort.plans_ahead(max(np.size(values) for values in layouts.values()))

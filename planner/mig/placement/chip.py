@@ -147,6 +147,10 @@ class Chip:
         profile = self.by_name[name]
         return tuple(Placed(start, profile.size, name) for start in profile.starts)
 
+    def beside(self, name: str, others: Iterable[str]) -> bool:
+        """Whether a profile may stand on one GPU with these."""
+        return not any(frozenset((name, other)) in self.apart for other in others)
+
     def problem(self, instances: Iterable[Placed]) -> str | None:
         """Why the driver could not hold these instances at once; None where it could.
 

@@ -137,7 +137,9 @@ def _grown(chip: Chip, names: tuple[str, ...], room: Room) -> Iterator[Configura
                 or profile.compute_slices > compute
                 or left[profile.name] < 1
                 or any(map(gt, needs[index], engines))
-                or _kept_apart(chip, profile.name, chosen, room.beside)
+                or (
+                    chip.apart and not chip.beside(profile.name, room.beside.union(p.profile for p in chosen))
+                )
             ):
                 continue
             chosen.append(places[index])
@@ -152,13 +154,6 @@ def _grown(chip: Chip, names: tuple[str, ...], room: Room) -> Iterator[Configura
             chosen.pop()
 
     return grow(0, room.taken, room.compute_slices, room.engines)
-
-
-def _kept_apart(chip: Chip, name: str, chosen: list[Placed], beside: frozenset[str]) -> bool:
-    if not chip.apart:
-        return False
-    others = {*beside, *(other.profile for other in chosen)}
-    return any(frozenset((name, other)) in chip.apart for other in others)
 
 
 def next_places(chip: Chip, names: tuple[str, ...], standing: Configuration) -> list[Placed]:
