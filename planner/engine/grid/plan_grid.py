@@ -41,6 +41,7 @@ ARCHITECTURES = (
     "other",
     "cdna3",
     "cdna4",
+    "blackwell_rtx",
 )
 FRAMEWORKS: tuple[Framework, ...] = cast(tuple[Framework, ...], tuple(words.FRAMEWORKS))
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
@@ -98,6 +99,8 @@ class PlanGrid:
     encoder: Array  #: an encoder of text [flag, ()]
     vision: Array  #: an encoder of image patches [flag, ()]
     layernorm: Array  #: LayerNorm rather than RMSNorm [flag, ()]
+    rotary_width: Array  #: queries and keys that rotary embedding turns, 0 without it [element, ()]
+    normed_width: Array  #: queries and keys that are normalised before they meet, else 0 [element, ()]
     dropout: Array  #: trained with dropout [flag, ()]
     tied: Array  #: the output projection is the token table [flag, ()]
     window: Array  #: keys that a windowed block attends to, 0: all [token, ()]
@@ -220,7 +223,7 @@ class PlanGrid:
     pcie: Array  #: that link is PCIe [flag, ()]
     link_domain_ranks: Array  #: ranks that the link joins, across machines where it reaches [rank, ()]
     fabric_share: Array  #: what its network keeps of an InfiniBand's efficiency [ratio, ()]
-    sustained_share: Array  #: clock that the power limit leaves to matrix products [ratio, ()]
+    sustained_share: Array  #: matrix products under its power limit, over the kind's card [ratio, ()]
     measured_share: Array  #: of the 16-bit peak, as measured on the machine; 0 where it was not [ratio, ()]
     fp32_flops_per_s: Array  #: peak of a rank on fp32 without tensor cores [FLOP/s, ()]
     internode_bytes_per_s: Array  #: a node's network, one direction [byte/s, ()]
