@@ -222,8 +222,8 @@ def test_what_is_wrong_is_said_beside_its_field_and_kept(
     client: Client, change: dict[str, str], control: str, said: str
 ) -> None:
     text = text_of(client, address(**change), 422)
-    assert f'aria-describedby="error-{control}"' in text
-    (beside,) = re.findall(f'id="error-{control}">([^<]*)<', text)
+    assert f'aria-describedby="wrong-{control}"' in text
+    (beside,) = re.findall(f'id="wrong-{control}">([^<]*)<', text)
     assert said in html.unescape(beside)
     assert f'href="#{control}"' in text
     (typed,) = change.values()
@@ -242,7 +242,8 @@ def test_a_chip_that_the_catalog_lacks_is_kept_and_not_planned(client: Client) -
     rows += [("chip", "a30"), ("n", "1"), ("on", ""), ("at", ""), ("want", "1g.6gb"), ("count", "1")]
     path = "/mig?" + urlencode(rows)
     text = text_of(client, path)
-    assert "2 × Z900</strong> on node-9/0,1" in text
+    assert "<h3>2 × Z900</h3>" in text
+    assert "2 on node-9/0,1" in text
     assert "The one instance has a place, on 1 of 1 GPUs" in text
     moved = client.get(path + "&do=adopt")["Location"]
     assert "%3FZ900" in moved
