@@ -74,7 +74,7 @@ def unused(chip: Chip, places: Sequence[Placed]) -> str:
 def picture(named: str, chip: Chip, instances: Sequence[tuple[Placed, str]]) -> Picture:
     """Instances with their states as one GPU: memory slices at their places, compute slices as many.
 
-    How many compute slices an instance that the catalog lacks takes is not known, so that none are drawn then.
+    How many an instance takes that the catalog lacks is not known, so that no compute slices are drawn then.
     """
     known = [(place, state) for place, state in sorted(instances) if place.profile in chip.by_name]
     spans = []
