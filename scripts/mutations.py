@@ -42,7 +42,7 @@ MUTATIONS: list[Mutation] = [
         f"{TIME}/kernels.py", f"{TESTS}/time/test_kernels.py",
         ("a sum for a root of squares", "np.sqrt(first * first + second * second)", "first + second"),
         ("inner sides alone saturate", "(1.0 / m + 1.0 / k + 1.0 / n)", "(1.0 / m + 1.0 / k)"),
-        ("aligned where either side is", "(np.mod(inner, 64.0) == 0.0) & (np", "(np.mod(inner, 64.0) == 0.0) | (np"),
+        ("aligned where either side is", "is_multiple(inner, 64.0) & is_multiple(columns, 64.0)", "is_multiple(inner, 64.0) | is_multiple(columns, 64.0)"),
         ("output not written", "inner * columns + rows * columns) * grid.element_bytes", "inner * columns) * grid.element_bytes"),
         ("inner width not split", "inner = (2.0 + grid.gated) * inner_width / grid.tensor_parallel", "inner = (2.0 + grid.gated) * inner_width"),
         ("a cast that writes nothing", "nbytes = 3.0 * operand_elements", "nbytes = 2.0 * operand_elements"),
@@ -344,7 +344,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         "planner/mig/placement/enumeration.py", "tests/mig/placement/test_enumeration.py",
         ("one more of a profile", "or left[profile.name] < 1", "or left[profile.name] < 0"),
-        ("decoders without end", "or (profile.decoders or 0) > decoders", "or False"),
+        ("engines without end", "or any(map(gt, needs[index], engines))", "or False"),
         ("compute slices without end", "or profile.compute_slices > compute", "or False"),
     ),
     *mistakes(
@@ -353,13 +353,21 @@ MUTATIONS: list[Mutation] = [
         ("what fits taken for what could", "max(further(chip, name, layout) for layout in layouts)", "further(chip, name, standing)"),
     ),
     *mistakes(
-        "planner/mig/placement/optimise.py", "tests/mig/placement/test_plan.py",
-        ("changes without what is destroyed", "costs[column] = pattern.destroyed", "costs[column] = 0"),
+        "planner/mig/placement/program.py", "tests/mig/placement/test_plan.py",
+        ("changes without what is destroyed", "costs[column] = pattern.destroyed\n", "costs[column] = 0\n"),
         ("parts of machines", "* gpus.per_node\n        return costs", "* 1.0\n        return costs"),
-        ("busy GPUs as empty ones", "+ PER_GPU * empty", "+ PER_GPU"),
+        ("busy GPUs as empty ones", "PER_GPU * (not gpus.in_use)", "PER_GPU"),
     ),
     *mistakes(
-        "planner/mig/placement/patterns.py", "tests/mig/placement/test_plan.py",
+        "planner/mig/placement/program.py", "tests/mig/placement/test_brute_force.py",
+        ("in use like any other", "(1 + standing) * pattern.stopped", "0 * pattern.stopped"),
+    ),
+    *mistakes(
+        "planner/mig/placement/nearest.py", "tests/mig/placement/test_brute_force.py",
+        ("jobs that run forgotten", "*([] if question.in_use_serves else beside)", "*[]"),
+    ),
+    *mistakes(
+        "planner/mig/placement/patterns.py", "tests/mig/placement/test_brute_force.py",
         ("what is in use may go", "s.foreign or (s.in_use and not may_destroy_in_use)", "s.foreign"),
         ("busy instances serve", "and (in_use_serves or not s.in_use)", "and True"),
     ),

@@ -31,7 +31,7 @@ from planner.plans.form import ScenarioForm
 from planner.web.numbers import whole
 from planner.web.responses import csv_response, swaps
 
-FIRST_LOOK_S = 0.7
+FIRST_LOOK_S = 1.5
 """Seconds that the first search may take; what it found is shown with its bound while a longer one runs."""
 
 LONG = 8
@@ -251,7 +251,7 @@ def _context(state: State, catalog: Catalog, *, exact: bool, touched: int | None
     if asked.question is not None:
         question = asked.question
         if not exact:
-            question = replace(question, time_limit_s=min(FIRST_LOOK_S, question.time_limit_s))
+            question = replace(question, time_limit_s=FIRST_LOOK_S)
         answer = plan(question)
         context["result"] = presenters.result(asked.question, answer, state)
         context["searching"] = not answer.optimal and not exact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -11,9 +12,9 @@ from planner.mig.exports.layouts import afterwards
 from planner.mig.exports.layouts import present as as_it_stands
 from planner.mig.placement.chip import Chip
 from planner.mig.placement.openness import Fragmentation, fragmentation
-from planner.mig.placement.question import Answer, Question
+from planner.mig.placement.question import ADD_GPUS, MOVE_JOBS, Answer, Question
 from planner.mig.prices import share, unused_usd_per_hour
-from planner.mig.state import Row, State
+from planner.mig.state import Row, State, Wanted
 from planner.web import formats
 
 
@@ -172,19 +173,21 @@ def _demands(question: Question, answer: Answer, state: State) -> Iterable[Deman
 
 def fixes(question: Question, answer: Answer, state: State) -> Iterable[Fix]:
     """The nearest changes that give the rest a place, each as an address, the surest first."""
-    for remedy in answer.remedies:
-        if remedy.kind == "add_gpus":
-            unsure = "" if remedy.proven else ", perhaps fewer would do"
-            more = Row(remedy.chip, str(remedy.count), (), "")
-            name = next(gpus.chip.name for gpus in question.gpus if gpus.chip.slug == remedy.chip)
+    for change in answer.nearest_changes:
+        unsure = "" if change.proven else "; perhaps fewer would do"
+        if change.kind == ADD_GPUS:
+            names = {gpus.chip.slug: gpus.chip.name for gpus in question.gpus}
+            listed = " and ".join(f"{count:,} × {names[slug]}" for slug, count in change.gpus)
+            more = [Row(slug, str(count), (), "") for slug, count in change.gpus]
             yield Fix(
-                f"Add {remedy.count:,} × {name}: all that can be served has a place{unsure}",
-                state.query(rows=(*state.rows, more)),
+                f"Add {listed}: all that can be served has a place{unsure}",
+                state.query(rows=(*state.rows, *more)),
             )
-        else:
+        elif change.kind == MOVE_JOBS:
+            jobs = "job that runs" if change.count == 1 else "jobs that run"
             yield Fix(
-                f"Let instances in use be destroyed: {remedy.count:,} go, and are made again elsewhere",
-                state.query(destroys=True),
+                f"Move {change.count:,} {jobs} to instances elsewhere{unsure}",
+                _with_jobs_moved(question, state),
             )
     for each in answer.unplaced:
         demand = question.demands[each.demand]
@@ -199,6 +202,18 @@ def fixes(question: Question, answer: Answer, state: State) -> Iterable[Fix]:
                 f"Take {least} for {demand.label}, the largest that these GPUs have",
                 state.query(demands=tuple(kept)),
             )
+
+
+def _with_jobs_moved(question: Question, state: State) -> str:
+    """The state in which the jobs that run are among the demands, and may be moved."""
+    jobs: Counter[str] = Counter()
+    if not question.in_use_serves:
+        for gpus in question.gpus:
+            for each in gpus.standing:
+                if each.in_use and not each.foreign:
+                    jobs[each.place.profile] += gpus.count
+    running = tuple(Wanted(profile, str(count), "runs now") for profile, count in jobs.items())
+    return state.query(demands=(*state.demands, *running), beside=False, destroys=True)
 
 
 def _nearest_profile(question: Question, want: str) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 
 from planner.engine.grid import running, stack
 from planner.engine.grid.adapted import adapter_input_bytes, dropout_numbers, saved_numbers
-from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
+from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, PlanGrid
 from planner.engine.grid.recipe import (
     MemoryRecipe,
+    dequantized,
     expandable_segments,
     frozen_precision,
     memory_recipe,
@@ -180,10 +181,11 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "tf32": workload.precision == "tf32",
         "flash": stack.is_flash(workload),
         **running.workload_numbers(workload),
+        "unsaid_inputs": running.unsaid_inputs(model, workload),
         "overlap": workload.overlap_communication,
         "frozen": frozen,
-        "quantized": workload.task == "qlora",
-        "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
+        "quantized": dequantized(workload),
+        "integer_quantized": dequantized(workload) and frozen_precision(workload) == "int4",
         "lora_parameters": adapters,
         "lora_width": running.adapted_width(model, workload) if frozen else 0.0,
         "adapted_modules": running.adapted_modules(model, workload) if frozen else 0.0,
@@ -206,6 +208,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
+        "muon": workload.optimizer == "muon",
         **dropout_numbers(model, workload),
         "framework": FRAMEWORKS.index(workload.framework),
         "weight_bytes": recipe.weight_bytes,
@@ -394,6 +397,8 @@ COUNTED_IN_SAMPLES = ("global_batch_size", "micro_batch_size")
 def per_sequence(numbers: Mapping[str, Any], request: PlanRequest) -> dict[str, Any]:
     """Grid fields with the batch in sequences, where the question counts it in samples of several answers."""
     answers = request.workload.answers_per_sample
+    if answers == 1:
+        return dict(numbers)
     return {**numbers, **{name: numbers[name] * answers for name in COUNTED_IN_SAMPLES}}
 
 
@@ -406,11 +411,11 @@ def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
     return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
 
 
-def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> PlanGrid:
+def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Any]) -> PlanGrid:
     """One question over many layouts.
 
     layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
-    counts), shape (plans,).
+    counts), shape (plans,); numpy scalars of a single one.
     Raises PlanErrors where the question's budget does not reach (``effort``).
     """
     effort.plans_ahead(max(np.size(values) for values in layouts.values()))

@@ -168,6 +168,7 @@ class PlanGrid:
     paged: Array  #: the optimizer's moments lie in pages that may move to the host [flag, ()]
     finetuning: Array  #: fine-tuned rather than pretrained [flag, ()]
     lamb: Array  #: the optimizer is LAMB [flag, ()]
+    muon: Array  #: the optimizer is Muon [flag, ()]
     graphs: Array  #: kernels are replayed from captured graphs [flag, ()]
     attention_kernel: Array  #: by its place in ATTENTION_KERNELS [index, ()]
     wide_attention: Array  #: attention is computed in fp32, without tensor cores [flag, ()]
@@ -181,7 +182,8 @@ class PlanGrid:
     expert_overlap: Array  #: the exchange of experts runs beside other compute [flag, ()]
     nodes_per_token: Array  #: machines that a token is sent to at most, 0 for any number [node, ()]
     adapted_modules: Array  #: linear layers of one block that have adapters [module, ()]
-    unsaid_inputs: Array  #: inputs that matter here and were left to defaults [input, ()]
+    unsaid_inputs: Array  #: inputs of model and run that matter and were left to defaults [input, ()]
+    unsaid_of_machine: Array  #: ... and of the machines [input, ()]
     framework: Array  #: the stack, by its place in FRAMEWORKS [index, ()]
     # memory recipe: see MemoryRecipe
     weight_bytes: Array  #: working copy of a trained weight [byte/parameter, ()]

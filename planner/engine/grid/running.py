@@ -14,7 +14,7 @@ from planner.engine.grid import stack
 from planner.engine.grid.plan_grid import ATTENTION_KERNELS, DISPATCHERS, KERNELS
 from planner.engine.question.request import Cluster, Fabric, Workload
 from planner.engine.question.specs import AcceleratorSpec, ModelSpec
-from planner.engine.shape.parameters import targeted_modules
+from planner.engine.shape.parameters import count_parameters, targeted_modules
 
 #: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
 LINK_DOMAINS = {"gb200": 72, "gb300": 72}
@@ -60,6 +60,9 @@ MOST_RAISED = {"volta": 1.2}
 #: benchmarks, 2023 to 2025); AMD's maximum achievable rates of MI300X and MI325X differ by about a fifth
 #: (ROCm blog, 2025).
 JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12, "cdna3": 1.0e-12}
+#: Share of a block's FLOPs from which on it matters which kernel computes attention: kernels are up to three
+#: times apart (``time/attention_rates.py``), so a twentieth moves a step by up to a tenth. Our own choice.
+ATTENTION_MATTERS = 0.05
 #: How the clock follows power: voltage falls with it, so that power goes with its square and more.
 CLOCK_PER_POWER = 0.5
 
@@ -81,22 +84,50 @@ def workload_numbers(workload: Workload) -> dict[str, float]:
         "grouped_matmul": stack.grouped_matmul(workload),
         "expert_overlap": bool(workload.moe and workload.moe.overlap),
         "nodes_per_token": float((workload.moe and workload.moe.nodes_per_token) or 0),
-        "unsaid_inputs": unsaid_inputs(workload),
     }
 
 
-def unsaid_inputs(workload: Workload) -> int:
-    """Count of inputs that turn a run's speed most and were left to defaults: the stack, the kernels
-    between the products, the attention kernel, and in fine-tuning the real lengths.
+def unsaid_inputs(model: ModelSpec, workload: Workload) -> int:
+    """Count of inputs that turn this run's speed most and were left to defaults: the stack, the kernels
+    between the products, the attention kernel where attention takes much of the run, in fine-tuning the real
+    lengths, and of experts how tokens reach them and how evenly.
     """
+    moe = workload.moe
     return sum(
         (
             workload.framework == "generic",
             workload.kernels is None and not workload.compile,
-            workload.attention_kernel is None and workload.attention == "flash",
+            workload.attention_kernel is None
+            and workload.attention == "flash"
+            and attention_share(model, workload.sequence_length) > ATTENTION_MATTERS,
             workload.task != "pretraining" and workload.sequences is None,
+            bool(model.experts) and (moe is None or moe.dispatcher is None),
+            bool(model.experts) and (moe is None or moe.balance is None),
         )
     )
+
+
+def unsaid_of_machine(cluster: Cluster) -> int:
+    """Count of what turns the speed of these machines most and was left to defaults: the rate of large matrix
+    products on them, which differs between machines of one kind, and the network between one's own.
+    """
+    several = cluster.nodes is not None and cluster.nodes > 1
+    own_network = several and cluster.instance_type is None and cluster.fabric is None
+    return (cluster.matmul_flops_per_s is None) + own_network
+
+
+def attention_share(model: ModelSpec, sequence_length: int) -> float:
+    """Share of scores and their use in the FLOPs of a block of this length in tokens, a ratio.
+
+    Scores and values are 4 x tokens x width a token, half of it where attention is causal; the matrices are 2
+    a parameter.  Source: Kaplan et al. 2020, table 1.
+    """
+    count = count_parameters(model)
+    width = model.attention_heads * (model.head_dim + model.value_head_dim) / 2.0
+    scores = 4.0 * sequence_length * width * (0.5 if model.architecture == "decoder" else 1.0)
+    matrices = 2.0 * (count.attention_matmul + count.ffn_matmul + count.shared_expert_matmul)
+    matrices += 2.0 * model.experts_per_token * count.expert_matmul
+    return scores / (scores + matrices)
 
 
 def adapted_modules(model: ModelSpec, workload: Workload) -> float:
@@ -153,6 +184,7 @@ def machine_numbers(cluster: Cluster, ranks_per_node: int) -> dict[str, float]:
         "fabric_share": FABRIC_SHARES[fabric(cluster)],
         "sustained_share": sustained_share(chip, cluster.power_limit_watts),
         "measured_share": measured_share(cluster),
+        "unsaid_of_machine": unsaid_of_machine(cluster),
     }
 
 

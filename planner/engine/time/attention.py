@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import ARCHITECTURES, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import where, whole
 from planner.engine.time import attention_rates, flops
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.kernels import achievable_bandwidth, fuses_softmax, matmul_efficiency
@@ -39,7 +39,7 @@ def fused_rate(
     rate grows with the width, beyond 128 it stays. Causal masks cost short sequences more.
     Source: ``attention_rates``.
     """
-    kernel, chip = grid.attention_kernel.astype(int), grid.architecture.astype(int)
+    kernel, chip = whole(grid.attention_kernel), whole(grid.architecture)
     share = curve.share[kernel, chip]
     narrow = curve.narrow[kernel, chip]
     half = curve.half_tokens[kernel, chip] + attention_rates.CAUSAL_TOKENS * grid.causal

@@ -21,11 +21,9 @@ from planner.engine.grid.plan_grid import (
     Flags,
     PlanGrid,
 )
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import anywhere, entries, where
 from planner.engine.time.constants import TimingConstants
 
-#: Stacks that split a stage's hand-over among its tensor-parallel ranks.
-SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
 TURING = float(ARCHITECTURES.index("turing"))
@@ -79,6 +77,17 @@ def tuned(grid: PlanGrid) -> Flags:
     return by_megatron
 
 
+def scatters(grid: PlanGrid) -> Flags:
+    """Flags, shape (plans,): where the stack splits a stage's hand-over among its tensor-parallel ranks.
+
+    Source: Narayanan et al. 2021, section 4.1 (scatter/gather); Megatron's code, which DeepSpeed and Neuron
+    run.
+    """
+    stack = grid.framework
+    split: Flags = (stack == MEGATRON) | (stack == DEEPSPEED) | (stack == NEURON)
+    return split
+
+
 def fuses_softmax(grid: PlanGrid) -> Flags:
     """Flags, shape (plans,): where scale, mask and softmax of unfused attention are one kernel: Megatron-LM
     and what is built on it, Transformer Engine, and compiled graphs.
@@ -106,7 +115,7 @@ def matmul_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: efficiency of the architecture (fitted) x what the power limit leaves (``sustained_share``), or
     as measured on the machine, where the question says so.
     """
-    share: Array = constants.matmul_efficiency[grid.architecture.astype(int)] * clock_share(grid, constants)
+    share: Array = entries(constants.matmul_efficiency, grid.architecture) * clock_share(grid, constants)
     return share
 
 
@@ -116,7 +125,7 @@ def clock_share(grid: PlanGrid, constants: TimingConstants) -> Array:
     A measured rate of large matmuls replaces the usual one, in every precision alike: power and cooling,
     which make machines of one kind differ, hold in all of them.  Source: our own choice.
     """
-    usual = constants.matmul_efficiency[grid.architecture.astype(int)]
+    usual = entries(constants.matmul_efficiency, grid.architecture)
     return where(grid.measured_share > 0, grid.measured_share / usual, grid.sustained_share)
 
 
@@ -139,11 +148,14 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
 
 
 def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
-    """Share of the peak of a large matmul on 32-bit operands: on tensor cores (TF32), or on plain cores.
+    """Share of the peak of a large matmul on 32-bit operands: on tensor cores (TF32), or on plain cores,
+    which libraries choose where they are as fast (A10G: 35 TFLOP/s in TF32, 31 in fp32).
 
     Source: ``tf32_efficiency`` and ``fp32_efficiency`` (fitted).
     """
-    return where(grid.tf32 > 0, constants.tf32_efficiency, constants.fp32_efficiency)
+    plain = constants.fp32_efficiency * grid.fp32_flops_per_s / grid.peak_flops_per_s
+    on_tensor_cores = np.maximum(constants.tf32_efficiency, plain)
+    return where(grid.tf32 > 0, on_tensor_cores, constants.fp32_efficiency)
 
 
 def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -163,7 +175,7 @@ def wave_elements(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: ``wave_elements`` (fitted, for A100) x WAVE_SHARES; half of it for 32-bit operands.
     """
-    whole = constants.wave_elements * WAVE_SHARES[grid.architecture.astype(int)]
+    whole = constants.wave_elements * entries(WAVE_SHARES, grid.architecture)
     half: Array = where(grid.full_precision > 0, 0.5, 1.0) * whole
     return half
 
@@ -185,14 +197,25 @@ def matmul_s(
     """
     saturation = 1.0 + side_losses(grid, constants, rows, inner, columns, 1.0)
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
-    aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
+    aligned = is_multiple(inner, 64.0) & is_multiple(columns, 64.0)
     saturation = saturation * where(aligned, 1.0, constants.misaligned)
     old = (grid.architecture <= TURING) & (grid.full_precision == 0)
-    if np.any(old):
-        uneven = (np.mod(inner, 8.0) != 0.0) | (np.mod(columns, 8.0) != 0.0)
+    if anywhere(old):
+        uneven = ~(is_multiple(inner, 8.0) & is_multiple(columns, 8.0))
         saturation = saturation * where(uneven & old, NO_TENSOR_CORES / constants.misaligned, 1.0)
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
     return root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
+
+
+def is_multiple(counts: Array, of: float) -> Flags:
+    """Flags, shape (plans,): where a count of elements is a multiple of a power of two.
+
+    counts, of: elements.  Source: definition; the division is exact, and several times as fast as a
+    remainder.
+    """
+    parts = counts / of
+    flags: Flags = parts == np.floor(parts)
+    return flags
 
 
 def side_losses(

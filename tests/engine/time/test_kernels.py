@@ -83,6 +83,12 @@ def test_each_precision_has_its_share_of_peak(changes: dict[str, float], share: 
     assert number(kernels.matmul_rate(bare_grid(**changes), shares)) == pytest.approx(share * RATE)
 
 
+def test_tf32_is_never_slower_than_plain_cores() -> None:
+    grid = bare_grid(full_precision=1, tf32=1, fp32_flops_per_s=0.9 * RATE)
+    constants = bare_constants(fp32_efficiency=0.5, tf32_efficiency=0.4)
+    assert number(kernels.matmul_rate(grid, constants)) == pytest.approx(0.45 * RATE)
+
+
 def test_the_head_stays_in_sixteen_bits_under_fp8() -> None:
     grid = bare_grid(fp8=1, peak_flops_per_s=2 * RATE)
     constants = bare_constants(matmul_efficiency=0.5, fp8_efficiency=0.4)
