@@ -23,7 +23,8 @@ from planner.catalog.models import (
     TransformerModel,
 )
 from planner.catalog.services import load_catalog
-from tests.mig.visiting import address, text_of
+from tests.mig.visiting import address as partitions
+from tests.mig.visiting import text_of
 
 pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 TABLES = [Accelerator, InstanceType, Price, Availability, MigProfile, TransformerModel]
@@ -244,9 +245,9 @@ def add_profile(admin_client: Client, **changes: str) -> tuple[int, list[str]]:
 
 
 def test_a_mig_profile_that_is_added_is_offered_on_the_page(admin_client: Client, client: Client) -> None:
-    assert text_of(client, address(want="3g.21gb", count="1", on=""), 422)
+    assert text_of(client, partitions(want="3g.21gb", count="1", on=""), 422)
     assert add_profile(admin_client) == (302, [])
-    assert "The one instance has a place" in text_of(client, address(want="3g.21gb", count="1", on=""))
+    assert "The one instance has a place" in text_of(client, partitions(want="3g.21gb", count="1", on=""))
 
 
 @pytest.mark.parametrize(
