@@ -41,6 +41,7 @@ ARCHITECTURES = (
     "other",
     "cdna3",
     "cdna4",
+    "blackwell_rtx",
 )
 FRAMEWORKS: tuple[Framework, ...] = cast(tuple[Framework, ...], tuple(words.FRAMEWORKS))
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
@@ -98,6 +99,8 @@ class PlanGrid:
     encoder: Array  #: an encoder of text [flag, ()]
     vision: Array  #: an encoder of image patches [flag, ()]
     layernorm: Array  #: LayerNorm rather than RMSNorm [flag, ()]
+    rotary_width: Array  #: queries and keys that rotary embedding turns, 0 without it [element, ()]
+    normed_width: Array  #: queries and keys that are normalised before they meet, else 0 [element, ()]
     dropout: Array  #: trained with dropout [flag, ()]
     tied: Array  #: the output projection is the token table [flag, ()]
     window: Array  #: keys that a windowed block attends to, 0: all [token, ()]
@@ -146,6 +149,8 @@ class PlanGrid:
     residual_bytes: Array  #: one element of the residual stream and of a norm's input [byte, ()]
     kernels_named: Array  #: the question says which kernels run between the matmuls [flag, ()]
     kernels_fused: Array  #: and they are fused by hand or Transformer Engine's [flag, ()]
+    fp8_activation_input: Array  #: what enters the MLP's non-linearity is kept in fp8 [flag, ()]
+    kept_logit_bytes: Array  #: of each logit, by the loop's own variables, during backward [byte, ()]
     expandable: Array  #: PyTorch's allocator with expandable segments [flag, ()]
     optimizer_in_backward: Array  #: each parameter is stepped as its gradient is there [flag, ()]
     saved_embedding_parameters: Array  #: of the token table, trained whole beside adapters [parameter, ()]
@@ -220,7 +225,7 @@ class PlanGrid:
     pcie: Array  #: that link is PCIe [flag, ()]
     link_domain_ranks: Array  #: ranks that the link joins, across machines where it reaches [rank, ()]
     fabric_share: Array  #: what its network keeps of an InfiniBand's efficiency [ratio, ()]
-    sustained_share: Array  #: clock that the power limit leaves to matrix products [ratio, ()]
+    sustained_share: Array  #: matrix products under its power limit, over the kind's card [ratio, ()]
     measured_share: Array  #: of the 16-bit peak, as measured on the machine; 0 where it was not [ratio, ()]
     fp32_flops_per_s: Array  #: peak of a rank on fp32 without tensor cores [FLOP/s, ()]
     internode_bytes_per_s: Array  #: a node's network, one direction [byte/s, ()]
