@@ -253,7 +253,9 @@ def _context(state: State, catalog: Catalog, *, exact: bool, touched: int | None
         if not exact:
             question = replace(question, time_limit_s=FIRST_LOOK_S)
         answer = plan(question)
-        context["result"] = presenters.result(asked.question, answer, state)
+        context["result"] = presenters.result(
+            asked.question, answer, state, {chip.slug: chip for chip in divisible(catalog)}
+        )
         context["searching"] = not answer.optimal and not exact
     return context
 

@@ -136,11 +136,19 @@ def test_moving_running_jobs_is_one_click_where_it_helps(client: Client) -> None
     assert "runs now" in moved
 
 
-def test_what_no_profile_gives_leads_to_the_largest_that_there_is(client: Client) -> None:
+def test_what_no_profile_gives_leads_to_what_comes_closest(client: Client) -> None:
     text = text_of(client, address(want="60 GB", count="1", n="1", on=""))
-    ((said, to),) = fixes_of(text)
-    assert said.startswith("Take 7g.40gb for 60 GB")
-    assert "The one instance has a place" in text_of(client, to)
+    (other, to_other), (less, to_less) = fixes_of(text)
+    assert re.match(r"Add 1 × .*, whose \S+ is enough for 60 GB", other)
+    assert less.startswith("Take 7g.40gb for 60 GB")
+    for to in (to_other, to_less):
+        assert "The one instance has a place" in text_of(client, to)
+
+
+def test_double_memory_is_one_click_where_it_helps(client: Client) -> None:
+    text = text_of(client, address(want="9 GB, 1 slices", count="4", n="1", on=""))
+    (to,) = (to for said, to in fixes_of(text) if said.startswith("Let double-memory profiles serve too"))
+    assert "All 4 instances have a place" in text_of(client, to)
 
 
 def unproven(question: Question, *, served: int = 2) -> Answer:
