@@ -143,7 +143,10 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: dense peak of the catalog x efficiency of the architecture (fitted).
     """
     base = matmul_efficiency(grid, constants)
-    low = where(grid.fp8 > 0, constants.fp8_efficiency * clock_share(grid, constants), base)
+    # Eight bits are never slower than sixteen, where a chip's peak is the same either (Trainium).
+    half = base * grid.bf16_flops_per_s / grid.peak_flops_per_s
+    eight = np.maximum(constants.fp8_efficiency * clock_share(grid, constants), half)
+    low = where(grid.fp8 > 0, eight, base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
@@ -154,7 +157,9 @@ def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: ``tf32_efficiency`` and ``fp32_efficiency`` (fitted).
     """
     plain = constants.fp32_efficiency * grid.fp32_flops_per_s / grid.peak_flops_per_s
-    on_tensor_cores = np.maximum(constants.tf32_efficiency, plain)
+    # Where 16 bits are no faster on paper (Trainium), 32 are not faster either.
+    narrow = matmul_efficiency(grid, constants) * grid.bf16_flops_per_s / grid.peak_flops_per_s
+    on_tensor_cores = np.minimum(np.maximum(constants.tf32_efficiency, plain), narrow)
     return where(grid.tf32 > 0, on_tensor_cores, constants.fp32_efficiency)
 
 
