@@ -67,8 +67,10 @@ def test_old_chips_leave_their_tensor_cores_idle_on_uneven_sides(columns: int, s
     [
         ({}, 0.5),
         ({"sustained_share": 0.8}, 0.4),
-        ({"sustained_share": 0.8, "fp8": 1}, 0.32),
-        ({"fp8": 1}, 0.4),
+        ({"sustained_share": 0.8, "fp8": 1, "bf16_flops_per_s": RATE / 2}, 0.32),
+        ({"fp8": 1, "bf16_flops_per_s": RATE / 2}, 0.4),
+        # Where sixteen bits have the same peak, eight run at their rate at least.
+        ({"fp8": 1}, 0.5),
         ({"full_precision": 1}, 0.2),
         ({"full_precision": 1, "tf32": 1}, 0.3),
     ],
@@ -89,6 +91,12 @@ def test_fp8_reaches_of_its_peak_what_was_measured_beside_hopper(chip: str, rati
     constants = bare_constants(fp8_efficiency=0.5)
     grid = bare_grid(fp8=1, architecture=float(ARCHITECTURES.index(chip)))
     assert number(kernels.matmul_rate(grid, constants)) == pytest.approx(0.5 * ratio * RATE, rel=1e-2)
+
+
+def test_thirty_two_bits_are_never_faster_than_sixteen() -> None:
+    grid = bare_grid(full_precision=1, tf32=1)
+    constants = bare_constants(matmul_efficiency=0.4, tf32_efficiency=0.8, fp32_efficiency=0.1)
+    assert number(kernels.matmul_rate(grid, constants)) == pytest.approx(0.4 * RATE)
 
 
 def test_tf32_is_never_slower_than_plain_cores() -> None:
