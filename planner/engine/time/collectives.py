@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import anywhere, where, within
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import expert_tensor_parallel
 
@@ -50,7 +50,7 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
     size, stride: counts of ranks, shape (plans,).
     """
     per_node = grid.ranks_per_node
-    inside = np.clip(np.floor(grid.link_domain_ranks / stride), 1.0, size)
+    inside = within(np.floor(grid.link_domain_ranks / stride), 1.0, size)
     links = where(grid.pcie > 0, constants.pcie_efficiency, constants.link_efficiency)
     # All the groups that cross the network from one node share it: there are ranks_per_node / inside of them.
     share = np.minimum(inside / per_node, grid.link_domain_ranks / per_node)
@@ -80,7 +80,7 @@ def latency_of_rounds_s(constants: TimingConstants, inside: Array, machines: Arr
     (August and October 2024).
     """
     links = (inside - 1.0) * constants.link_latency_s
-    if not np.any(machines > 1.0):
+    if not anywhere(machines > 1.0):
         return links, links
     network = constants.network_latency_s
     ring: Array = machines * links + (machines - 1.0) * network

@@ -23,7 +23,7 @@ from planner.engine.grid.plan_grid import (
     Flags,
     PlanGrid,
 )
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import NONE, anywhere, where
 from planner.engine.time import collectives, experts, kernels
 from planner.engine.time.block import all_blocks
 from planner.engine.time.compute import StageCompute
@@ -92,8 +92,8 @@ def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute:
     gradients, twice backward, mostly hidden behind attention. Source: Liu et al. 2023 (ring attention); the
     exposed share is fitted.
     """
-    if not np.any(grid.context_parallel > 1):
-        return np.asarray(0.0)
+    if not anywhere(grid.context_parallel > 1):
+        return NONE
     widths = grid.kv_heads * (grid.head_dim + grid.value_head_dim) / grid.tensor_parallel
     nbytes = grid.context_parallel * grid.tokens_per_rank * widths * grid.element_bytes
     each = collectives.reduce_scatter_s(collectives.context_group(grid, constants), nbytes)
@@ -112,8 +112,8 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     Source: our own count; Thakur et al. 2005 (all-to-all); DeepEP; DeepSeek-AI 2024 (V3), sections 2.1.2 and
     3.2.1; the exposed share is fitted.
     """
-    if not np.any(grid.expert_parallel > 1):
-        return np.asarray(0.0)
+    if not anywhere(grid.expert_parallel > 1):
+        return NONE
     split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
     group = collectives.expert_group(grid, constants)
     token = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
@@ -219,12 +219,15 @@ def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
 
 
 def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
-    """Like ``local_parameters``, for trained ones: only the adapters where the base is frozen. Counts.
+    """Like ``local_parameters``, for trained ones: only the adapters and what is trained whole beside them
+    where the base is frozen. Counts.
 
     Source: our own count.
     """
     dense, routed = local_parameters(grid)
-    adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
+    beside = grid.lora_parameters + grid.saved_embedding_parameters
+    beside = beside + grid.saved_head_parameters + grid.saved_block_parameters
+    adapters = beside / (grid.tensor_parallel * grid.pipeline_parallel)
     return where(grid.frozen > 0, adapters, dense), routed * (1.0 - grid.frozen)
 
 
@@ -278,8 +281,8 @@ def data_communication_s(
     def of_experts(
         time: Callable[[collectives.Group, Array, Array], Array], routed: Array, wire: Array
     ) -> Array:
-        if not np.any(grid.moe_blocks > 0):
-            return np.asarray(0.0)
+        if not anywhere(grid.moe_blocks > 0):
+            return NONE
         messages = where(routed > 0, buckets(grid, routed, wire, replicas), 0.0)
         return time(expert_ranks, routed * wire, messages)
 
@@ -299,8 +302,8 @@ def data_communication_s(
         grid, constants, gather + each, backward
     )
     # Shards of groups smaller than all ranks are summed over the groups (hybrid sharding).
-    summed: Array = np.asarray(0.0)
-    if np.any(ranks > shards):
+    summed: Array = NONE
+    if anywhere(ranks > shards):
         between = collectives.group(grid, constants, ranks / shards, grid.tensor_parallel * shards)
         own = trained / shards
         both = collectives.all_reduce_s(
