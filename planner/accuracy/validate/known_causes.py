@@ -36,8 +36,9 @@ TIME_CAUSES = {
 }
 #: Causes of errors of whole sources, for the page: what is measured says so, the rest is inferred.
 SOURCE_CAUSES = {
-    "torchao-mx": "twice the predicted time at all rows alike; a limit of 750 W, which its authors' machines"
-    " have, is a seventh of it; a measured matmul rate would tell",
+    "torchao-mx": "twice the predicted time at all rows alike, and at its page's bf16 run too (8,308 tokens a"
+    " second), so it is the machine, not its fp8; a limit of 750 W, which its authors' machines have, is a"
+    " sixth of it; a measured matmul rate would tell",
     "simumax-b200": "its own sweep of matmuls, at 0.6 of what other B200 reach, is an input; its experts'"
     " grouped products reach less",
     "nanotron-playbook": "published 5 to 19 % of peak on 64 nodes against 44 to 47 % on one: gradient"
