@@ -30,6 +30,8 @@ from planner.engine.shape.parameters import count_parameters, lora_parameters
 MASKED_SHARE = 0.15
 
 
+#: Bytes of a logit that the loop holds, by ``logits_kept``.
+KEPT_LOGIT_BYTES = {"none": 0.0, "16_bit": 2.0, "fp32": 4.0}
 #: Grid fields of ``recompute_modules``, and the words that set them.
 RECOMPUTE_FLAGS = {
     "recompute_core": "attention_core",
@@ -196,6 +198,8 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         else 2.0,
         **kernel_numbers(workload),
         "expandable": expandable_segments(workload),
+        "fp8_activation_input": workload.fp8_activation_input,
+        "kept_logit_bytes": KEPT_LOGIT_BYTES[workload.logits_kept],
         "optimizer_in_backward": workload.optimizer_in_backward,
         **saved_numbers(model, workload),
         "adapters_with_base": frozen and recipe.adapter_wrapping == "with_base",

@@ -149,6 +149,8 @@ class PlanGrid:
     residual_bytes: Array  #: one element of the residual stream and of a norm's input [byte, ()]
     kernels_named: Array  #: the question says which kernels run between the matmuls [flag, ()]
     kernels_fused: Array  #: and they are fused by hand or Transformer Engine's [flag, ()]
+    fp8_activation_input: Array  #: what enters the MLP's non-linearity is kept in fp8 [flag, ()]
+    kept_logit_bytes: Array  #: of each logit, by the loop's own variables, during backward [byte, ()]
     expandable: Array  #: PyTorch's allocator with expandable segments [flag, ()]
     optimizer_in_backward: Array  #: each parameter is stepped as its gradient is there [flag, ()]
     saved_embedding_parameters: Array  #: of the token table, trained whole beside adapters [parameter, ()]

@@ -34,6 +34,8 @@ WIDE_NORM_BYTES = 4.0
 WIDE_SCORE_BYTES = 4.0
 #: One byte per element (Korthikanti et al. 2022, section 4.1).
 DROPOUT_MASK_BYTES = 1.0
+#: What enters a non-linearity, kept in 8 bits.
+FP8_BYTES = 1.0
 #: Query, key and value as linear layers of their own.
 SEPARATE_PROJECTIONS = 3.0
 #: fp32 logits and probabilities of the router, per token and expert.
@@ -180,12 +182,15 @@ def mlp_bytes(
 ) -> Array:
     """Bytes per token of an MLP's inner tensors, shape (plans,): those before the non-linearity (gate and up)
     and the input of the last matrix. A gated MLP of plain PyTorch modules also keeps the activated gate.
+    Megatron can keep what enters the non-linearity in fp8.
 
     width: inner width on this rank, elements.  matmul_bytes: bytes per element of a kept matmul input;
     element_bytes: of any other tensor.
-    Source: Korthikanti et al. 2022, section 4.1, for a plain MLP; the gated one is our own count.
+    Source: Korthikanti et al. 2022, section 4.1, for a plain MLP; the gated one is our own count;
+    Megatron-Core, activation_func_fp8_input_store (core/fusions/fused_bias_swiglu.py).
     """
-    inner = element_bytes * (1.0 + grid.gated * (1.0 + traits.plain))
+    stored = where(grid.fp8_activation_input > 0, FP8_BYTES, element_bytes)
+    inner = stored * (1.0 + grid.gated) + element_bytes * (grid.gated * traits.plain)
     # A recomputed non-linearity leaves its own input alone.
     recomputed = grid.modules_named * grid.recompute_activation * (grid.recompute == SELECTIVE_RECOMPUTE)
     down_input = matmul_bytes * grid.down_input_kept * (1.0 - recomputed)
