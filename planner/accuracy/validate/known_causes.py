@@ -65,7 +65,8 @@ SOURCE_CAUSES = {
     " bits it costs more, on A100 and H100 less",
     "prime-rl-bench": "the reinforcement learner's loss in eager chunks of the vocabulary, and a mixture's"
     " routing on the host",
-    "dgxc-hf-peft": "the Trainer's time has evaluation and saving in it; recompute of plain modules on H100",
+    "dgxc-hf-peft": "the Trainer's time has evaluation and saving in it, 2 to 9 % by its totals; plain"
+    " modules on H100",
     "primus-mi355x": "one pair, balanced and not: the router's spread is 1.8 times, ours 1.1",
     "megatron-bridge": "mixtures in fp8: releases of one recipe differ by a third (25.09 to 26.04)",
     "bloom-prequel": "one timing of the second iteration; some layouts split the layers unevenly",
