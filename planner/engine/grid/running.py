@@ -68,9 +68,11 @@ def workload_numbers(workload: Workload) -> dict[str, float]:
         "row_tokens": row,
         "sample_tokens": stack.sample_tokens(workload.sequences, row),
         "dispatcher": DISPATCHERS.index(stack.dispatcher(workload)),
+        "dispatcher_usual": stack.chooses_dispatcher(workload),
         "expert_load": stack.expert_load(workload),
         "grouped_matmul": stack.grouped_matmul(workload),
         "expert_overlap": bool(workload.moe and workload.moe.overlap),
+        "expert_overlap_usual": stack.overlaps_experts(workload),
         "nodes_per_token": float((workload.moe and workload.moe.nodes_per_token) or 0),
     }
 

@@ -120,6 +120,23 @@ def test_experts_are_grouped_where_the_stack_does_so_or_it_was_asked_for() -> No
     assert stack.dispatcher(workload(moe=Experts(dispatcher="deepep"))) == "deepep"
 
 
+@pytest.mark.parametrize(
+    ("framework", "asked", "left"),
+    [
+        ("megatron", None, True),
+        ("generic", None, True),
+        ("fsdp", None, False),
+        ("megatron", True, False),
+        ("megatron", False, False),
+    ],
+)
+def test_the_exchange_of_experts_is_left_to_stacks_that_can_overlap_it(
+    framework: Any, asked: bool | None, left: bool
+) -> None:
+    experts = None if asked is None else Experts(overlap=asked)
+    assert stack.overlaps_experts(workload(framework=framework, moe=experts)) == left
+
+
 def test_each_input_left_to_a_default_is_counted() -> None:
     model = question(model="llama-2-7b").model
     nothing_said = workload(framework="generic", task="lora", sequence_length=4096)
