@@ -92,14 +92,13 @@ def _reader(place: str, write: Callable[[float], str] | None) -> Reader:
     record, name, key = found.groups()
     entry = int(key) if key is not None and key.isdecimal() else key
 
-    def plain(records: Mapping[str, Any]) -> Any:
-        return getattr(records[record], name)
-
-    def of_entry(records: Mapping[str, Any]) -> Any:
-        return getattr(records[record], name)[entry]
-
-    read = plain if entry is None else of_entry
-    return read if write is None else lambda records: write(float(read(records)))
+    if entry is None:
+        if write is None:
+            return lambda records: getattr(records[record], name)
+        return lambda records: write(float(getattr(records[record], name)))
+    if write is None:
+        return lambda records: getattr(records[record], name)[entry]
+    return lambda records: write(float(getattr(records[record], name)[entry]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +154,13 @@ def terms(templates: tuple[TermTemplate, ...], records: Mapping[str, Any]) -> tu
         assert value is not None, item.value
         found.append(
             Term(
-                name=item.name,
-                value=float(value),
-                unit=item.unit,
-                formula=filled(item.formula, records),
-                source=item.source,
-                parent=item.parent,
-                part=item.part,
+                item.name,
+                float(value),
+                item.unit,
+                filled(item.formula, records),
+                item.source,
+                item.parent,
+                item.part,
             )
         )
     return tuple(found)

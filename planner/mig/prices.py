@@ -57,7 +57,7 @@ def shared_out(chip: Chip, names: list[str]) -> tuple[list[float], float]:
     """
     shares = [share(chip, chip.by_name[name]) for name in names]
     whole = max(1.0, sum(shares))
-    return [each / whole for each in shares], max(0.0, 1.0 - sum(shares))
+    return [each / whole for each in shares], max(0.0, round(1.0 - sum(shares), 12))
 
 
 def unused_usd_per_hour(groups: Sequence[Gpus], answer: Answer) -> float | None:
@@ -68,9 +68,10 @@ def unused_usd_per_hour(groups: Sequence[Gpus], answer: Answer) -> float | None:
     held: dict[int, list[Placed]] = defaultdict(list)
     for placement in (*answer.placements, *answer.staying):
         held[placement.gpu].append(placement.place)
+    used = {placement.gpu for placement in answer.placements}
     total = 0.0
     for group in groups:
-        serving = {placement.gpu for placement in answer.placements if placement.gpu in group.numbers}
+        serving = [number for number in group.numbers if number in used]
         if serving and group.usd_per_gpu_hour is None:
             return None
         for number in serving:

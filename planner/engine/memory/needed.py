@@ -14,7 +14,7 @@ import numpy as np
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import anywhere, on_scalars
 from planner.engine.memory.constants import MemoryConstants
-from planner.engine.memory.peak import beside, counted_on_stages, heights_of, ranks_on_node
+from planner.engine.memory.peak import beside, counted_on_stages, fullest, heights_of, ranks_on_node
 
 #: What a plan counts that the host cannot hold: it never fits, but such plans keep their order.
 HOST_SHORT = 1e6
@@ -62,10 +62,10 @@ def held_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Held:
     """
     grid = on_scalars(grid)
     counted = counted_on_stages(grid, constants)
-    heights = heights_of(counted, constants)
-    allocated = heights.highest.max(axis=0)
-    host = np.max(counted.values["host_bytes_of_rank"], axis=0)
-    return Held(allocated, heights.seen - allocated, host)
+    heights = [heights_of(each, constants) for each in counted]
+    allocated = fullest([each.highest for each in heights])
+    host = fullest([each.values["host_bytes_of_rank"] for each in counted])
+    return Held(allocated, fullest([each.seen for each in heights]) - allocated, host)
 
 
 def needed_per_rank(grid: PlanGrid, constants: MemoryConstants, held: Held | None = None) -> Array:

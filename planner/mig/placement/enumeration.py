@@ -137,7 +137,9 @@ def _grown(chip: Chip, names: tuple[str, ...], room: Room) -> Iterator[Configura
                 or profile.compute_slices > compute
                 or left[profile.name] < 1
                 or any(map(gt, needs[index], engines))
-                or _kept_apart(chip, profile.name, chosen, room.beside)
+                or (
+                    chip.apart and not chip.beside(profile.name, room.beside.union(p.profile for p in chosen))
+                )
             ):
                 continue
             chosen.append(places[index])
@@ -152,13 +154,6 @@ def _grown(chip: Chip, names: tuple[str, ...], room: Room) -> Iterator[Configura
             chosen.pop()
 
     return grow(0, room.taken, room.compute_slices, room.engines)
-
-
-def _kept_apart(chip: Chip, name: str, chosen: list[Placed], beside: frozenset[str]) -> bool:
-    if not chip.apart:
-        return False
-    others = {*beside, *(other.profile for other in chosen)}
-    return any(frozenset((name, other)) in chip.apart for other in others)
 
 
 def next_places(chip: Chip, names: tuple[str, ...], standing: Configuration) -> list[Placed]:
@@ -206,6 +201,20 @@ def compute_instances(compute_slices: int) -> tuple[Configuration, ...]:
                 yield from grow(index + 1, taken | places[index].mask, (*chosen, places[index]))
 
     return tuple(tuple(sorted(each)) for each in grow(0, 0, ()))
+
+
+@lru_cache(maxsize=64)
+def count_compute(compute_slices: int) -> Count:
+    """How many ways there are to divide a GPU instance among compute instances, counted as GPUs are."""
+    found = compute_instances(compute_slices)
+    known = {frozenset(each) for each in found}
+    singles = [each[0] for each in found if len(each) == 1]
+    largest = [
+        each
+        for each in found
+        if not any(one not in each and frozenset((*each, one)) in known for one in singles)
+    ]
+    return Count(len(found), len(largest), len({multiset(each) for each in largest}))
 
 
 COMPUTE_WIDTHS = (1, 2, 3, 4, 7)
