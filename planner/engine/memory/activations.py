@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.engine.grid.alike import kinds_of_layouts, spread_record
 from planner.engine.grid.plan_grid import FULL_RECOMPUTE, NO_RECOMPUTE, SELECTIVE_RECOMPUTE, Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import Stages
-from planner.engine.memory.traits import FP32_BYTES, Traits
+from planner.engine.memory.traits import FP32_BYTES, Traits, traits_of
 
 #: fp32 log-sum-exp that flash attention keeps per token and head (Dao et al. 2022, algorithm 2).
 LOG_SUM_EXP_BYTES = 4.0
@@ -33,6 +34,15 @@ SEPARATE_PROJECTIONS = 3.0
 ROUTER_BYTES = 8.0
 #: Share of the blocks that "selective" checkpoints whole in block-wise stacks: every second one.
 SELECTIVE_BLOCK_SHARE = 0.5
+#: What of a layout changes what a block keeps, beside the traits that depend on it.
+KEPT_BY = (
+    "tensor_parallel",
+    "sequence_parallel",
+    "context_parallel",
+    "expert_parallel",
+    "micro_batch_size",
+    "recompute",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +315,20 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         recomputed=np.maximum(largest + largest_scores - kept_by_recomputed, 0.0),
         gradients=gradient_bytes(grid, tokens, targets, scores, expert_ffn),
     )
+
+
+def activations_of_kinds(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Activations:
+    """``activations``, bytes: of many layouts, each way to split a block (KEPT_BY) is counted once.
+
+    Source: as ``activations``.
+    """
+    kinds = kinds_of_layouts(grid, KEPT_BY, traits.widened, traits.modules)
+    if kinds is None:
+        return activations(grid, traits, constants)
+    first, kind = kinds
+    some = grid.rows(first)
+    found = activations(some, traits_of(some), constants)
+    return spread_record(found, kind)
 
 
 @dataclass(frozen=True, slots=True)
