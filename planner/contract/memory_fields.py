@@ -121,6 +121,15 @@ MEMORY_FIELDS: tuple[Field, ...] = (
         query="blocks",
     ),
     Field(
+        "fp8_activation_input",
+        "flag",
+        "Activation's input in fp8",
+        "Keeps what enters the MLP's non-linearity in 8 bits until the backward pass (Megatron's "
+        "activation_func_fp8_input_store).",
+        default=False,
+        query="fp8input",
+    ),
+    Field(
         "objective",
         "choice",
         "Objective",

@@ -233,6 +233,16 @@ WORKLOAD = table(
         query="lossprec",
     ),
     Field(
+        "logits_kept",
+        "choice",
+        "Logits kept",
+        "Whether the training loop still holds the model's output while the backward pass runs, as a "
+        "variable outputs does: whole logits in 16 bits, or in fp32 where the model returns them so.",
+        choices=words.LOGITS_KEPT,
+        default="none",
+        query="keptlogits",
+    ),
+    Field(
         "lora_rank",
         "whole",
         "LoRA rank",

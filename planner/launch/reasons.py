@@ -153,6 +153,8 @@ UNWRITTEN = {
     "adapter_wrapping": (None,),
     "k_bit_preparation": (None,),
     "loss_precision": (None,),
+    "logits_kept": ("none",),
+    "fp8_activation_input": (False,),
     "expandable_segments": (None,),
     "modules_to_save": (None,),
     "recompute_modules": (None,),

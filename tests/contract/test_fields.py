@@ -39,6 +39,7 @@ TIED = [
     (words.OPTIMIZER_KERNELS, request.OptimizerKernel),
     (words.LOSSES, request.Loss),
     (words.LOSS_PRECISIONS, request.LossPrecision),
+    (words.LOGITS_KEPT, request.LogitsKept),
     (words.ATTENTION_KERNELS, request.AttentionKernel),
     (words.KERNELS, request.Kernels),
     (words.SEQUENCE_KINDS, request.SequenceKind),

@@ -34,10 +34,16 @@ from planner.engine.time.block import all_blocks
 from planner.engine.time.compute import blocks_compute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import load_of_the_fullest
-from planner.engine.time.step import communication_of_blocks, computed_rows, fullest_stage
+from planner.engine.time.step import (
+    SPLITTING,
+    TELLING,
+    communication_of_blocks,
+    computed_rows,
+    fullest_stage,
+    nodes_in_use,
+    ways_apart,
+)
 
-#: What of a layout changes what one block computes and waits for.
-SPLITTING = ("tensor_parallel", "context_parallel", "expert_parallel", "micro_batch_size", "recompute")
 #: Sums in another order round otherwise; a bound is lowered by more than that.
 ROUNDING = 1e-9
 #: The layout that splits nothing, so that every term is that of one rank doing all the work of one sequence.
@@ -119,7 +125,8 @@ def layout_bounds_s(asked: PlanRequest, layouts: Mapping[str, Array], constants:
     micro_batch = forward + stage.backward + stage.head_backward + stage.recompute + waits
     micro_batches = layouts["gradient_accumulation"]
     busy = micro_batches * micro_batch + (stages - 1.0) / chunks * (stage.blocks + slack)
-    jitter = 1.0 + constants.jitter * np.log2(np.maximum(layouts["nodes"], 1.0))
+    placed = replace(grid, **{name: layouts[name] for name in ("tensor_parallel", "nodes", *TELLING)})
+    jitter = 1.0 + constants.jitter * np.log2(np.maximum(nodes_in_use(placed), 1.0))
     beside = constants.step_slack_s[int(grid.framework)] + micro_batches * slack
     bounds: Array = (busy * jitter + beside) * (1.0 - ROUNDING)
     return bounds
@@ -139,13 +146,8 @@ def filled_at_least(asked: PlanRequest, layouts: Mapping[str, Array], constants:
 
 
 def split_alike(layouts: Mapping[str, Array]) -> tuple[Whole, Whole]:
-    """(position of the first layout of each way to split a block, the way of each layout, shape (plans,)).
-
-    Experts beyond the data- and context-parallel ranks take in the tensor-parallel ones, which is another
-    way.
-    """
-    folded = layouts["expert_parallel"] > layouts["data_parallel"] * layouts["context_parallel"]
-    return alike([*(layouts[name] for name in SPLITTING), folded])
+    """(position of the first layout of each way to split a block, the way of each layout, shape (plans,))."""
+    return alike([*(layouts[name] for name in SPLITTING), *ways_apart(layouts)])
 
 
 def sequence_bound_s(grid: PlanGrid, constants: TimingConstants) -> Array:

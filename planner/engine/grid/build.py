@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.engine.grid import running, stack
+from planner.engine.grid import clock, hosts, running, stack
 from planner.engine.grid.adapted import adapter_input_bytes, dropout_numbers, saved_numbers
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, PlanGrid
 from planner.engine.grid.recipe import (
@@ -30,6 +30,8 @@ from planner.engine.shape.parameters import count_parameters, lora_parameters
 MASKED_SHARE = 0.15
 
 
+#: Bytes of a logit that the loop holds, by ``logits_kept``.
+KEPT_LOGIT_BYTES = {"none": 0.0, "16_bit": 2.0, "fp32": 4.0}
 #: Grid fields of ``recompute_modules``, and the words that set them.
 RECOMPUTE_FLAGS = {
     "recompute_core": "attention_core",
@@ -44,30 +46,6 @@ FINETUNING = ("full_finetuning", "lora", "qlora")
 #: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
 #: one direction.
 PCIE4_BYTES_PER_S = 32e9
-#: PCIe between a chip and its host, one direction, x16, by the chip's generation: 3 (16 GB/s) for Volta and
-#: Turing, 4 for Ampere and Ada, 5 (64 GB/s) since Hopper. Source: the vendors' data sheets, read 2026-11.
-HOST_LINK_BYTES_PER_S = {
-    "volta": 16e9,
-    "turing": 16e9,
-    "ampere": 32e9,
-    "ada": 32e9,
-    "hopper": 64e9,
-    "blackwell": 64e9,
-    "cdna3": 64e9,
-    "cdna4": 64e9,
-}
-#: Memory of two CPU sockets of the servers that such chips were sold in: six channels of DDR4-2666 a socket
-#: (Xeon Skylake), eight of DDR4-3200 (Epyc Rome), eight of DDR5-4800 (Sapphire Rapids), eight of DDR5-5600
-#: (Emerald Rapids). Source: the processors' data sheets, read 2026-11.
-HOST_BANDWIDTH_BYTES_PER_S = {
-    "volta": 256e9,
-    "turing": 256e9,
-    "ampere": 410e9,
-    "ada": 410e9,
-    "hopper": 614e9,
-    "blackwell": 717e9,
-}
-HOST_BANDWIDTH_DEFAULT = 410e9
 
 
 @lru_cache(maxsize=256)
@@ -89,6 +67,8 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
         "vocab_size": model.vocab_size,
         "experts": model.experts,
         "experts_per_token": model.experts_per_token,
+        "expert_groups": model.expert_groups,
+        "groups_per_token": model.groups_per_token,
         "expert_ffn_size": model.expert_ffn_size,
         "shared_expert_ffn_size": model.shared_expert_ffn_size
         or model.shared_experts * model.expert_ffn_size,
@@ -100,6 +80,7 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
         "encoder": model.architecture == "encoder",
         "vision": model.architecture == "vision_encoder",
         "layernorm": model.norm == "layernorm",
+        **head_numbers(model),
         "tied": model.tied_embeddings,
         "window": model.sliding_window,
         "windowed_share": model.windowed_layers / attending if model.sliding_window else 0.0,
@@ -124,6 +105,26 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
             # An encoder is counted as its base model, but it is pretrained with a masked-token head.
             model.hidden_size * model.vocab_size if model.architecture == "encoder" else 0
         ),
+    }
+
+
+def head_numbers(model: ModelSpec) -> dict[str, float]:
+    """Queries and keys of one token and block that kernels of their own pass over, elements: rotary
+    embedding, and the norms of queries and keys where the family has them (Qwen3, OLMo 2, Gemma 3).
+
+    Source: definition.
+    """
+    width = float((model.attention_heads + model.kv_heads) * model.head_dim)
+    normed = dict(model.extras).get("qk_norm_parameters", 0) > 0
+    if model.parts is not None:
+        mixers = [group.mixer for group in model.parts.groups if group.stack == "main"]
+        normed = any(
+            mixer.kind in ("attention", "windowed_attention") and mixer.other_parameters >= 2 * model.head_dim
+            for mixer in mixers
+        )
+    return {
+        "rotary_width": width if model.position_embedding == "rope" else 0.0,
+        "normed_width": width if normed else 0.0,
     }
 
 
@@ -199,6 +200,8 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         else 2.0,
         **kernel_numbers(workload),
         "expandable": expandable_segments(workload),
+        "fp8_activation_input": workload.fp8_activation_input,
+        "kept_logit_bytes": KEPT_LOGIT_BYTES[workload.logits_kept],
         "optimizer_in_backward": workload.optimizer_in_backward,
         **saved_numbers(model, workload),
         "adapters_with_base": frozen and recipe.adapter_wrapping == "with_base",
@@ -324,29 +327,11 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
         "ranks_per_node": ranks_per_node,
         "ranks_per_accelerator": ranks_per_chip,
-        **host_numbers(cluster),
+        **hosts.host_numbers(cluster),
         "nodes": nodes,
-        "architecture": architecture_index(chip.architecture),
+        "architecture": architecture_index(clock.family(chip)),
         "own_chip": chip.own,
         "usd_per_node_hour": np.nan if price is None else price,
-    }
-
-
-def host_numbers(cluster: Cluster) -> dict[str, float]:
-    """Memory, its bandwidth and the link of a node's host, in bytes and bytes/s; the power limit's share.
-
-    nan where the host's memory is not known. The link is that of the accelerator's generation
-    (``HOST_LINK_BYTES_PER_S``), shared by the ranks of one chip.
-    """
-    chip = cluster.accelerator
-    given, limit = cluster.host_bytes, cluster.power_limit_watts
-    usual = HOST_BANDWIDTH_BYTES_PER_S.get(chip.architecture, HOST_BANDWIDTH_DEFAULT)
-    link = HOST_LINK_BYTES_PER_S.get(chip.architecture, PCIE4_BYTES_PER_S)
-    return {
-        "host_memory_bytes": np.nan if given is None else given,
-        "host_bandwidth_bytes_per_s": cluster.host_memory_bandwidth_bytes_per_s or usual,
-        "host_link_bytes_per_s": link / chip.ranks_per_accelerator,
-        "power_share": min(limit / chip.power_watts, 1.0) if limit and chip.power_watts else 1.0,
     }
 
 
@@ -374,7 +359,7 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
         **model_numbers(request.model),
         **workload_numbers(request.model, request.workload),
         **cluster_numbers(request.cluster, request.workload.precision),
-        **running.stack_numbers(request.workload, request.cluster.accelerator.architecture),
+        **running.stack_numbers(request.workload, clock.family(request.cluster.accelerator)),
     }
 
 
@@ -422,7 +407,7 @@ def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Any]) -> PlanG
     numbers = {
         **run_scalars(request.model, request.workload),
         **cluster_scalars(request.cluster, request.workload.precision),
-        **running.stack_scalars(request.workload, request.cluster.accelerator.architecture),
+        **running.stack_scalars(request.workload, clock.family(request.cluster.accelerator)),
         **layouts,
     }
     return PlanGrid(**per_sequence(numbers, request))

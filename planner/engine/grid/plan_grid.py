@@ -41,6 +41,7 @@ ARCHITECTURES = (
     "other",
     "cdna3",
     "cdna4",
+    "blackwell_rtx",
 )
 FRAMEWORKS: tuple[Framework, ...] = cast(tuple[Framework, ...], tuple(words.FRAMEWORKS))
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
@@ -88,6 +89,8 @@ class PlanGrid:
     vocab_size: Array  #: rows of the token table [token, ()]
     experts: Array  #: routed experts of a block, 0 where none are [expert, ()]
     experts_per_token: Array  #: routed experts that a token visits [expert, ()]
+    expert_groups: Array  #: groups that the experts fall into, 0 for none [group, ()]
+    groups_per_token: Array  #: groups that a token's experts come from at most [group, ()]
     expert_ffn_size: Array  #: inner width of one routed expert [element, ()]
     shared_expert_ffn_size: Array  #: inner width of a block's shared experts [element, ()]
     kv_lora_rank: Array  #: width of the latent that is cached for keys and values, else 0 [element, ()]
@@ -98,6 +101,8 @@ class PlanGrid:
     encoder: Array  #: an encoder of text [flag, ()]
     vision: Array  #: an encoder of image patches [flag, ()]
     layernorm: Array  #: LayerNorm rather than RMSNorm [flag, ()]
+    rotary_width: Array  #: queries and keys that rotary embedding turns, 0 without it [element, ()]
+    normed_width: Array  #: queries and keys that are normalised before they meet, else 0 [element, ()]
     dropout: Array  #: trained with dropout [flag, ()]
     tied: Array  #: the output projection is the token table [flag, ()]
     window: Array  #: keys that a windowed block attends to, 0: all [token, ()]
@@ -146,6 +151,8 @@ class PlanGrid:
     residual_bytes: Array  #: one element of the residual stream and of a norm's input [byte, ()]
     kernels_named: Array  #: the question says which kernels run between the matmuls [flag, ()]
     kernels_fused: Array  #: and they are fused by hand or Transformer Engine's [flag, ()]
+    fp8_activation_input: Array  #: what enters the MLP's non-linearity is kept in fp8 [flag, ()]
+    kept_logit_bytes: Array  #: of each logit, by the loop's own variables, during backward [byte, ()]
     expandable: Array  #: PyTorch's allocator with expandable segments [flag, ()]
     optimizer_in_backward: Array  #: each parameter is stepped as its gradient is there [flag, ()]
     saved_embedding_parameters: Array  #: of the token table, trained whole beside adapters [parameter, ()]
@@ -177,9 +184,11 @@ class PlanGrid:
     row_tokens: Array  #: tokens of a row that are computed, its padding included [token, ()]
     sample_tokens: Array  #: tokens that attend to each other, met by the mean token [token, ()]
     dispatcher: Array  #: how tokens reach their experts, by its place in DISPATCHERS [index, ()]
+    dispatcher_usual: Array  #: that was left to a stack that has fused ones too [flag, ()]
     expert_load: Array  #: tokens of the fullest expert rank over an even share, 0: as fitted [ratio, ()]
     grouped_matmul: Array  #: all experts of a rank are one kernel [flag, ()]
     expert_overlap: Array  #: the exchange of experts runs beside other compute [flag, ()]
+    expert_overlap_usual: Array  #: it does where the stack's recipes would have it so [flag, ()]
     nodes_per_token: Array  #: machines that a token is sent to at most, 0 for any number [node, ()]
     adapted_modules: Array  #: linear layers of one block that have adapters [module, ()]
     unsaid_inputs: Array  #: inputs of model and run that matter and were left to defaults [input, ()]
@@ -220,7 +229,7 @@ class PlanGrid:
     pcie: Array  #: that link is PCIe [flag, ()]
     link_domain_ranks: Array  #: ranks that the link joins, across machines where it reaches [rank, ()]
     fabric_share: Array  #: what its network keeps of an InfiniBand's efficiency [ratio, ()]
-    sustained_share: Array  #: clock that the power limit leaves to matrix products [ratio, ()]
+    sustained_share: Array  #: matrix products under its power limit, over the kind's card [ratio, ()]
     measured_share: Array  #: of the 16-bit peak, as measured on the machine; 0 where it was not [ratio, ()]
     fp32_flops_per_s: Array  #: peak of a rank on fp32 without tensor cores [FLOP/s, ()]
     internode_bytes_per_s: Array  #: a node's network, one direction [byte/s, ()]

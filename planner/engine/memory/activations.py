@@ -11,12 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.alike import kinds_of_layouts, spread_record
-from planner.engine.grid.plan_grid import FULL_RECOMPUTE, NO_RECOMPUTE, SELECTIVE_RECOMPUTE, Array, PlanGrid
+from planner.engine.grid.plan_grid import (
+    FSDP,
+    FULL_RECOMPUTE,
+    NO_RECOMPUTE,
+    SELECTIVE_RECOMPUTE,
+    Array,
+    PlanGrid,
+)
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import Stages
-from planner.engine.memory.traits import FP32_BYTES, Traits, traits_of
+from planner.engine.memory.traits import FP32_BYTES, Traits
 
 #: fp32 log-sum-exp that flash attention keeps per token and head (Dao et al. 2022, algorithm 2).
 LOG_SUM_EXP_BYTES = 4.0
@@ -28,21 +34,14 @@ WIDE_NORM_BYTES = 4.0
 WIDE_SCORE_BYTES = 4.0
 #: One byte per element (Korthikanti et al. 2022, section 4.1).
 DROPOUT_MASK_BYTES = 1.0
+#: What enters a non-linearity, kept in 8 bits.
+FP8_BYTES = 1.0
 #: Query, key and value as linear layers of their own.
 SEPARATE_PROJECTIONS = 3.0
 #: fp32 logits and probabilities of the router, per token and expert.
 ROUTER_BYTES = 8.0
 #: Share of the blocks that "selective" checkpoints whole in block-wise stacks: every second one.
 SELECTIVE_BLOCK_SHARE = 0.5
-#: What of a layout changes what a block keeps, beside the traits that depend on it.
-KEPT_BY = (
-    "tensor_parallel",
-    "sequence_parallel",
-    "context_parallel",
-    "expert_parallel",
-    "micro_batch_size",
-    "recompute",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +144,13 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
 def adapter_copy_bytes(grid: PlanGrid, traits: Traits) -> Array:
     """Bytes per element of the copy of its input that each adapter keeps, with its dropout mask, shape
     (plans,); 0 where adapters read the base's input itself: in fused and compiled code, and in adapters as
-    wide as the base without dropout.
+    wide as the base without dropout, as FSDP's mixed precision makes them.
 
     Source: PEFT tuners/lora/layer.py: the input is cast to the adapter's width, then dropped out; measured
     with saved_tensors_hooks on peft 0.21 (tests/engine/memory/saved_adapters.py).
     """
-    copied = traits.eager * grid.frozen * np.maximum(grid.adapter_dropout, grid.weight_bytes >= FP32_BYTES)
+    wider = (grid.weight_bytes >= FP32_BYTES) & (grid.framework != FSDP)
+    copied = traits.eager * grid.frozen * np.maximum(grid.adapter_dropout, wider)
     kept: Array = copied * (grid.adapter_input_bytes + grid.adapter_dropout * DROPOUT_MASK_BYTES)
     return kept
 
@@ -182,12 +182,15 @@ def mlp_bytes(
 ) -> Array:
     """Bytes per token of an MLP's inner tensors, shape (plans,): those before the non-linearity (gate and up)
     and the input of the last matrix. A gated MLP of plain PyTorch modules also keeps the activated gate.
+    Megatron can keep what enters the non-linearity in fp8.
 
     width: inner width on this rank, elements.  matmul_bytes: bytes per element of a kept matmul input;
     element_bytes: of any other tensor.
-    Source: Korthikanti et al. 2022, section 4.1, for a plain MLP; the gated one is our own count.
+    Source: Korthikanti et al. 2022, section 4.1, for a plain MLP; the gated one is our own count;
+    Megatron-Core, activation_func_fp8_input_store (core/fusions/fused_bias_swiglu.py).
     """
-    inner = element_bytes * (1.0 + grid.gated * (1.0 + traits.plain))
+    stored = where(grid.fp8_activation_input > 0, FP8_BYTES, element_bytes)
+    inner = stored * (1.0 + grid.gated) + element_bytes * (grid.gated * traits.plain)
     # A recomputed non-linearity leaves its own input alone.
     recomputed = grid.modules_named * grid.recompute_activation * (grid.recompute == SELECTIVE_RECOMPUTE)
     down_input = matmul_bytes * grid.down_input_kept * (1.0 - recomputed)
@@ -315,20 +318,6 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         recomputed=np.maximum(largest + largest_scores - kept_by_recomputed, 0.0),
         gradients=gradient_bytes(grid, tokens, targets, scores, expert_ffn),
     )
-
-
-def activations_of_kinds(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Activations:
-    """``activations``, bytes: of many layouts, each way to split a block (KEPT_BY) is counted once.
-
-    Source: as ``activations``.
-    """
-    kinds = kinds_of_layouts(grid, KEPT_BY, traits.widened, traits.modules)
-    if kinds is None:
-        return activations(grid, traits, constants)
-    first, kind = kinds
-    some = grid.rows(first)
-    found = activations(some, traits_of(some), constants)
-    return spread_record(found, kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,21 +51,20 @@ def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) 
 
     Source: PyTorch cross_entropy; Megatron-LM core/tensor_parallel/cross_entropy.py; Liger Kernel
     ops/fused_linear_cross_entropy.py (chunks of tokens x hidden / vocabulary); the bytes of unfused, chunked
-    and fused losses are fitted (``MemoryConstants``).
+    and fused losses are fitted (``MemoryConstants``). What a loop's variables hold beside them was counted
+    with torch (tests/engine/memory/loss_peak.py).
     """
     element = grid.element_bytes
     # Causal models of the fine-tuning stacks first shift the fp32 logits by one token: two fp32 copies.
     in_place = element + IN_PLACE_EXTRA_BYTES + SHIFT_EXTRA_BYTES * grid.finetuning * traits.modules
     # Transformer Engine's writes the gradient over logits of 16 bits; modules of PyTorch copy them.
     narrow = element * where(traits.plain > 0, NARROW_COPIES, 1.0)
+    # What the loop's own variables hold comes on top, unless the loss works on these very logits.
+    plain = constants.whole_logit_bytes + grid.kept_logit_bytes
     whole = where(
         traits.compiled_loss > 0,
         COMPILED_COPIES * element,
-        where(
-            traits.narrow_loss > 0,
-            narrow,
-            where(traits.in_place_loss > 0, in_place, constants.whole_logit_bytes),
-        ),
+        where(traits.narrow_loss > 0, narrow, where(traits.in_place_loss > 0, in_place, plain)),
     )
     # Chunks save short-lived copies only: each keeps its log-probabilities, unless compilation fuses them.
     chunks = where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)

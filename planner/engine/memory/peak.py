@@ -18,7 +18,6 @@ from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import entries, is_shared, on_scalars, where
 from planner.engine.memory.activations import (
     Activations,
-    activations_of_kinds,
     in_flight,
     kept_on_accelerator,
     retained_inputs,
@@ -32,6 +31,7 @@ from planner.engine.memory.buffers import (
 )
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.explain import MEMORY_TEMPLATES
+from planner.engine.memory.kinds import Standing, activations_of_kinds, standing_of_kinds
 from planner.engine.memory.parts import (
     ALIVE,
     BACKWARD,
@@ -45,7 +45,6 @@ from planner.engine.memory.parts import (
     SPAN,
 )
 from planner.engine.memory.reserve import Reuse, reuse_of, seen_bytes
-from planner.engine.memory.standing import Standing, standing_of_kinds
 from planner.engine.memory.states import places_of
 from planner.engine.memory.traits import Traits, traits_of
 

@@ -45,6 +45,7 @@ StatePrecision = Literal["fp32", "bf16", "fp16", "int8"]
 OptimizerKernel = Literal["fused", "foreach", "paged"]
 Loss = Literal["whole", "compiled", "chunked", "fused"]
 LossPrecision = Literal["fp32", "bf16", "fp16"]
+LogitsKept = Literal["none", "16_bit", "fp32"]
 FrozenPrecision = Literal["bf16", "fp16", "fp32", "fp8", "int8", "int4", "nf4", "nvfp4", "mxfp4"]
 GradientSync = Literal["every_micro_batch", "last_micro_batch"]
 AdapterWrapping = Literal["with_base", "apart"]
@@ -185,6 +186,7 @@ class Workload:
     optimizer_kernel: OptimizerKernel | None = None
     loss: Loss | None = None
     loss_precision: LossPrecision | None = None
+    logits_kept: LogitsKept = "none"
     frozen_precision: FrozenPrecision | None = None
     quantized_head: bool | None = None
     lora_rank: int = 16
@@ -205,6 +207,7 @@ class Workload:
     dropout: float | None = None
     recompute_modules: tuple[RecomputeModule, ...] | None = None
     recompute_blocks: float | None = None
+    fp8_activation_input: bool = False
     objective: TrainingObjective | None = None
     expandable_segments: bool | None = None
     ppo: PpoWorkload | None = None

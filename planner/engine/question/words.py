@@ -129,6 +129,8 @@ STATE_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16", int8="int8")
 OPTIMIZER_KERNELS = _words(fused="Fused", foreach="Foreach", paged="Paged")
 LOSSES = _words(whole="Whole logits", compiled="Whole logits, compiled", chunked="In chunks", fused="Fused")
 LOSS_PRECISIONS = _words(fp32="fp32", bf16="bf16", fp16="fp16")
+#: What of the logits the training loop's own variables hold while the backward pass runs.
+LOGITS_KEPT = _words(**{"none": "No", "16_bit": "In 16 bits", "fp32": "In fp32"})
 FROZEN_PRECISIONS = _words(
     bf16="bf16",
     fp16="fp16",

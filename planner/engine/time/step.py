@@ -5,12 +5,13 @@ Communication counts where it is exposed. The step is the sum of its named parts
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from planner.engine.grid.alike import kinds_of_layouts, spread
-from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, PlanGrid
+from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, Flags, PlanGrid
 from planner.engine.grid.scalars import NONE, anywhere, entries, where
 from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
@@ -29,6 +30,13 @@ SPLITTING = (
     "expert_parallel",
     "micro_batch_size",
     "recompute",
+)
+TELLING = (
+    "expert_parallel",
+    "data_parallel",
+    "context_parallel",
+    "pipeline_parallel",
+    "interleaved_stages",
 )
 COMPUTED = tuple(item.name for item in fields(StageCompute) if item.name != "terms")
 #: Muon orthogonalises each matrix in five Newton-Schulz steps (Jordan 2024, "Muon": at most 6 x m FLOPs a
@@ -103,17 +111,25 @@ def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute
     return fullest_stage(grid, compute, communication_of_blocks(grid, constants, compute))
 
 
+def ways_apart(layouts: Mapping[str, Array]) -> tuple[Flags, Flags]:
+    """Flags, shape (plans,), that tell ways to split a block apart beside SPLITTING: whether experts take in
+    the tensor-parallel ranks, and whether their exchange has another micro-batch of the stage beside it.
+
+    layouts: the fields TELLING.  Source: ``expert_tensor_parallel``; ``overlap.exchange_beside_compute``.
+    """
+    folded = layouts["expert_parallel"] > layouts["data_parallel"] * layouts["context_parallel"]
+    return folded, (layouts["pipeline_parallel"] > 1) & (layouts["interleaved_stages"] <= 1)
+
+
 def timed_blocks(
     grid: PlanGrid, constants: TimingConstants
 ) -> tuple[StageCompute, tuple[Array, Array, Array]]:
     """What all blocks compute, and what they wait for: ``blocks_compute`` and ``communication_of_blocks``.
 
-    Both are the same for all layouts that split a block alike (SPLITTING), so that of many layouts each way
-    is timed once.
+    Both are the same for all layouts that split a block alike (SPLITTING, ``ways_apart``), so that of many
+    layouts each way is timed once.
     """
-    # Experts beyond the data- and context-parallel ranks take in the tensor-parallel ones: another way.
-    folded = grid.expert_parallel > grid.data_parallel * grid.context_parallel
-    kinds = kinds_of_layouts(grid, SPLITTING, folded)
+    kinds = kinds_of_layouts(grid, SPLITTING, *ways_apart({name: getattr(grid, name) for name in TELLING}))
     if kinds is None:
         compute = blocks_compute(grid, constants)
         return compute, communication_of_blocks(grid, constants, compute)
@@ -316,8 +332,8 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     busy = sum(parts.values(), NONE)
     jitter = constants.jitter * np.log2(np.maximum(nodes_in_use(grid), 1.0)) * busy
     weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
-    compute_s = parts["forward"] + parts["backward"] + parts["recompute"]
-    transfers = host.waiting_s(grid, weight_shards, compute_s / micro_batches)
+    beside_s = busy - parts["optimizer"]
+    transfers = host.waiting_s(grid, weight_shards, beside_s / micro_batches)
     slack_s = entries(constants.step_slack_s, grid.framework) + micro_batches * slack + transfers
     # As keywords, so that a name given twice is an error.
     terms = dict(

@@ -14,15 +14,15 @@ from planner.engine.grid.alike import LAID_OUT, LEAST_PLANS, alike, kinds_of_lay
 from planner.engine.grid.build import grid_of, grid_over_layouts
 from planner.engine.grid.plan_grid import PlanGrid
 from planner.engine.layout.enumeration import axes_of, candidates_on, degrees_on
-from planner.engine.memory.activations import KEPT_BY, activations
+from planner.engine.memory.activations import activations
 from planner.engine.memory.held import HELD_BY, HELD_IF_SEVERAL
+from planner.engine.memory.kinds import KEPT_BY, standing
 from planner.engine.memory.peak import memory_per_rank
-from planner.engine.memory.standing import standing
 from planner.engine.memory.states import EVERY_STAGE
 from planner.engine.memory.traits import traits_of
 from planner.engine.question.request import PlanRequest
 from planner.engine.time.compute import blocks_compute
-from planner.engine.time.step import SPLITTING, communication_of_blocks, step_time
+from planner.engine.time.step import SPLITTING, TELLING, communication_of_blocks, step_time
 from tests.engine.questions import answer, question
 
 CALIBRATION = shipped_calibration()
@@ -101,8 +101,8 @@ def standing_bytes(grid: Any) -> Any:
 @pytest.mark.parametrize(
     ("work", "names"),
     [
-        # Whether experts take in the tensor-parallel ranks tells kinds apart too.
-        (blocks, {*SPLITTING, "data_parallel"}),
+        # By these it is told whether experts take in the tensor-parallel ranks, and what they wait beside.
+        (blocks, {*SPLITTING, *TELLING}),
         (kept, {*KEPT_BY}),
         (standing_bytes, {*HELD_BY, *HELD_IF_SEVERAL}),
     ],

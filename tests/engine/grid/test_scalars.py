@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from planner.engine.grid.scalars import anywhere, entries, is_shared, on_scalars, where, within
+from planner.engine.grid.scalars import anywhere, entries, is_shared, on_scalars, one_of, where, within
 from tests.engine.memory.plans import plan_grid, plan_layout, plan_request
 
 
@@ -37,3 +37,4 @@ def test_one_plan_of_many_is_enough() -> None:
     assert not anywhere(np.array([0.0, 0.0]) > 0.0)
     assert anywhere(np.float64(1.0) > 0.0)
     assert not anywhere(False)
+    assert one_of(np.array([1.0, 2.0, 5.0]), (2.0, 5.0)).tolist() == [False, True, True]

@@ -120,6 +120,23 @@ def test_experts_are_grouped_where_the_stack_does_so_or_it_was_asked_for() -> No
     assert stack.dispatcher(workload(moe=Experts(dispatcher="deepep"))) == "deepep"
 
 
+@pytest.mark.parametrize(
+    ("framework", "asked", "left"),
+    [
+        ("megatron", None, True),
+        ("generic", None, True),
+        ("fsdp", None, False),
+        ("megatron", True, False),
+        ("megatron", False, False),
+    ],
+)
+def test_the_exchange_of_experts_is_left_to_stacks_that_can_overlap_it(
+    framework: Any, asked: bool | None, left: bool
+) -> None:
+    experts = None if asked is None else Experts(overlap=asked)
+    assert stack.overlaps_experts(workload(framework=framework, moe=experts)) == left
+
+
 def test_each_input_left_to_a_default_is_counted() -> None:
     model = question(model="llama-2-7b").model
     nothing_said = workload(framework="generic", task="lora", sequence_length=4096)
@@ -159,14 +176,11 @@ def test_of_the_machines_a_measured_rate_and_the_network_of_one_s_own_count() ->
     assert running.unsaid_of_machine(question(cluster={"instance_type": "p5.48xlarge"}).cluster) == 1
 
 
-def test_a_power_limit_lowers_the_clock_and_so_does_a_card_that_is_short_of_it() -> None:
-    big = question(cluster={"accelerator": "h100-sxm", "accelerators_per_node": 8, "nodes": 1,
-                            "internode_gbps_per_node": 400}).cluster.accelerator  # fmt: skip
-    assert running.sustained_share(big, None) == 1.0
-    assert running.sustained_share(big, 350.0) == pytest.approx(0.5**0.5)
-    assert running.sustained_share(big, 1e4) == 1.0
-    small = replace(big, architecture="ada", power_watts=72.0, bf16_flops_per_s=121e12)
-    assert running.sustained_share(small, None) == pytest.approx((72 / (1.2e-12 * 121e12)) ** 0.5)
+def test_a_power_limit_is_handed_to_the_grid() -> None:
+    machines = {"accelerators_per_node": 8, "nodes": 1, "internode_gbps_per_node": 400}
+    capped = question(cluster={"accelerator": "h100-sxm", "power_limit_watts": 500, **machines}).cluster
+    assert running.machine_numbers(capped, 8)["sustained_share"] == pytest.approx(0.85, abs=0.03)
+    assert running.machine_numbers(replace(capped, power_limit_watts=None), 8)["sustained_share"] == 1.0
 
 
 def test_a_token_meets_the_adapters_of_the_experts_that_it_visits() -> None:

@@ -239,3 +239,14 @@ def test_deepspeed_keeps_a_stage_s_output_and_fsdp_second_inputs_of_frozen_block
     assert number(retained_inputs(frozen, traits_of(frozen), np.float64(7.0))) == 7
     compiled = frozen.with_fields(compiled=1)
     assert number(retained_inputs(compiled, traits_of(compiled), np.float64(7.0))) == 0
+
+
+def test_what_enters_a_non_linearity_can_be_kept_in_8_bits() -> None:
+    gated, plain = {"gated": 1, "ffn_size": 16}, {"ffn_size": 16}
+    for shape, entering in ((gated, 2), (plain, 1)):
+        wide, narrow = per_token(**shape), per_token(**shape, fp8_activation_input=1)
+        assert number(wide.ffn) - number(narrow.ffn) == entering * 16 * (2 - 1)
+    # Plain modules keep the activated gate in its own width.
+    wide = per_token(**gated, **MODULES)
+    narrow = per_token(**gated, **MODULES, fp8_activation_input=1)
+    assert number(wide.ffn) - number(narrow.ffn) == 2 * 16

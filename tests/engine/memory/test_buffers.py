@@ -52,6 +52,10 @@ def test_logits_are_tokens_times_the_vocabulary_of_a_rank(changes: dict[str, flo
         ("generic", {"loss_bytes": 2}, 8.0),
         ("megatron", {"loss_bytes": 2}, 2.0),
         ("generic", {"fp16": 1, "finetuning": 1, "loss_bytes": 4}, 12.0),
+        # The loop's own variables hold the logits, in 16 bits or as the fp32 that the model returned.
+        ("fsdp", {"finetuning": 1, "kept_logit_bytes": 2}, 14.0),
+        ("fsdp", {"finetuning": 1, "kept_logit_bytes": 4}, 16.0),
+        ("megatron", {"kept_logit_bytes": 4}, 6.0),
         ("deepspeed", {"finetuning": 1}, 12.0),
         # A kernel that writes the gradient over the logits.
         ("fsdp", {"finetuning": 1, "kernels_named": 1, "kernels_fused": 1}, 8.0),

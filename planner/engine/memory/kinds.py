@@ -1,4 +1,4 @@
-"""What a rank holds whatever its micro-batches are: stages, states, and weights made whole for a while."""
+"""What many layouts share, counted once a kind: states that micro-batches leave alone, and what a block keeps."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from dataclasses import dataclass
 
 from planner.engine.grid.alike import kinds_of_layouts, spread, spread_record
 from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.memory.activations import Activations, activations
 from planner.engine.memory.buffers import Gathered, gathered_bytes
+from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.held import HELD_BY, HELD_IF_SEVERAL
 from planner.engine.memory.states import Place, Stages, StateBytes, parameters_here, stages, state_bytes
 from planner.engine.memory.traits import Traits, traits_of
+
+#: What of a layout changes what a block keeps, beside the traits that depend on it.
+KEPT_BY = (
+    "tensor_parallel",
+    "sequence_parallel",
+    "context_parallel",
+    "expert_parallel",
+    "micro_batch_size",
+    "recompute",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +66,17 @@ def standing_of_kinds(grid: PlanGrid, traits: Traits, place: Place) -> Standing:
         gathered=spread_record(found.gathered, kind),
         trained=spread(found.trained, kind),
     )
+
+
+def activations_of_kinds(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> Activations:
+    """``activations``, bytes: of many layouts, each way to split a block (KEPT_BY) is counted once.
+
+    Source: as ``activations``.
+    """
+    kinds = kinds_of_layouts(grid, KEPT_BY, traits.widened, traits.modules)
+    if kinds is None:
+        return activations(grid, traits, constants)
+    first, kind = kinds
+    some = grid.rows(first)
+    found = activations(some, traits_of(some), constants)
+    return spread_record(found, kind)
