@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import FIELD_NAMES, Array, Flags, PlanGrid
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 Whole = NDArray[np.int64]
-Record = TypeVar("Record", bound="DataclassInstance")
+Record = TypeVar("Record")
 
 #: Fewer plans are computed one by one: telling them apart would take as long.
 LEAST_PLANS = 256
@@ -68,5 +65,6 @@ def spread(values: Any, kind: Whole) -> Any:
 
 
 def spread_record(record: Record, kind: Whole) -> Record:
-    """A frozen record of such arrays, for each plan."""
-    return type(record)(**{item.name: spread(getattr(record, item.name), kind) for item in fields(record)})
+    """A dataclass of such arrays, for each plan."""
+    arrays: Any = record
+    return type(record)(**{item.name: spread(getattr(arrays, item.name), kind) for item in fields(arrays)})

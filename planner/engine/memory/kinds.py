@@ -1,4 +1,4 @@
-"""What many layouts share, counted once a kind: states that micro-batches leave alone, and what a block keeps."""
+"""What many layouts share, counted once a kind: states, which micro-batches leave alone, and what is kept."""
 
 from __future__ import annotations
 
