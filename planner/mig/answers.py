@@ -16,7 +16,7 @@ from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, pr
 from planner.mig.exports.mig_parted import mig_parted
 from planner.mig.exports.slurm import slurm
 from planner.mig.placement.chip import MEDIA_ENGINES, Chip, Profile
-from planner.mig.placement.enumeration import compute_instances, count
+from planner.mig.placement.enumeration import count, count_compute
 from planner.mig.placement.openness import fragmentation
 from planner.mig.placement.plan import improving, plan
 from planner.mig.placement.question import Answer, Placement
@@ -134,7 +134,9 @@ def render_enumeration(asked: Enumeration, catalog: Catalog) -> Json:
                 **{kind: profile.engines.get(kind) for kind in MEDIA_ENGINES},
                 "copy_engines": profile.copy_engines,
                 "min_driver": profile.min_driver or None,
-                "compute_instance_configurations": len(compute_instances(profile.compute_slices)),
+                "compute_instance_configurations": (within := count_compute(profile.compute_slices)).valid,
+                "maximal_compute_instance_configurations": within.maximal,
+                "maximal_compute_instance_multisets": within.maximal_multisets,
                 **render_price(asked.chip, profile, None if priced is None else priced[1]),
             }
             for profile in (asked.chip.by_name[name] for name in asked.names)
@@ -188,7 +190,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
         "optimal": answer.optimal,
         "bound": _plain(answer.bound),
         "elapsed_s": answer.elapsed_s,
-        "fragmentation": {"before": before.share, "after": after.share},
+        "fragmentation": {"before": round(before.share, 6), "after": round(after.share, 6)},
         "commands": commands(way),
         "steps": [
             {
@@ -197,6 +199,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
                 "gpus": list(step.indices),
                 "command": step.command,
                 "words": step.words,
+                "resets_gpu": step.resets_gpu,
             }
             for step in way
         ],

@@ -72,7 +72,10 @@ def unused(chip: Chip, places: Sequence[Placed]) -> str:
 
 
 def picture(named: str, chip: Chip, instances: Sequence[tuple[Placed, str]]) -> Picture:
-    """Instances with their states as one GPU: memory slices at their places, compute slices as many."""
+    """Instances with their states as one GPU: memory slices at their places, compute slices as many.
+
+    How many an instance takes that the catalog lacks is not known, so that no compute slices are drawn then.
+    """
     known = [(place, state) for place, state in sorted(instances) if place.profile in chip.by_name]
     spans = []
     for place, state in known:
@@ -84,7 +87,7 @@ def picture(named: str, chip: Chip, instances: Sequence[tuple[Placed, str]]) -> 
         columns_for(chip.memory_slices),
         blocks(chip, instances),
         unused(chip, [place for place, _ in instances]),
-        packed(spans, chip.compute_slices),
+        packed(spans, chip.compute_slices) if len(known) == len(instances) else (),
         columns_for(chip.compute_slices, COMPUTE_COLUMNS),
     )
 

@@ -249,6 +249,18 @@ def buckets(grid: PlanGrid, elements: Array, wire: Array, ranks: Array) -> Array
     return np.maximum(where(bucketed & (grid.sharding < ZERO_3), count, blocks), 1.0)
 
 
+def adapter_messages(grid: PlanGrid) -> Array:
+    """Count of collectives of adapters that FSDP wraps apart from the base, shape (plans,): each of the two
+    matrices of an adapted layer is gathered, and its gradient scattered, by itself; 0 elsewhere.
+
+    Source: peft/utils/other.py (fsdp_auto_wrap_policy wraps every trainable leaf), which transformers'
+    Trainer sets for adapters under FSDP since 4.39 (trainer.py, _fsdp_qlora_plugin_updates).
+    """
+    apart = (grid.framework == FSDP) & (grid.frozen > 0) & (grid.adapters_with_base == 0)
+    blocks = all_blocks(grid) / grid.pipeline_parallel
+    return where(apart & (grid.sharding == ZERO_3), 2.0 * grid.adapted_modules * blocks, 0.0)
+
+
 def data_communication_s(
     grid: PlanGrid, constants: TimingConstants, forward: Array, backward: Array
 ) -> DataExposure:
@@ -287,7 +299,8 @@ def data_communication_s(
         return time(expert_ranks, routed * wire, messages)
 
     def over(group: collectives.Group, own: Array, routed: Array, wire: Array) -> Array:
-        dense_s = collectives.reduce_scatter_s(group, own * wire, buckets(grid, own, wire, group.size))
+        messages = buckets(grid, own, wire, group.size) + adapter_messages(grid)
+        dense_s = collectives.reduce_scatter_s(group, own * wire, messages)
         return dense_s + of_experts(collectives.reduce_scatter_s, routed, wire)
 
     gather = over(sharded, dense, routed_weights, weight_wire)

@@ -7,6 +7,7 @@ from planner.engine.grid.plan_grid import DISPATCHERS, PlanGrid
 from planner.engine.time.compute import blocks_compute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.overlap import (
+    adapter_messages,
     buckets,
     context_communication_s,
     data_communication_s,
@@ -307,6 +308,26 @@ def test_a_reduction_is_split_as_the_stack_splits_it() -> None:
     assert collectives_of(1e9, framework=fsdp, sharding=2) == 2
     assert collectives_of(1e9, framework=deepspeed, sharding=3) == 2
     assert collectives_of(2.0**30, framework=framework("neuron")) == 4
+
+
+def test_adapters_wrapped_apart_are_gathered_one_by_one() -> None:
+    """PEFT's policy for FSDP: two matrices of each of 7 adapted layers in 2 blocks, gathered forward and
+    backward, their gradients scattered, each paying the ring's latency of three rounds."""
+    adapters = {"frozen": 1, "lora_parameters": 64, "sharding": 3, "adapted_modules": 7}
+    grid = bare_grid(data_parallel=4, sharding_group=4, framework=framework("fsdp"), **adapters)
+    assert number(adapter_messages(grid)) == 2 * 7 * 2
+    slow = bare_constants(link_latency_s=1e-3)
+
+    def waited(**changes: float) -> float:
+        found = data_communication_s(grid.with_fields(**changes), slow, np.float64(0.0), np.float64(0.0))
+        free = data_communication_s(
+            grid.with_fields(**changes), bare_constants(), np.float64(0.0), np.float64(0.0)
+        )
+        return number(found.per_micro_batch) - number(free.per_micro_batch)
+
+    blocks, rounds = 2, 3
+    assert waited() == pytest.approx(3 * (28 + blocks) * rounds * 1e-3)
+    assert waited(adapters_with_base=1) == pytest.approx(3 * blocks * rounds * 1e-3)
 
 
 def test_fp8_weights_are_gathered_in_one_byte() -> None:
