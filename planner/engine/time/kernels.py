@@ -56,10 +56,11 @@ WAVES = {
 WAVE_SHARES = np.array([WAVES[name] for name in ARCHITECTURES])
 #: Share of the peak that large fp8 products reach, over that on Hopper, by architecture: measured on H100
 #: 1403 of 1979 TFLOP/s, B200 3433 of 4500 (stas00/ml-engineering, compute/accelerator, read 2026-11-29), RTX
-#: 4090 354 of 330, RTX PRO 6000 905 of 960 (xzwgit/gpu-flops-bench, commit 5a32ae9, 2026-08). AMD's as in 16
-#: bits (668 of 1307 on MI300X, 1565 of 2500 on MI355X): the same power limits them. Others as Hopper.
+#: 4090 354 of 330 (its clock is 1.42 of the kind's card), RTX PRO 6000 905 of 960 (xzwgit/gpu-flops-bench,
+#: commit 5a32ae9, 2026-08). AMD's as in 16 bits (668 of 1307 on MI300X, 1565 of 2500 on MI355X): the same
+#: power limits them. Others as Hopper.
 FP8_SHARES = {
-    "hopper": 0.709, "blackwell": 0.763, "ada": 1.07, "blackwell_rtx": 0.943, "cdna3": 0.45, "cdna4": 0.553,
+    "hopper": 0.709, "blackwell": 0.763, "ada": 0.757, "blackwell_rtx": 0.943, "cdna3": 0.45, "cdna4": 0.553,
 }  # fmt: skip
 FP8_RATIOS = np.array([FP8_SHARES.get(name, FP8_SHARES["hopper"]) for name in ARCHITECTURES])
 FP8_RATIOS = FP8_RATIOS / FP8_SHARES["hopper"]
