@@ -63,10 +63,11 @@ class MemoryTerms:
     """Bytes on the fullest rank at its peak, arrays of shape (plans,).
 
     The seven parts add up to ``total``, what nvidia-smi would show.  resident: between steps.  allocated,
-    reserved: torch's max_memory_allocated and max_memory_reserved.  host: in the memory of a node's CPUs, by
-    all its ranks.  worst_stage: index of the stage.
-    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of;
-    and the numbers behind them (DETAILS), which are counts, not bytes.
+    reserved: torch's max_memory_allocated and max_memory_reserved.  needed: the least that the rank must
+    have to run, with the allocator's cache given back (``least_that_runs``).  host: in the memory of a
+    node's CPUs, by all its ranks.  worst_stage: index of the stage.
+    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of; and
+    the numbers behind them (DETAILS), which are counts, not bytes.
     """
 
     weights: Array
@@ -80,6 +81,7 @@ class MemoryTerms:
     resident: Array
     allocated: Array
     reserved: Array
+    needed: Array
     host: Array
     worst_stage: Array
     moment: NDArray[np.intp]
@@ -105,6 +107,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         terms=terms,
         allocated=peak.allocated,
         wished_reserve=peak.wished_reserve,
+        unusable=peak.unusable,
         resident=_resident(table, counted.gradients_between),
         worst_stage=(counted.number + np.zeros(table.shape[-1]))[place, column],
         moment=peak.moment,
@@ -203,12 +206,14 @@ class Heights:
 
     sums: allocated at each moment, shape (moments, 3, plans).  highest: the largest of a stage's moments,
     shape (3, plans).  seen: with the reserve of unlimited memory, on the stage where that is most, shape
-    (plans,).
+    (plans,).  unusable: bytes that must be free beside the allocated ones, on the stage where that is most,
+    shape (plans,).
     """
 
     sums: Array
     highest: Array
     seen: Array
+    unusable: Array
 
 
 def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
@@ -236,16 +241,17 @@ def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
         reuse=counted.reuse,
         constants=constants,
     ).max(axis=0)
-    return Heights(sums, highest, seen)
+    unusable = (counted.reuse.unusable * (highest - of["always"])).max(axis=0)
+    return Heights(sums, highest, seen, unusable)
 
 
 @dataclass(frozen=True, slots=True)
 class _Peak:
     """The fullest stage (place) and its fullest moment, shape (plans,).
 
-    wished_reserve: bytes that the allocator would hold beyond the allocated ones if memory were unlimited, on
-    the stage that nvidia-smi would show fullest.  chosen: that stage's sub-terms, each in full.  at_peak: the
-    part of them that is alive, shape (sub-terms, plans).
+    wished_reserve: bytes that the allocator would hold beyond the allocated ones if memory were unlimited,
+    on the stage that nvidia-smi would show fullest.  unusable: as in ``Heights``.  chosen: that stage's
+    sub-terms, each in full.  at_peak: the part of them that is alive, shape (sub-terms, plans).
     """
 
     place: NDArray[np.intp]
@@ -253,6 +259,7 @@ class _Peak:
     moment: NDArray[np.intp]
     allocated: Array
     wished_reserve: Array
+    unusable: Array
     chosen: Array
     at_peak: Array
 
@@ -282,6 +289,7 @@ def _peak(table: Array, counted: Counted, constants: MemoryConstants) -> _Peak:
         moment=moment,
         allocated=allocated,
         wished_reserve=heights.seen - allocated,
+        unusable=heights.unusable,
         chosen=chosen,
         at_peak=chosen * share,
     )
@@ -303,6 +311,7 @@ def _with_framework(
     terms: dict[str, Array],
     allocated: Array,
     wished_reserve: Array,
+    unusable: Array,
     resident: Array,
     worst_stage: Array,
     moment: NDArray[np.intp],
@@ -314,6 +323,7 @@ def _with_framework(
     terms["communication_buffers"] = communication + 0.0 * allocated
     terms["allocator_reserve"] = reserve
     framework = context + communication + reserve
+    needed = least_that_runs(constants, allocated, unusable=unusable, reserve=reserve)
     return MemoryTerms(
         **parts,
         framework=framework,
@@ -321,6 +331,7 @@ def _with_framework(
         resident=resident,
         allocated=allocated,
         reserved=allocated + reserve,
+        needed=needed + (context + communication),
         host=terms["host_bytes_of_rank"] * ranks_on_node(grid),
         worst_stage=worst_stage,
         moment=moment,
@@ -345,6 +356,21 @@ def beside(
     # Slightly less than all, so that rounding never makes a plan that just fits look too large.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
     return context, communication, np.maximum(np.minimum(wished_reserve, room), least)
+
+
+def least_that_runs(
+    constants: MemoryConstants, allocated: Array, *, unusable: Array, reserve: Array
+) -> Array:
+    """Bytes that the allocator must be able to take at least for the plan to run, shape (plans,): what is
+    allocated, and holes that nothing fits into instead of the whole cache.
+
+    allocated, unusable, reserve: bytes.  Never more than allocated and reserved together; as much where the
+    plan does not fit.
+    Source: PyTorch notes, "CUDA semantics: memory management"; ``reserve.UNUSABLE``.
+    """
+    holes = np.maximum(unusable, constants.state_reserve_share * allocated)
+    least: Array = allocated + np.minimum(holes, reserve)
+    return least
 
 
 def sum_of(terms: dict[str, Array], names: tuple[str, ...]) -> Array:
