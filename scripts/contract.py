@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from planner.contract import mig_fields
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
@@ -24,9 +25,9 @@ INTRODUCTION = """# The JSON contract
 *Written by `make docs` from the fields that `planner/contract` declares. The planning form, its help and the
 schema at `GET /api/v1/schema` are made from the same declarations.*
 
-One schema serves `manage.py estimate` and `manage.py search` (JSON Lines: a request a line in, an answer a
-line out) and `POST /api/v1/estimate` and `POST /api/v1/search`. A field that is not known is an error. `null`
-counts as left out. Everything is SI or says its unit in its name.
+One schema serves `manage.py estimate`, `manage.py search` and `manage.py mig` (JSON Lines: a request a line
+in, an answer a line out) and `POST /api/v1/estimate`, `POST /api/v1/search` and `POST /api/v1/mig`. A field
+that is not known is an error. `null` counts as left out. Everything is SI or says its unit in its name.
 
 What makes no sense is answered with status 422 (a line of its own in JSON Lines):
 `{"error": {"field", "value", "message", "remedy"}, "errors": […]}`, the first problem and all of them. A plan
@@ -79,6 +80,22 @@ SECTIONS: tuple[tuple[str, str, Table], ...] = (
     ("Layout", "", LAYOUT),
     ("Request of search", "As `estimate` without `layout`, over many clusters.", SEARCH),
     ("Filters of search", "What `cluster.any` may hold.", ANY),
+    (
+        "Request of mig: counts",
+        "`manage.py mig` and `POST /api/v1/mig` take one of three questions; [mig.md](mig.md) says what is "
+        "answered. How many configurations an accelerator has.",
+        mig_fields.ENUMERATE,
+    ),
+    ("Request of mig: sizes", "The smallest profile for each of a list of jobs.", mig_fields.RIGHT_SIZE),
+    ("Request of mig: layout", "Which partitions GPUs should have for demands.", mig_fields.LAYOUT),
+    ("GPUs of mig", "Each group of `gpus`: by `accelerator` or `instance_type`.", mig_fields.GPUS),
+    ("Existing instances of mig", "`gpus.existing`.", mig_fields.EXISTING),
+    (
+        "Demands of mig",
+        "Each of `demands`: by `profile`, by the least memory and compute, or a `job`.",
+        mig_fields.DEMAND,
+    ),
+    ("Jobs of mig", "`demands.job`, and each of `right_size`.", mig_fields.JOB),
 )
 
 
@@ -140,7 +157,11 @@ def kind(field: Field) -> str:
     unit = f", {field.unit}" if field.unit and field.kind != "nodes" else ""
     if field.choices is not None:
         values = ", ".join(f"`{value}`" for value in field.choices)
-        listed = {"names": f"a list of {values}", "choices": f"{values}, or a list of them"}
+        listed = {
+            "names": f"a list of {values}",
+            "choices": f"{values}, or a list of them",
+            "choice_or_names": f"{values}, or a list of names",
+        }
         return listed.get(field.kind, values)
     match field.kind:
         case "whole":
@@ -160,13 +181,15 @@ def kind(field: Field) -> str:
         case "names":
             return "a list of names"
         case "wholes":
-            return f"a list of whole numbers, 1 to {field.limit:,.0f}"
+            return f"a list of whole numbers, {field.minimum:,} to {field.limit:,.0f}"
         case "model":
             return "a model, or `null`" if not field.required else "a model"
         case "card":
             return "a name, or an object (below)"
         case "object":
             return "an object"
+        case "objects":
+            return "a list of objects"
         case _:
             return "anything"
 

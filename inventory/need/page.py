@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -17,7 +18,7 @@ from inventory.need.pools import owned_address, pools
 from inventory.need.presenters import match_row, match_verdict, subject, trainable_rows
 from inventory.need.trainable import TASKS_TO_TRY, trainable
 from inventory.pages.address import gpu_of_uuid, named_host
-from inventory.pages.prices import Pricing
+from inventory.pages.prices import Pricing, memory_slices
 from inventory.store import selectors
 from inventory.store.models import Host
 from planner.catalog.facts.catalog import Catalog
@@ -49,6 +50,8 @@ def need(request: HttpRequest) -> HttpResponse:
             (found, f"{100 * min(found.chance, 0.99):.0f} %")
             for found in free_instances(_live(divided(hosts), catalog), job_of(form), catalog)
         ],
+        "divided": bool(divided(hosts)),
+        "partitions_query": urlencode({"run": form.query()}),
         "left_out": len(hosts) - sum(len(pool.hosts) for pool in owned),
     }
     return render(request, "inventory/need/need.html", context)
@@ -56,18 +59,24 @@ def need(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def partitions(request: HttpRequest) -> HttpResponse:
-    """To the partitions page with the present layout of one GPU, one host, or all GPUs in MIG mode."""
-    catalog = current_catalog()
+    """To the partitions page with the present layout of one GPU, one host, or all GPUs in MIG mode.
+
+    Where none is in MIG mode, with all that could be.
+    """
+    catalog, run = current_catalog(), request.GET.get("run", "")
     if uuid := request.GET.get("gpu", ""):
         found = gpu_of_uuid(uuid)
         gpus = [gpu for gpu in _live([found.host], catalog) if gpu.index == found.index] if found.host else []
     elif name := request.GET.get("host", ""):
         gpus = _live([named_host(name)], catalog)
     else:
-        gpus = _live(divided(selectors.hosts(selectors.Filters(), now=timezone.now())), catalog)
+        hosts = list(selectors.hosts(selectors.Filters(), now=timezone.now()))
+        gpus = _live(divided(hosts) or divisible_hosts(hosts, catalog), catalog)
+        if not gpus:
+            return HttpResponseRedirect(f"{reverse('planner:mig')}?fleet=none")
     if not gpus:
         raise Http404("no GPU here that the catalog says MIG divides")
-    return HttpResponseRedirect(f"{reverse('planner:mig')}?{partitions_address(gpus)}")
+    return HttpResponseRedirect(f"{reverse('planner:mig')}?{partitions_address(gpus, run)}")
 
 
 @require_safe
@@ -87,9 +96,14 @@ def divided(hosts: Iterable[Host]) -> list[Host]:
     return [host for host in hosts if any(gpu.mig_mode for gpu in host.gpus.all())]
 
 
+def divisible_hosts(hosts: Iterable[Host], catalog: Catalog) -> list[Host]:
+    """Hosts with a GPU that MIG could divide; `hosts` come with their GPUs."""
+    pricing = Pricing(catalog)
+    return [host for host in hosts if any(memory_slices(gpu.name, pricing) for gpu in host.gpus.all())]
+
+
 def _live(hosts: Iterable[Host], catalog: Catalog) -> list[LiveGpu]:
-    snapshots = (selectors.latest_snapshot(host) for host in hosts)
-    return live_gpus((snapshot for snapshot in snapshots if snapshot is not None), Pricing(catalog))
+    return live_gpus(selectors.latest_snapshots(hosts), Pricing(catalog))
 
 
 def job_of(form: ScenarioForm) -> dict[str, Any]:

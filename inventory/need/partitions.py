@@ -14,41 +14,59 @@ from planner.engine.question.errors import PlanErrors
 from planner.mig.chips import chip_of
 from planner.mig.placement.chip import Chip
 from planner.mig.sizing import on_instance
-from planner.mig.state import OFF, Instance, Row, State, Wanted
+from planner.mig.state import OFF, PLAN, UNLISTED, Instance, Row, State, Wanted
 from planner.plans import answers
 
 LONGEST_ADDRESS = 6000
 """Characters of an address; web servers read about 8,000."""
+NAMED = 6
+"""Hosts that are named of GPUs that were left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveGpu:
     """A GPU that MIG divides, as its host last reported it.
 
-    instances: None where the driver did not show where they lie.
+    chip: None where the catalog lacks it.  instances: None where the driver did not show their places.
+    taken_at: when it was seen, as the host wrote it.
     """
 
     host: str
     index: int
-    chip: Chip
+    name: str
+    chip: Chip | None
     mode: bool
     instances: tuple[Instance, ...] | None
+    taken_at: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The chip as the partitions page's address has it; one that the catalog lacks by its name."""
+        return f"{UNLISTED}{self.name}" if self.chip is None else self.chip.slug
 
 
 def live_gpus(snapshots: Iterable[HostSnapshot], pricing: Pricing) -> list[LiveGpu]:
-    """Every GPU of these hosts that the catalog says MIG divides."""
+    """Every GPU of these hosts that the catalog says MIG divides, or that is divided whatever it says."""
     found = []
     for snapshot in snapshots:
         for gpu in snapshot.gpus:
-            slug = pricing.slug_of(gpu.name) if isinstance(gpu.name, str) else None
+            name = value_or_none(gpu.name) or ""
+            slug = pricing.slug_of(name) if name else None
             chip = chip_of(pricing.catalog, slug) if slug is not None else None
-            if chip is not None:
-                mode = value_or_none(gpu.mig.mode) is True
-                found.append(LiveGpu(snapshot.host.hostname, gpu.index, chip, mode, _instances(gpu, chip)))
+            mode = value_or_none(gpu.mig.mode) is True
+            if chip is None and not mode:
+                continue
+            host = snapshot.host
+            shown_name = name or "GPU without a name"
+            found.append(
+                LiveGpu(
+                    host.hostname, gpu.index, shown_name, chip, mode, _instances(gpu, chip), host.taken_at
+                )
+            )
     return found
 
 
-def _instances(gpu: Gpu, chip: Chip) -> tuple[Instance, ...] | None:
+def _instances(gpu: Gpu, chip: Chip | None) -> tuple[Instance, ...] | None:
     """The GPU instances that exist; an instance of a profile that the catalog lacks has its size with it."""
     if value_or_none(gpu.mig.mode) is not True:
         return ()
@@ -60,7 +78,7 @@ def _instances(gpu: Gpu, chip: Chip) -> tuple[Instance, ...] | None:
         if not (isinstance(number, int) and isinstance(start, int) and isinstance(size, int)):
             return None
         profile = value_or_none(each.profile) or "unknown"
-        known = chip.by_name.get(profile)
+        known = chip.by_name.get(profile) if chip is not None else None
         fits = known is not None and known.size == size and start in known.starts
         by_number[number] = Instance(
             profile if fits else _foreign_name(profile, known is not None),
@@ -85,19 +103,24 @@ def _in_use(gpu: Gpu, number: int) -> bool:
     return any(process.gpu_instance_id == number for process in gpu.processes)
 
 
-def partitions_address(gpus: Sequence[LiveGpu]) -> str:
-    """The partitions page's query for these GPUs; ``left`` counts those that do not fit into an address."""
+def partitions_address(gpus: Sequence[LiveGpu], run: str = "") -> str:
+    """The partitions page's query for these GPUs; ``left`` names those that do not fit into an address.
+
+    run: the address of a planned run that is to have a place.  No other demand is invented: without one the
+    page shows the GPUs and what could still be made of them.
+    """
     alike: dict[tuple[str, str, tuple[str, ...], bool], list[LiveGpu]] = defaultdict(list)
-    left = 0
+    left: list[LiveGpu] = []
     for gpu in gpus:
         if gpu.instances is None:
-            left += 1
+            left.append(gpu)
             continue
         layout = tuple(str(_without_number(instance)) for instance in gpu.instances)
-        alike[gpu.host, gpu.chip.slug, layout, gpu.mode].append(gpu)
+        alike[gpu.host, gpu.slug, layout, gpu.mode].append(gpu)
     rows: list[Row] = []
     length = 0
-    for (host, slug, _, mode), members in sorted(alike.items()):
+    by_place = sorted(alike.items(), key=lambda each: (each[0][0], each[1][0].index))
+    for (host, slug, _, mode), members in by_place:
         instances = members[0].instances or ()
         if len(members) > 1:
             instances = tuple(_without_number(instance) for instance in instances)
@@ -105,12 +128,25 @@ def partitions_address(gpus: Sequence[LiveGpu]) -> str:
         row = Row(slug, str(len(members)), instances, at, () if mode else (OFF,))
         length += len(row.layout) * 2 + len(at) + 60
         if length > LONGEST_ADDRESS:
-            left += len(members)
+            left += members
             continue
         rows.append(row)
-    smallest = gpus[0].chip.named("standard")[0] if gpus else "1g.5gb"
-    query = State(rows=tuple(rows), demands=(Wanted(smallest, "1"),)).query()
-    return f"{query}&left={left}" if left else query
+    taken = min((gpu.taken_at for gpu in gpus if gpu.taken_at), default="")
+    demands = (Wanted(f"{PLAN}{run}", "1"),) if run else ()
+    seen = f"{taken[:16].replace('T', ' ')} UTC" if taken else ""
+    return State(rows=tuple(rows), demands=demands, seen=seen, left=_named(left)).query()
+
+
+def _named(gpus: Sequence[LiveGpu]) -> str:
+    """``3 GPUs (node-1/0,1; node-2/0)``; "" for none."""
+    if not gpus:
+        return ""
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for gpu in gpus:
+        hosts[gpu.host].append(str(gpu.index))
+    listed = [f"{host}/{','.join(indices)}" for host, indices in list(hosts.items())[:NAMED]]
+    more = [f"{len(hosts) - NAMED} more hosts"] if len(hosts) > NAMED else []
+    return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({'; '.join(listed + more)})"
 
 
 def _without_number(instance: Instance) -> Instance:
@@ -132,7 +168,7 @@ def free_instances(gpus: Iterable[LiveGpu], job: Mapping[str, Any], catalog: Cat
     places: dict[tuple[Chip, str], list[str]] = defaultdict(list)
     for gpu in gpus:
         for instance in gpu.instances or ():
-            if not instance.in_use and instance.profile in gpu.chip.by_name:
+            if gpu.chip is not None and not instance.in_use and instance.profile in gpu.chip.by_name:
                 there = f"{gpu.host} GPU {gpu.index} at {instance.start}"
                 places[gpu.chip, instance.profile].append(there)
     found = []

@@ -14,7 +14,7 @@ from inventory.pages import charts, exports, machine_presenters
 from inventory.pages.address import RANGES, gpu_of_uuid, named_host, query_of, range_of
 from inventory.pages.badges import cell, host_badges
 from inventory.pages.fleet_presenters import event_row
-from inventory.pages.prices import Pricing, memory_slices
+from inventory.pages.prices import Pricing, memory_slices, mig_profiles
 from inventory.pages.words import ago
 from inventory.store import selectors
 from inventory.wire.snapshot_json import to_json
@@ -49,13 +49,15 @@ def host(request: HttpRequest, name: str) -> HttpResponse:
 def _snapshot_context(snapshot: Any) -> dict[str, Any]:
     pricing = Pricing(current_catalog())
     drawings = [
-        machine_presenters.mig_drawing(gpu, memory_slices(gpu.name, pricing)) for gpu in snapshot.gpus
+        machine_presenters.mig_drawing(gpu, memory_slices(gpu.name, pricing), mig_profiles(gpu.name, pricing))
+        for gpu in snapshot.gpus
     ]
     return {
         "snapshot": snapshot,
         "topology": machine_presenters.topology_rows(snapshot),
         "links": [(gpu.index, machine_presenters.link_summary(gpu.nvlinks)) for gpu in snapshot.gpus],
         "drawings": [drawing for drawing in drawings if drawing is not None],
+        "divisible": any(memory_slices(gpu.name, pricing) for gpu in snapshot.gpus),
         "processes": machine_presenters.process_rows(snapshot.gpus),
         "no_processes": machine_presenters.unreadable_processes(snapshot.gpus),
     }
@@ -93,6 +95,8 @@ def gpu(request: HttpRequest, uuid: str) -> HttpResponse:
         "links": machine_presenters.link_summary(reading.nvlinks) if reading else "",
         "placements": selectors.placements(found),
         "mig": selectors.mig_history(found),
+        "divisible": found.host is not None
+        and (found.mig_mode or memory_slices(found.name, Pricing(current_catalog())) is not None),
         "events": [event_row(event, now) for event in selectors.events(gpu=found, count=12)],
         "here": query_of(request),
     }

@@ -5,7 +5,7 @@ Like `inventory.pages.fleet_presenters`: an unknown value says why it is unknown
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
@@ -77,10 +77,11 @@ class MigDrawing:
     words: str
 
 
-def mig_drawing(gpu: GpuReading, slices: int | None) -> MigDrawing | None:
+def mig_drawing(gpu: GpuReading, slices: int | None, listed: Container[str]) -> MigDrawing | None:
     """The GPU's memory slices and its instances; None where MIG is off or cannot be read.
 
     slices: how many the whole GPU has; where that is not known, as many as its instances reach.
+    listed: profiles that the catalog has of it; an instance of another one is marked.
     """
     if gpu.mig.mode is not True or isinstance(gpu.mig.instances, Missing):
         return None
@@ -94,18 +95,20 @@ def mig_drawing(gpu: GpuReading, slices: int | None) -> MigDrawing | None:
     for instance in gpu.mig.instances:
         name, start, size = shown(instance.profile), instance.start, instance.size
         if isinstance(start, int) and isinstance(size, int):
-            words = f"{name}, memory slices {start} to {start + size - 1}, {shown(instance.uuid)}"
-            css = "empty" if isinstance(instance.uuid, Missing) else "made"
+            known = instance.profile in listed
+            strange = "" if known else ", a profile that the catalog does not have"
+            words = f"{name}, memory slices {start} to {start + size - 1}, {shown(instance.uuid)}{strange}"
+            css = "empty" if isinstance(instance.uuid, Missing) else "made" if known else "foreign"
             placed.append(Block(start + 1, size, name, words, css))
         else:
             unplaced.append(name)
-    listed = "; ".join(block.words for block in placed) or "no instances"
+    described = "; ".join(block.words for block in placed) or "no instances"
     hidden = f"; placement unknown: {', '.join(unplaced)}" if unplaced else ""
     return MigDrawing(
         index=gpu.index,
         uuid=gpu.uuid if isinstance(gpu.uuid, str) else "",
         picture=Picture(f"GPU {gpu.index}", columns_for(slices), with_free_slices(placed, slices)),
-        words=f"GPU {gpu.index}: {listed}{hidden}.",
+        words=f"GPU {gpu.index}: {described}{hidden}.",
     )
 
 

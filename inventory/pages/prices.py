@@ -119,6 +119,14 @@ def kind_of(host: Host) -> HostKind:
     return HostKind(gpus[0].name if gpus else "", len(gpus), host.instance_type, host.region)
 
 
+def mig_profiles(gpu_name: Reading[str], pricing: Pricing) -> frozenset[str]:
+    """Names of the MIG profiles that the catalog has of such a GPU; none where it does not know the GPU."""
+    slug = pricing.slug_of(gpu_name) if isinstance(gpu_name, str) else None
+    return (
+        frozenset(each.spec.profile for each in pricing.catalog.mig_profiles(slug)) if slug else frozenset()
+    )
+
+
 def memory_slices(gpu_name: Reading[str], pricing: Pricing) -> int | None:
     """How many memory slices MIG divides such a GPU into; None where the catalog does not know the GPU."""
     slug = pricing.slug_of(gpu_name) if isinstance(gpu_name, str) else None

@@ -2,7 +2,9 @@
 
 The totals are what publishers state for whole trainings; nothing is fitted to them. They hold what no
 question says (restarts, evaluations, a warm-up on fewer machines), so they are a rougher check than timed
-steps.
+steps. In the file is every plain pretraining that we found with its tokens, its kind of machine and its
+hours, or its machines and days, published; none was left out for its error. Not one plan, and so not there,
+are distillations (Llama 3.2) and runs on several kinds or counts of machines (MPT 30B, PaLM).
 """
 
 from __future__ import annotations

@@ -141,7 +141,41 @@ SEARCH_JOB = record(
         remedy=TEXT,
     ),
 )
-PARTITIONS = {"type": "object", "description": "Counts of configurations, or where each instance is placed."}
+PLACE = {"gpu": WHOLE | {"description": "Counted over all groups."}, "profile": TEXT, "start": WHOLE}
+PARTITIONS = {
+    "description": "Counts of configurations, sizes of jobs, or where each instance is placed.",
+    "anyOf": [
+        record(
+            "How many configurations an accelerator has.",
+            id=ANYTHING,
+            enumerate=TEXT,
+            valid_configurations=WHOLE,
+            maximal_configurations=WHOLE,
+            maximal_multisets=WHOLE,
+            profiles=rows(record("A profile.", profile=TEXT, memory_bytes=NUMBER, starts=rows(WHOLE))),
+        ),
+        record("Each job on every profile.", id=ANYTHING, accelerator=TEXT, jobs=rows({"type": "object"})),
+        record(
+            "The layout, with what is proven of it and the way there.",
+            id=ANYTHING,
+            gpus_used=WHOLE | {"description": "GPUs that serve a demand."},
+            placements=rows(
+                record("What serves a demand.", **PLACE, demand=WHOLE, state={"enum": ["kept", "created"]})
+            ),
+            staying=rows(record("What stays and serves none.", **PLACE, in_use=FLAG)),
+            destroyed=rows(record("What goes.", **PLACE)),
+            unplaced=rows(record("What finds no place.", demand=WHOLE, count=WHOLE, reason=TEXT)),
+            nearest_changes=rows(
+                record("What would serve all.", kind={"enum": ["add_gpus", "move_jobs"]}, count=WHOLE)
+            ),
+            optimal=FLAG,
+            bound=NUMBER | {"description": "Of the objective: no layout is better."},
+            elapsed_s=NUMBER,
+            commands=rows(TEXT),
+            mig_parted=TEXT,
+        ),
+    ],
+}
 SOURCED = {"source": TEXT, "as_of": TEXT | {"format": "date"}}
 MODEL = record(
     "A model of the catalog.",

@@ -34,16 +34,6 @@ MIG_EXAMPLE: dict[str, Any] = {
     "demands": [{"profile": "1g.5gb", "count": 3}, {"profile": "3g.20gb", "count": 1}],
     "objective": "fewest_gpus",
 }
-PARTITIONING = {
-    "type": "object",
-    "description": "Either {enumerate: accelerator}, {right_size: …} or {gpus, demands}; see docs/mig.md.",
-    "properties": {
-        "enumerate": {"type": "string", "description": "Count the configurations of this accelerator."},
-        "gpus": {"type": "array", "items": {"type": "object"}},
-        "demands": {"type": "array", "items": {"type": "object"}},
-    },
-    "anyOf": [{"required": [name]} for name in ("enumerate", "right_size", "gpus")],
-}
 
 
 def _list(name: str, summary: str) -> Operation:
@@ -102,7 +92,8 @@ declare(
         Scope.PLAN,
         "Partitions of GPUs: what can stand where, on the fewest GPUs or with the fewest changes.",
         ref("Partitions"),
-        takes=PARTITIONING,
+        takes=ref("mig"),
+        streams=True,
         example=MIG_EXAMPLE,
     ),
     _list("models", "Models of the catalog, with their counted parameters."),
@@ -113,7 +104,7 @@ declare(
         "GET",
         "schema",
         Scope.CATALOG,
-        "The requests of estimate and search as JSON Schema.",
+        "The requests of estimate, search and mig as JSON Schema.",
         {"type": "object"},
     ),
     Operation("openapi", "GET", "openapi.json", Scope.CATALOG, "This document.", {"type": "object"}),

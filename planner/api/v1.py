@@ -28,7 +28,7 @@ from planner.contract.lists import render_accelerators, render_instances, render
 from planner.contract.render import render_error
 from planner.contract.schema import json_schema
 from planner.engine.question.errors import PlanError
-from planner.mig.answers import mig_json
+from planner.mig.answers import mig_json, mig_lines
 from planner.plans import answers
 from planner.tradeoffs import answers as searches
 from planner.tradeoffs import jobs
@@ -105,7 +105,7 @@ def _of_job(value: dict[str, Any]) -> HttpResponse:
 @endpoint("POST")
 def mig(request: HttpRequest) -> HttpResponseBase:
     """Partitions of GPUs: the contract's ``mig``."""
-    return _question(request, mig_json)
+    return _question(request, mig_json, streamed=mig_lines)
 
 
 @endpoint("GET", Scope.CATALOG)

@@ -278,6 +278,9 @@ class MigProfile(CatalogRow):
         "min_driver",
         "copy_engines",
         "decoders",
+        "encoders",
+        "jpeg_engines",
+        "ofa_engines",
     )
 
     accelerator = models.ForeignKey(
@@ -296,6 +299,9 @@ class MigProfile(CatalogRow):
     min_driver = models.CharField("from driver", max_length=20, blank=True, help_text="Branch, as R470.")
     copy_engines = models.PositiveSmallIntegerField(null=True, blank=True)
     decoders = models.PositiveSmallIntegerField(null=True, blank=True)
+    encoders = models.PositiveSmallIntegerField(null=True, blank=True)
+    jpeg_engines = models.PositiveSmallIntegerField("JPEG engines", null=True, blank=True)
+    ofa_engines = models.PositiveSmallIntegerField("optical-flow engines", null=True, blank=True)
 
     class Meta:
         ordering = ["pk"]

@@ -141,6 +141,9 @@ def mig_profile_values(record: MigProfileRecord) -> Values:
         "min_driver": record.min_driver,
         "copy_engines": record.copy_engines,
         "decoders": record.decoders,
+        "encoders": record.encoders,
+        "jpeg_engines": record.jpeg_engines,
+        "ofa_engines": record.ofa_engines,
     }
 
 
@@ -252,6 +255,9 @@ def mig_profile_record(row: Values) -> MigProfileRecord:
         min_driver=row["min_driver"],
         copy_engines=row["copy_engines"],
         decoders=row["decoders"],
+        encoders=row["encoders"],
+        jpeg_engines=row["jpeg_engines"],
+        ofa_engines=row["ofa_engines"],
         provenance=_provenance_of(row),
     )
 

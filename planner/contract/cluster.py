@@ -304,7 +304,16 @@ def _on_own_terms(section: Section, cluster: Cluster) -> Cluster:
 def said_of_interruptions(section: Section) -> dict[str, float]:
     """What a question says of machines that are taken back, by the names of the fields."""
     read = {name: section.read(CLUSTER[name]) for name in INTERRUPTION_FIELDS}
-    return {name: value for name, value in read.items() if value is not None}
+    said = {name: value for name, value in read.items() if value is not None}
+    lasting = [name for name in ("checkpoint_minutes", "restart_minutes") if name in said]
+    spot = section.data.get("purchase") == "spot"
+    if lasting and not spot and not said.get("interruptions_per_node_day"):
+        section.problems.note(
+            "unused_field",
+            f"{' and '.join(lasting)} only matter where machines are interrupted: on spot, or with "
+            "interruptions_per_node_day.",
+        )
+    return said
 
 
 def _free_cluster(section: Section, catalog: Catalog) -> Cluster | None:

@@ -15,6 +15,7 @@ Kind = Literal[
     "flag",
     "choice",
     "choices",
+    "choice_or_names",
     "text",
     "date",
     "nodes",
@@ -23,9 +24,12 @@ Kind = Literal[
     "model",
     "card",
     "object",
+    "objects",
     "any",
 ]
-"""share: 0 to 1.  choices: one choice or several.  nodes: a whole number or "auto".  names, wholes: lists.
+"""share: 0 to 1.  choices: one choice or several.  nodes: a whole number or "auto".  names, wholes, objects:
+lists of these.
+choice_or_names: one of the choices, or a list of names that the catalog has.
 model, card: a slug or an object.  any: whatever."""
 
 

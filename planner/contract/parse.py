@@ -19,6 +19,7 @@ from planner.contract.precision import check_precision, with_usual_precision
 from planner.contract.price_fields import BUDGET
 from planner.contract.rl import read_ppo
 from planner.contract.section import Problems, Section
+from planner.contract.unused import note_unused_of_cluster, without_unused
 from planner.contract.workload import read_workload
 from planner.contract.workload_fields import MAX_LORA_TARGETS
 from planner.engine.grid.build import FINETUNING
@@ -52,6 +53,7 @@ def parse_plan_request(data: Any, catalog: Catalog, *, today: date | None = None
             workload = with_usual_precision(workload, cluster.accelerator, problems)
         check_precision(workload, cluster.accelerator, problems)
         note_stale_price(cluster, today, problems)
+        note_unused_of_cluster(cluster, workload, problems)
     budget_usd = section.read(BUDGET)
     problems.raise_if_any()
     assert model is not None
@@ -125,7 +127,7 @@ def read_model_and_workload(section: Section, catalog: Catalog) -> tuple[ModelSp
         _model_missing(section)
     if not inner.sound:
         return model, None
-    workload = read_workload(inner, model=model, ppo=ppo)
+    workload = without_unused(read_workload(inner, model=model, ppo=ppo), model, problems)
     scores = workload.objective == "reward" and workload.task in FINETUNING
     return scoring(model) if model is not None and scores else model, workload
 

@@ -19,6 +19,11 @@ ReadModel = Callable[[Any, str], ModelSpec | None]
 
 #: Fields that are models or objects; the rest stand for themselves.
 READ_APART = ("generation",)
+#: Methods that compare answers in place of a critic (Shao et al. 2024, GRPO; Ahmadian et al. 2024, RLOO; Yu
+#: et al. 2025, DAPO; Zheng et al. 2025, GSPO; Chu et al. 2025, GPG), and those of them without a penalty for
+#: leaving the reference (DAPO, section 2.3; GPG, section 3).
+WITHOUT_CRITIC = ("grpo", "rloo", "dapo", "gspo", "gpg", "reinforce")
+WITHOUT_REFERENCE = ("dapo", "gpg")
 #: Means are published to two or three digits, so sums of them may be a little above the row they make up.
 ROUNDING = 1.05
 
@@ -47,8 +52,17 @@ def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -
             f"Only a decoder writes answers to be rewarded, and {actor.name} is none.",
             'Name a model that generates, for example "llama-3.1-8b".',
         )
-    reference = named["reference"]
-    if "reference" not in block.data:
+    reference, critic, algorithm = named["reference"], named["critic"], block.data.get("algorithm")
+    if "critic" not in block.data and algorithm == "ppo":
+        critic = actor
+        section.problems.note("assumed_critic", "PPO trains a critic: one as large as the actor is counted.")
+    elif critic is not None and algorithm in WITHOUT_CRITIC:
+        section.problems.note(
+            "critic_counted", f"{algorithm} trains no critic; the one that was named is counted all the same."
+        )
+    if "reference" not in block.data and algorithm in WITHOUT_REFERENCE:
+        reference = None
+    elif "reference" not in block.data:
         reference = actor
         section.problems.note(
             "assumed_reference", "No reference model was named: a frozen copy of the actor is counted as one."
@@ -65,7 +79,7 @@ def read_ppo(section: Section, model: ModelSpec | None, read_model: ReadModel) -
     generation = read_generation(block, actor)
     return PpoWorkload(
         actor=actor,
-        critic=named["critic"],
+        critic=critic,
         reference=reference,
         reward=named["reward"],
         generation=generation,

@@ -19,7 +19,7 @@ PPO = table(
         "Critic",
         "The model that judges states: “same” as the actor, “none” as in GRPO, or a model's name. In JSON a "
         "model, or null for none.",
-        otherwise="none",
+        otherwise="none, but one like the actor where algorithm is ppo",
         query="critic",
     ),
     Field(
@@ -27,7 +27,7 @@ PPO = table(
         "model",
         "Reference",
         "The frozen model that the actor is held near; null for none.",
-        otherwise="a frozen copy of the actor",
+        otherwise="a frozen copy of the actor; none with DAPO and GPG",
     ),
     Field(
         "reward",
@@ -61,7 +61,8 @@ PPO = table(
         "algorithm",
         "choice",
         "Algorithm",
-        "What the method is called. Time and memory follow from its models: with a critic or without.",
+        "What the method is called, which says what models it has where they are not named: PPO a critic, "
+        "DAPO and GPG no reference.",
         choices=words.ALGORITHMS,
         otherwise="PPO with a critic, else GRPO",
         query="algorithm",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from planner.contract import mig_fields
 from planner.contract.card_fields import CARD
 from planner.contract.field import Field, Table
 from planner.contract.fields import CLUSTER, LAYOUT, PASTED_MODEL, REQUEST, SEARCH
@@ -22,13 +23,13 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 @lru_cache(maxsize=1)
 def json_schema() -> dict[str, Any]:
-    """Schemas of the requests of ``estimate`` and ``search``; ``$defs`` holds their parts."""
+    """Schemas of the requests of ``estimate``, ``search`` and ``mig``; ``$defs`` holds their parts."""
     shared = {"model": _ref("model"), "workload": _ref("workload")}
     return {
         "$schema": DRAFT,
         "title": "Headroom: requests",
-        "description": "A request of estimate or of search.",
-        "anyOf": [{"$ref": "#/$defs/estimate"}, {"$ref": "#/$defs/search"}],
+        "description": "A request of estimate, of search or of mig.",
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in ("estimate", "search", "mig")],
         "$defs": {
             "estimate": _object(REQUEST, layout=_layout(), cluster=_cluster(), **shared)
             | {"required": ["workload", "cluster"]},
@@ -46,8 +47,33 @@ def json_schema() -> dict[str, Any]:
             "shape": _shape(),
             "layout": _object(LAYOUT),
             "any": _object(ANY),
+            **_partitions(),
         },
     }
+
+
+def _partitions() -> dict[str, Any]:
+    """The three questions of ``mig`` and their parts."""
+    each_of = {name: {"type": "array", "items": _ref(f"mig_{name}"), "minItems": 1} for name in MIG_LISTS}
+    price = {"type": ["number", "null"], "minimum": 0, "maximum": mig_fields.GPUS["usd_per_gpu_hour"].limit}
+    present = {"anyOf": [each_of["existing"] | {"minItems": 0}, {"type": "null"}]}
+    job = {"anyOf": [_ref("mig_job"), {"type": "null"}]}
+    shared = {"model": _ref("model"), "workload": _ref("workload"), "layout": _layout()}
+    return {
+        "mig": {"anyOf": [_ref("mig_count"), _ref("mig_sizes"), _ref("mig_layout")]},
+        "mig_count": _object(mig_fields.ENUMERATE),
+        "mig_sizes": _object(mig_fields.RIGHT_SIZE, right_size=each_of["job"]),
+        "mig_layout": _object(mig_fields.LAYOUT, gpus=each_of["gpus"], demands=each_of["demand"]),
+        "mig_gpus": _object(mig_fields.GPUS, existing=present, usd_per_gpu_hour=price)
+        | {"anyOf": [{"required": [name]} for name in ("accelerator", "instance_type")]},
+        "mig_existing": _object(mig_fields.EXISTING),
+        "mig_demand": _object(mig_fields.DEMAND, job=job)
+        | {"anyOf": [{"required": [name]} for name in mig_fields.DEMANDED_BY]},
+        "mig_job": _object(mig_fields.JOB, **shared),
+    }
+
+
+MIG_LISTS = ("gpus", "existing", "demand", "job")
 
 
 def _ref(name: str) -> dict[str, Any]:
@@ -102,8 +128,11 @@ def _kind(field: Field) -> dict[str, Any]:
             items = {"enum": list(field.choices)} if field.choices else {"type": "string"}
             return {"type": ["array", *null], "items": items, "minItems": 1, "maxItems": field.limit}
         case "wholes":
-            count = {"type": "integer", "minimum": 1, "maximum": field.limit}
+            count = {"type": "integer", "minimum": field.minimum, "maximum": field.limit}
             return {"type": ["array", *null], "items": count, "minItems": 1}
+        case "choice_or_names":
+            several = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+            return {"anyOf": [{"enum": [*field.values, *([] if field.required else [None])]}, several]}
         case "model":
             return {"anyOf": [_ref("model"), *([] if field.required else [{"type": "null"}])]}
         case "card":

@@ -61,39 +61,44 @@ WRITTEN: Final[Mapping[str, Callable[[float], str]]] = {
     "count": lambda value: in_units(value, COUNTS),
     "place": lambda index: f"{index + 1:.0f}",
 }
-Reader = Callable[[Mapping[str, Any]], str]
+Reader = Callable[[Mapping[str, Any]], Any]
 
 
 def filled(formula: str, records: Mapping[str, Any]) -> str:
     """The template with the records' numbers in it."""
-    return "".join([read if isinstance(read, str) else read(records) for read in _pieces(formula)])
+    text, readers = _prepared(formula)
+    return text.format(*[read(records) for read in readers])
 
 
 @cache
-def _pieces(formula: str) -> tuple[str | Reader, ...]:
-    """A template cut into texts and what reads each placeholder; one without our formats is one piece."""
-    found: list[str | Reader] = []
+def _prepared(formula: str) -> tuple[str, tuple[Reader, ...]]:
+    """The template with nameless placeholders, and what reads the number, or its text, for each of them."""
+    pieces: list[str] = []
+    readers: list[Reader] = []
     for text, place, spec, _ in Formatter().parse(formula):
-        found.append(text)
-        if place is not None and spec and spec in WRITTEN:
-            found.append(_reader(place, WRITTEN[spec]))
-        elif place is not None:
-            found.append(f"{{{place}:{spec}}}".format_map)
-    return tuple(found)
+        pieces.append(text.replace("{", "{{").replace("}", "}}"))
+        if place is not None:
+            write = WRITTEN.get(spec or "")
+            pieces.append(f"{{:{spec}}}" if write is None else "{}")
+            readers.append(_reader(place, write))
+    return "".join(pieces), tuple(readers)
 
 
-def _reader(place: str, write: Callable[[float], str]) -> Reader:
+def _reader(place: str, write: Callable[[float], str] | None) -> Reader:
+    """What reads the number at a place, as it is or, where ``write`` is given, as that writes it."""
     found = PLACE.fullmatch(place)
     if found is None:
         raise ValueError(f"{place!r} is no place of a number")
     record, name, key = found.groups()
     entry = int(key) if key is not None and key.isdecimal() else key
 
-    def read(records: Mapping[str, Any]) -> str:
-        value = getattr(records[record], name)
-        return write(float(value if entry is None else value[entry]))
-
-    return read
+    if entry is None:
+        if write is None:
+            return lambda records: getattr(records[record], name)
+        return lambda records: write(float(getattr(records[record], name)))
+    if write is None:
+        return lambda records: getattr(records[record], name)[entry]
+    return lambda records: write(float(getattr(records[record], name)[entry]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,13 +154,13 @@ def terms(templates: tuple[TermTemplate, ...], records: Mapping[str, Any]) -> tu
         assert value is not None, item.value
         found.append(
             Term(
-                name=item.name,
-                value=float(value),
-                unit=item.unit,
-                formula=filled(item.formula, records),
-                source=item.source,
-                parent=item.parent,
-                part=item.part,
+                item.name,
+                float(value),
+                item.unit,
+                filled(item.formula, records),
+                item.source,
+                item.parent,
+                item.part,
             )
         )
     return tuple(found)

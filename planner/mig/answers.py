@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from planner.catalog.facts.catalog import Catalog
@@ -14,12 +15,13 @@ from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
 from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, present
 from planner.mig.exports.mig_parted import mig_parted
 from planner.mig.exports.slurm import slurm
+from planner.mig.placement.chip import MEDIA_ENGINES, Chip, Profile
 from planner.mig.placement.enumeration import compute_instances, count
 from planner.mig.placement.openness import fragmentation
-from planner.mig.placement.plan import plan
+from planner.mig.placement.plan import improving, plan
 from planner.mig.placement.question import Answer, Placement
 from planner.mig.placement.steps import Step, steps
-from planner.mig.prices import unused_usd_per_hour
+from planner.mig.prices import cheapest, share, shared_out, unused_usd_per_hour
 from planner.mig.request import Enumeration, Planning, read_request
 from planner.mig.right_sizing import RightSizing, render_right_sizes
 from planner.mig.sizing import job_profiles
@@ -36,25 +38,53 @@ EXPORTERS: dict[str, Callable[[Sequence[HostLayout]], str]] = {
 }
 
 
-def mig_text(text: str | bytes, catalog: Catalog) -> Json:
-    """As ``mig_json``, of JSON text; text that cannot be read is answered with an ``error`` too."""
+def mig_text(text: str | bytes, catalog: Catalog) -> Iterator[Json]:
+    """The lines that answer JSON text, as ``mig_lines``; text that cannot be read has an ``error`` too."""
     try:
         data = read_json(text)
     except PlanError as unreadable:
-        return render_error(unreadable)
-    return mig_json(data, catalog)
+        return iter((render_error(unreadable),))
+    return mig_lines(data, catalog)
 
 
 def mig_json(data: Any, catalog: Catalog) -> Json:
     """The contract's response of ``mig`` to one JSON value; an ``error`` where it makes no sense."""
+    return _guarded(data, lambda: _answer(read_question(data, catalog), catalog))
+
+
+def mig_lines(data: Any, catalog: Catalog) -> Iterator[Json]:
+    """As ``mig_json``; where the question asks for a stream, layouts in ``progress`` come before, each better
+    than the one before or with more proven of it.
+    """
+    if not (isinstance(data, dict) and data.get("stream") is True):
+        yield mig_json(data, catalog)
+        return
+    found: list[Planning] = []
+
+    def read() -> Json:
+        question = read_question(data, catalog)
+        if not isinstance(question, Planning):
+            return _answer(question, catalog)
+        found.append(question)
+        return {}
+
+    refused = _guarded(data, read)
+    if not found:
+        yield refused
+        return
+    asked = found[0]
+    shown: Json = {}
+    for answer in improving(asked.question):
+        if shown:
+            yield {"id": asked.id, "progress": shown}
+        shown = _guarded(data, partial(render_plan, asked, answer))
+    yield shown
+
+
+def _guarded(data: Any, answer: Callable[[], Json]) -> Json:
     request_id = data.get("id") if isinstance(data, dict) else None
     try:
-        question = read_question(data, catalog)
-        if isinstance(question, Enumeration):
-            return render_enumeration(question)
-        if isinstance(question, RightSizing):
-            return render_right_sizes(question, catalog)
-        return render_plan(question, plan(question.question))
+        return answer()
     except (PlanError, PlanErrors) as problem:
         return render_error(problem, request_id=request_id)
     except Exception:  # the doorway: whatever goes wrong behind it, the asker gets an answer and no trace
@@ -65,14 +95,23 @@ def mig_json(data: Any, catalog: Catalog) -> Json:
         return render_error(fault, request_id=request_id)
 
 
+def _answer(question: Enumeration | Planning | RightSizing, catalog: Catalog) -> Json:
+    if isinstance(question, Enumeration):
+        return render_enumeration(question, catalog)
+    if isinstance(question, RightSizing):
+        return render_right_sizes(question, catalog)
+    return render_plan(question, plan(question.question))
+
+
 def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning | RightSizing:
     """The question that a JSON value holds.  Raises PlanErrors."""
     return read_request(data, catalog, lambda job, chip, chance: job_profiles(job, chip, catalog, chance))
 
 
-def render_enumeration(asked: Enumeration) -> Json:
-    """How many configurations there are, and the profiles that they are made of."""
+def render_enumeration(asked: Enumeration, catalog: Catalog) -> Json:
+    """How many configurations there are, and the profiles that they are made of with their prices."""
     found = count(asked.chip, asked.names)
+    priced = cheapest(catalog, asked.chip.slug)
     return {
         "id": asked.id,
         "enumerate": asked.chip.slug,
@@ -81,6 +120,8 @@ def render_enumeration(asked: Enumeration) -> Json:
         "maximal_multisets": found.maximal_multisets,
         "compute_slices": asked.chip.compute_slices,
         "memory_slices": asked.chip.memory_slices,
+        "usd_per_gpu_hour": None if priced is None else priced[1],
+        "price_of": None if priced is None else priced[0],
         "profiles": [
             {
                 "profile": profile.name,
@@ -90,13 +131,24 @@ def render_enumeration(asked: Enumeration) -> Json:
                 "memory_bytes": profile.memory_bytes,
                 "starts": list(profile.starts),
                 "max_instances": profile.max_instances,
-                "decoders": profile.decoders,
+                **{kind: profile.engines.get(kind) for kind in MEDIA_ENGINES},
                 "copy_engines": profile.copy_engines,
                 "min_driver": profile.min_driver or None,
                 "compute_instance_configurations": len(compute_instances(profile.compute_slices)),
+                **render_price(asked.chip, profile, None if priced is None else priced[1]),
             }
             for profile in (asked.chip.by_name[name] for name in asked.names)
         ],
+    }
+
+
+def render_price(chip: Chip, profile: Profile, usd_per_gpu_hour: float | None) -> Json:
+    """What an instance costs as its part of the GPU, and what stays unused where there are as many as fit."""
+    part = share(chip, profile)
+    return {
+        "share_of_gpu": part,
+        "usd_per_hour": None if usd_per_gpu_hour is None else usd_per_gpu_hour * part,
+        "unused_share_of_gpu": shared_out(chip, [profile.name] * profile.max_instances)[1],
     }
 
 
@@ -118,8 +170,18 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
             {"demand": each.demand, "count": each.count, "reason": each.reason} for each in answer.unplaced
         ],
         "nearest_change": answer.nearest_change,
+        "nearest_changes": [
+            {
+                "kind": change.kind,
+                "count": change.count,
+                "gpus": [{"accelerator": slug, "count": count} for slug, count in change.gpus],
+                "proven": change.proven,
+            }
+            for change in answer.nearest_changes
+        ],
         "served": answer.served,
         "created": answer.created,
+        "fewest_destroyed": answer.fewest_destroyed,
         "usd_per_hour": answer.usd_per_hour,
         "unused_usd_per_hour": unused_usd_per_hour(question.gpus, answer),
         "value": _plain(answer.value),

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.records import MigProfileRecord
-from planner.mig.placement.chip import Chip, Profile, with_driver
+from planner.mig.placement.chip import MEDIA_ENGINES, Chip, Profile, with_driver
 
 RESETS_FOR_MODE = frozenset({"ampere"})
 """Architectures whose GPUs are reset when MIG mode is switched; since Hopper it takes effect at once.
@@ -42,7 +42,7 @@ def _profile(row: MigProfileRecord) -> Profile:
         starts=spec.placement_starts,
         max_instances=spec.max_instances,
         memory_bytes=spec.memory_bytes,
-        decoders=row.decoders,
+        engines={kind: count for kind in MEDIA_ENGINES if (count := getattr(row, kind)) is not None},
         copy_engines=row.copy_engines,
         min_driver=row.min_driver,
     )

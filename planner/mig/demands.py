@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from planner.contract.mig_fields import DEMAND, DEMANDED_BY, JOB
 from planner.contract.section import Section, near, suggestion
 from planner.mig import words
 from planner.mig.placement.chip import Chip
@@ -13,8 +16,11 @@ Sizer = Callable[[Section, Chip, float], tuple[str, ...]]
 """What says which profiles of a chip a job fits on, the smallest first, with at least some chance."""
 
 
-def entries(section: Section, name: str, example: str) -> Iterator[Section]:
-    """Each entry of a list that a request has to hold; what is wrong with the list is noted."""
+def entries(section: Section, name: str, example: str, least: str = "") -> Iterator[Section]:
+    """Each entry of a list that a request has to hold; what is wrong with the list is noted.
+
+    least: what is said of a list that is too long beside its length.
+    """
     given = section.data.get(name)
     if given is None:
         section.missing(name, f"Give a list such as {example}.")
@@ -26,7 +32,7 @@ def entries(section: Section, name: str, example: str) -> Iterator[Section]:
         section.problems.add(
             section.at(name),
             len(given),
-            f"{len(given):,} entries are too many.",
+            f"{len(given):,} entries are too many to read one by one{least}.",
             f"Give equal ones once with their count; at most {words.MAX_GROUPS:,} entries are read.",
         )
         return
@@ -38,22 +44,36 @@ def read_demands(
     section: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer
 ) -> Iterator[Demand]:
     """The demands of a question, each with the profiles that serve it."""
-    for entry in entries(section, "demands", '[{"profile": "1g.5gb", "count": 6}]'):
-        entry.only(words.DEMAND_FIELDS)
-        count = entry.optional_whole("count", maximum=10**9)
+    least = _least_words(section.data.get("demands"), chips)
+    for entry in entries(section, "demands", '[{"profile": "1g.5gb", "count": 6}]', least):
+        entry.only(DEMAND.names)
+        count = entry.read(DEMAND["count"])
         label = entry.text("label")
         found = _accepted(entry, chips, profiles, sizer)
         if found is None:
             continue
         accepts, described = found
-        yield Demand(count=1 if count is None else count, accepts=accepts, label=label or described)
+        yield Demand(count=count, accepts=accepts, label=label or described)
+
+
+def _least_words(given: Any, chips: list[Chip]) -> str:
+    """How many GPUs a list that is too long needs at the least: each entry takes a smallest instance."""
+    if not isinstance(given, list) or len(given) <= words.MAX_GROUPS or not chips:
+        return ""
+    share = min(
+        max(p.compute_slices / chip.compute_slices, p.size / chip.memory_slices)
+        for chip in chips
+        for p in chip.profiles
+    )
+    return f"; they need at least {math.ceil(len(given) * share - 1e-9):,} of these GPUs"
 
 
 def _accepted(
     entry: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer
 ) -> tuple[dict[str, tuple[str, ...]], str] | None:
-    kinds = [name for name in ("profile", "job") if entry.has(name)]
-    least = entry.has("min_memory_bytes") or entry.has("min_compute_slices")
+    profile, *least_of, job = DEMANDED_BY
+    kinds = [name for name in (profile, job) if entry.has(name)]
+    least = any(map(entry.has, least_of))
     if len(kinds) + least != 1:
         if entry.sound:
             entry.problems.add(
@@ -89,8 +109,8 @@ def _by_profile(entry: Section, chips: list[Chip]) -> tuple[dict[str, tuple[str,
 def _by_least(
     entry: Section, chips: list[Chip], profiles: str | tuple[str, ...]
 ) -> tuple[dict[str, tuple[str, ...]], str] | None:
-    memory = entry.positive("min_memory_bytes", maximum=1e15)
-    compute = entry.optional_whole("min_compute_slices", maximum=64)
+    memory = entry.read(DEMAND["min_memory_bytes"])
+    compute = entry.read(DEMAND["min_compute_slices"])
     accepts = {}
     for chip in chips:
         serving = [
@@ -101,16 +121,21 @@ def _by_least(
         serving.sort(key=lambda profile: (profile.size, profile.compute_slices))
         if serving:
             accepts[chip.slug] = tuple(profile.name for profile in serving)
-    parts = [f"{memory / 1e9:.3g} GB" if memory else "", f"{compute} compute slices" if compute else ""]
+    parts = [f"{_gigabytes(memory)} GB" if memory else "", f"{compute} compute slices" if compute else ""]
     return accepts, " and ".join(part for part in parts if part) or "an instance"
+
+
+def _gigabytes(number_of_bytes: float) -> str:
+    gigabytes = number_of_bytes / 1e9
+    return f"{gigabytes:,.0f}" if gigabytes >= 100 else f"{gigabytes:.3g}"
 
 
 def _by_job(
     entry: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer
 ) -> tuple[dict[str, tuple[str, ...]], str] | None:
     job = Section(entry.data["job"], entry.at("job"), entry.problems)
-    job.only(words.JOB_FIELDS, {"cluster": "Leave it out: the GPUs of this question take its place."})
-    chance = entry.positive("min_chance", maximum=1.0) or words.SURE_CHANCE
+    job.only(JOB.names, JOB.hints)
+    chance = entry.read(DEMAND["min_chance"])
     if not job.sound:
         return None
     accepts = {}

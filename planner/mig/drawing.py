@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from planner.mig.placement.chip import Chip, Placed
 from planner.mig.placement.question import Answer, Gpus
-from planner.web.slices import Block, Picture, with_free_slices
+from planner.mig.state import Instance
+from planner.web.slices import COMPUTE_COLUMNS, Block, Picture, columns_for, packed, with_free_slices
 
 SHOWN = 24
 """Pictures on a page; a fleet has more GPUs than anybody looks at."""
@@ -20,6 +21,25 @@ STATES: Mapping[str, str] = {
     "foreign": "unknown to the catalog, stays",
     "free": "free",
 }
+
+
+def unlisted(name: str, instances: Sequence[Instance]) -> Picture:
+    """A GPU that the catalog lacks with what is known of its instances: as many slices as they reach."""
+    placed = [(each, each.size or 1) for each in instances]
+    slices = columns_for(max((each.start + size for each, size in placed), default=1))
+    found = [
+        Block(
+            each.start + 1,
+            size,
+            each.profile,
+            f"{each.profile}, memory slices {each.start} to {each.start + size - 1}"
+            f"{', in use' if each.in_use else ''}",
+            "foreign",
+        )
+        for each, size in placed
+        if each.start + size <= slices
+    ]
+    return Picture(name, slices, with_free_slices(found, slices))
 
 
 def blocks(chip: Chip, instances: Sequence[tuple[Placed, str]]) -> tuple[Block, ...]:
@@ -44,38 +64,70 @@ def unused(chip: Chip, places: Sequence[Placed]) -> str:
         chip.by_name[place.profile].compute_slices for place in places if place.profile in chip.by_name
     )
     memory = chip.memory_slices - sum(place.size for place in places)
+    at_most = "at most " if any(place.profile not in chip.by_name for place in places) else ""
     return (
-        f"{compute} of {chip.compute_slices} compute and {memory} of {chip.memory_slices} memory slices free"
+        f"{at_most}{compute} of {chip.compute_slices} compute and {memory} of {chip.memory_slices} memory "
+        "slices free"
+    )
+
+
+def picture(named: str, chip: Chip, instances: Sequence[tuple[Placed, str]]) -> Picture:
+    """Instances with their states as one GPU: memory slices at their places, compute slices as many."""
+    known = [(place, state) for place, state in sorted(instances) if place.profile in chip.by_name]
+    spans = []
+    for place, state in known:
+        slices = chip.by_name[place.profile].compute_slices
+        words = f"{place.profile}: {slices} compute slice{'s' if slices > 1 else ''}"
+        spans.append((slices, str(slices), words, state))
+    return Picture(
+        named,
+        columns_for(chip.memory_slices),
+        blocks(chip, instances),
+        unused(chip, [place for place, _ in instances]),
+        packed(spans, chip.compute_slices),
+        columns_for(chip.compute_slices, COMPUTE_COLUMNS),
     )
 
 
 def present(group: Gpus) -> Picture:
     """A group as it stands."""
-    states = [
-        (each.place, "foreign" if each.foreign else "in_use" if each.in_use else "idle")
+    drawn = picture(title(group, group.numbers), group.chip, as_it_stands(group))
+    return drawn if group.mig_mode else replace(drawn, unused=f"MIG mode is off; {drawn.unused} with it on")
+
+
+def as_it_stands(group: Gpus, gone: Collection[Placed] = ()) -> list[tuple[Placed, str]]:
+    """The group's instances with their states; gone: those that are to be destroyed."""
+    return [
+        (
+            each.place,
+            "destroyed"
+            if each.place in gone
+            else "foreign"
+            if each.foreign
+            else "in_use"
+            if each.in_use
+            else "idle",
+        )
         for each in group.standing
     ]
-    places = [place for place, _ in states]
-    return Picture(
-        title(group, group.numbers),
-        group.chip.memory_slices,
-        blocks(group.chip, states),
-        unused(group.chip, places),
-    )
 
 
 def title(group: Gpus, numbers: Sequence[int]) -> str:
     """Which GPUs a picture is of: by host and index where they have one, else by number."""
-    hosts: dict[str, list[int]] = {}
-    for number in numbers:
-        host, index = group.host_of(number)
-        hosts.setdefault(host, []).append(index)
+    count = f"{len(numbers):,} × " if len(numbers) > 1 else ""
+    return f"{count}{group.chip.name}, {where(group.host_of(number) for number in numbers)}"
+
+
+def where(found: Iterable[tuple[str, int]]) -> str:
+    """GPUs by host and index: ``node-1 GPU 0 to 2; node-2 GPU 5``."""
+    hosts: dict[str, set[int]] = {}
+    for host, index in found:
+        hosts.setdefault(host, set()).add(index)
     named = "; ".join(
-        f"{f'{host} ' if host else ''}GPU {runs(indices)}" for host, indices in list(hosts.items())[:4]
+        f"{f'{host} ' if host else ''}GPU {runs(sorted(indices))}"
+        for host, indices in list(hosts.items())[:4]
     )
-    more = f" and on {len(hosts) - 4} more hosts" if len(hosts) > 4 else ""
-    count = f"{len(numbers)} × " if len(numbers) > 1 else ""
-    return f"{count}{group.chip.name}, {named}{more}"
+    return named + (f" and on {len(hosts) - 4} more hosts" if len(hosts) > 4 else "")
 
 
 def runs(numbers: Sequence[int]) -> str:
@@ -132,24 +184,11 @@ def changes(groups: Sequence[Gpus], answer: Answer) -> tuple[list[Change], int]:
 
 
 def _change(group: Gpus, there: Sequence[tuple[Placed, str]], numbers: Sequence[int]) -> Change:
-    chip, named = group.chip, title(group, numbers)
+    named = title(group, numbers)
     gone = {place for place, state in there if state == "destroyed"}
-    before = [
-        (
-            each.place,
-            "destroyed"
-            if each.place in gone
-            else "foreign"
-            if each.foreign
-            else "in_use"
-            if each.in_use
-            else "idle",
-        )
-        for each in group.standing
-    ]
     then = [(place, state) for place, state in there if state != "destroyed"]
     return Change(
-        Picture(named, chip.memory_slices, blocks(chip, before), unused(chip, [p for p, _ in before])),
-        Picture(named, chip.memory_slices, blocks(chip, then), unused(chip, [p for p, _ in then])),
+        picture(named, group.chip, as_it_stands(group, gone)),
+        picture(named, group.chip, then),
         any(state in ("created", "destroyed") for _, state in there),
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from planner.mig.placement.question import Answer, Gpus
-from planner.mig.state import Instance, Row, State, Wanted
+from planner.mig.state import OFF, Instance, Row, State, Wanted
 from planner.web.numbers import whole
 
 
@@ -20,12 +20,14 @@ def edited(state: State, action: str, places: Mapping[str, str]) -> State:
     index = [int(number) for number in numbers if (number.isascii() and number.isdigit() and len(number) < 6)]
     if name == "addgpu":
         last = state.rows[-1] if state.rows else Row("a100-sxm-40gb", "1", (), "")
-        return replace(state, rows=(*state.rows, replace(last, count="1", instances=(), at="", unread=())))
+        return replace(
+            state, rows=(*state.rows, replace(last, count="1", instances=(), at="", unread=(), usd=""))
+        )
     if name == "adddemand":
-        return replace(state, demands=(*state.demands, Wanted("1g.5gb", "1")))
+        return replace(state, demands=(*state.demands, Wanted("", "1")))
     if not index:
         return state
-    if name == "deldemand" and len(state.demands) > 1:
+    if name == "deldemand":
         return replace(state, demands=_without(state.demands, index[0]))
     if name == "delgpu" and len(state.rows) > 1:
         return replace(state, rows=_without(state.rows, index[0]))
@@ -85,7 +87,10 @@ def _split(rows: tuple[Row, ...], index: int) -> tuple[Row, ...]:
 
 
 def adopted(state: State, groups: tuple[Gpus, ...], answer: Answer) -> State:
-    """The state in which the planned layout is the present one, and what serves in it is in use."""
+    """The state in which the planned layout is the present one and what serves in it is in use.
+
+    No demand is left: what has been served would otherwise be asked for once more.
+    """
     held: dict[int, list[Instance]] = {}
     for placement in (*answer.placements, *answer.staying):
         foreign = placement.place.profile
@@ -96,12 +101,14 @@ def adopted(state: State, groups: tuple[Gpus, ...], answer: Answer) -> State:
             Instance(placement.place.profile, placement.place.start, busy, size)
         )
     rows: list[Row] = []
-    for group in groups:
+    for index, group in zip(state.planned, groups, strict=True):
         layouts: dict[tuple[Instance, ...], list[int]] = {}
         for number in group.numbers:
             layouts.setdefault(_sorted(tuple(held.get(number, ()))), []).append(number)
         for instances, numbers in layouts.items():
             hosts = [group.host_of(number) for number in numbers]
-            at = f"{hosts[0][0]}/{','.join(str(index) for _, index in hosts)}" if hosts[0][0] else ""
-            rows.append(Row(group.chip.slug, str(len(numbers)), instances, at))
-    return replace(state, rows=tuple(rows))
+            at = f"{hosts[0][0]}/{','.join(str(place) for _, place in hosts)}" if hosts[0][0] else ""
+            off = () if group.mig_mode or instances else (OFF,)
+            rows.append(Row(group.chip.slug, str(len(numbers)), instances, at, off, state.rows[index].usd))
+    kept = [row for row in state.rows if row.unlisted]
+    return replace(state, rows=(*rows, *kept), demands=(), seen="")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
+from django.forms.boundfield import BoundField
 from django.http import QueryDict
 
 from planner.catalog.facts.catalog import Catalog
@@ -16,10 +17,14 @@ from planner.mig import words
 from planner.mig.chips import chip_of, divisible
 from planner.mig.placement.chip import Chip
 from planner.mig.sizing import Offer, RightSize, right_size
+from planner.mig.state import PLAN, Wanted, read_state
+from planner.plans.choices import CHOICES
 from planner.plans.form import ScenarioForm
 from planner.web import formats
 
 USUAL_CHIP = "a100-sxm-80gb"
+RUN_FIELDS = ("model", "task", "seq", "batch")
+"""What of a run decides its size most, and can be changed beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +44,56 @@ class FitRow:
 
 
 def fit_context(query: QueryDict, catalog: Catalog) -> dict[str, Any]:
-    """What the page of the right size shows; ``fit_chip`` in the address names the chip."""
+    """What the page of the right size shows.
+
+    ``fit_chip`` in the address names the chip, ``for`` is the address of partitions that the run is to join.
+    """
     given = query.copy()
     wanted = given.pop("fit_chip", [""])[-1]
+    partitions = given.pop("for", [""])[-1]
+    form = ScenarioForm.of_query(given, catalog)
+    hidden = [pair for pair in given.items() if pair[0] not in RUN_FIELDS]
     context: dict[str, Any] = {
         "plan_query": given.urlencode(),
-        "hidden": list(given.items()),
+        "hidden": [*hidden, ("for", partitions)] if partitions else hidden,
+        "partitions": partitions,
+        "form": form,
+        "tasks": CHOICES["task"],
+        "models": [record.slug for record in catalog.models()],
         "problems": [],
         "rows": [],
         "line": "",
         "chips": [(chip.slug, chip.name) for chip in divisible(catalog)],
     }
     try:
-        form = ScenarioForm.of_query(given, catalog)
         asked = form.request()
     except PlanError as one:
-        return context | {"problems": [one]}
-    chip = _chip(wanted, asked, catalog)
+        form.add_plan_errors([one])
+        return context | {"problems": [one], "fields": _run_fields(form)}
+    chip = _chip(wanted or _chip_of(partitions), asked, catalog)
     context |= {"chip": chip.name, "slug": chip.slug}
     job: dict[str, Any] = {name: asked[name] for name in ("model", "workload") if name in asked}
     try:
         sized = right_size(job, chip, catalog, sure=words.SURE_CHANCE)
     except PlanErrors as wrong:
-        return context | {"problems": wrong.errors}
+        form.add_plan_errors(wrong.errors)
+        return context | {"problems": wrong.errors, "fields": _run_fields(form)}
     return context | {
+        "fields": _run_fields(form),
         "rows": rows(sized),
         "line": line(sized),
-        "partition_query": partition_query(given.urlencode(), chip),
+        "partition_query": partition_query(given.urlencode(), chip, partitions),
         "subject": asked.get("model") if isinstance(asked.get("model"), str) else "The run",
     }
+
+
+def _run_fields(form: ScenarioForm) -> list[BoundField]:
+    return [form[name] for name in RUN_FIELDS]
+
+
+def _chip_of(partitions: str) -> str:
+    """The first chip of the partitions page's address, "" where there is none."""
+    return parse_qs(partitions).get("chip", [""])[0]
 
 
 def _chip(wanted: str, asked: dict[str, Any], catalog: Catalog) -> Chip:
@@ -86,15 +112,18 @@ def _chip(wanted: str, asked: dict[str, Any], catalog: Catalog) -> Chip:
     return usual if usual is not None else next(iter(able.values()))
 
 
-def partition_query(plan_query: str, chip: Chip) -> str:
-    """The partitions page with this run as a demand."""
+def partition_query(plan_query: str, chip: Chip, partitions: str = "") -> str:
+    """The partitions page with this run as a further demand; without one, on one empty GPU."""
+    if partitions:
+        state = read_state(parse_qs(partitions, keep_blank_values=True))
+        return state.query(demands=(*state.demands, Wanted(f"{PLAN}{plan_query}", "1")))
     return urlencode(
         [
             ("chip", chip.slug),
             ("n", "1"),
             ("on", ""),
             ("at", ""),
-            ("want", f"plan?{plan_query}"),
+            ("want", f"{PLAN}{plan_query}"),
             ("count", "1"),
         ]
     )

@@ -1,10 +1,12 @@
-"""The partitions page, its answer as JSON, and the right size of one planned run."""
+"""The partitions page, its answer as JSON, CSV and files, and the right size of one planned run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -13,21 +15,36 @@ from django_htmx.http import push_url
 from planner.catalog import selectors
 from planner.catalog.facts.catalog import Catalog
 from planner.engine.question.errors import PlanError, PlanErrors
-from planner.mig import presenters, words
+from planner.mig import editor, files, fragments, presenters, words
 from planner.mig.answers import mig_json, read_question
 from planner.mig.chips import chip_of, divisible
 from planner.mig.editing import adopted, edited
+from planner.mig.exports.layouts import present
 from planner.mig.fit import fit_context
-from planner.mig.placement.plan import plan, quick
+from planner.mig.placement.openness import fragmentation
+from planner.mig.placement.plan import plan
 from planner.mig.placement.question import Gpus, Question
-from planner.mig.prices import usd_per_gpu_hour
+from planner.mig.problems import by_control, problems
 from planner.mig.request import Planning
-from planner.mig.state import State, read_state
+from planner.mig.state import State, read_state, words_of_job
 from planner.plans.form import ScenarioForm
-from planner.web.responses import swaps
+from planner.web.numbers import whole
+from planner.web.responses import csv_response, swaps
 
-LARGE_GROUPS, LARGE_DEMAND = 60, 3000
-"""From here on the exact plan may take a second or more, so that a first one is shown meanwhile."""
+FIRST_LOOK_S = 0.7
+"""Seconds that the first search may take; what it found is shown with its bound while a longer one runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a state asks. question: None where something is wrong with it or nothing is demanded.
+
+    groups: the GPUs of the planned rows, None where they make no sense.
+    """
+
+    errors: list[PlanError]
+    question: Question | None
+    groups: tuple[Gpus, ...] | None
 
 
 @require_safe
@@ -36,15 +53,18 @@ def mig(request: HttpRequest) -> HttpResponse:
     catalog = selectors.current_catalog()
     state = read_state(dict(request.GET.lists()))
     action = request.GET.get("do", "")
+    touched = _touched(action or request.GET.get("open", ""))
     if action:
         state = _after(action, state, request, catalog)
         if not swaps(request):
-            return HttpResponseRedirect(f"{reverse('planner:mig')}?{state.query()}#present")
-    context = _context(state, catalog, exact="exact" in request.GET)
-    context["left"] = request.GET.get("left", "")[:8]
+            opened = "" if touched is None else f"&open=row:{touched}"
+            return HttpResponseRedirect(f"{reverse('planner:mig')}?{state.query()}{opened}#mig-form")
+    context = _context(state, catalog, exact="exact" in request.GET or state.longer, touched=touched)
+    context["no_fleet"] = request.GET.get("fleet") == "none"
+    context["focus"] = _focus(action, state)
     status = 422 if context["problems"] else 200
     response = render(request, "mig/live.html" if swaps(request) else "mig/page.html", context, status=status)
-    if swaps(request):
+    if swaps(request) and "exact" not in request.GET:
         push_url(response, f"{reverse('planner:mig')}?{state.query()}")
     return response
 
@@ -62,6 +82,25 @@ def mig_answer(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+def mig_csv(request: HttpRequest) -> HttpResponse:
+    """Every instance of the answer, a row each."""
+    question = _sound_question(request)
+    return csv_response("mig-placements.csv", files.csv_rows(question, plan(question)))
+
+
+@require_safe
+def mig_file(request: HttpRequest, name: str) -> HttpResponse:
+    """The steps as a script, or the layout as another project reads it, to be saved."""
+    question = _sound_question(request)
+    text = files.file_text(name, question, plan(question))
+    if text is None:
+        raise Http404("no such file of this answer")
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@require_safe
 def fit(request: HttpRequest) -> HttpResponse:
     """The planned run on every profile of a chip; the Plan page asks for its line of it."""
     catalog = selectors.current_catalog()
@@ -70,20 +109,72 @@ def fit(request: HttpRequest) -> HttpResponse:
     return render(request, "mig/fit_line.html" if part else "mig/fit.html", context)
 
 
+def _touched(action: str) -> int | None:
+    """The row of GPUs that an action is about, so that it stays open."""
+    name, _, rest = action.partition(":")
+    return whole(rest.partition(":")[0]) if name in ("row", "add", "del", "use", "split") else None
+
+
+def _focus(action: str, state: State) -> str:
+    """The control to go on from where the one that was pressed is gone or a new one is to be filled in."""
+    name, _, rest = action.partition(":")
+    row = rest.partition(":")[0]
+    return {
+        "adddemand": f"want-{len(state.demands) - 1}",
+        "deldemand": "add-demand",
+        "addgpu": f"chip-{len(state.rows) - 1}",
+        "delgpu": "add-gpus",
+        "del": f"place-{row}",
+        "split": f"on-{row}",
+        "adopt": "add-demand",
+    }.get(name, "")
+
+
 def _after(action: str, state: State, request: HttpRequest, catalog: Catalog) -> State:
     if action != "adopt":
         return edited(state, action, {name: request.GET.get(name, "") for name in request.GET})
-    try:
-        asked = read_question(_question_of(state, catalog), catalog)
-    except PlanErrors:
+    asked = _ask(state, catalog)
+    if asked.question is None or asked.groups is None:
         return state
-    assert isinstance(asked, Planning)
-    return adopted(state, tuple(asked.question.gpus), plan(asked.question))
+    return adopted(state, asked.groups, plan(asked.question))
 
 
 def _question_of(state: State, catalog: Catalog) -> dict[str, Any]:
     """The contract's question of a state."""
     return state.request(_job_of(catalog), {slug for slug, _ in machines(catalog)})
+
+
+def _sound_question(request: HttpRequest) -> Question:
+    catalog = selectors.current_catalog()
+    question = _ask(read_state(dict(request.GET.lists())), catalog).question
+    if question is None:
+        raise Http404("this address has no answer")
+    return question
+
+
+def _ask(state: State, catalog: Catalog) -> Asked:
+    """The question of a state, or what is wrong with it."""
+    if not state.planned:
+        return Asked([], None, ())
+    errors: list[PlanError] = []
+    if state.asked:
+        try:
+            asked = read_question(_question_of(state, catalog), catalog)
+        except PlanErrors as wrong:
+            errors = wrong.errors
+        else:
+            assert isinstance(asked, Planning)
+            return Asked([], asked.question, tuple(asked.question.gpus))
+    # The GPUs alone, so that they are drawn though nothing is demanded of them, or nothing that makes sense.
+    alone = replace(state, demands=(), objective="fewest_gpus")
+    try:
+        asked = read_question(
+            _question_of(alone, catalog) | {"demands": [{"min_compute_slices": 1}]}, catalog
+        )
+    except PlanErrors as wrong:
+        return Asked(errors or wrong.errors, None, None)
+    assert isinstance(asked, Planning)
+    return Asked(errors, None, tuple(asked.question.gpus))
 
 
 def machines(catalog: Catalog) -> list[tuple[str, str]]:
@@ -109,7 +200,22 @@ def _job_of(catalog: Catalog) -> Any:
     return job
 
 
-def _context(state: State, catalog: Catalog, *, exact: bool) -> dict[str, Any]:
+def _job_words(state: State, catalog: Catalog) -> dict[int, str]:
+    """Runs among the demands, in words."""
+    job_of, found = _job_of(catalog), {}
+    for index, demand in enumerate(state.demands):
+        if demand.plan_query:
+            try:
+                found[index] = words_of_job(job_of(demand.plan_query))
+            except PlanErrors:
+                continue
+    return found
+
+
+def _context(state: State, catalog: Catalog, *, exact: bool, touched: int | None) -> dict[str, Any]:
+    asked = _ask(state, catalog)
+    found = problems(asked.errors, state)
+    wrong = by_control(found)
     context: dict[str, Any] = {
         "state": state,
         "query": state.query(),
@@ -117,43 +223,34 @@ def _context(state: State, catalog: Catalog, *, exact: bool) -> dict[str, Any]:
         "machines": machines(catalog),
         "objectives": presenters.objective_choices(),
         "profile_choices": list(words.PROFILES.items()),
-        "problems": [],
+        "problems": found,
+        "wrong": wrong,
         "result": None,
-        "left": 0,
+        "searching": False,
         "profiles": _profile_names(state, catalog),
+        "rows": editor.edit_rows(state, asked.groups, state.profiles, wrong, touched),
+        "demands": editor.demand_entries(state, _job_words(state, catalog), wrong),
+        "longer_query": replace(state, longer=True).query(),
+        "for_query": urlencode({"for": state.query()}),
     }
-    groups: tuple[Gpus, ...] | None = None
-    try:
-        asked = read_question(_question_of(state, catalog), catalog)
-    except PlanErrors as wrong:
-        context["problems"] = wrong.errors
-        groups = _groups_alone(state, catalog)
-    else:
-        assert isinstance(asked, Planning)
+    if asked.groups:
+        before = fragmentation(present(asked.groups))
+        context |= {
+            "prices": _prices(asked.groups, catalog, state.profiles),
+            "further": fragments.further(before),
+            "fragmented": round(100 * before.share),
+            "splits": fragments.worst(asked.groups),
+        }
+    if asked.question is not None:
         question = asked.question
-        groups = tuple(question.gpus)
-        rough = _large(question) and not exact
-        answer = quick(question) if rough else plan(question)
-        context |= {"result": presenters.result(question, answer), "rough": rough}
-        context["prices"] = _prices(groups, catalog, state.profiles)
-    context["rows"] = presenters.edit_rows(state.rows, groups, state.profiles)
+        if not exact:
+            question = replace(
+                question, time_limit_s=min(FIRST_LOOK_S, question.time_limit_s or FIRST_LOOK_S)
+            )
+        answer = plan(question)
+        context["result"] = presenters.result(asked.question, answer, state)
+        context["searching"] = not answer.optimal and not exact
     return context
-
-
-def _large(question: Question) -> bool:
-    wanted = sum(demand.count for demand in question.demands)
-    return len(question.gpus) > LARGE_GROUPS or wanted > LARGE_DEMAND
-
-
-def _groups_alone(state: State, catalog: Catalog) -> tuple[Gpus, ...] | None:
-    """The GPUs where only the demands make no sense; None where the GPUs do not either."""
-    request = _question_of(state, catalog) | {"demands": [{"min_compute_slices": 1}]}
-    try:
-        asked = read_question(request, catalog)
-    except PlanErrors:
-        return None
-    assert isinstance(asked, Planning)
-    return tuple(asked.question.gpus)
 
 
 def _profile_names(state: State, catalog: Catalog) -> list[str]:
@@ -171,6 +268,6 @@ def _prices(groups: tuple[Gpus, ...], catalog: Catalog, which: str) -> list[dict
     for slug in list(slugs)[:3]:
         chip = chip_of(catalog, slug)
         if chip is not None:
-            usd = usd_per_gpu_hour(catalog, slug)
+            usd = next(group.usd_per_gpu_hour for group in groups if group.chip.slug == slug)
             found.append({"name": chip.name, "rows": presenters.price_rows(chip, usd, which)})
     return found

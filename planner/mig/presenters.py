@@ -1,26 +1,20 @@
-"""What the partitions page says: verdict, figures, rows to edit, prices of slices; formatted here alone."""
+"""What the partitions page says of an answer: verdict, figures, remedies, prices; formatted here alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from planner.mig import words
-from planner.mig.drawing import Change, changes, present, runs
-from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
-from planner.mig.exports.layouts import afterwards, host_layouts
+from planner.mig import files, words
+from planner.mig.drawing import Change, changes, where
+from planner.mig.exports.layouts import afterwards
 from planner.mig.exports.layouts import present as as_it_stands
-from planner.mig.exports.mig_parted import mig_parted
-from planner.mig.exports.slurm import slurm
 from planner.mig.placement.chip import Chip
-from planner.mig.placement.openness import Fragmentation, fragmentation, offers
-from planner.mig.placement.question import Answer, Gpus, Question
-from planner.mig.placement.steps import steps
+from planner.mig.placement.openness import Fragmentation, fragmentation
+from planner.mig.placement.question import ADD_GPUS, Answer, Question
 from planner.mig.prices import share, unused_usd_per_hour
-from planner.mig.state import Row
+from planner.mig.state import Row, State
 from planner.web import formats
-from planner.web.numbers import whole
-from planner.web.slices import Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +28,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class DemandRow:
-    """What became of one demand."""
+    """What became of one demand. want: what each needs, where its label does not say so."""
 
     label: str
+    want: str
     count: int
     served: int
     by: str
@@ -44,42 +39,30 @@ class DemandRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HostSteps:
-    """The steps of one host. text: the commands, to copy."""
+class Fix:
+    """A change that gives more of the demand a place. query: the page's address with it."""
 
-    host: str
-    slug: str
-    lines: tuple[tuple[str, str], ...]
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """A file of another project."""
-
-    slug: str
-    title: str
-    note: str
-    text: str
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer on the page."""
+    """The answer on the page. longer: whether more time might better it."""
 
     verdict: str
     css: str
     figures: tuple[Figure, ...]
     demands: tuple[DemandRow, ...]
-    nearest_change: str
+    fixes: tuple[Fix, ...]
     changes: tuple[Change, ...]
     hidden: int
-    hosts: tuple[HostSteps, ...]
-    exports: tuple[Export, ...]
-    fragmentation: tuple[tuple[str, int, int], ...]
+    hosts: tuple[files.HostSteps, ...]
+    exports: tuple[files.Export, ...]
+    longer: bool
 
 
-def result(question: Question, answer: Answer) -> Result:
+def result(question: Question, answer: Answer, state: State) -> Result:
     """Everything that the page shows of an answer."""
     shown, hidden = changes(question.gpus, answer)
     before = fragmentation(as_it_stands(question.gpus))
@@ -88,13 +71,13 @@ def result(question: Question, answer: Answer) -> Result:
         verdict=verdict(question, answer),
         css="fits" if not answer.unplaced else "does_not_fit",
         figures=_figures(question, answer, before, after),
-        demands=tuple(_demands(question, answer)),
-        nearest_change=answer.nearest_change,
+        demands=tuple(_demands(question, answer, state)),
+        fixes=tuple(fixes(question, answer, state)),
         changes=tuple(shown),
         hidden=hidden,
-        hosts=tuple(_hosts(question.gpus, answer)),
-        exports=_exports(question.gpus, answer),
-        fragmentation=before.by_profile,
+        hosts=tuple(files.hosts(question.gpus, answer)),
+        exports=files.exports(question.gpus, answer),
+        longer=not answer.optimal and not state.longer,
     )
 
 
@@ -102,18 +85,37 @@ def verdict(question: Question, answer: Answer) -> str:
     """The answer in a sentence, with what was proven of it."""
     total = sum(gpus.count for gpus in question.gpus)
     wanted = sum(demand.count for demand in question.demands)
-    served = "All" if answer.served == wanted else f"{answer.served:,} of"
-    sure = {
+    if answer.served == wanted:
+        served = "The one instance has" if wanted == 1 else f"All {wanted:,} instances have"
+    else:
+        served = f"{answer.served:,} of {wanted:,} instances have"
+    return f"{served} a place, on {answer.gpus_used:,} of {total:,} GPUs: {_sure(question, answer)}."
+
+
+def _sure(question: Question, answer: Answer) -> str:
+    best = {
         "fewest_gpus": "no layout needs fewer",
         "least_cost": "no layout costs less",
         "most_demand": "no layout serves more",
         "fewest_changes": "no layout changes less",
     }[question.objective]
-    proof = f"{sure} (proven)" if answer.optimal else f"not proven the best; the bound is {_bound(answer)}"
-    return f"{served} {wanted:,} instances have a place, on {answer.gpus_used:,} of {total:,} GPUs: {proof}."
+    if answer.optimal and answer.unplaced:
+        return "no layout serves more (proven)"
+    if answer.optimal:
+        return f"{best} (proven)"
+    bound = _bound(question, answer)
+    limit = {
+        "fewest_gpus": f"no layout needs fewer than {bound}",
+        "least_cost": f"no layout costs less than {bound}",
+        "most_demand": f"no layout serves more than {bound}",
+        "fewest_changes": f"no layout makes or destroys fewer than {bound} instances",
+    }[question.objective]
+    return f"the best found so far, not proven the best; {limit}"
 
 
-def _bound(answer: Answer) -> str:
+def _bound(question: Question, answer: Answer) -> str:
+    if question.objective == "least_cost":
+        return formats.dollars_per_hour(answer.bound).text
     return formats.significant(answer.bound) if answer.bound % 1 else f"{int(answer.bound):,}"
 
 
@@ -125,31 +127,28 @@ def _figures(
     unused = unused_usd_per_hour(question.gpus, answer)
     idle = f"; {formats.dollars_per_hour(unused).text} of it for slices that nothing takes" if unused else ""
     destroyed = len(answer.destroyed)
+    found = f"found in {formats.duration(answer.elapsed_s).text}"
+    total = sum(gpus.count for gpus in question.gpus)
     return (
+        Figure("GPUs that serve", f"{answer.gpus_used:,}", f"of {total:,}; {found}"),
         Figure(
-            "GPUs that serve",
-            f"{answer.gpus_used:,}",
-            f"bound {_bound(answer)}, found in {formats.duration(answer.elapsed_s).text}"
-            if question.objective == "fewest_gpus"
-            else f"found in {formats.duration(answer.elapsed_s).text}",
-        ),
-        Figure(
-            "To be changed",
+            "Instances changed",
             f"{answer.created + destroyed:,}",
-            f"{answer.created} made, {destroyed} destroyed",
+            f"{answer.created:,} made, {destroyed:,} destroyed",
         ),
         Figure("Their price", per_hour, f"of whole GPUs, on demand, at the cheapest instance type{idle}"),
         Figure(
             "Fragmentation",
             formats.percent(before.share),
-            "of the room for further instances cannot be used as they stand; "
-            f"{after.share * 100:.0f} % afterwards",
+            "of the room for further instances cannot be used as instances stand; "
+            f"{after.share * 100:.0f} % after these steps",
         ),
     )
 
 
-def _demands(question: Question, answer: Answer) -> Iterable[DemandRow]:
+def _demands(question: Question, answer: Answer, state: State) -> Iterable[DemandRow]:
     lacking = {each.demand: each for each in answer.unplaced}
+    places = {number: group.host_of(number) for group in question.gpus for number in group.numbers}
     by: dict[int, dict[str, list[int]]] = {}
     for placement in answer.placements:
         if placement.demand is not None:
@@ -157,11 +156,13 @@ def _demands(question: Question, answer: Answer) -> Iterable[DemandRow]:
     for number, demand in enumerate(question.demands):
         missing = lacking.get(number)
         listed = "; ".join(
-            f"{len(gpus)} × {profile} on GPU {runs(sorted(set(gpus)))}"
+            f"{len(gpus):,} × {profile} on {where(places[gpu] for gpu in gpus)}"
             for profile, gpus in by.get(number, {}).items()
         )
+        wanted = state.demands[state.asked[number]]
         yield DemandRow(
             label=demand.label,
+            want="" if wanted.plan_query or wanted.want == demand.label or not wanted.label else wanted.want,
             count=demand.count,
             served=demand.count - (missing.count if missing else 0),
             by=listed,
@@ -169,88 +170,45 @@ def _demands(question: Question, answer: Answer) -> Iterable[DemandRow]:
         )
 
 
-def _hosts(groups: Sequence[Gpus], answer: Answer) -> Iterable[HostSteps]:
-    by_host: dict[str, list[tuple[str, str]]] = {}
-    for step in steps(groups, answer):
-        by_host.setdefault(step.host, []).append((step.command, step.words))
-    for number, (host, lines) in enumerate(by_host.items()):
-        yield HostSteps(host, f"steps-{number}", tuple(lines), "\n".join(command for command, _ in lines))
-
-
-def _exports(groups: Sequence[Gpus], answer: Answer) -> tuple[Export, ...]:
-    layouts = host_layouts(groups, answer)
-    if not layouts:
-        return ()
-    return (
-        Export(
-            "mig-parted",
-            "mig-parted",
-            "It says how many, not where: it destroys and makes anew "
-            "whatever differs, and stops where an instance is in use. The steps above do neither.",
-            mig_parted(layouts),
-        ),
-        Export(
-            "gpu-operator",
-            "GPU operator",
-            "A config map for its MIG manager, which runs mig-parted.",
-            gpu_operator(layouts),
-        ),
-        Export(
-            "device-plugin",
-            "Kubernetes device plugin",
-            "Its configuration, with the resources that pods then ask for.",
-            device_plugin(layouts),
-        ),
-        Export("dra", "Kubernetes DRA", "A claim template for each profile.", dra(layouts)),
-        Export("slurm", "Slurm", "Lines of gres.conf and slurm.conf.", slurm(layouts)),
-    )
-
-
-# --- editing ---
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A place where an instance could be made. value: as an address writes it."""
-
-    value: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class EditRow:
-    """A row of GPUs to edit. picture, offers, refused: None and empty where the row makes no sense yet."""
-
-    index: int
-    row: Row
-    picture: Picture | None
-    offers: tuple[Offer, ...]
-    refused: tuple[tuple[str, str], ...]
-    can_split: bool
-
-
-def edit_rows(
-    rows: Sequence[Row], groups: Sequence[Gpus] | None, which: str | tuple[str, ...]
-) -> list[EditRow]:
-    """Every row with what could be made in it next, and what could not and why."""
-    found = []
-    for index, row in enumerate(rows):
-        group = groups[index] if groups is not None else None
-        several = (whole(row.count) or 1) > 1
-        if group is None:
-            found.append(EditRow(index, row, None, (), (), several))
+def fixes(question: Question, answer: Answer, state: State) -> Iterable[Fix]:
+    """The nearest changes that give the rest a place, each as an address, the surest first."""
+    names = {gpus.chip.slug: gpus.chip.name for gpus in question.gpus}
+    for change in answer.nearest_changes:
+        if change.kind == ADD_GPUS:
+            unsure = "" if change.proven else ", perhaps fewer would do"
+            more = (Row(slug, str(count), (), "") for slug, count in change.gpus)
+            listed = " and ".join(f"{count:,} × {names[slug]}" for slug, count in change.gpus)
+            yield Fix(
+                f"Add {listed}: all that can be served has a place{unsure}",
+                state.query(rows=(*state.rows, *more)),
+            )
+        else:
+            jobs = "job" if change.count == 1 else "jobs"
+            yield Fix(
+                f"Move {change.count:,} running {jobs}: their instances are destroyed and made again",
+                state.query(destroys=True),
+            )
+    for each in answer.unplaced:
+        demand = question.demands[each.demand]
+        if any(demand.accepts.values()):
             continue
-        chip = group.chip
-        standing = tuple(sorted(each.place for each in group.standing))
-        names = chip.named(which)
-        able, refused = [], []
-        for place, problem in offers(chip, names, standing):
-            if problem is None:
-                able.append(Offer(f"{place.profile}@{place.start}", f"{place.profile} at {place.start}"))
-            else:
-                refused.append((str(place), problem))
-        found.append(EditRow(index, row, present(group), tuple(able), tuple(refused), several))
-    return found
+        index = state.asked[each.demand]
+        least = _nearest_profile(question, state.demands[index].want)
+        if least:
+            kept = list(state.demands)
+            kept[index] = replace(kept[index], want=least)
+            yield Fix(
+                f"Take {least} for {demand.label}, the largest that these GPUs have",
+                state.query(demands=tuple(kept)),
+            )
+
+
+def _nearest_profile(question: Question, want: str) -> str:
+    """The largest instance that any of these GPUs has, for a demand that is larger; "" for a run to size."""
+    if want.startswith("plan?"):
+        return ""
+    profiles = [gpus.chip.by_name[name] for gpus in question.gpus for name in gpus.chip.named("standard")]
+    return max(profiles, key=lambda profile: (profile.memory_bytes, profile.compute_slices)).name
 
 
 # --- prices ---
@@ -266,6 +224,7 @@ class PriceRow:
     most: int
     usd: formats.Quantity | str
     unused: str
+    unused_usd: formats.Quantity | str
 
 
 def price_rows(chip: Chip, usd_per_gpu_hour: float | None, which: str | tuple[str, ...]) -> list[PriceRow]:
@@ -276,6 +235,7 @@ def price_rows(chip: Chip, usd_per_gpu_hour: float | None, which: str | tuple[st
         part = share(chip, profile)
         compute = chip.compute_slices - profile.max_instances * profile.compute_slices
         memory = chip.memory_slices - profile.max_instances * profile.size
+        idle = max(0.0, 1.0 - profile.max_instances * part)
         found.append(
             PriceRow(
                 profile=name,
@@ -286,11 +246,14 @@ def price_rows(chip: Chip, usd_per_gpu_hour: float | None, which: str | tuple[st
                 if usd_per_gpu_hour is None
                 else formats.dollars_per_hour(usd_per_gpu_hour * part),
                 unused=f"{compute} compute, {memory} memory",
+                unused_usd=""
+                if usd_per_gpu_hour is None or not idle
+                else formats.dollars_per_hour(usd_per_gpu_hour * idle),
             )
         )
     return found
 
 
 def objective_choices() -> list[tuple[str, str]]:
-    """Objectives with their labels."""
+    """Aims with their labels."""
     return list(words.OBJECTIVES.items())

@@ -68,9 +68,10 @@ def unused_usd_per_hour(groups: Sequence[Gpus], answer: Answer) -> float | None:
     held: dict[int, list[Placed]] = defaultdict(list)
     for placement in (*answer.placements, *answer.staying):
         held[placement.gpu].append(placement.place)
+    used = {placement.gpu for placement in answer.placements}
     total = 0.0
     for group in groups:
-        serving = {placement.gpu for placement in answer.placements if placement.gpu in group.numbers}
+        serving = [number for number in group.numbers if number in used]
         if serving and group.usd_per_gpu_hour is None:
             return None
         for number in serving:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from planner.catalog.facts.catalog import Catalog, UnknownSlugError
 from planner.contract.jsontext import not_finite
+from planner.contract.mig_fields import ENUMERATE, EXISTING, EXPORTS, GPUS, LAYOUT, RIGHT_SIZE
 from planner.contract.section import Problems, Section, near, suggestion
 from planner.mig import words
 from planner.mig.chips import chip_of, divisible
@@ -30,14 +32,12 @@ class Enumeration:
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """A question of a layout.  exports: further files that were asked for."""
+    """A question of a layout.  exports: further files.  stream: layouts are asked for as they get better."""
 
     id: Any
     question: Question
     exports: tuple[str, ...] = ()
-
-
-EXPORTS = ("mig_parted", "gpu_operator", "device_plugin", "dra", "slurm")
+    stream: bool = False
 
 
 def read_request(data: Any, catalog: Catalog, sizer: Sizer) -> Enumeration | Planning | RightSizing:
@@ -48,7 +48,7 @@ def read_request(data: Any, catalog: Catalog, sizer: Sizer) -> Enumeration | Pla
         problems.add(path, value, f"{value} is not a finite number.", "Give a finite number.")
     problems.raise_if_any()
     found: Enumeration | Planning | RightSizing | None
-    if section.has("enumerate"):
+    if section.has("enumerate") or ("enumerate" in section.data and not section.has("gpus")):
         found = _enumeration(section, catalog)
     elif section.has("right_size"):
         found = _right_sizing(section, catalog)
@@ -63,7 +63,7 @@ def read_request(data: Any, catalog: Catalog, sizer: Sizer) -> Enumeration | Pla
 
 
 def _enumeration(section: Section, catalog: Catalog) -> Enumeration | None:
-    section.only(words.ENUMERATE_FIELDS)
+    section.only(ENUMERATE.names)
     chip = _chip(section, "enumerate", catalog, _driver(section))
     names = _profiles(section, [chip] if chip else [])
     if chip is None:
@@ -116,7 +116,10 @@ def _profiles(section: Section, chips: list[Chip]) -> str | tuple[str, ...]:
             "Give standard, all, or a list of names.",
         )
         return "standard"
-    if not isinstance(given, list) or not given or not all(isinstance(name, str) for name in given):
+    if given == []:
+        section.fail("profiles", "The list names no profile.", "Give standard, all, or a list of names.")
+        return "standard"
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
         section.fail("profiles", "Expected a choice of profiles.", "Give standard, all, or a list of names.")
         return "standard"
     known = list(dict.fromkeys(profile.name for chip in chips for profile in chip.profiles))
@@ -131,9 +134,9 @@ def _profiles(section: Section, chips: list[Chip]) -> str | tuple[str, ...]:
 
 
 def _right_sizing(section: Section, catalog: Catalog) -> RightSizing | None:
-    section.only(words.RIGHT_SIZE_FIELDS)
+    section.only(RIGHT_SIZE.names)
     chip = _chip(section, "accelerator", catalog, _driver(section))
-    chance = section.positive("min_chance", maximum=1.0) or words.SURE_CHANCE
+    chance = section.read(RIGHT_SIZE["min_chance"])
     jobs = tuple(read_jobs(section))
     return None if chip is None else RightSizing(section.data.get("id"), chip, jobs, chance)
 
@@ -142,11 +145,11 @@ def _right_sizing(section: Section, catalog: Catalog) -> RightSizing | None:
 
 
 def _planning(section: Section, catalog: Catalog, sizer: Sizer) -> Planning | None:
-    section.only(words.PLAN_FIELDS)
+    section.only(LAYOUT.names)
     gpus = list(_groups(section, catalog))
     chips = list({each.chip.slug: each.chip for each in gpus}.values())
     profiles = _profiles(section, chips)
-    objective = section.choice("objective", tuple(words.OBJECTIVES)) or "fewest_gpus"
+    objective = section.read(LAYOUT["objective"])
     if objective == "least_cost":
         for number, each in enumerate(gpus):
             if each.usd_per_gpu_hour is None:
@@ -157,9 +160,8 @@ def _planning(section: Section, catalog: Catalog, sizer: Sizer) -> Planning | No
                     "Give its price an hour, or choose another objective.",
                 )
     demands = list(read_demands(section, chips, profiles, sizer))
-    seconds = section.positive("time_limit_s", maximum=words.MAX_TIME_S) or words.USUAL_TIME_S
-    serves = section.flag("in_use_serves_demands")
-    destroys = section.flag("may_destroy_in_use")
+    names = ("time_limit_s", "in_use_serves_demands", "may_destroy_in_use", "stream")
+    seconds, serves, destroys, stream = (section.read(LAYOUT[name]) for name in names)
     exports = _exports(section)
     if section.problems.errors:
         return None
@@ -169,18 +171,18 @@ def _planning(section: Section, catalog: Catalog, sizer: Sizer) -> Planning | No
         demands=demands,
         objective=objective,
         profiles=profiles,
-        in_use_serves=True if serves is None else serves,
-        may_destroy_in_use=bool(destroys),
+        in_use_serves=serves,
+        may_destroy_in_use=destroys,
         time_limit_s=seconds,
     )
-    return Planning(section.data.get("id"), question, exports)
+    return Planning(section.data.get("id"), question, exports, stream)
 
 
 def _exports(section: Section) -> tuple[str, ...]:
     given = section.data.get("exports")
     if given is None:
         return ()
-    if isinstance(given, list) and all(name in EXPORTS for name in given):
+    if isinstance(given, list) and all(isinstance(n, str) and n in EXPORTS for n in given):
         return tuple(given)
     section.fail("exports", "Not a list of known exports.", f"Choose from {', '.join(EXPORTS)}.")
     return ()
@@ -188,18 +190,20 @@ def _exports(section: Section) -> tuple[str, ...]:
 
 def _groups(section: Section, catalog: Catalog) -> Iterator[Gpus]:
     first = 0
+    price = cache(partial(usd_per_gpu_hour, catalog))
     for entry in entries(section, "gpus", '[{"accelerator": "a100-sxm-40gb", "count": 4}]'):
-        found = _group(entry, catalog, first)
+        found = _group(entry, catalog, first, price)
         if found is not None:
             first += found.count
             yield found
 
 
-def _group(entry: Section, catalog: Catalog, first: int) -> Gpus | None:
-    entry.only(words.GPU_FIELDS)
+def _group(
+    entry: Section, catalog: Catalog, first: int, usual_price: Callable[[str], float | None]
+) -> Gpus | None:
+    entry.only(GPUS.names)
     driver = _driver(entry)
-    count = entry.optional_whole("count", maximum=words.MAX_GPUS)
-    count = 1 if count is None else count
+    count = entry.read(GPUS["count"])
     usd = _usd(entry)
     mode = entry.flag("mig_mode")
     per_node = 1
@@ -216,16 +220,18 @@ def _group(entry: Section, catalog: Catalog, first: int) -> Gpus | None:
         chip_found = _chip(entry, "accelerator", catalog, driver)
         if chip_found is None:
             return None
-        chip, price = chip_found, usd_per_gpu_hour(catalog, chip_found.slug)
-    standing = tuple(_existing(entry, chip))
-    if mode is False and standing:
+        chip, price = chip_found, usual_price(chip_found.slug)
+    standing = tuple(sorted(_existing(entry, chip)))
+    if mode is None:  # a machine that is bought comes without; otherwise whoever asks has it on
+        mode = bool(standing) or not entry.has("instance_type")
+    if not mode and standing:
         entry.fail("mig_mode", "MIG mode is off, yet instances exist.", "Leave out one of the two.")
     return Gpus(
         chip=chip,
         count=count,
         first=first,
         standing=standing,
-        mig_mode=mode is not False,
+        mig_mode=mode,
         hosts=_hosts(entry, count),
         usd_per_gpu_hour=price if usd is None else usd,
         per_node=per_node,
@@ -235,7 +241,8 @@ def _group(entry: Section, catalog: Catalog, first: int) -> Gpus | None:
 def _usd(entry: Section) -> float | None:
     if entry.data.get("usd_per_gpu_hour") == 0 and entry.data["usd_per_gpu_hour"] is not False:
         return 0.0
-    return entry.positive("usd_per_gpu_hour", maximum=1e6)
+    found: float | None = entry.read(GPUS["usd_per_gpu_hour"])
+    return found
 
 
 def _bought(entry: Section, catalog: Catalog, driver: str) -> tuple[Chip, int, float | None] | None:
@@ -260,9 +267,7 @@ def _bought(entry: Section, catalog: Catalog, driver: str) -> tuple[Chip, int, f
             "Choose one with A30, A100, H100 or later.",
         )
         return None
-    price = instance_usd_per_gpu_hour(
-        catalog, spec, entry.text("region"), entry.text("purchase") or "on_demand"
-    )
+    price = instance_usd_per_gpu_hour(catalog, spec, entry.text("region"), entry.read(GPUS["purchase"]))
     return chip, spec.accelerators_per_node, price
 
 
@@ -275,7 +280,8 @@ def _hosts(entry: Section, count: int) -> tuple[tuple[str, int], ...]:
         return ()
     if given is None:
         return tuple((host, index) for index in range(count))
-    whole = isinstance(given, list) and all(type(each) is int and 0 <= each < 1024 for each in given)
+    most = GPUS["indices"].limit
+    whole = isinstance(given, list) and all(type(each) is int and 0 <= each <= most for each in given)
     if not whole or len(set(given)) != count:
         entry.fail("indices", "Not the index of each GPU once.", f"Give {count} different whole numbers.")
         return ()
@@ -298,6 +304,7 @@ def _existing(entry: Section, chip: Chip) -> Iterator[Standing]:
         )
         return
     standing: list[Placed] = []
+    numbers: set[int] = set()
     for number, each in enumerate(given):
         part = Section(each, f"{entry.at('existing')}.{number}", entry.problems)
         found = _instance(part, chip)
@@ -307,17 +314,28 @@ def _existing(entry: Section, chip: Chip) -> Iterator[Standing]:
         if problem is not None:
             part.fail("start", problem, "Give instances that can exist at once.")
             continue
+        if found.gpu_instance_id is not None:
+            if found.gpu_instance_id in numbers:
+                remedy = "Give each the number that nvidia-smi mig -lgi shows."
+                part.fail("gpu_instance_id", "Another instance of this GPU has the same number.", remedy)
+                continue
+            numbers.add(found.gpu_instance_id)
         standing.append(found.place)
         yield found
 
 
+FAR_START = 10**9
+
+
 def _instance(part: Section, chip: Chip) -> Standing | None:
-    part.only(words.EXISTING_FIELDS)
+    part.only(EXISTING.names)
     name = part.text("profile")
     in_use = part.flag("in_use")
-    number = part.optional_whole("gpu_instance_id", maximum=10_000, minimum=0)
+    number = part.read(EXISTING["gpu_instance_id"])
     size = part.optional_whole("size", maximum=chip.memory_slices)
-    start = part.optional_whole("start", maximum=chip.memory_slices - 1, minimum=0)
+    # Of a profile that is known its own starts are said, however far off the one given is.
+    far = FAR_START if name in chip.by_name else chip.memory_slices - 1
+    start = part.optional_whole("start", maximum=far, minimum=-FAR_START if far == FAR_START else 0)
     if not part.has("profile"):
         part.missing("profile", f"Name a profile of {chip.name}: {', '.join(chip.by_name)}.")
     if not part.has("start"):

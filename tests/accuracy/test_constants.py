@@ -7,19 +7,16 @@ import pytest
 
 from planner.accuracy.calibration import shipped_calibration
 from planner.accuracy.fit import least_squares
+from planner.engine.grid.clock import REFERENCE_SHARES
 from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS
 from planner.engine.time import attention_rates
 
-#: Largest matmul rate measured on any shape, as a share of the dense 16-bit peak (stas00/ml-engineering,
-#: compute/accelerator, measured achievable matmul FLOPS, read 2026-11): A100 267.9 of 312, H100 794.5 of 989,
-#: B200 1745 of 2250, MI300X 708 of 1307 TFLOP/s.
-MEASURED_SHARES = {"ampere": 0.859, "hopper": 0.803, "blackwell": 0.776}
 TIMING = shipped_calibration().timing
 
 
-@pytest.mark.parametrize("chip", sorted(MEASURED_SHARES))
+@pytest.mark.parametrize("chip", sorted(REFERENCE_SHARES))
 def test_no_matmul_beats_the_best_that_was_measured(chip: str) -> None:
-    assert TIMING.matmul_efficiency[ARCHITECTURES.index(chip)] <= MEASURED_SHARES[chip]
+    assert TIMING.matmul_efficiency[ARCHITECTURES.index(chip)] <= REFERENCE_SHARES[chip]
 
 
 def test_no_share_of_a_peak_is_above_one() -> None:
@@ -32,7 +29,9 @@ def test_no_share_of_a_peak_is_above_one() -> None:
 
 
 def test_kernels_that_fuse_more_move_no_more() -> None:
-    assert TIMING.compiled_traffic <= TIMING.fused_traffic <= TIMING.eager_traffic <= TIMING.plain_traffic
+    assert TIMING.compiled_traffic <= TIMING.fused_traffic <= TIMING.eager_traffic
+    # Hugging Face's modules: more passes are counted, and all but those are made.
+    assert 1.0 <= TIMING.plain_traffic < 1.5
     assert TIMING.fused_score_passes < TIMING.score_passes
 
 
@@ -40,9 +39,12 @@ def test_a_round_between_machines_takes_longer_than_one_within() -> None:
     assert TIMING.network_latency_s > TIMING.link_latency_s
 
 
-def test_attention_s_published_rates_are_below_the_peak_and_ordered() -> None:
+def test_attention_s_published_rates_are_below_the_products_and_ordered() -> None:
+    """No kernel beats the best matrix products of its chip; RTX cards' clocks exceed their data sheets'."""
     for curves in (attention_rates.FORWARD, attention_rates.BACKWARD):
-        assert np.all((curves.share > 0.0) & (curves.share < 0.75))
+        for chip, name in enumerate(ARCHITECTURES):
+            best = REFERENCE_SHARES.get(name, 0.86)
+            assert np.all((curves.share[:, chip] > 0.0) & (curves.share[:, chip] < 0.9 * best)), name
     assert np.all(attention_rates.BACKWARD.share <= attention_rates.FORWARD.share)
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from planner.accuracy.calibration import shipped_calibration
 from planner.accuracy.fit import ranges
-from planner.accuracy.runs import every_run, timed
+from planner.accuracy.runs import every_run, grid_of_runs, timed
 from planner.accuracy.validate.coverage import time_coverage
 from planner.engine.grid.plan_grid import ARCHITECTURES
+from planner.engine.sure.intervals import bounds, run_class, time_scale, what_is_far
 from tests.engine.bare import AMPERE, HOPPER, bare_grid
 
 #: A class is judged from so many figures on.
@@ -36,6 +37,21 @@ def test_four_runs_in_five_of_unseen_sources_are_held(
     weight = ranges.root_weights(np.array(sources))
     share = float(np.sum(weight * np.array(held)) / weight.sum())
     assert 0.75 <= share <= 0.87
+    assert 0.75 <= np.mean(held) <= 0.88
+
+
+@pytest.mark.parametrize("kind", ["pretraining", "encoder", "finetuning"])
+def test_ranges_are_narrower_than_a_factor_of_1_8(kind: str) -> None:
+    """Median width of the ranges as shipped, high over low."""
+    calibration = shipped_calibration()
+    grid = grid_of_runs([run for run in timed(every_run(calibration)) if run.kind == kind])
+    widths = []
+    for row in range(len(grid.tensor_parallel)):
+        far = what_is_far(grid, calibration.intervals, row)
+        scale = time_scale(grid, calibration.intervals, row)
+        low, high = bounds(1.0, "time", calibration.intervals, far, run_class(grid, row), scale)
+        widths.append(high / low)
+    assert np.median(widths) < 1.8
 
 
 def test_every_class_with_enough_figures_is_judged(covered: dict[str, list[tuple[str, bool]]]) -> None:

@@ -144,17 +144,19 @@ def error_lines(title: str, lines: Sequence[dict[str, Any]]) -> str:
 
 
 def coverage_lines(tables: dict[str, Any]) -> str:
-    """The table of interval coverage."""
+    """The table of how often ranges hold and how wide they are, by class, chip and stack."""
     return table(
-        ("Quantity", "figures", "leave one group out", "leave one source out"),
+        ("Quantity", "figures", "sources", "leave one group out", "leave one source out", "high over low"),
         (
             (
                 row["name"],
                 str(row["figures"]),
+                str(row["sources"]),
                 percent(row["covered_by_group"]),
                 percent(row["covered_by_source"]),
+                "" if row["width"] is None else f"{row['width']:.2f}",
             )
-            for row in (tables["step_time"], tables["memory"])
+            for row in tables["ranges"]
         ),
     )
 

@@ -47,8 +47,9 @@ SOURCE_CAUSES = {
     "neuron-trn1": "SDK releases differ by a third",
     "megatron-bridge-25.11": "mixtures whose host sets the pace (qwen3-30b in fp8: 32 ms a block): what it"
     " does for each expert is one constant for all",
-    "stas00-ml-engineering": "Adam on the host takes a step's half at 8k tokens; the share of the host's"
-    " memory bandwidth that it reaches is one judgement, and torch releases differ by 23 %",
+    "stas00-ml-engineering": "Adam on the host takes more than a step's half at 8k tokens; the share of the"
+    " host's memory bandwidth that it reaches is one judgement, and torch releases differ by 23 %",
+    "torchao-optim": "what an optimizer on a desktop's host waits for: DeepSpeed's 1.9 s, torchao's 0.25",
     "jax-toolbox-pax": "XLA compiles the whole graph; without and with Transformer Engine 0.74 and 0.60 s,"
     " which is one word here",
     "deepspeed-autotuning": "plain and DeepSpeed runs of one job 0.45 and 0.32 s; libraries of 2021 on V100",
@@ -59,9 +60,10 @@ SOURCE_CAUSES = {
     "nvidia-biobert": "TensorFlow 1 of 2019 with small micro-batches; V100 of 300 and 450 W",
     "nvidia-bert-tf": XLA,
     "nvidia-bert-tf2": "TensorFlow with XLA, a compiler that is not modelled",
-    "universal-llm-trainer": "masked attention: in 16 bits slower than FlashAttention-1 on A100 and H100, in"
-    " fp32 (QLoRA) 6, 13 and 12 TFLOP/s on A100, H100 and RTX PRO 6000, for which one share of peak stands",
-    "prime-rl-bench": "products of small models at half the usual rate, at every length alike: not known",
+    "universal-llm-trainer": "masked attention: a mask halves the kernel's rate here, on RTX PRO 6000 in 16"
+    " bits it costs more, on A100 and H100 less",
+    "prime-rl-bench": "the reinforcement learner's loss in eager chunks of the vocabulary, and a mixture's"
+    " routing on the host",
     "dgxc-hf-peft": "the Trainer's time has evaluation and saving in it; recompute of plain modules on H100",
     "primus-mi355x": "one pair, balanced and not: the router's spread is 1.8 times, ours 1.1",
     "megatron-bridge": "mixtures in fp8: releases of one recipe differ by a third (25.09 to 26.04)",

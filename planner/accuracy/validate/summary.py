@@ -17,6 +17,8 @@ from planner.accuracy.validate.coverage import Covered
 from planner.accuracy.validate.predictions import GOLDEN_SOURCE, MEMORY_QUANTITIES, Prediction
 
 NOMINAL_COVERAGE = 0.8
+#: A class, chip or stack has a line of its own in the table of ranges from so many figures on.
+ENOUGH_FIGURES = 20
 #: A figure may worsen by this share of itself before ``make validate`` refuses it ...
 TOLERANCE = 0.05
 #: ... or by a tenth of a percentage point, below which it is rounding.
@@ -93,6 +95,39 @@ def error_table(rows: Sequence[Judged], key: Callable[[Prediction], str]) -> lis
     return [error_row(name, [row for row in rows if key(row.prediction) == name]) for name in names]
 
 
+def range_row(name: str, rows: Sequence[Judged]) -> dict[str, Any]:
+    """One line of the table of ranges. width: median of high over low, of the ranges as shipped."""
+    widths = [
+        row.prediction.high / row.prediction.low
+        for row in rows
+        if row.prediction.low is not None and row.prediction.high is not None
+    ]
+    return {
+        "name": name,
+        "figures": len(rows),
+        "sources": len({row.prediction.source for row in rows}),
+        "covered_by_group": share(row.covered_by_group for row in rows),
+        "covered_by_source": share(row.covered_by_source for row in rows),
+        "width": round(median(widths), 3) if widths else None,
+    }
+
+
+def range_table(rows: Sequence[Judged], what: str) -> list[dict[str, Any]]:
+    """All rows of one quantity, then each class, chip and stack of enough figures. what: the quantity."""
+    found = [range_row(what, rows)]
+    keys: tuple[Callable[[Prediction], str], ...] = (
+        lambda each: each.kind,
+        lambda each: each.accelerator,
+        lambda each: each.framework,
+    )
+    for key in keys:
+        for name in sorted({key(row.prediction) for row in rows}):
+            own = [row for row in rows if key(row.prediction) == name]
+            if len(own) >= ENOUGH_FIGURES:
+                found.append(range_row(f"{what}, {name}", own))
+    return found
+
+
 def summary(rows: Sequence[Judged], verdicts: dict[str, Any]) -> dict[str, Any]:
     """All tables of the report. verdicts: of ``planner.accuracy.fit.memory``."""
     steps = [row for row in rows if row.prediction.quantity == "step time" and row.prediction.fitted]
@@ -111,6 +146,7 @@ def summary(rows: Sequence[Judged], verdicts: dict[str, Any]) -> dict[str, Any]:
         "memory_by_source": error_table(memory, lambda each: each.source),
         "resident_memory": error_row("resident memory", resident),
         "ppo": error_table(ppo, lambda each: each.quantity),
+        "ranges": [*range_table(steps, "step time"), *range_table(memory, "peak memory")],
         "verdicts": verdicts,
     }
 
@@ -121,6 +157,8 @@ def guarded(tables: dict[str, Any]) -> dict[str, float]:
     for title, table in tables.items():
         if title == "verdicts":
             found["wrong verdicts"] = round(1.0 - table["right"], 4)
+            continue
+        if title == "ranges":
             continue
         for row in [table] if isinstance(table, dict) else table:
             name = title if isinstance(table, dict) else f"{title} / {row['name']}"

@@ -324,7 +324,11 @@ class MigProfileAdmin(CatalogAdmin):
     search_fields = ("profile", "accelerator__slug")
     fieldsets = (
         (None, {"fields": ("accelerator", "profile", "profile_id", "min_driver")}),
-        ("Size", {"fields": ("compute_slices", "memory_slices", "memory_mib", "copy_engines", "decoders")}),
+        ("Size", {"fields": ("compute_slices", "memory_slices", "memory_mib")}),
+        (
+            "Engines",
+            {"fields": ("copy_engines", "decoders", "encoders", "jpeg_engines", "ofa_engines")},
+        ),
         ("Placement", {"fields": ("max_instances", "placement_size", "placement_starts")}),
         PROVENANCE,
     )

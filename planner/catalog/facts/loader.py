@@ -208,6 +208,9 @@ def _mig_profile(row: Row, sources: Sources) -> MigProfileRecord:
         min_driver=row["min_driver"],
         copy_engines=_optional(int, row["copy_engines"]),
         decoders=_optional(int, row["decoders"]),
+        encoders=_optional(int, row["encoders"]),
+        jpeg_engines=_optional(int, row["jpeg_engines"]),
+        ofa_engines=_optional(int, row["ofa_engines"]),
         provenance=sources.provenance(row),
     )
 

@@ -158,7 +158,8 @@ class AvailabilityRecord:
 class MigProfileRecord:
     """A kind of GPU instance.
 
-    min_driver: branch such as R470.  copy_engines, decoders: counts, None where no source lists them.
+    min_driver: branch such as R470.  copy_engines, decoders (NVDEC), encoders (NVENC), jpeg_engines,
+    ofa_engines (optical flow): counts, None where no source lists them.
     """
 
     spec: MigProfileSpec
@@ -167,6 +168,9 @@ class MigProfileRecord:
     min_driver: str = ""
     copy_engines: int | None = None
     decoders: int | None = None
+    encoders: int | None = None
+    jpeg_engines: int | None = None
+    ofa_engines: int | None = None
 
 
 #: Part of the source of a model whose shape no public copy was found to confirm.

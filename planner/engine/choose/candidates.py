@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.build import cluster_numbers
+from planner.engine.grid.clock import family
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.questions import grid_over_questions
 from planner.engine.layout.enumeration import Candidates, Mask, is_auto
@@ -146,7 +147,7 @@ def held_each(
     """
     alike: dict[tuple[object, ...], list[int]] = {}
     for index, (request, candidates) in asked.items():
-        architecture = request.cluster.accelerator.architecture
+        architecture = family(request.cluster.accelerator)
         key = (id(candidates), architecture, request.model, request.workload)
         alike.setdefault(key, []).append(index)
     shared = [indices for indices in alike.values() if len(indices) > 1]

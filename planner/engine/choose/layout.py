@@ -57,10 +57,10 @@ class Choice:
 
 def evaluate_choice(choice: Choice, calibration: Calibration) -> Evaluation:
     """Memory and time of the plan that was chosen, as a grid of one."""
-    layouts = one_row(choice.layout)
     if choice.request.workload.ppo:
-        return evaluate_ppo(choice.request, layouts, calibration)
-    return evaluate(grid_over_layouts(choice.request, layouts), calibration)
+        return evaluate_ppo(choice.request, one_row(choice.layout), calibration)
+    numbers = {name: np.float64(value) for name, value in layout_numbers(choice.layout).items()}
+    return evaluate(grid_over_layouts(choice.request, numbers), calibration)
 
 
 def evaluate_choices(choices: Sequence[Choice], calibration: Calibration) -> list[Evaluation]:

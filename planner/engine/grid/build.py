@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from planner.engine.grid import running, stack
+from planner.engine.grid import clock, hosts, running, stack
 from planner.engine.grid.adapted import adapter_input_bytes, dropout_numbers, saved_numbers
-from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, Array, PlanGrid
+from planner.engine.grid.plan_grid import ARCHITECTURES, FRAMEWORKS, RECOMPUTES, SHARDINGS, PlanGrid
 from planner.engine.grid.recipe import (
     MemoryRecipe,
+    dequantized,
     expandable_segments,
     frozen_precision,
     memory_recipe,
@@ -45,30 +46,6 @@ FINETUNING = ("full_finetuning", "lora", "qlora")
 #: Bandwidth of accelerators without a link of their own, which exchange data through host memory: PCIe 4 x16,
 #: one direction.
 PCIE4_BYTES_PER_S = 32e9
-#: PCIe between a chip and its host, one direction, x16, by the chip's generation: 3 (16 GB/s) for Volta and
-#: Turing, 4 for Ampere and Ada, 5 (64 GB/s) since Hopper. Source: the vendors' data sheets, read 2026-11.
-HOST_LINK_BYTES_PER_S = {
-    "volta": 16e9,
-    "turing": 16e9,
-    "ampere": 32e9,
-    "ada": 32e9,
-    "hopper": 64e9,
-    "blackwell": 64e9,
-    "cdna3": 64e9,
-    "cdna4": 64e9,
-}
-#: Memory of two CPU sockets of the servers that such chips were sold in: six channels of DDR4-2666 a socket
-#: (Xeon Skylake), eight of DDR4-3200 (Epyc Rome), eight of DDR5-4800 (Sapphire Rapids), eight of DDR5-5600
-#: (Emerald Rapids). Source: the processors' data sheets, read 2026-11.
-HOST_BANDWIDTH_BYTES_PER_S = {
-    "volta": 256e9,
-    "turing": 256e9,
-    "ampere": 410e9,
-    "ada": 410e9,
-    "hopper": 614e9,
-    "blackwell": 717e9,
-}
-HOST_BANDWIDTH_DEFAULT = 410e9
 
 
 @lru_cache(maxsize=256)
@@ -101,6 +78,7 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
         "encoder": model.architecture == "encoder",
         "vision": model.architecture == "vision_encoder",
         "layernorm": model.norm == "layernorm",
+        **head_numbers(model),
         "tied": model.tied_embeddings,
         "window": model.sliding_window,
         "windowed_share": model.windowed_layers / attending if model.sliding_window else 0.0,
@@ -125,6 +103,26 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
             # An encoder is counted as its base model, but it is pretrained with a masked-token head.
             model.hidden_size * model.vocab_size if model.architecture == "encoder" else 0
         ),
+    }
+
+
+def head_numbers(model: ModelSpec) -> dict[str, float]:
+    """Queries and keys of one token and block that kernels of their own pass over, elements: rotary
+    embedding, and the norms of queries and keys where the family has them (Qwen3, OLMo 2, Gemma 3).
+
+    Source: definition.
+    """
+    width = float((model.attention_heads + model.kv_heads) * model.head_dim)
+    normed = dict(model.extras).get("qk_norm_parameters", 0) > 0
+    if model.parts is not None:
+        mixers = [group.mixer for group in model.parts.groups if group.stack == "main"]
+        normed = any(
+            mixer.kind in ("attention", "windowed_attention") and mixer.other_parameters >= 2 * model.head_dim
+            for mixer in mixers
+        )
+    return {
+        "rotary_width": width if model.position_embedding == "rope" else 0.0,
+        "normed_width": width if normed else 0.0,
     }
 
 
@@ -182,10 +180,11 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "tf32": workload.precision == "tf32",
         "flash": stack.is_flash(workload),
         **running.workload_numbers(workload),
+        "unsaid_inputs": running.unsaid_inputs(model, workload),
         "overlap": workload.overlap_communication,
         "frozen": frozen,
-        "quantized": workload.task == "qlora",
-        "integer_quantized": workload.task == "qlora" and frozen_precision(workload) == "int4",
+        "quantized": dequantized(workload),
+        "integer_quantized": dequantized(workload) and frozen_precision(workload) == "int4",
         "lora_parameters": adapters,
         "lora_width": running.adapted_width(model, workload) if frozen else 0.0,
         "adapted_modules": running.adapted_modules(model, workload) if frozen else 0.0,
@@ -211,6 +210,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         "paged": recipe.optimizer_kernel == "paged",
         "finetuning": workload.task != "pretraining",
         "lamb": workload.optimizer == "lamb",
+        "muon": workload.optimizer == "muon",
         **dropout_numbers(model, workload),
         "framework": FRAMEWORKS.index(workload.framework),
         "weight_bytes": recipe.weight_bytes,
@@ -326,29 +326,11 @@ def cluster_numbers(cluster: Cluster, precision: str) -> Mapping[str, float]:
         "internode_bytes_per_s": cluster.internode_bytes_per_s,
         "ranks_per_node": ranks_per_node,
         "ranks_per_accelerator": ranks_per_chip,
-        **host_numbers(cluster),
+        **hosts.host_numbers(cluster),
         "nodes": nodes,
-        "architecture": architecture_index(chip.architecture),
+        "architecture": architecture_index(clock.family(chip)),
         "own_chip": chip.own,
         "usd_per_node_hour": np.nan if price is None else price,
-    }
-
-
-def host_numbers(cluster: Cluster) -> dict[str, float]:
-    """Memory, its bandwidth and the link of a node's host, in bytes and bytes/s; the power limit's share.
-
-    nan where the host's memory is not known. The link is that of the accelerator's generation
-    (``HOST_LINK_BYTES_PER_S``), shared by the ranks of one chip.
-    """
-    chip = cluster.accelerator
-    given, limit = cluster.host_bytes, cluster.power_limit_watts
-    usual = HOST_BANDWIDTH_BYTES_PER_S.get(chip.architecture, HOST_BANDWIDTH_DEFAULT)
-    link = HOST_LINK_BYTES_PER_S.get(chip.architecture, PCIE4_BYTES_PER_S)
-    return {
-        "host_memory_bytes": np.nan if given is None else given,
-        "host_bandwidth_bytes_per_s": cluster.host_memory_bandwidth_bytes_per_s or usual,
-        "host_link_bytes_per_s": link / chip.ranks_per_accelerator,
-        "power_share": min(limit / chip.power_watts, 1.0) if limit and chip.power_watts else 1.0,
     }
 
 
@@ -376,7 +358,7 @@ def question_numbers(request: PlanRequest) -> dict[str, float]:
         **model_numbers(request.model),
         **workload_numbers(request.model, request.workload),
         **cluster_numbers(request.cluster, request.workload.precision),
-        **running.stack_numbers(request.workload, request.cluster.accelerator.architecture),
+        **running.stack_numbers(request.workload, clock.family(request.cluster.accelerator)),
     }
 
 
@@ -399,6 +381,8 @@ COUNTED_IN_SAMPLES = ("global_batch_size", "micro_batch_size")
 def per_sequence(numbers: Mapping[str, Any], request: PlanRequest) -> dict[str, Any]:
     """Grid fields with the batch in sequences, where the question counts it in samples of several answers."""
     answers = request.workload.answers_per_sample
+    if answers == 1:
+        return dict(numbers)
     return {**numbers, **{name: numbers[name] * answers for name in COUNTED_IN_SAMPLES}}
 
 
@@ -411,18 +395,18 @@ def grid_of(plans: Sequence[tuple[PlanRequest, Layout]]) -> PlanGrid:
     return PlanGrid(**{name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]})
 
 
-def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Array]) -> PlanGrid:
+def grid_over_layouts(request: PlanRequest, layouts: Mapping[str, Any]) -> PlanGrid:
     """One question over many layouts.
 
     layouts: layout arrays by PlanGrid field name, and those cluster fields that vary with the plan (node
-    counts), shape (plans,).
+    counts), shape (plans,); numpy scalars of a single one.
     Raises PlanErrors where the question's budget does not reach (``effort``).
     """
     effort.plans_ahead(max(np.size(values) for values in layouts.values()))
     numbers = {
         **run_scalars(request.model, request.workload),
         **cluster_scalars(request.cluster, request.workload.precision),
-        **running.stack_scalars(request.workload, request.cluster.accelerator.architecture),
+        **running.stack_scalars(request.workload, clock.family(request.cluster.accelerator)),
         **layouts,
     }
     return PlanGrid(**per_sequence(numbers, request))

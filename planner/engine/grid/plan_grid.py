@@ -41,6 +41,7 @@ ARCHITECTURES = (
     "other",
     "cdna3",
     "cdna4",
+    "blackwell_rtx",
 )
 FRAMEWORKS: tuple[Framework, ...] = cast(tuple[Framework, ...], tuple(words.FRAMEWORKS))
 #: The stacks whose behaviour formulas tell apart, as ``PlanGrid.framework`` numbers them.
@@ -98,6 +99,8 @@ class PlanGrid:
     encoder: Array  #: an encoder of text [flag, ()]
     vision: Array  #: an encoder of image patches [flag, ()]
     layernorm: Array  #: LayerNorm rather than RMSNorm [flag, ()]
+    rotary_width: Array  #: queries and keys that rotary embedding turns, 0 without it [element, ()]
+    normed_width: Array  #: queries and keys that are normalised before they meet, else 0 [element, ()]
     dropout: Array  #: trained with dropout [flag, ()]
     tied: Array  #: the output projection is the token table [flag, ()]
     window: Array  #: keys that a windowed block attends to, 0: all [token, ()]
@@ -171,6 +174,7 @@ class PlanGrid:
     paged: Array  #: the optimizer's moments lie in pages that may move to the host [flag, ()]
     finetuning: Array  #: fine-tuned rather than pretrained [flag, ()]
     lamb: Array  #: the optimizer is LAMB [flag, ()]
+    muon: Array  #: the optimizer is Muon [flag, ()]
     graphs: Array  #: kernels are replayed from captured graphs [flag, ()]
     attention_kernel: Array  #: by its place in ATTENTION_KERNELS [index, ()]
     wide_attention: Array  #: attention is computed in fp32, without tensor cores [flag, ()]
@@ -184,7 +188,8 @@ class PlanGrid:
     expert_overlap: Array  #: the exchange of experts runs beside other compute [flag, ()]
     nodes_per_token: Array  #: machines that a token is sent to at most, 0 for any number [node, ()]
     adapted_modules: Array  #: linear layers of one block that have adapters [module, ()]
-    unsaid_inputs: Array  #: inputs that matter here and were left to defaults [input, ()]
+    unsaid_inputs: Array  #: inputs of model and run that matter and were left to defaults [input, ()]
+    unsaid_of_machine: Array  #: ... and of the machines [input, ()]
     framework: Array  #: the stack, by its place in FRAMEWORKS [index, ()]
     # memory recipe: see MemoryRecipe
     weight_bytes: Array  #: working copy of a trained weight [byte/parameter, ()]
@@ -221,7 +226,7 @@ class PlanGrid:
     pcie: Array  #: that link is PCIe [flag, ()]
     link_domain_ranks: Array  #: ranks that the link joins, across machines where it reaches [rank, ()]
     fabric_share: Array  #: what its network keeps of an InfiniBand's efficiency [ratio, ()]
-    sustained_share: Array  #: clock that the power limit leaves to matrix products [ratio, ()]
+    sustained_share: Array  #: matrix products under its power limit, over the kind's card [ratio, ()]
     measured_share: Array  #: of the 16-bit peak, as measured on the machine; 0 where it was not [ratio, ()]
     fp32_flops_per_s: Array  #: peak of a rank on fp32 without tensor cores [FLOP/s, ()]
     internode_bytes_per_s: Array  #: a node's network, one direction [byte/s, ()]

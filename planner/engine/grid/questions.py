@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from planner.engine.grid.build import COUNTED_IN_SAMPLES, cluster_scalars, grid_over_layouts, run_scalars
+from planner.engine.grid.clock import family
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.running import stack_scalars
 from planner.engine.question import effort
@@ -28,7 +29,7 @@ def grid_over_questions(
     effort.plans_ahead(sum(sizes))
     runs = [run_scalars(request.model, request.workload) for request in asked]
     machines = [cluster_scalars(request.cluster, request.workload.precision) for request in asked]
-    stacks = [stack_scalars(request.workload, request.cluster.accelerator.architecture) for request in asked]
+    stacks = [stack_scalars(request.workload, family(request.cluster.accelerator)) for request in asked]
     fields: dict[str, Any] = {}
     for each in (runs, machines, stacks):
         first = each[0]

@@ -293,6 +293,20 @@ def frozen_precision(workload: Workload) -> FrozenPrecision:
     return "fp32" if workload.precision in ("fp32", "tf32") else "bf16"
 
 
+#: Precisions of frozen weights that matmuls take only once they are widened.
+NARROW_STORAGE = ("int8", "int4", "nf4", "nvfp4", "mxfp4")
+
+
+def dequantized(workload: Workload) -> bool:
+    """Whether the frozen base is widened to the working precision before each of its matmuls, LoRA and QLoRA
+    alike; 8-bit floats are multiplied as they are where the run is in fp8.
+    """
+    if workload.task not in ("lora", "qlora"):
+        return False
+    kept = frozen_precision(workload)
+    return kept in NARROW_STORAGE or (kept == "fp8" and workload.precision != "fp8")
+
+
 def expandable_segments(workload: Workload) -> bool:
     """Whether the caching allocator grows one segment instead of keeping blocks of many sizes.
 

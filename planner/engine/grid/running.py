@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from planner.engine.grid import stack
+from planner.engine.grid import clock, stack
 from planner.engine.grid.plan_grid import ATTENTION_KERNELS, DISPATCHERS, KERNELS
 from planner.engine.question.request import Cluster, Fabric, Workload
-from planner.engine.question.specs import AcceleratorSpec, ModelSpec
-from planner.engine.shape.parameters import targeted_modules
+from planner.engine.question.specs import ModelSpec
+from planner.engine.shape.parameters import count_parameters, targeted_modules
 
 #: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
 LINK_DOMAINS = {"gb200": 72, "gb300": 72}
@@ -50,18 +50,9 @@ FABRICS: tuple[tuple[str, Fabric], ...] = (
     ("a3-", "tcpx"),
     ("a4", "roce"),
 )
-#: Clock that a limit above the catalog's can win at most, by architecture: V100 was also sold at 450 W, whose
-#: boost clock is some 1.2 times what it holds at 300 W (NVIDIA data sheets of V100 and DGX-2H). Others: 1.
-MOST_RAISED = {"volta": 1.2}
-#: Joules per 16-bit FLOP of large matrix products at full clock, by architecture: the catalog's limit in
-#: watts over its peak tells where power, not the tensor cores, sets the pace (L4, A10, RTX cards, MI300X at
-#: 750 W against MI325X at 1000); what A100, H100 and B200 lose to power is in their fitted efficiency. Our
-#: reading of measured matrix products: L40S 270 of 362 TFLOP/s at 350 W, L4 60 of 121 at 72 W (public
-#: benchmarks, 2023 to 2025); AMD's maximum achievable rates of MI300X and MI325X differ by about a fifth
-#: (ROCm blog, 2025).
-JOULES_PER_FLOP = {"ada": 1.2e-12, "turing": 1.2e-12, "ampere": 1.25e-12, "cdna3": 1.0e-12}
-#: How the clock follows power: voltage falls with it, so that power goes with its square and more.
-CLOCK_PER_POWER = 0.5
+#: Share of a block's FLOPs from which on it matters which kernel computes attention: kernels are up to three
+#: times apart (``time/attention_rates.py``), so a twentieth moves a step by up to a tenth. Our own choice.
+ATTENTION_MATTERS = 0.05
 
 
 def workload_numbers(workload: Workload) -> dict[str, float]:
@@ -81,22 +72,50 @@ def workload_numbers(workload: Workload) -> dict[str, float]:
         "grouped_matmul": stack.grouped_matmul(workload),
         "expert_overlap": bool(workload.moe and workload.moe.overlap),
         "nodes_per_token": float((workload.moe and workload.moe.nodes_per_token) or 0),
-        "unsaid_inputs": unsaid_inputs(workload),
     }
 
 
-def unsaid_inputs(workload: Workload) -> int:
-    """Count of inputs that turn a run's speed most and were left to defaults: the stack, the kernels
-    between the products, the attention kernel, and in fine-tuning the real lengths.
+def unsaid_inputs(model: ModelSpec, workload: Workload) -> int:
+    """Count of inputs that turn this run's speed most and were left to defaults: the stack, the kernels
+    between the products, the attention kernel where attention takes much of the run, in fine-tuning the real
+    lengths, and of experts how tokens reach them and how evenly.
     """
+    moe = workload.moe
     return sum(
         (
             workload.framework == "generic",
             workload.kernels is None and not workload.compile,
-            workload.attention_kernel is None and workload.attention == "flash",
+            workload.attention_kernel is None
+            and workload.attention == "flash"
+            and attention_share(model, workload.sequence_length) > ATTENTION_MATTERS,
             workload.task != "pretraining" and workload.sequences is None,
+            bool(model.experts) and (moe is None or moe.dispatcher is None),
+            bool(model.experts) and (moe is None or moe.balance is None),
         )
     )
+
+
+def unsaid_of_machine(cluster: Cluster) -> int:
+    """Count of what turns the speed of these machines most and was left to defaults: the rate of large matrix
+    products on them, which differs between machines of one kind, and the network between one's own.
+    """
+    several = cluster.nodes is not None and cluster.nodes > 1
+    own_network = several and cluster.instance_type is None and cluster.fabric is None
+    return (cluster.matmul_flops_per_s is None) + own_network
+
+
+def attention_share(model: ModelSpec, sequence_length: int) -> float:
+    """Share of scores and their use in the FLOPs of a block of this length in tokens, a ratio.
+
+    Scores and values are 4 x tokens x width a token, half of it where attention is causal; the matrices are 2
+    a parameter.  Source: Kaplan et al. 2020, table 1.
+    """
+    count = count_parameters(model)
+    width = model.attention_heads * (model.head_dim + model.value_head_dim) / 2.0
+    scores = 4.0 * sequence_length * width * (0.5 if model.architecture == "decoder" else 1.0)
+    matrices = 2.0 * (count.attention_matmul + count.ffn_matmul + count.shared_expert_matmul)
+    matrices += 2.0 * model.experts_per_token * count.expert_matmul
+    return scores / (scores + matrices)
 
 
 def adapted_modules(model: ModelSpec, workload: Workload) -> float:
@@ -151,8 +170,9 @@ def machine_numbers(cluster: Cluster, ranks_per_node: int) -> dict[str, float]:
     return {
         "link_domain_ranks": max(domain, ranks_per_node),
         "fabric_share": FABRIC_SHARES[fabric(cluster)],
-        "sustained_share": sustained_share(chip, cluster.power_limit_watts),
+        "sustained_share": clock.sustained_share(chip, cluster.power_limit_watts),
         "measured_share": measured_share(cluster),
+        "unsaid_of_machine": unsaid_of_machine(cluster),
     }
 
 
@@ -169,19 +189,6 @@ def measured_share(cluster: Cluster) -> float:
     chip = cluster.accelerator
     peak = chip.bf16_flops_per_s or chip.fp16_flops_per_s
     return min((cluster.matmul_flops_per_s or 0.0) / peak, 1.0) if peak else 0.0
-
-
-def sustained_share(chip: AcceleratorSpec, limit_watts: float | None) -> float:
-    """Share of its clock that the chip holds in large matrix products under its power limit, a ratio.
-
-    limit_watts: what it may draw, None for its own limit.
-    Source: JOULES_PER_FLOP and CLOCK_PER_POWER, our reading of public measurements.
-    """
-    own = chip.power_watts or 0.0
-    most = MOST_RAISED.get(chip.architecture, 1.0)
-    share = min((limit_watts / own) ** CLOCK_PER_POWER, most) if limit_watts and own else 1.0
-    needed = JOULES_PER_FLOP.get(chip.architecture, 0.0) * (chip.bf16_flops_per_s or chip.fp16_flops_per_s)
-    return share * (min(own / needed, 1.0) ** CLOCK_PER_POWER if own and needed else 1.0)
 
 
 def constants(numbers: Mapping[str, float]) -> dict[str, Any]:

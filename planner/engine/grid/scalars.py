@@ -8,6 +8,11 @@ import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
 
+#: What a condition is that all plans share.
+FLAG = (np.bool_, bool)
+#: Nothing, in the form in which a single plan's numbers are.
+NONE: Array = np.float64(0.0)  # type: ignore[assignment]
+
 
 def where(condition: Any, chosen: Array | float, otherwise: Array | float) -> Array:
     """``numpy.where``, but a condition that is the same for all plans picks one side as it is.
@@ -15,12 +20,39 @@ def where(condition: Any, chosen: Array | float, otherwise: Array | float) -> Ar
     A scalar thus stays a scalar, with which numpy computes about ten times faster than with an array of shape
     (), and a side that all plans share is not copied. Arrays broadcast later just as they would have here.
     """
-    if isinstance(condition, np.bool_):
+    if isinstance(condition, FLAG):
         picked: Any = chosen if condition else otherwise
     else:
         picked = np.where(condition, chosen, otherwise)
     result: Array = picked
     return result
+
+
+def anywhere(flags: Any) -> bool:
+    """``numpy.any`` as a bool; of a single plan's flag in a hundredth of the time."""
+    return bool(flags) if isinstance(flags, FLAG) else bool(np.any(flags))
+
+
+def is_shared(values: Any) -> bool:
+    """Whether it is one number for all plans."""
+    return isinstance(values, float)
+
+
+def whole(index: Any) -> Any:
+    """Indices, which the grid keeps as floats, as ints; one where all plans share it."""
+    return int(index) if is_shared(index) else index.astype(int)
+
+
+def entries(table: Array, index: Array) -> Array:
+    """The table's last axis at each plan's index: shape (..., plans), or (...) where all plans share it."""
+    # An ellipsis would make an array of shape () of a number.
+    found: Array = table[whole(index)] if table.ndim == 1 else table[..., whole(index)]
+    return found
+
+
+def within(values: Array, least: Array | float, most: Array | float) -> Array:
+    """``numpy.clip``, several times faster for a single plan. least, most: in the unit of the values."""
+    return np.minimum(np.maximum(values, least), most)
 
 
 def on_scalars(grid: PlanGrid) -> PlanGrid:

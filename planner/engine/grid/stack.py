@@ -23,7 +23,7 @@ VARYING_SPREAD = 0.25
 UNFUSED = ("standard", "sdpa_math")
 #: Chips with the FlashAttention-2 kernels of Dao 2023 (Ampere and later), and with cuDNN's fused ones.
 WITHOUT_FLASH_2 = ("volta", "turing")
-WITH_CUDNN = ("hopper", "blackwell")
+WITH_CUDNN = ("hopper", "blackwell", "blackwell_rtx")
 #: Stacks that run Hugging Face's model code as it is, for fine-tuning.
 HUGGING_FACE = ("generic", "fsdp", "deepspeed", "trl", "axolotl", "llama_factory")
 #: Stacks whose mixture-of-experts code multiplies all experts of a rank in one grouped kernel

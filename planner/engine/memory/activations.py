@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import FULL_RECOMPUTE, NO_RECOMPUTE, SELECTIVE_RECOMPUTE, Array, PlanGrid
+from planner.engine.grid.plan_grid import (
+    FSDP,
+    FULL_RECOMPUTE,
+    NO_RECOMPUTE,
+    SELECTIVE_RECOMPUTE,
+    Array,
+    PlanGrid,
+)
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import Stages
@@ -137,12 +144,13 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
 def adapter_copy_bytes(grid: PlanGrid, traits: Traits) -> Array:
     """Bytes per element of the copy of its input that each adapter keeps, with its dropout mask, shape
     (plans,); 0 where adapters read the base's input itself: in fused and compiled code, and in adapters as
-    wide as the base without dropout.
+    wide as the base without dropout, as FSDP's mixed precision makes them.
 
     Source: PEFT tuners/lora/layer.py: the input is cast to the adapter's width, then dropped out; measured
     with saved_tensors_hooks on peft 0.21 (tests/engine/memory/saved_adapters.py).
     """
-    copied = traits.eager * grid.frozen * np.maximum(grid.adapter_dropout, grid.weight_bytes >= FP32_BYTES)
+    wider = (grid.weight_bytes >= FP32_BYTES) & (grid.framework != FSDP)
+    copied = traits.eager * grid.frozen * np.maximum(grid.adapter_dropout, wider)
     kept: Array = copied * (grid.adapter_input_bytes + grid.adapter_dropout * DROPOUT_MASK_BYTES)
     return kept
 

@@ -7,6 +7,7 @@ activations and buffers, which are left out, only add to them.
 from __future__ import annotations
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import entries
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import parameters_here, stages, state_bytes
 from planner.engine.memory.traits import traits_of
@@ -26,6 +27,6 @@ def held_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Array:
     state = state_bytes(grid, parameters_here(grid, stage, traits), traits)
     held = state.weights + state.frozen_weights + state.gradient_copies + state.master + state.moments
     fullest = (held + state.gradients).max(axis=0)
-    context = constants.context_bytes[grid.architecture.astype(int)]
+    context = entries(constants.context_bytes, grid.architecture)
     least: Array = fullest * (1.0 + constants.state_reserve_share) + context
     return least

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import on_scalars
+from planner.engine.grid.scalars import anywhere, on_scalars
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.peak import (
     beside,
     counted_on_stages,
+    fullest,
     heights_of,
     least_that_runs,
     ranks_on_node,
@@ -71,10 +72,11 @@ def held_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Held:
     """
     grid = on_scalars(grid)
     counted = counted_on_stages(grid, constants)
-    heights = heights_of(counted, constants)
-    allocated = heights.highest.max(axis=0)
-    host = np.max(counted.values["host_bytes_of_rank"], axis=0)
-    return Held(allocated, heights.seen - allocated, heights.unusable, host)
+    heights = [heights_of(each, constants) for each in counted]
+    allocated = fullest([each.highest for each in heights])
+    host = fullest([each.values["host_bytes_of_rank"] for each in counted])
+    wished = fullest([each.seen for each in heights]) - allocated
+    return Held(allocated, wished, fullest([each.unusable for each in heights]), host)
 
 
 def needed_per_rank(grid: PlanGrid, constants: MemoryConstants, held: Held | None = None) -> Array:
@@ -112,6 +114,6 @@ def within_host(grid: PlanGrid, held: Held) -> Any:
     True where nothing is offloaded, or where that memory is not known. Source: as ``memory_per_rank``.
     """
     grid = on_scalars(grid)
-    if not np.any(grid.offload + grid.offload_parameters + grid.offload_activations):
+    if not anywhere(grid.offload + grid.offload_parameters + grid.offload_activations):
         return np.True_
     return ~(held.host * ranks_on_node(grid) > grid.host_memory_bytes)

@@ -7,14 +7,17 @@ the largest sum wins. Everything is an array over plans; no value of a plan is b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import on_scalars, where
+from planner.engine.grid.scalars import entries, is_shared, on_scalars, where
 from planner.engine.memory.activations import (
+    Activations,
     activations,
     in_flight,
     kept_on_accelerator,
@@ -36,17 +39,15 @@ from planner.engine.memory.parts import (
     BACKWARD_END,
     DETAILS,
     LIFETIMES,
-    LOSS,
     MOMENTS,
     PARTS,
     ROW,
     ROWS,
     SPAN,
-    STEP,
 )
 from planner.engine.memory.reserve import Reuse, reuse_of, seen_bytes
-from planner.engine.memory.states import parameters_here, stages, state_bytes
-from planner.engine.memory.traits import traits_of
+from planner.engine.memory.states import Stages, parameters_here, places_of, stages, state_bytes
+from planner.engine.memory.traits import Traits, traits_of
 
 __all__ = [
     "MEMORY_TEMPLATES",
@@ -66,8 +67,8 @@ class MemoryTerms:
     reserved: torch's max_memory_allocated and max_memory_reserved.  needed: the least that the rank must
     have to run, with the allocator's cache given back (``least_that_runs``).  host: in the memory of a
     node's CPUs, by all its ranks.  worst_stage: index of the stage.
-    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of; and
-    the numbers behind them (DETAILS), which are counts, not bytes.
+    moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of;
+    and the numbers behind them (DETAILS), which are counts, not bytes.
     """
 
     weights: Array
@@ -95,23 +96,56 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
     """
     grid = on_scalars(grid)
     counted = counted_on_stages(grid, constants)
-    table = np.empty((len(ROW), *np.broadcast(*counted.values.values()).shape))
-    for name, value in counted.values.items():
-        table[ROW[name]] = value
-    peak = _peak(table, counted, constants)
-    place, column = peak.place, peak.column
+    heights = [heights_of(each, constants) for each in counted]
+    table = _on_all_stages([_rows(*each) for each in zip(counted, heights, strict=True)])
+    sums, (early, late, number, between) = table[len(ROW) : -4], table[-4:]
+    peak = _peak(table[: len(ROW)], sums, early, late)
     terms = dict(zip((*ROWS, *DETAILS), peak.at_peak, strict=True))
     return _with_framework(
         grid,
         constants,
         terms=terms,
         allocated=peak.allocated,
-        wished_reserve=peak.wished_reserve,
-        unusable=peak.unusable,
-        resident=_resident(table, counted.gradients_between),
-        worst_stage=(counted.number + np.zeros(table.shape[-1]))[place, column],
+        wished_reserve=fullest([each.seen for each in heights]) - peak.allocated,
+        unusable=fullest([each.unusable for each in heights]),
+        resident=_resident(table, between),
+        worst_stage=number[peak.at],
         moment=peak.moment,
     )
+
+
+def _rows(counted: Counted, heights: Heights) -> list[Array]:
+    """What is counted, in the order of ROW, the height of each moment, and what ``_peak`` needs beside."""
+    beside = counted.early, counted.late, counted.number, counted.gradients_between
+    return [*(counted.values[name] for name in ROW), *heights.sums, *beside]
+
+
+def _on_all_stages(rows: Sequence[Sequence[Array]]) -> Array:
+    """Several quantities on all stages, shape (quantities, stages, plans), or (quantities, stages) of a
+    single plan.
+
+    rows: of all stages at once, each broadcasting to (stages, plans), or of one stage after the other, to
+    (plans,) or ().
+    """
+    if all(is_shared(value) for value in rows[0]):
+        return np.array(rows, dtype=float).T
+    shape = np.broadcast(*rows[0]).shape
+    table = np.empty((len(rows[0]), *(shape if len(shape) == 2 else (len(rows), *shape))))
+    for quantity, values in enumerate(zip(*rows, strict=True)):
+        for stage, value in enumerate(values):
+            table[(quantity,) if len(shape) == 2 else (quantity, stage)] = value
+    return table
+
+
+def fullest(of_stages: Sequence[Array]) -> Array:
+    """The most on any stage, in the unit of the values, shape (plans,).
+
+    of_stages: one array of shape (stages, plans), or one of shape (plans,) for each stage.
+    Source: definition.
+    """
+    first = of_stages[0]
+    most: Array = first.max(axis=0) if np.ndim(first) == 2 else reduce(np.maximum, of_stages)
+    return most
 
 
 def ranks_on_node(grid: PlanGrid) -> Array:
@@ -137,16 +171,23 @@ class Counted:
     number: Array
 
 
-def counted_on_stages(grid: PlanGrid, constants: MemoryConstants) -> Counted:
-    """What is counted on the first, a middle and the last stage: bytes and counts, shape (3, plans).
+def counted_on_stages(grid: PlanGrid, constants: MemoryConstants) -> list[Counted]:
+    """What is counted on the first, a middle and the last stage: bytes and counts, shape (3, plans); of a
+    single plan in numbers, stage by stage.
 
     Of the machine only its architecture is read.  Source: as ``memory_per_rank``.
     """
     traits = traits_of(grid)
-    stage = stages(grid)
+    acts = activations(grid, traits, constants)
+    return [_counted(grid, constants, traits, acts, stages(grid, place)) for place in places_of(grid)]
+
+
+def _counted(
+    grid: PlanGrid, constants: MemoryConstants, traits: Traits, acts: Activations, stage: Stages
+) -> Counted:
+    """What is counted on these stages."""
     here = parameters_here(grid, stage, traits)
     state = state_bytes(grid, here, traits)
-    acts = activations(grid, traits, constants)
     gathered = gathered_bytes(grid, traits, here, stage)
     batches = in_flight(grid, stage)
     kept_here = kept_on_accelerator(grid, stage)
@@ -204,93 +245,86 @@ def counted_on_stages(grid: PlanGrid, constants: MemoryConstants) -> Counted:
 class Heights:
     """Bytes at the moments of a step.
 
-    sums: allocated at each moment, shape (moments, 3, plans).  highest: the largest of a stage's moments,
-    shape (3, plans).  seen: with the reserve of unlimited memory, on the stage where that is most, shape
-    (plans,).  unusable: bytes that must be free beside the allocated ones, on the stage where that is most,
-    shape (plans,).
+    sums: allocated at each of MOMENTS.  seen: with the reserve of unlimited memory.  unusable: what must be
+    free beside the allocated ones.  Each broadcasts to (stages, plans).
     """
 
-    sums: Array
-    highest: Array
+    sums: tuple[Array, Array, Array, Array]
     seen: Array
     unusable: Array
 
+    @property
+    def highest(self) -> Array:
+        """Bytes at the fullest of the moments. Source: definition."""
+        return highest_of(self.sums)
+
+
+def highest_of(sums: tuple[Array, Array, Array, Array]) -> Array:
+    """The largest of the four moments' bytes. Source: definition."""
+    loss, backward, backward_end, step = sums
+    return np.maximum(np.maximum(loss, backward), np.maximum(backward_end, step))
+
 
 def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
-    """Bytes at the four moments of each stage, shape (moments, 3, plans).  Source: as ``memory_per_rank``."""
+    """Bytes at the four moments on the stages that were counted, each broadcasting to (stages, plans).
+
+    Source: as ``memory_per_rank``.
+    """
     values, early, late = counted.values, counted.early, counted.late
     # Sub-terms are added one by one, so that a plan's digits do not depend on its neighbours.
     of = {life: sum_of(values, names) for life, names in LIFETIMES.items()}
     held = of["always"] + of["gradients"]
     before = held - of["gradients"] * (1.0 - early) + of["casts"] + of["activations"] + of["graph"]
-    at = [np.asarray(0.0)] * len(MOMENTS)
-    at[LOSS] = before + of["logits"]
-    at[BACKWARD] = before + of["backward"]
-    at[BACKWARD_END] = held + late * of["activations"] + of["graph"] + of["backward"] + of["tied"]
-    at[STEP] = held + of["step"]
-    sums = np.empty((len(MOMENTS), *np.broadcast(*at).shape))
-    for moment, height in enumerate(at):
-        sums[moment] = height
-    highest = sums.max(axis=0)
+    loss = before + of["logits"]
+    backward = before + of["backward"]
+    backward_end = held + late * of["activations"] + of["graph"] + of["backward"] + of["tied"]
+    sums = loss, backward, backward_end, held + of["step"]
     seen = seen_bytes(
-        (at[LOSS], at[BACKWARD], at[BACKWARD_END], at[STEP]),
+        sums,
         of,
         early=early,
         gathered=values["gathered_root"] + values["gathered_blocks"],
         retained=values["retained_inputs"],
         reuse=counted.reuse,
         constants=constants,
-    ).max(axis=0)
-    unusable = (counted.reuse.unusable * (highest - of["always"])).max(axis=0)
-    return Heights(sums, highest, seen, unusable)
+    )
+    unusable = counted.reuse.unusable * (highest_of(sums) - of["always"])
+    return Heights(sums, seen, unusable)
 
 
 @dataclass(frozen=True, slots=True)
 class _Peak:
-    """The fullest stage (place) and its fullest moment, shape (plans,).
+    """The fullest stage and its fullest moment, shape (plans,).
 
-    wished_reserve: bytes that the allocator would hold beyond the allocated ones if memory were unlimited,
-    on the stage that nvidia-smi would show fullest.  unusable: as in ``Heights``.  chosen: that stage's
-    sub-terms, each in full.  at_peak: the part of them that is alive, shape (sub-terms, plans).
+    at: where an array of shape (stages, plans) has the stage's entries.  allocated: bytes there.  at_peak:
+    the part of the stage's sub-terms that is alive, shape (sub-terms, plans).
     """
 
-    place: NDArray[np.intp]
-    column: NDArray[np.intp]
+    at: tuple[NDArray[np.intp], ...]
     moment: NDArray[np.intp]
     allocated: Array
-    wished_reserve: Array
-    unusable: Array
-    chosen: Array
     at_peak: Array
 
 
-def _peak(table: Array, counted: Counted, constants: MemoryConstants) -> _Peak:
-    """Sum the moments of each stage and find the stage that nvidia-smi would show fullest."""
-    stages_count, count = table.shape[1:]
-    heights = heights_of(counted, constants)
-    sums, highest = (
-        np.broadcast_to(values, (*values.shape[:-1], count)) for values in (heights.sums, heights.highest)
-    )
-    early, late = counted.early, counted.late
-    column = np.arange(count)
+def _peak(table: Array, sums: Array, early: Array, late: Array) -> _Peak:
+    """The fullest stage, and what is alive there.
+
+    table: sub-terms and details, each in full, shape (quantities, stages, plans).  sums: bytes, shape
+    (moments, stages, plans).  early, late: as counted, shape (stages, plans).
+    """
+    highest = sums.max(axis=0)
     place = highest.argmax(axis=0)
-    moment = sums[:, place, column].argmax(axis=0)
-    chosen = table[:, place, column]
+    at = (place, np.arange(len(place))) if place.ndim else (place,)
+    moment = sums[:, *at].argmax(axis=0)
+    chosen = table[:, *at]
     share = np.ones(chosen.shape)
     share[: len(ROWS)] = ALIVE[:, moment]
-    share[SPAN["gradients"]] = where(moment <= BACKWARD, early, 1.0)
-    share[SPAN["activations"]] *= where(
-        moment == BACKWARD_END, (late + np.zeros((stages_count, count)))[place, column], 1.0
-    )
-    allocated = highest[place, column]
+    share[SPAN["gradients"]] = where(moment <= BACKWARD, early[at], 1.0)
+    share[SPAN["activations"]] *= where(moment == BACKWARD_END, late[at], 1.0)
     return _Peak(
-        place=place,
-        column=column,
+        at=at,
         moment=moment,
-        allocated=allocated,
-        wished_reserve=heights.seen - allocated,
-        unusable=heights.unusable,
-        chosen=chosen,
+        allocated=highest[at],
         at_peak=chosen * share,
     )
 
@@ -349,9 +383,8 @@ def beside(
     where memory is short, down to a fixed share of the allocated bytes.
     Source: PyTorch notes, "CUDA semantics: memory management".
     """
-    architecture = grid.architecture.astype(int)
-    context = constants.context_bytes[architecture]
-    communication = constants.communicator_bytes[architecture] * communicator_count(grid)
+    context = entries(constants.context_bytes, grid.architecture)
+    communication = entries(constants.communicator_bytes, grid.architecture) * communicator_count(grid)
     least = constants.state_reserve_share * allocated
     # Slightly less than all, so that rounding never makes a plan that just fits look too large.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication

@@ -6,22 +6,35 @@ Three stages stand for all: the first (token table, most micro-batches in flight
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from planner.engine.grid.plan_grid import ZERO_1, ZERO_2, ZERO_3, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import is_shared, where
 from planner.engine.memory.traits import Traits
 
 #: Parameters that DeepSpeed's ZeRO-3 optimizer steps at once (its sub_group_size default).
 SUB_GROUP_PARAMETERS = 1e9
 
 #: ZeRO stages that shard optimizer states, gradients and weights, in this order.
-LEVELS = np.array([[ZERO_1], [ZERO_2], [ZERO_3]])
-FIRST = np.array([[1.0], [0.0], [0.0]])
-MIDDLE = np.array([[0.0], [1.0], [0.0]])
-LAST = np.array([[0.0], [0.0], [1.0]])
+LEVELS = (ZERO_1, ZERO_2, ZERO_3)
+
+
+class Place(NamedTuple):
+    """Which stages are counted, 1.0 for the first, a middle, the last, each of shape (stages, 1) or ()."""
+
+    first: Array
+    middle: Array
+    last: Array
+
+
+#: All three at once.
+EVERY_STAGE = Place(*np.eye(3)[:, :, None])
+#: One at a time: a single plan's numbers compute much faster than arrays of three.
+EACH_STAGE = tuple(Place(*column) for column in np.eye(3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +53,23 @@ class Stages:
     routed_share: Array
 
 
-def stages(grid: PlanGrid) -> Stages:
-    """The three stages that are counted. Blocks are dealt out evenly; extra ones lie on the middle stages.
+def places_of(grid: PlanGrid) -> Sequence[Place]:
+    """The stages to count: all of them at once or, of plans with one number of stages, each by itself.
 
+    Source: a pipeline of one stage, or of two, has no other stages.
+    """
+    if not is_shared(grid.pipeline_parallel):
+        return (EVERY_STAGE,)
+    first, middle, last = EACH_STAGE
+    if grid.pipeline_parallel <= 2:
+        return (first, last)[: int(grid.pipeline_parallel)]
+    return first, middle, last
+
+
+def stages(grid: PlanGrid, place: Place = EVERY_STAGE) -> Stages:
+    """The stages that are counted: all three unless told otherwise.
+
+    Blocks are dealt out evenly; extra ones lie on the middle stages.
     That is how Megatron and BLOOM's DeepSpeed balance the embedding and the head, counting each as a layer
     (BigScience chronicles, 2022: 70 layers on 12 stages as 5, 6 x 10, 5). Where most blocks are routed, the
     dense ones come first (first_k_dense_replace of the DeepSeek, GLM and Kimi configs), so later stages hold
@@ -50,19 +77,19 @@ def stages(grid: PlanGrid) -> Stages:
     """
     pipeline, blocks = grid.pipeline_parallel, grid.layers + grid.decoder_layers
     short = pipeline <= 2
-    middle = MIDDLE * (pipeline > 2)
-    per_stage = blocks / pipeline
+    middle = place.middle * (pipeline > 2)
+    most, fewest = np.ceil(blocks / pipeline), np.floor(blocks / pipeline)
     # Without middle stages, the first or the last one takes the extra block.
-    share = where((middle > 0) | short, np.ceil(per_stage), np.floor(per_stage))
+    share = where((middle > 0) | short, most, fewest)
     single = 1.0 * (pipeline == 1)
     blocks_share = share / np.maximum(blocks, 1.0)
     leading = where(grid.moe_blocks > grid.dense_blocks, grid.dense_blocks, 0.0)
-    before = middle * share[:1] + LAST * (blocks - share)
+    before = middle * fewest + place.last * (blocks - share)
     dense = np.minimum(np.maximum(leading - before, 0.0), share)
     return Stages(
-        first=np.maximum(FIRST + MIDDLE * short, single),
-        last=np.maximum(LAST, single),
-        number=LAST * (pipeline - 1.0) + middle,
+        first=np.maximum(place.first + place.middle * short, single),
+        last=np.maximum(place.last, single),
+        number=place.last * (pipeline - 1.0) + middle,
         blocks_share=blocks_share,
         dense_share=where(leading > 0, dense / np.maximum(leading, 1.0), blocks_share),
         routed_share=where(leading > 0, (share - dense) / np.maximum(grid.moe_blocks, 1.0), blocks_share),
@@ -183,8 +210,8 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
         group,
     )
     level = grid.sharding
-    reached = level >= LEVELS
-    dense_split, expert_split = where(reached, group, 1.0), where(reached, expert_group, 1.0)
+    dense_split = [where(level >= reached, group, 1.0) for reached in LEVELS]
+    expert_split = [where(level >= reached, expert_group, 1.0) for reached in LEVELS]
     states_kept, gradients_kept, weights_kept = (
         here.trained_dense / dense + here.trained_experts / experts
         for dense, experts in zip(dense_split, expert_split, strict=True)

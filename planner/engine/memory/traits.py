@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import DEEPSPEED, ZERO_3, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import entries, where
 from planner.engine.memory.constants import TRAIT_NAMES, TRAIT_TABLE
 
 #: Bytes of an fp32 weight.
@@ -48,7 +48,7 @@ class Traits:
 
 def traits_of(grid: PlanGrid) -> Traits:
     """The traits of each plan's framework and task. Source: ``TRAITS``, which names one for each."""
-    table = TRAIT_TABLE[:, grid.framework.astype(int)]
+    table = entries(TRAIT_TABLE, grid.framework)
 
     def of_task(name: str) -> Array:
         pretraining, finetuning = table[_ROW[name]], table[_ROW[f"{name}_finetuning"]]

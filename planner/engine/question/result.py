@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from planner.engine.question.request import Cluster, Layout
 from planner.engine.question.sale import PaymentOption
@@ -206,8 +206,7 @@ class Cost:
     price_note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class Term(NamedTuple):
     """One line of the explanation: a named number, the formula with its numbers put in, and its source.
 
     parent: the name of the term it is part of (None for a headline); children of one parent that are

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -17,18 +18,20 @@ from planner.engine.question.result import Evidence, Measured
 from planner.engine.question.specs import ModelSpec
 
 Quantity = Literal["time", "memory"]
+Flags = NDArray[np.bool_]
 #: Factors within which a run is near a plan in size. Our own choice: errors grow little within a decade of
 #: model and cluster, and a sequence eight times as long has another share of attention.
 NEAR = {"parameters": 10.0, "accelerators": 10.0, "sequence_length": 8.0}
+LOG_NEAR = np.log(list(NEAR.values()))
 #: Runs that are named.
 MOST_NAMED = 5
 #: Tasks whose runs tell of one another: adapters on a frozen base behave alike, whatever its precision.
 TASK_CLASSES = {"lora": "adapters", "qlora": "adapters"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredRuns:
-    """The measured runs, one at each position. names: row ids.
+    """The measured runs, one at each position. names: row ids. Equal to itself alone.
 
     accelerators, tasks (as ``task_class``), kinds (as ``kind_of``), frameworks: of each run, in words.
     sizes: log of parameters, accelerators and sequence length, shape (runs, 3).
@@ -79,6 +82,19 @@ def kind_of(model: ModelSpec) -> str:
     return "mixture_of_experts" if model.experts else model.architecture
 
 
+@lru_cache(maxsize=1024)
+def where_said(runs: MeasuredRuns, column: str, word: str) -> Flags:
+    """Flags of the runs whose ``column`` says ``word``, shape (runs,)."""
+    flags: Flags = getattr(runs, column) == word
+    return flags
+
+
+@lru_cache(maxsize=16)
+def where_measured(runs: MeasuredRuns, quantity: Quantity) -> Flags:
+    """Flags of the runs of which the quantity was measured, shape (runs,)."""
+    return ~np.isnan(runs.errors[quantity])
+
+
 def evidence_near(
     request: PlanRequest, runs: MeasuredRuns, *, parameters: float, accelerators: float
 ) -> Evidence:
@@ -89,25 +105,28 @@ def evidence_near(
     """
     workload = request.workload
     own = np.log([parameters, accelerators, float(workload.sequence_length)])
+    alike = where_said(runs, "tasks", task_class(workload.task))
+    alike = alike & where_said(runs, "kinds", kind_of(request.model))
+    on_chip = where_said(runs, "accelerators", request.cluster.accelerator.slug)
+    by_stack = where_said(runs, "frameworks", workload.framework)
+    # The furthest of the three in units of what is near.
     apart = np.abs(runs.sizes - own)
-    alike = (runs.tasks == task_class(workload.task)) & (runs.kinds == kind_of(request.model))
-    on_chip = runs.accelerators == request.cluster.accelerator.slug
-    near = alike & on_chip & np.all(apart <= np.log(list(NEAR.values())), axis=1)
+    distance = (apart / LOG_NEAR).max(axis=1, initial=0.0)
+    near = alike & on_chip & (apart <= LOG_NEAR).all(axis=1)
     if workload.framework != "generic":
-        near = near & (runs.frameworks == workload.framework)
-    # The furthest of the three in units of what is near; runs on another chip or by another stack come after.
-    distance = np.max(apart / np.log(list(NEAR.values())), axis=1, initial=0.0)
-    distance = distance + 2.0 * ~on_chip + (runs.frameworks != workload.framework)
+        near = near & by_stack
 
     def of(quantity: Quantity) -> Measured:
         errors = runs.errors[quantity]
-        known = ~np.isnan(errors)
+        known = where_measured(runs, quantity)
         found = np.flatnonzero(near & known)
         # Without a run near the plan, the class of task says how far off an unseen run is.
         judged = errors[found] if found.size else errors[alike & known]
         judged = judged[np.isfinite(judged)]
         listed = found if found.size else np.flatnonzero(alike & known)
-        order = listed[np.argsort(distance[listed], kind="stable")][:MOST_NAMED]
+        # Runs on another chip or by another stack come after.
+        far = distance[listed] + 2.0 * ~on_chip[listed] + ~by_stack[listed]
+        order = listed[np.argsort(far, kind="stable")][:MOST_NAMED]
         return Measured(
             runs=int(found.size),
             sources=len(set(runs.sources[found].tolist())),

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import ARCHITECTURES, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.plan_grid import ARCHITECTURES, MEMORY_EFFICIENT, Array, PlanGrid
+from planner.engine.grid.scalars import where, whole
 from planner.engine.time import attention_rates, flops
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.kernels import achievable_bandwidth, fuses_softmax, matmul_efficiency
 
 TRAINIUM = float(ARCHITECTURES.index("trainium"))
-#: Share of the plain fp32 peak that fused attention reaches where its operands are fp32 (PyTorch's
-#: memory-efficient kernel without tensor cores). Our judgement, held against one source: QLoRA at 8,192
-#: tokens with fp32 queries took 43 s a micro-step on H100, 97 s on A100 (universal-llm-trainer, 2025).
-WIDE_SHARE = 0.2
+#: Rate of the memory-efficient kernel on fp32 operands over that in 16 bits: it multiplies them as three TF32
+#: products on tensor cores (PyTorch, mem_eff_attention/gemm_kernel_utils.h: OpMultiplyAddFastF32). A100: 23.5
+#: of 104 TFLOP/s forward, 14.7 of 73 backward (facebookresearch/xformers issue 712, pull 587).
+WIDE_RATIO = 0.2
+#: Rate of that kernel with a mask given as a tensor, which it reads for each head and skips nothing for, over
+#: that without. Our judgement on one source: masked training at 8,192 tokens on A100, H100 and RTX PRO 6000
+#: (universal-llm-trainer, 2025).
+MASKED_RATIO = 0.5
 #: Memory passes of an unfused softmax under autocast, which runs in fp32, over those in 16 bits.
 AUTOCAST_SCORES = 1.5
 
@@ -36,10 +40,13 @@ def fused_rate(
 
     curve: of that direction, by kernel and chip.  tokens: queries of one sequence on this rank.  Kernels work
     on tiles of 32 elements of a head, so a width between is computed as the next multiple; from 64 to 128 the
-    rate grows with the width, beyond 128 it stays. Causal masks cost short sequences more.
+    rate grows with the width, beyond 128 it stays. Causal masks cost short sequences more. fp32 operands, and
+    masks given as tensors, leave the memory-efficient kernel alone. Power limits it as they do matmuls.
     Source: ``attention_rates``.
     """
-    kernel, chip = grid.attention_kernel.astype(int), grid.architecture.astype(int)
+    wide = (grid.wide_attention > 0) | (grid.full_precision > 0)
+    kernel = whole(where(wide, MEMORY_EFFICIENT, grid.attention_kernel))
+    chip = whole(grid.architecture)
     share = curve.share[kernel, chip]
     narrow = curve.narrow[kernel, chip]
     half = curve.half_tokens[kernel, chip] + attention_rates.CAUSAL_TOKENS * grid.causal
@@ -47,10 +54,10 @@ def fused_rate(
     # The reciprocal rate is linear in 1 / width: 1 at 128, 1 / narrow at 64.
     slower = 1.0 + (1.0 / narrow - 1.0) * np.maximum(128.0 / tiled - 1.0, 0.0)
     published = grid.bf16_flops_per_s * share / slower / (1.0 + half / np.maximum(tokens, 1.0))
-    published = published * grid.head_dim / tiled
-    wide = grid.fp32_flops_per_s * WIDE_SHARE
-    own = where(grid.architecture == TRAINIUM, grid.bf16_flops_per_s * constants.neuron_attention, published)
-    return where((grid.wide_attention > 0) | (grid.full_precision > 0), np.minimum(wide, own), own)
+    published = grid.sustained_share * published * grid.head_dim / tiled
+    masked = grid.attention_kernel == MEMORY_EFFICIENT
+    published = published * where(wide, WIDE_RATIO, 1.0) * where(masked, MASKED_RATIO, 1.0)
+    return where(grid.architecture == TRAINIUM, grid.bf16_flops_per_s * constants.neuron_attention, published)
 
 
 def attention_core_s(

@@ -50,6 +50,19 @@ class Rates(NamedTuple):
 SHAH = "Shah et al. 2024, figures 5 to 7: H100 SXM, by length and head width"
 DAO = "Dao 2023, figures 4 to 7, and the FlashAttention repository's plots: A100 SXM"
 ZADOURI = "Zadouri et al. 2026 (FlashAttention-4): up to 1613 TFLOP/s, 1.3 times cuDNN 9.13, 2.7 times Triton"
+GEFORCE = (
+    "RTX 5090: 187 of 209.5 TFLOP/s forward (gau-nernst, Writing Speed-of-Light Flash Attention for 5090,"
+    " 2025);"
+    " RTX A5000: 82 and 77 of 94 (gpu-mode/ring-attention issue 10, 2024); Ada between them"
+)
+XFORMERS = (
+    "A100: 94 to 115 TFLOP/s forward (facebookresearch/xformers issues 712, 924, 2023), 52 backward (its pull"
+    " 587, 2022), and 1.4 times as much since NVIDIA/cutlass pull 992 (2023)"
+)
+SMALLER = (
+    "0.55 and 0.25 (0.35 since cutlass pull 992) of FlashAttention-2 on a small card"
+    " (Dao-AILab/flash-attention issue 416, 2023)"
+)
 JUDGED = "our judgement, between neighbours"
 
 #: By kernel, then architecture.
@@ -60,7 +73,8 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         ),
         "hopper": Rates(Curve(0.19, 1.05, 60.0), Curve(0.15, 1.05, 60.0), JUDGED + " of A100's by clock"),
         "blackwell": Rates(Curve(0.08, 1.05, 60.0), Curve(0.06, 1.05, 60.0), JUDGED + " of A100's by clock"),
-        "ada": Rates(Curve(0.4, 1.0, 60.0), Curve(0.3, 1.0, 60.0), JUDGED),
+        "ada": Rates(Curve(0.6, 1.0, 60.0), Curve(0.45, 1.0, 60.0), JUDGED),
+        "blackwell_rtx": Rates(Curve(0.45, 1.0, 60.0), Curve(0.35, 1.0, 60.0), JUDGED),
         "volta": Rates(Curve(0.4, 1.0, 200.0), Curve(0.3, 1.0, 200.0), JUDGED),
         "turing": Rates(
             Curve(0.4, 1.0, 200.0), Curve(0.3, 1.0, 200.0), JUDGED + ": Dao et al. 2022, appendix E"
@@ -73,7 +87,8 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         "blackwell": Rates(
             Curve(0.19, 0.9, 100.0), Curve(0.155, 0.9, 260.0), JUDGED + ": mma.sync, as on H100"
         ),
-        "ada": Rates(Curve(0.62, 0.95, 100.0), Curve(0.52, 0.95, 260.0), JUDGED),
+        "ada": Rates(Curve(0.95, 0.95, 100.0), Curve(0.85, 0.95, 260.0), GEFORCE),
+        "blackwell_rtx": Rates(Curve(0.79, 0.95, 100.0), Curve(0.71, 0.95, 260.0), GEFORCE),
         "cdna3": Rates(
             Curve(0.36, 0.85, 200.0), Curve(0.22, 0.85, 400.0), JUDGED + ": AMD's composable kernels"
         ),
@@ -90,10 +105,17 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         "hopper": Rates(Curve(0.61, 0.68, 110.0), Curve(0.525, 0.83, 360.0), SHAH),
         "blackwell": Rates(Curve(0.55, 0.7, 200.0), Curve(0.43, 0.8, 400.0), ZADOURI),
     },
+    # PyTorch's memory-efficient kernel (CUTLASS, from xFormers), without a mask.
+    "memory_efficient": {
+        "ampere": Rates(Curve(0.34, 1.0, 60.0), Curve(0.235, 1.0, 60.0), XFORMERS),
+        "hopper": Rates(Curve(0.17, 1.0, 60.0), Curve(0.12, 1.0, 60.0), XFORMERS + "; H100 by its clock"),
+        "blackwell": Rates(Curve(0.1, 1.0, 60.0), Curve(0.06, 1.0, 60.0), JUDGED + ": mma.sync, as H100"),
+        "ada": Rates(Curve(0.52, 1.0, 60.0), Curve(0.3, 1.0, 60.0), SMALLER),
+        "blackwell_rtx": Rates(Curve(0.43, 1.0, 60.0), Curve(0.25, 1.0, 60.0), SMALLER),
+        "volta": Rates(Curve(0.4, 1.0, 200.0), Curve(0.25, 1.0, 200.0), JUDGED),
+        "turing": Rates(Curve(0.4, 1.0, 200.0), Curve(0.25, 1.0, 200.0), JUDGED),
+    },
 }
-#: PyTorch's memory-efficient kernel (CUTLASS, from xFormers) runs as FlashAttention-1 does: FlashAttention-2
-#: is about twice as fast as either (Dao 2023, section 4.1 and figure 4).
-PUBLISHED["memory_efficient"] = PUBLISHED["flash_1"]
 #: A kernel that a chip does not have is answered by the next that it has, in this order.
 FALLBACKS = ("cudnn", "flash_3", "flash_2", "flash_1")
 

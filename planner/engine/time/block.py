@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
+from planner.engine.grid.scalars import NONE
 from planner.engine.time import attention_rates, flops, kernels
 from planner.engine.time.attention import AttentionTime, attention_core_s, fused_rate
 from planner.engine.time.constants import TimingConstants
@@ -143,7 +144,7 @@ def decoder_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, tar
         0.5 * (targets + tokens), grid.cross_attention_matmul, grid.tensor_parallel
     )
     # The block's third norm and residual: half as many passes again over the hidden width.
-    third = kernels.elementwise_bytes(grid, targets, np.asarray(0.0)) / 2.0
+    third = kernels.elementwise_bytes(grid, targets, NONE) / 2.0
     return BlockTime(
         linear=own.linear + projected / kernels.matmul_rate(grid, constants),
         attention=AttentionTime(

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import anywhere, where, within
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import expert_tensor_parallel
-
-#: Rounds per doubling of the machines where a tree or PAT takes the ring's place: up and down.
-TREE_DEPTHS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Group:
     bytes_per_s: achievable bandwidth of one rank's ring inside a node.
     internode_bytes_per_s: achievable bandwidth of this group's share of the node's network.
     latency_s, internode_latency_s: seconds per round on each kind of link.
-    rounds_s: seconds of latency of one reduction or gather over all of the group.
+    ring_s, tree_s: seconds of latency of one reduce-scatter or all-gather, and of half an all-reduce.
     """
 
     size: Array
@@ -38,7 +35,8 @@ class Group:
     internode_bytes_per_s: Array
     latency_s: float
     internode_latency_s: float
-    rounds_s: Array
+    ring_s: Array
+    tree_s: Array
 
     @property
     def machines(self) -> Array:
@@ -52,10 +50,11 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
     size, stride: counts of ranks, shape (plans,).
     """
     per_node = grid.ranks_per_node
-    inside = np.clip(np.floor(grid.link_domain_ranks / stride), 1.0, size)
+    inside = within(np.floor(grid.link_domain_ranks / stride), 1.0, size)
     links = where(grid.pcie > 0, constants.pcie_efficiency, constants.link_efficiency)
     # All the groups that cross the network from one node share it: there are ranks_per_node / inside of them.
     share = np.minimum(inside / per_node, grid.link_domain_ranks / per_node)
+    ring, tree = latency_of_rounds_s(constants, inside, np.maximum(size / inside, 1.0))
     return Group(
         size=size,
         inside=inside,
@@ -66,41 +65,56 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
         * share,
         latency_s=constants.link_latency_s,
         internode_latency_s=constants.network_latency_s,
-        rounds_s=latency_of_rounds_s(constants, inside, np.maximum(size / inside, 1.0)),
+        ring_s=ring,
+        tree_s=tree,
     )
 
 
-def latency_of_rounds_s(constants: TimingConstants, inside: Array, machines: Array) -> Array:
-    """Seconds of latency of one reduction or gather, shape (plans,): a round for each rank of a node but one,
-    and across machines one for each but one, or those of a tree where that has fewer.
+def latency_of_rounds_s(constants: TimingConstants, inside: Array, machines: Array) -> tuple[Array, Array]:
+    """Seconds of latency, shape (plans,): (of a reduce-scatter or an all-gather, of half an all-reduce).
 
-    inside, machines: counts of ranks in a node and of nodes.
-    Source: Thakur et al. 2005; NCCL's tree (2.4) and PAT (2.23) algorithms.
+    inside, machines: counts of ranks in a node and of nodes. A ring passes every rank, so its latency grows
+    with their number. An all-reduce may run along a tree: up and down a chain in each node and the logarithm
+    of the nodes. Reduce-scatters and all-gathers have such an algorithm (PAT) only for groups with one rank a
+    node. Source: NCCL's cost model (graph/tuning.cc); its maintainers in NVIDIA/nccl issues 1413 and 1473
+    (August and October 2024).
     """
-    hops = machines - 1.0
-    if np.any(hops > TREE_DEPTHS):
-        hops = np.minimum(hops, TREE_DEPTHS * np.log2(machines))
-    rounds: Array = (inside - 1.0) * constants.link_latency_s + hops * constants.network_latency_s
-    return rounds
+    links = (inside - 1.0) * constants.link_latency_s
+    if not anywhere(machines > 1.0):
+        return links, links
+    network = constants.network_latency_s
+    ring: Array = machines * links + (machines - 1.0) * network
+    tree: Array = np.minimum(ring, links + np.ceil(np.log2(machines)) * network)
+    return where(inside > 1.0, ring, tree), tree
 
 
-def reduce_scatter_s(group: Group, nbytes: Array, messages: Array | float = 1.0) -> Array:
-    """Seconds to reduce-scatter (or all-gather) ``nbytes`` bytes in all; an all-reduce is two of these.
+def reduce_scatter_s(
+    group: Group, nbytes: Array, messages: Array | float = 1.0, rounds_s: Array | None = None
+) -> Array:
+    """Seconds to reduce-scatter (or all-gather) ``nbytes`` bytes in all, shape (plans,).
 
     group: the ranks that take part.  nbytes: whole buffer, bytes, shape (plans,).
-    messages: count of collectives that the bytes are split over; each pays the latency of all rounds of the
-    ring.
+    messages: count of collectives that the bytes are split over; each pays the latency of all rounds.
+    rounds_s: seconds of that latency, the group's ring where it is not given.
 
     A ring moves (size - 1)/size of the buffer over each of its links. NCCL lays one ring per network card,
-    so that a node's rings share its network. The slowest link sets the pace; latency counts per round of
-    the ring or, over many machines, per level of a tree, up and down. Source: Thakur et al. 2005; NCCL's
-    ring, tree (2.4) and PAT (2.23) algorithms.
+    so that a node's rings share its network. The slowest link sets the pace.
+    Source: Thakur et al. 2005; NCCL's ring, tree (2.4) and PAT (2.23) algorithms.
     """
     inside, machines = group.inside, group.machines
     moved = (group.size - 1.0) / group.size * nbytes
     local = where(inside > 1.0, moved / group.bytes_per_s, 0.0)
     remote = where(machines > 1.0, moved / group.internode_bytes_per_s, 0.0)
-    return np.maximum(local, remote) + messages * group.rounds_s
+    return np.maximum(local, remote) + messages * (group.ring_s if rounds_s is None else rounds_s)
+
+
+def all_reduce_s(group: Group, nbytes: Array, messages: Array | float = 1.0) -> Array:
+    """Seconds to all-reduce ``nbytes`` bytes in all, shape (plans,): twice the bytes of a reduce-scatter, and
+    the latency of a tree where that has fewer rounds than the ring.
+
+    group, nbytes, messages: as in ``reduce_scatter_s``.  Source: as there.
+    """
+    return 2.0 * reduce_scatter_s(group, nbytes, messages, group.tree_s)
 
 
 def all_to_all_s(group: Group, local_bytes: Array, remote_bytes: Array) -> Array:

@@ -19,7 +19,7 @@ from planner.engine.grid.plan_grid import (
     Array,
     PlanGrid,
 )
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import NONE, anywhere, entries, where
 from planner.engine.time import flops, kernels
 from planner.engine.time.block import BlockTime, all_blocks, decoder_block, dense_block
 from planner.engine.time.constants import TimingConstants
@@ -67,11 +67,11 @@ def kinds_of_blocks(grid: PlanGrid, constants: TimingConstants) -> list[tuple[Ar
     """(count of blocks, seconds of one block) for each kind of block that any plan of the grid has."""
     tokens = grid.tokens_per_rank
     kinds = []
-    if np.any(grid.moe_blocks > 0):
+    if anywhere(grid.moe_blocks > 0):
         kinds.append((grid.moe_blocks, moe_block(grid, constants, tokens)))
-    if np.any(grid.dense_blocks > 0) or not kinds:
+    if anywhere(grid.dense_blocks > 0) or not kinds:
         kinds.append((grid.dense_blocks, dense_block(grid, constants, tokens, grid.sequence_length)))
-    if np.any(grid.decoder_blocks > 0):
+    if anywhere(grid.decoder_blocks > 0):
         targets = np.maximum(target_tokens(grid), 1.0)
         kinds.append((grid.decoder_blocks, decoder_block(grid, constants, tokens, targets)))
     return kinds
@@ -88,11 +88,11 @@ def blocks_compute(grid: PlanGrid, constants: TimingConstants) -> StageCompute:
     kinds = kinds_of_blocks(grid, constants)
     launch = block_launch_s(grid, constants)
     matmuls = flops.BACKWARD_MATMULS - grid.frozen
-    forward: Array = np.asarray(0.0)
-    backward: Array = np.asarray(0.0)
-    core: Array = np.asarray(0.0)
-    matmul: Array = np.asarray(0.0)
-    between: Array = np.asarray(0.0)
+    forward: Array = NONE
+    backward: Array = NONE
+    core: Array = NONE
+    matmul: Array = NONE
+    between: Array = NONE
     for count, block in kinds:
         beside = block.elementwise + block.casts
         device = block.linear + block.attention.forward + beside + block.adapters + block.dequantisation
@@ -138,7 +138,7 @@ def block_launch_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: kernels counted; ``launch_s``, ``adapter_launch`` (for seven adapted layers) and
     ``expert_launch_s`` are fitted.
     """
-    plain = constants.launch_s * kernels.LAUNCH_SHARES[grid.kernels.astype(int)]
+    plain = constants.launch_s * entries(kernels.LAUNCH_SHARES, grid.kernels)
     adapters = constants.adapter_launch * (grid.adapted_modules / 7.0 + grid.quantized)
     # Grouped products in fp8 still cast each expert's operands apart: half of what an expert launches.
     apart = where(grid.grouped_matmul > 0, 0.5 * grid.fp8, 1.0)
@@ -185,7 +185,8 @@ def modules_s(grid: PlanGrid, core: Array, matmul: Array, between: Array) -> Arr
     passes = 12.0 * grid.hidden_size + inner
     latent = where(grid.kv_lora_rank > 0, LATENT_SHARE * attention, 0.0)
     repeated = grid.recompute_mlp * mlp + grid.recompute_experts * routed + grid.recompute_latent * latent
-    activation = np.maximum(grid.recompute_activation, np.maximum(grid.recompute_mlp, grid.recompute_experts))
+    experts = grid.recompute_experts * (grid.moe_blocks > 0)
+    activation = np.maximum(grid.recompute_activation, np.maximum(grid.recompute_mlp, experts))
     again = (grid.recompute_norms * 4.0 * grid.hidden_size + activation * inner) / passes
     return grid.recompute_core * core + repeated / weights * matmul + again * between
 
@@ -213,8 +214,9 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     )
     fused = (grid.loss_whole + grid.loss_chunked == 0) | (grid.kernels == TRANSFORMER_ENGINE)
     eager = where(grid.loss_whole > 0, LOSS_BYTES["whole"], LOSS_BYTES["chunked"])
-    # FSDP2 compiles block by block, and the loss stays outside.
-    plain = where((grid.compiled > 0) & (grid.framework != FSDP), LOSS_BYTES["compiled"], eager)
+    # FSDP2 compiles block by block, and the loss stays outside unless it is compiled by itself.
+    compiled = (grid.loss_compiled > 0) | ((grid.compiled > 0) & (grid.framework != FSDP))
+    plain = where(compiled, LOSS_BYTES["compiled"], eager)
     moved = grid.element_bytes + where(fused, LOSS_BYTES["fused"], plain)
     loss = constants.loss_traffic * rows * columns * moved / kernels.achievable_bandwidth(grid, constants)
     return where(grid.head_matmul > 0, projection + loss, 0.0)

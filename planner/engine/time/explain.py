@@ -183,7 +183,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="s",
         parent="step_s",
         part=True,
-        formula="memory traffic of the optimizer's states and of adding gradients up at"
+        formula="memory traffic of the optimizer's states and of adding gradients up (and Muon's products) at"
         " {shown.bandwidth_gbyte_s:.0f} GB/s peak; offloaded states are updated by the node's CPUs instead",
         source="bytes that each optimizer reads and writes",
     ),
@@ -203,7 +203,7 @@ STEP_TEMPLATES: tuple[TermTemplate, ...] = (
         parent="step_s",
         part=True,
         formula="{step.terms[slack_s]:span} data loading, logging, host + {step.terms[jitter_s]:span}"
-        " waiting for the slowest of {grid.nodes:.0f} nodes",
+        " waiting for the slowest of {step.terms[nodes_in_use]:.0f} nodes",
         source=FIT,
     ),
 )

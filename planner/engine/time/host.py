@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import FULL_RECOMPUTE, NO_RECOMPUTE, Array, PlanGrid
+from planner.engine.grid.plan_grid import DEEPSPEED, FULL_RECOMPUTE, NO_RECOMPUTE, Array, PlanGrid
 from planner.engine.grid.scalars import where
 
 #: Share of the sockets' peak bandwidth that an optimizer on the host reaches. Our own judgement from two
 #: public runs: a 70B model whose whole step takes 20.9 s needs at least a quarter of two sockets of DDR5, and
 #: 8B models on 8 GPUs (stas00/ml-engineering, DeepSpeed ZeRO-3 with CPU Adam, 2026) about a fifth to a third.
 HOST_BANDWIDTH_SHARE = 0.3
+#: Bytes that DeepSpeed's optimizer moves for each offloaded gradient before its step reads it: written in
+#: fp32, then read and written once more to undo the loss scale and to clip.
+#: Source: deepspeed/runtime/zero/stage3.py and stage_1_and_2.py, unscale_and_clip_grads (0.16, 2025).
+DEEPSPEED_GRADIENT_BYTES = 12.0
 #: Share of a PCIe link's peak that pinned copies reach (bandwidthTest: 25 to 26 of 32 GB/s on PCIe 4).
 LINK_SHARE = 0.8
 #: Kept per token and block in multiples of the residual stream, where nothing is recomputed
@@ -26,12 +30,14 @@ def update_s(grid: PlanGrid, updates: Array) -> Array:
     """Seconds in which a node's processors update ``updates`` parameters, shape (plans,).
 
     Each reads its gradient and reads and writes its master weight and moments, and writes the weight that
-    goes back. Source: our own count of the bytes; HOST_BANDWIDTH_SHARE.
+    goes back. DeepSpeed passes over its fp32 gradients before (DEEPSPEED_GRADIENT_BYTES).
+    Source: our own count of the bytes; HOST_BANDWIDTH_SHARE.
     """
     states = 2.0 * (
         np.maximum(grid.master_bytes, where(grid.weight_bytes >= 4.0, 4.0, 0.0)) + grid.state_bytes
     )
-    nbytes = updates * (states + grid.gradient_bytes + grid.element_bytes)
+    before = where(grid.framework == DEEPSPEED, DEEPSPEED_GRADIENT_BYTES, 0.0)
+    nbytes = updates * (states + before + grid.gradient_bytes + grid.element_bytes)
     return nbytes / (HOST_BANDWIDTH_SHARE * grid.host_bandwidth_bytes_per_s)
 
 

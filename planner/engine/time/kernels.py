@@ -21,11 +21,9 @@ from planner.engine.grid.plan_grid import (
     Flags,
     PlanGrid,
 )
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import anywhere, entries, where
 from planner.engine.time.constants import TimingConstants
 
-#: Stacks that split a stage's hand-over among its tensor-parallel ranks.
-SCATTERING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
 TURING = float(ARCHITECTURES.index("turing"))
@@ -38,15 +36,31 @@ TILE_ROWS = 128.0
 #: Under autocast, residuals and norms move fp32 (twice the bytes) and each block's two inputs of matrix
 #: products are cast (6 bytes an element): 12 passes of 2 bytes become 12 of 4 and two casts. Our own count.
 AUTOCAST_HIDDEN = 2.5
+#: Passes of two bytes that Hugging Face's modules make over each element of a norm (cast to fp32, squared,
+#: averaged, scaled, cast back, weighted: 36 bytes) and of a query or key that is turned (two products, a
+#: rotated copy and an addition: 20 bytes); an activation and its gate are two kernels, five passes. Counted
+#: in transformers 4.46, models/llama/modeling_llama.py.
+MANY_NORM = 18.0
+MANY_ROTARY = 10.0
 #: Output elements of one wave of tiles relative to A100's (108 multiprocessors, tiles of 128 x 256), by
 #: architecture: multiprocessors and tile of its usual kernels (V100 80 and 128 x 128, T4 40 and 128 x 128,
-#: L40S 142 and 128 x 128, H100 132 and 128 x 256, B200 148 and 256 x 256 on pairs, a NeuronCore's 128 x 512
-#: array, MI300X 304 and 256 x 128). 32-bit kernels have tiles of half the size.
+#: L40S 142 and 128 x 128, RTX PRO 6000 188 and 128 x 128, H100 132 and 128 x 256, B200 148 and 256 x 256 on
+#: pairs, a NeuronCore's 128 x 512 array, MI300X 304 and 256 x 128). 32-bit kernels have tiles of half the
+#: size.
 WAVES = {
     "volta": 0.37, "turing": 0.19, "ampere": 1.0, "ada": 0.66, "hopper": 1.22, "blackwell": 1.8,
-    "trainium": 0.05, "other": 1.0, "cdna3": 2.8, "cdna4": 2.4,
+    "trainium": 0.05, "other": 1.0, "cdna3": 2.8, "cdna4": 2.4, "blackwell_rtx": 0.87,
 }  # fmt: skip
 WAVE_SHARES = np.array([WAVES[name] for name in ARCHITECTURES])
+#: Share of the peak that large fp8 products reach, over that on Hopper, by architecture: measured on H100
+#: 1403 of 1979 TFLOP/s, B200 3433 of 4500 (stas00/ml-engineering, compute/accelerator, read 2026-11-29), RTX
+#: 4090 354 of 330, RTX PRO 6000 905 of 960 (xzwgit/gpu-flops-bench, commit 5a32ae9, 2026-08). AMD's as in 16
+#: bits (668 of 1307 on MI300X, 1565 of 2500 on MI355X): the same power limits them. Others as Hopper.
+FP8_SHARES = {
+    "hopper": 0.709, "blackwell": 0.763, "ada": 1.07, "blackwell_rtx": 0.943, "cdna3": 0.45, "cdna4": 0.553,
+}  # fmt: skip
+FP8_RATIOS = np.array([FP8_SHARES.get(name, FP8_SHARES["hopper"]) for name in ARCHITECTURES])
+FP8_RATIOS = FP8_RATIOS / FP8_SHARES["hopper"]
 #: Host time of a block's launches relative to eager PyTorch, by kind of kernels (PLAIN, COMPILED, FUSED,
 #: TRANSFORMER_ENGINE): kernels counted. Our judgement.
 LAUNCH_SHARES = np.array([1.0, 0.55, 0.7, 0.8])
@@ -79,6 +93,17 @@ def tuned(grid: PlanGrid) -> Flags:
     return by_megatron
 
 
+def scatters(grid: PlanGrid) -> Flags:
+    """Flags, shape (plans,): where the stack splits a stage's hand-over among its tensor-parallel ranks.
+
+    Source: Narayanan et al. 2021, section 4.1 (scatter/gather); Megatron's code, which DeepSpeed and Neuron
+    run.
+    """
+    stack = grid.framework
+    split: Flags = (stack == MEGATRON) | (stack == DEEPSPEED) | (stack == NEURON)
+    return split
+
+
 def fuses_softmax(grid: PlanGrid) -> Flags:
     """Flags, shape (plans,): where scale, mask and softmax of unfused attention are one kernel: Megatron-LM
     and what is built on it, Transformer Engine, and compiled graphs.
@@ -106,7 +131,7 @@ def matmul_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: efficiency of the architecture (fitted) x what the power limit leaves (``sustained_share``), or
     as measured on the machine, where the question says so.
     """
-    share: Array = constants.matmul_efficiency[grid.architecture.astype(int)] * clock_share(grid, constants)
+    share: Array = entries(constants.matmul_efficiency, grid.architecture) * clock_share(grid, constants)
     return share
 
 
@@ -116,7 +141,7 @@ def clock_share(grid: PlanGrid, constants: TimingConstants) -> Array:
     A measured rate of large matmuls replaces the usual one, in every precision alike: power and cooling,
     which make machines of one kind differ, hold in all of them.  Source: our own choice.
     """
-    usual = constants.matmul_efficiency[grid.architecture.astype(int)]
+    usual = entries(constants.matmul_efficiency, grid.architecture)
     return where(grid.measured_share > 0, grid.measured_share / usual, grid.sustained_share)
 
 
@@ -131,19 +156,25 @@ def achievable_bandwidth(grid: PlanGrid, constants: TimingConstants) -> Array:
 def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Achievable FLOP/s of a large matmul in the plan's precision, shape (plans,).
 
-    Source: dense peak of the catalog x efficiency of the architecture (fitted).
+    Source: dense peak of the catalog x efficiency of the architecture (fitted); fp8's is Hopper's (fitted)
+    times what was measured beside it (FP8_RATIOS).
     """
     base = matmul_efficiency(grid, constants)
-    low = where(grid.fp8 > 0, constants.fp8_efficiency * clock_share(grid, constants), base)
+    fp8 = constants.fp8_efficiency * entries(FP8_RATIOS, grid.architecture)
+    low = where(grid.fp8 > 0, fp8 * clock_share(grid, constants), base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
 def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
-    """Share of the peak of a large matmul on 32-bit operands: on tensor cores (TF32), or on plain cores.
+    """Share of the peak of a large matmul on 32-bit operands: on tensor cores (TF32), or on plain cores,
+    which libraries choose where they are as fast (A10G: 35 TFLOP/s in TF32, 31 in fp32).
 
-    Source: ``tf32_efficiency`` and ``fp32_efficiency`` (fitted).
+    Source: ``tf32_efficiency`` and ``fp32_efficiency`` (fitted); power limits tensor cores.
     """
-    return where(grid.tf32 > 0, constants.tf32_efficiency, constants.fp32_efficiency)
+    plain = constants.fp32_efficiency * grid.fp32_flops_per_s / grid.peak_flops_per_s
+    tensor_cores = constants.tf32_efficiency * clock_share(grid, constants)
+    on_tensor_cores = np.maximum(tensor_cores, plain)
+    return where(grid.tf32 > 0, on_tensor_cores, constants.fp32_efficiency)
 
 
 def head_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -163,7 +194,7 @@ def wave_elements(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: ``wave_elements`` (fitted, for A100) x WAVE_SHARES; half of it for 32-bit operands.
     """
-    whole = constants.wave_elements * WAVE_SHARES[grid.architecture.astype(int)]
+    whole = constants.wave_elements * entries(WAVE_SHARES, grid.architecture)
     half: Array = where(grid.full_precision > 0, 0.5, 1.0) * whole
     return half
 
@@ -185,14 +216,25 @@ def matmul_s(
     """
     saturation = 1.0 + side_losses(grid, constants, rows, inner, columns, 1.0)
     # Tensor cores load 128-byte lines; a width that is no multiple of 64 elements leaves them partly empty.
-    aligned = (np.mod(inner, 64.0) == 0.0) & (np.mod(columns, 64.0) == 0.0)
+    aligned = is_multiple(inner, 64.0) & is_multiple(columns, 64.0)
     saturation = saturation * where(aligned, 1.0, constants.misaligned)
     old = (grid.architecture <= TURING) & (grid.full_precision == 0)
-    if np.any(old):
-        uneven = (np.mod(inner, 8.0) != 0.0) | (np.mod(columns, 8.0) != 0.0)
+    if anywhere(old):
+        uneven = ~(is_multiple(inner, 8.0) & is_multiple(columns, 8.0))
         saturation = saturation * where(uneven & old, NO_TENSOR_CORES / constants.misaligned, 1.0)
     arithmetic = 2.0 * rows * inner * columns / rate * saturation
     return root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
+
+
+def is_multiple(counts: Array, of: float) -> Flags:
+    """Flags, shape (plans,): where a count of elements is a multiple of a power of two.
+
+    counts, of: elements.  Source: definition; the division is exact, and several times as fast as a
+    remainder.
+    """
+    parts = counts / of
+    flags: Flags = parts == np.floor(parts)
+    return flags
 
 
 def side_losses(
@@ -224,32 +266,52 @@ def operand_s(grid: PlanGrid, constants: TimingConstants, rows: Array, inner: Ar
     return traffic / achievable_bandwidth(grid, constants)
 
 
+def many_kernels(grid: PlanGrid) -> Flags:
+    """Flags, shape (plans,): where Hugging Face's modules run as they are, whose RMSNorm and rotary embedding
+    are many small kernels (their LayerNorm is one). Plain pretraining runs a stack's own modules.
+
+    Source: transformers, models/llama/modeling_llama.py; Megatron-LM and torchtitan, which have their own.
+    """
+    many: Flags = (grid.kernels == PLAIN) & (grid.finetuning > 0) & (grid.layernorm == 0)
+    return many
+
+
 def elementwise_bytes(grid: PlanGrid, tokens: Array, inner_width: Array) -> Array:
     """Bytes of memory traffic of the kernels between the matmuls of one block, forward, shape (plans,).
 
-    tokens: per micro-batch and rank.  inner_width: of the MLP, elements. Two norms (read, write), two
-    residual additions (two reads, a write) and rotary or bias passes: 12 passes over the hidden width, three
-    more with dropout. The activation function reads and writes the inner width, three passes when gated.
-    Sequence parallelism splits the hidden part; tensor parallelism always splits the inner part. Under
-    autocast the hidden part is fp32.
+    tokens: per micro-batch and rank.  inner_width: of the MLP, elements. Two norms (read, write) and two
+    residual additions (two reads, a write): 10 passes over the hidden width, two more for biases where there
+    is no rotary embedding, three with dropout; two over the queries and keys that are turned, two over those
+    that are normalised. The activation function reads and writes the inner width, three passes when gated.
+    Hugging Face's modules make more passes of each (``many_kernels``, MANY_*).
+    Sequence parallelism splits the hidden part; tensor parallelism always splits the heads and the inner
+    part. Under autocast the hidden part is fp32.
     Source: our own count.
     """
+    many = many_kernels(grid)
     hidden_split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
-    wide = where(grid.autocast > 0, AUTOCAST_HIDDEN, 1.0)
-    hidden = wide * (12.0 + 3.0 * grid.dropout) * grid.hidden_size / hidden_split
-    inner = (2.0 + grid.gated) * inner_width / grid.tensor_parallel
-    return tokens * (hidden + inner) * grid.element_bytes
+    unturned = where(grid.rotary_width > 0, 0.0, 2.0)
+    residual = 6.0 + unturned + 3.0 * grid.dropout
+    once = where(grid.autocast > 0, AUTOCAST_HIDDEN, 1.0) * (4.0 + residual)
+    hidden = where(many, 2.0 * MANY_NORM + where(grid.autocast > 0, 2.0, 1.0) * residual, once)
+    heads = (
+        where(many, MANY_ROTARY, 2.0) * grid.rotary_width + where(many, MANY_NORM, 2.0) * grid.normed_width
+    )
+    inner = where(many, 2.0 + 3.0 * grid.gated, 2.0 + grid.gated) * inner_width
+    return (
+        tokens
+        * (hidden * grid.hidden_size / hidden_split + (heads + inner) / grid.tensor_parallel)
+        * grid.element_bytes
+    )
 
 
 def traffic_factor(grid: PlanGrid, constants: TimingConstants) -> Array:
     """Memory traffic between the matmuls relative to the counted one, a ratio, shape (plans,).
 
-    Plain fine-tuning runs Hugging Face's modules, whose RMSNorm and rotary embedding are many small kernels
-    (its LayerNorm is one); plain pretraining a stack's own.
-    Source: the factors of plain, compiled, hand-fused and Transformer Engine's kernels are fitted.
+    Source: the factors of Hugging Face's modules, of a stack's plain ones, and of compiled, hand-fused and
+    Transformer Engine's kernels are fitted.
     """
-    many = (grid.finetuning > 0) & (grid.layernorm == 0)
-    plain = where(many, constants.plain_traffic, constants.eager_traffic)
+    plain = where(many_kernels(grid), constants.plain_traffic, constants.eager_traffic)
     fused = where(grid.kernels == FUSED, constants.fused_traffic, constants.engine_traffic)
     return where(
         grid.kernels == PLAIN, plain, where(grid.kernels == COMPILED, constants.compiled_traffic, fused)

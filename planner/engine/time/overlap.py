@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,21 +10,33 @@ import numpy as np
 from planner.engine.grid.plan_grid import (
     ALL_GATHER,
     DEEPEP,
+    DEEPSPEED,
     FSDP,
     FULL_RECOMPUTE,
     MEGATRON,
     NEURON,
     TORCHTITAN,
+    ZERO_1,
     ZERO_3,
     Array,
     PlanGrid,
 )
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import NONE, anywhere, where
 from planner.engine.time import collectives, experts, kernels
 from planner.engine.time.block import all_blocks
 from planner.engine.time.compute import StageCompute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import expert_tensor_parallel
+
+#: Elements of Megatron's smallest bucket, and for each rank that shares the reduction.
+MEGATRON_BUCKET = 40e6
+MEGATRON_BUCKET_A_RANK = 1e6
+#: Elements of DeepSpeed's bucket; bytes of those of PyTorch's DDP and of Neuron's.
+DEEPSPEED_BUCKET = 5e8
+DDP_BUCKET_BYTES = 25.0 * 2**20
+NEURON_BUCKET_BYTES = 512.0 * 2**20
+#: Stacks that fill buckets where states are sharded too.
+BUCKETING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,10 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     # fp8 operands travel in one byte when gathered; sums are scattered in two (Transformer Engine).
     wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
     nbytes = grid.tokens_per_rank * grid.hidden_size * wire
-    each = 2.0 * collectives.reduce_scatter_s(collectives.tensor_group(grid, constants), nbytes)
+    group = collectives.tensor_group(grid, constants)
+    # Sequence parallelism scatters and gathers instead.
+    rounds_s = where(grid.sequence_parallel > 0, group.ring_s, group.tree_s)
+    each = 2.0 * collectives.reduce_scatter_s(group, nbytes, rounds_s=rounds_s)
     waited = where(grid.framework == NEURON, constants.neuron_tensor_exposed, constants.tensor_exposed)
     forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, waited)
     forward = where(grid.overlap > 0, forward, 1.0)
@@ -69,8 +85,8 @@ def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute:
     gradients, twice backward, mostly hidden behind attention. Source: Liu et al. 2023 (ring attention); the
     exposed share is fitted.
     """
-    if not np.any(grid.context_parallel > 1):
-        return np.asarray(0.0)
+    if not anywhere(grid.context_parallel > 1):
+        return NONE
     widths = grid.kv_heads * (grid.head_dim + grid.value_head_dim) / grid.tensor_parallel
     nbytes = grid.context_parallel * grid.tokens_per_rank * widths * grid.element_bytes
     each = collectives.reduce_scatter_s(collectives.context_group(grid, constants), nbytes)
@@ -89,8 +105,8 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     Source: our own count; Thakur et al. 2005 (all-to-all); DeepEP; DeepSeek-AI 2024 (V3), sections 2.1.2 and
     3.2.1; the exposed share is fitted.
     """
-    if not np.any(grid.expert_parallel > 1):
-        return np.asarray(0.0)
+    if not anywhere(grid.expert_parallel > 1):
+        return NONE
     split = where(grid.sequence_parallel > 0, grid.tensor_parallel, 1.0)
     group = collectives.expert_group(grid, constants)
     token = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
@@ -157,13 +173,34 @@ def local_parameters(grid: PlanGrid) -> tuple[Array, Array]:
 
 
 def trained_parameters(grid: PlanGrid) -> tuple[Array, Array]:
-    """Like ``local_parameters``, for trained ones: only the adapters where the base is frozen. Counts.
+    """Like ``local_parameters``, for trained ones: only the adapters and what is trained whole beside them
+    where the base is frozen. Counts.
 
     Source: our own count.
     """
     dense, routed = local_parameters(grid)
-    adapters = grid.lora_parameters / (grid.tensor_parallel * grid.pipeline_parallel)
+    beside = grid.lora_parameters + grid.saved_embedding_parameters
+    beside = beside + grid.saved_head_parameters + grid.saved_block_parameters
+    adapters = beside / (grid.tensor_parallel * grid.pipeline_parallel)
     return where(grid.frozen > 0, adapters, dense), routed * (1.0 - grid.frozen)
+
+
+def buckets(grid: PlanGrid, elements: Array, wire: Array, ranks: Array) -> Array:
+    """Count of collectives that a stack splits a reduction or a gather of ``elements`` into, shape (plans,).
+
+    elements: of one rank, a count.  wire: bytes of each.  ranks: that take part, a count. Megatron's buckets
+    grow with the ranks, so that the ring's latency stays a small part; DeepSpeed's are large, DDP's small.
+    ZeRO-3, FSDP and shardings of unknown stacks move one block at a time.
+    Source: Megatron-Core distributed_data_parallel.py (40M elements, or 1M for each rank); DeepSpeed
+    reduce_bucket_size (5e8 elements); NxD ALLREDUCE_BUCKET_CAP_MB (512); PyTorch DDP bucket_cap_mb (25).
+    """
+    plain = where(grid.framework == NEURON, NEURON_BUCKET_BYTES, DDP_BUCKET_BYTES) / wire
+    large = where(grid.framework == DEEPSPEED, DEEPSPEED_BUCKET, plain)
+    growing = np.maximum(MEGATRON_BUCKET, MEGATRON_BUCKET_A_RANK * ranks)
+    count = np.ceil(elements / where(grid.framework == MEGATRON, growing, large))
+    blocks = all_blocks(grid) / grid.pipeline_parallel
+    bucketed = (grid.sharding < ZERO_1) | np.isin(grid.framework, BUCKETING_FRAMEWORKS)
+    return np.maximum(where(bucketed & (grid.sharding < ZERO_3), count, blocks), 1.0)
 
 
 def data_communication_s(
@@ -173,11 +210,11 @@ def data_communication_s(
 
     forward, backward: seconds of compute of one micro-batch that the communication can hide behind. ZeRO-3
     gathers every block's weights forward and backward and scatters its gradients in each micro-batch, or in
-    the last one alone where gradient sync is off between; over groups smaller than all ranks, the groups'
-    shards are all-reduced once a step.
-    ZeRO-0 to 2 reduce once a step, behind the last backward pass, and gather the new weights (or finish the
-    all-reduce) behind the next forward pass. Experts are replicated over fewer ranks; frozen weights have
-    no gradients. Source: Rajbhandari et al. 2020, section 7.2.
+    the last one alone where gradient sync is off between. The other kinds reduce once a step, behind the last
+    backward pass: all of it without sharding; ZeRO-1 and 2 scatter the sums then, and gather the new weights
+    behind the next forward pass. Over groups smaller than all ranks, the groups' shards are all-reduced once
+    a step. Experts are replicated over fewer ranks; frozen weights have no gradients.
+    Source: Rajbhandari et al. 2020, section 7.2; Zhao et al. 2023, section 3.2.2 (hybrid sharding).
     """
     dense, routed_weights = local_parameters(grid)
     trained, trained_experts = trained_parameters(grid)
@@ -186,23 +223,26 @@ def data_communication_s(
     replicas = np.maximum(ranks * grid.tensor_parallel / apart, 1.0)
     expert_ranks = collectives.group(grid, constants, replicas, apart)
     everyone = collectives.data_group(grid, constants, ranks)
-    sharded = collectives.data_group(grid, constants, np.minimum(grid.sharding_group, ranks))
+    shards = np.minimum(grid.sharding_group, ranks)
+    sharded = collectives.data_group(grid, constants, shards)
     # fp8 recipes gather the cast weights, one byte each (torchtitan's float8 all-gather, Megatron's weights).
     weight_wire = where(grid.fp8 > 0, 1.0, grid.element_bytes)
-    # Megatron reduces in the precision it accumulates in; the others in the working precision.
-    gradient_wire = where(grid.framework == MEGATRON, grid.gradient_bytes, grid.element_bytes)
+    # Megatron reduces in the precision it accumulates in, in fp16 training that of the weights, as it
+    # is with the others (Megatron-LM README, distributed optimizer: "fp16 param, fp16 grads").
+    wide = (grid.framework == MEGATRON) & (grid.fp16 == 0)
+    gradient_wire = where(wide, grid.gradient_bytes, grid.element_bytes)
 
-    mixture = bool(np.any(grid.moe_blocks > 0))
-    # One collective per block: FSDP's units and the reduction buckets of the others are of about that size.
-    messages = np.maximum(all_blocks(grid) / grid.pipeline_parallel, 1.0)
+    def of_experts(
+        time: Callable[[collectives.Group, Array, Array], Array], routed: Array, wire: Array
+    ) -> Array:
+        if not anywhere(grid.moe_blocks > 0):
+            return NONE
+        messages = where(routed > 0, buckets(grid, routed, wire, replicas), 0.0)
+        return time(expert_ranks, routed * wire, messages)
 
     def over(group: collectives.Group, own: Array, routed: Array, wire: Array) -> Array:
-        dense_s = collectives.reduce_scatter_s(group, own * wire, messages)
-        if not mixture:
-            return dense_s
-        return dense_s + collectives.reduce_scatter_s(
-            expert_ranks, routed * wire, where(routed > 0, messages, 0.0)
-        )
+        dense_s = collectives.reduce_scatter_s(group, own * wire, buckets(grid, own, wire, group.size))
+        return dense_s + of_experts(collectives.reduce_scatter_s, routed, wire)
 
     gather = over(sharded, dense, routed_weights, weight_wire)
     # Adapters in FSDP's flat parameters: the base's gradients are made and reduced with theirs.
@@ -216,11 +256,13 @@ def data_communication_s(
         grid, constants, gather + each, backward
     )
     # Shards of groups smaller than all ranks are summed over the groups (hybrid sharding).
-    shards = np.minimum(grid.sharding_group, ranks)
-    summed: Array = np.asarray(0.0)
-    if np.any(zero3 & (ranks > shards)):
+    summed: Array = NONE
+    if anywhere(ranks > shards):
         between = collectives.group(grid, constants, ranks / shards, grid.tensor_parallel * shards)
-        both = 2.0 * collectives.reduce_scatter_s(between, trained / shards * gradient_wire, messages)
+        own = trained / shards
+        both = collectives.all_reduce_s(
+            between, own * gradient_wire, buckets(grid, own, gradient_wire, ranks / shards)
+        )
         summed = where(ranks > shards, both, 0.0)
     hybrid = exposed_s(grid, constants, once + summed, backward)
     # Copies, casts and divisions of two gathers and a scatter; a frozen weight is not scattered.
@@ -231,9 +273,16 @@ def data_communication_s(
         * grid.element_bytes
         / kernels.achievable_bandwidth(grid, constants)
     )
-    reduce = over(everyone, trained, trained_experts, gradient_wire)
-    renew = over(everyone, trained, trained_experts, weight_wire)
-    per_step = exposed_s(grid, constants, reduce, backward) + exposed_s(grid, constants, renew, forward)
+    unsharded = collectives.all_reduce_s(
+        everyone, trained * gradient_wire, buckets(grid, trained, gradient_wire, ranks)
+    ) + of_experts(collectives.all_reduce_s, trained_experts, gradient_wire)
+    split = grid.sharding >= ZERO_1
+    reduce = where(split, over(sharded, trained, trained_experts, gradient_wire) + summed, unsharded)
+    renew = where(split, over(sharded, trained, trained_experts, weight_wire), 0.0)
+    # Megatron reduces after the backward pass unless its distributed optimizer's recipes say otherwise.
+    late = (grid.framework == MEGATRON) & (grid.sharding < ZERO_1)
+    hidden = exposed_s(grid, constants, reduce, backward)
+    per_step = where(late, reduce, hidden) + exposed_s(grid, constants, renew, forward)
     return DataExposure(
         per_micro_batch=where(zero3, per_micro_batch + copies, 0.0),
         per_step=where(zero3, hybrid, where(ranks <= 1.0, 0.0, per_step)),

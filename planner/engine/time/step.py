@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import NONE, anywhere, entries, where
 from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
 from planner.engine.time.constants import TimingConstants
@@ -20,6 +20,9 @@ LAMB_EXTRA_PASSES = 2.0
 #: Passes over weight-sized tensors that a foreach step makes beyond a fused one: some 17 of its dozen kernels
 #: against 7. Kernels counted: PyTorch's _multi_tensor_adamw.
 FOREACH_EXTRA_PASSES = 10.0
+#: Muon orthogonalises each matrix in five Newton-Schulz steps (Jordan 2024, "Muon": at most 6 x m FLOPs a
+#: parameter and step, m the matrix' smaller side, taken as the hidden width).
+NEWTON_SCHULZ_STEPS, NEWTON_SCHULZ_FLOPS = 5.0, 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,9 @@ def fullest_stage(
     share = fullest / blocks / grid.pipeline_parallel
     relief = np.minimum(fullest - blocks, 1.0)
     head_forward = np.maximum(compute.head - relief * compute.forward / blocks, 0.0)
-    # A frozen head has no weight gradient.
-    head_backward = (2.0 - grid.frozen) * compute.head
+    # A frozen head has no weight gradient, unless it is trained whole beside the adapters.
+    frozen_head = grid.frozen * (grid.saved_head_parameters < grid.head_matmul)
+    head_backward = (2.0 - frozen_head) * compute.head
     head_backward = np.maximum(head_backward - relief * (compute.backward + compute.recompute) / blocks, 0.0)
     tensor, context, expert = communication
     return StageTime(
@@ -142,7 +146,7 @@ def pipeline_communication_s(grid: PlanGrid, constants: TimingConstants) -> tupl
     """
     # Tensor-parallel ranks hold the same activations, so each sends its share and the receivers gather them
     # (scatter/gather, Narayanan et al. 2021, section 4.1); plain PyTorch stacks send them whole.
-    scattered = (grid.sequence_parallel > 0) | np.isin(grid.framework, kernels.SCATTERING_FRAMEWORKS)
+    scattered = (grid.sequence_parallel > 0) | kernels.scatters(grid)
     split = where(scattered, grid.tensor_parallel, 1.0)
     nbytes = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
     each = collectives.point_to_point_s(collectives.pipeline_group(grid, constants), nbytes)
@@ -164,8 +168,30 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     passes = passes + FOREACH_EXTRA_PASSES * grid.temporary_bytes
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
+    on_gpu = on_gpu + orthogonalisation_s(grid, constants, (trained + experts) / ranks)
     on_host = host.update_s(grid, host_updates(grid)) + host.exchange_s(grid, trained + experts, ranks)
     return where(grid.offload > 0, on_host, on_gpu)
+
+
+def orthogonalisation_s(grid: PlanGrid, constants: TimingConstants, parameters: Array) -> Array:
+    """Seconds of Muon's matrix products on one rank's share of the parameters, shape (plans,); 0 for others.
+
+    parameters: a count. Token table and head are left to AdamW. The products run in 16 bits.
+    Source: Jordan 2024, "Muon: an optimizer for hidden layers", run-time analysis.
+    """
+    tables = (grid.embedding_parameters + grid.head_parameters) / grid.total_parameters
+    each = NEWTON_SCHULZ_STEPS * NEWTON_SCHULZ_FLOPS * grid.hidden_size
+    rate = grid.bf16_flops_per_s * kernels.matmul_efficiency(grid, constants)
+    return where(grid.muon > 0, each * parameters * (1.0 - tables) / rate, 0.0)
+
+
+def nodes_in_use(grid: PlanGrid) -> Array:
+    """Count of nodes that the plan's ranks stand on, shape (plans,): idle ones keep nobody waiting.
+
+    Source: definition.
+    """
+    used: Array = np.minimum(np.ceil(grid.ranks / grid.ranks_per_node), grid.nodes)
+    return used
 
 
 def accumulation_s(grid: PlanGrid, constants: TimingConstants) -> Array:
@@ -210,7 +236,7 @@ def computed_rows(grid: PlanGrid) -> PlanGrid:
     """The grid with rows as long as what is computed of them: padded to the longest of their batch, or not at
     all, where the question says so.
     """
-    if np.all(grid.row_tokens == grid.sequence_length):
+    if not anywhere(grid.row_tokens != grid.sequence_length):
         return grid
     return replace(grid, sequence_length=grid.row_tokens)
 
@@ -248,12 +274,12 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         "data_communication": micro_batches * data.per_micro_batch + data.per_step,
         "optimizer": optimizer_s(grid, constants) + micro_batches * accumulation_s(grid, constants),
     }
-    busy = sum(parts.values(), np.asarray(0.0))
-    jitter = constants.jitter * np.log2(np.maximum(grid.nodes, 1.0)) * busy
+    busy = sum(parts.values(), NONE)
+    jitter = constants.jitter * np.log2(np.maximum(nodes_in_use(grid), 1.0)) * busy
     weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
     compute_s = parts["forward"] + parts["backward"] + parts["recompute"]
     transfers = host.waiting_s(grid, weight_shards, compute_s / micro_batches)
-    slack_s = constants.step_slack_s[grid.framework.astype(int)] + micro_batches * slack + transfers
+    slack_s = entries(constants.step_slack_s, grid.framework) + micro_batches * slack + transfers
     # As keywords, so that a name given twice is an error.
     terms = dict(
         **compute.terms,
@@ -273,5 +299,6 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         host_transfers_s=transfers,
         slack_s=slack_s,
         jitter_s=jitter,
+        nodes_in_use=nodes_in_use(grid),
     )
     return StepTime(**parts, other=slack_s + jitter, step=busy + slack_s + jitter, terms=terms)

@@ -9,8 +9,9 @@ from itertools import combinations, islice
 
 from planner.mig.placement.enumeration import Configuration, Multiset, arrangements
 from planner.mig.placement.openness import most_open
-from planner.mig.placement.optimise import Chosen, DemandType, Kind
+from planner.mig.placement.optimise import Chosen
 from planner.mig.placement.patterns import Pattern
+from planner.mig.placement.program import DemandType, Kind
 from planner.mig.placement.question import Gpus, Placement, Question, Standing
 
 
@@ -142,9 +143,14 @@ class _Placing:
             and each not in card.serving
             and (self.question.may_destroy_in_use or not each.in_use)
         ]
-        for count in range(card.pattern.destroyed + 1):
-            for gone in combinations(movable, count):
-                stays = tuple(each for each in standing if each not in gone)
-                if arrangements(card.gpus.chip, want, tuple(sorted(each.place for each in stays))):
-                    return stays, gone
+        choices = [
+            (sum(each.in_use for each in gone), count, gone)
+            for count in range(card.pattern.destroyed + 1)
+            for gone in combinations(movable, count)
+        ]
+        for stopped, _, gone in sorted(choices, key=lambda choice: choice[:2]):
+            stays = tuple(each for each in standing if each not in gone)
+            beside = tuple(sorted(each.place for each in stays))
+            if stopped <= card.pattern.stopped and arrangements(card.gpus.chip, want, beside):
+                return stays, gone
         raise AssertionError("a pattern's instances fit once its own are destroyed")

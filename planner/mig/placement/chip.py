@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 MEMORY_OF_NAME = re.compile(r"^\d+g\.\d+gb")
 DRIVER_BRANCH = re.compile(r"^R?(\d+)")
+MEDIA_ENGINES: Mapping[str, str] = {
+    "decoders": "decoders",
+    "encoders": "encoders",
+    "jpeg_engines": "JPEG engines",
+    "ofa_engines": "optical-flow engines",
+}
+"""Engines that instances take whole: NVDEC, NVENC, JPEG and optical flow, with their words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +28,8 @@ class Profile:
     """A kind of GPU instance.
 
     size: memory slices that it occupies from its start.  starts: where it may begin, ascending.
-    decoders: None where no source lists them.  number: the driver's profile id, for commands.
+    engines: media engines by kind (``MEDIA_ENGINES``); a kind that no source lists is left out.
+    number: the driver's profile id, for commands.
     min_driver: the first driver branch that offers it (``R510``), "" where no source says.
     """
 
@@ -32,7 +40,7 @@ class Profile:
     starts: tuple[int, ...]
     max_instances: int
     memory_bytes: int
-    decoders: int | None = None
+    engines: Mapping[str, int] = field(default_factory=dict, hash=False)
     copy_engines: int | None = None
     min_driver: str = ""
 
@@ -91,10 +99,27 @@ class Chip:
         return max(start + profile.size for profile in self.profiles for start in profile.starts)
 
     @cached_property
-    def decoders(self) -> int | None:
-        """Decoders of the whole GPU, None where a profile's count is not known."""
-        counts = [profile.decoders for profile in self.profiles]
-        return None if None in counts else max(count for count in counts if count is not None)
+    def engines(self) -> Mapping[str, int]:
+        """Media engines of the whole GPU, of the kinds that every profile's count is known of."""
+        return {
+            kind: max(profile.engines[kind] for profile in self.profiles)
+            for kind in MEDIA_ENGINES
+            if all(kind in profile.engines for profile in self.profiles)
+        }
+
+    @cached_property
+    def scarce(self) -> tuple[str, ...]:
+        """The kinds of engines that can run out before compute slices do."""
+        return tuple(
+            kind
+            for kind, whole in self.engines.items()
+            if any(p.engines[kind] * self.compute_slices > whole * p.compute_slices for p in self.profiles)
+        )
+
+    def scarce_of(self, name: str) -> tuple[int, ...]:
+        """What an instance of a profile takes of each scarce kind of engine."""
+        profile = self.by_name[name]
+        return tuple(profile.engines[kind] for kind in self.scarce)
 
     @cached_property
     def double_memory(self) -> frozenset[str]:
@@ -122,6 +147,10 @@ class Chip:
         profile = self.by_name[name]
         return tuple(Placed(start, profile.size, name) for start in profile.starts)
 
+    def beside(self, name: str, others: Iterable[str]) -> bool:
+        """Whether a profile may stand on one GPU with these."""
+        return not any(frozenset((name, other)) in self.apart for other in others)
+
     def problem(self, instances: Iterable[Placed]) -> str | None:
         """Why the driver could not hold these instances at once; None where it could.
 
@@ -142,10 +171,10 @@ class Chip:
         compute = sum(profile.compute_slices for profile in known)
         if compute > self.compute_slices:
             return f"They need {compute} compute slices; {self.name} has {self.compute_slices}."
-        if self.decoders is not None:
-            decoders = sum(profile.decoders or 0 for profile in known)
-            if decoders > self.decoders:
-                return f"They need {decoders} decoders; {self.name} has {self.decoders}."
+        for kind in self.scarce:
+            wanted = sum(profile.engines[kind] for profile in known)
+            if wanted > self.engines[kind]:
+                return f"They need {wanted} {MEDIA_ENGINES[kind]}; {self.name} has {self.engines[kind]}."
         names = {profile.name for profile in known}
         for pair in self.apart:
             if pair <= names:
@@ -165,10 +194,9 @@ class Chip:
 def with_driver(chip: Chip, driver: str) -> Chip:
     """The chip as a driver version offers it (``470.82.01`` or ``R470``); unchanged where none is given.
 
-    Profiles that came later are left out. Before R510 the A100 did not hold a 4g and a 3g at once: NVIDIA's
-    guide of that time draws 18 of the 19 maximal configurations (as remembered, not read back; so is that
-    Tan et al. 2021, arXiv:2109.11067, name the rule); configurations published since use the pair
-    (NVIDIA/gpu-operator issue 622).
+    Profiles that came later are left out. Before R510 a 4g and a 3g could not stand on one GPU, so that the
+    drawings of that time show 18 of the 19 maximal configurations: NVIDIA MIG User Guide (version 580,
+    "Partitioning", a note); configurations published since use the pair (NVIDIA/gpu-operator issue 622).
     """
     found = DRIVER_BRANCH.match(driver)
     if not found:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import gt, sub
 
 from planner.mig.placement.chip import Chip, Placed
 
@@ -51,18 +52,16 @@ def arrangements(chip: Chip, wanted: Multiset, standing: Configuration = ()) -> 
 class Room:
     """What is left on a GPU: all that decides which further instances fit.
 
-    taken: memory slices that are not free, as bits.  left: further instances of each profile, at most.
+    taken: memory slices that are not free, as bits.  engines: those left of each scarce kind.
+    left: further instances of each profile, at most.
     beside: profiles that stand, where some must not stand together.
     """
 
     taken: int
     compute_slices: int
-    decoders: int
+    engines: tuple[int, ...]
     left: tuple[int, ...]
     beside: frozenset[str] = frozenset()
-
-
-UNBOUNDED = 10**6
 
 
 @lru_cache(maxsize=65536)
@@ -75,7 +74,6 @@ def room_beside(chip: Chip, names: tuple[str, ...], standing: Configuration) -> 
     taken = 0
     for instance in standing:
         taken |= instance.mask
-    bound = UNBOUNDED if chip.decoders is None else chip.decoders
     left = []
     for name in names:
         free = sum(not place.mask & taken for place in chip.places(name))
@@ -83,7 +81,7 @@ def room_beside(chip: Chip, names: tuple[str, ...], standing: Configuration) -> 
     return Room(
         taken,
         chip.compute_slices - sum(profile.compute_slices for profile in known),
-        bound - sum(profile.decoders or 0 for profile in known),
+        tuple(chip.engines[kind] - sum(profile.engines[kind] for profile in known) for kind in chip.scarce),
         tuple(left),
         frozenset(used) if chip.apart else frozenset(),
     )
@@ -115,7 +113,7 @@ def maximal_in_room(chip: Chip, names: tuple[str, ...], room: Room) -> tuple[Con
 def _arranged(chip: Chip, wanted: Multiset, room: Room) -> tuple[Configuration, ...]:
     counts = tuple(count for _, count in wanted)
     left = tuple(min(most, count) for most, count in zip(room.left, counts, strict=True))
-    bounded = Room(room.taken, room.compute_slices, room.decoders, left, room.beside)
+    bounded = Room(room.taken, room.compute_slices, room.engines, left, room.beside)
     whole = sum(counts)
     names = tuple(name for name, _ in wanted)
     return tuple(each for each in _grown(chip, names, bounded) if len(each) == whole)
@@ -126,10 +124,11 @@ def _grown(chip: Chip, names: tuple[str, ...], room: Room) -> Iterator[Configura
     places = [place for name in names for place in chip.places(name) if not place.mask & room.taken]
     masks = [place.mask for place in places]
     profiles = [chip.by_name[place.profile] for place in places]
+    needs = [chip.scarce_of(place.profile) for place in places]
     left = dict(zip(names, room.left, strict=True))
     chosen: list[Placed] = []
 
-    def grow(first: int, taken: int, compute: int, decoders: int) -> Iterator[Configuration]:
+    def grow(first: int, taken: int, compute: int, engines: tuple[int, ...]) -> Iterator[Configuration]:
         yield tuple(sorted(chosen))
         for index in range(first, len(places)):
             profile = profiles[index]
@@ -137,8 +136,10 @@ def _grown(chip: Chip, names: tuple[str, ...], room: Room) -> Iterator[Configura
                 masks[index] & taken
                 or profile.compute_slices > compute
                 or left[profile.name] < 1
-                or (profile.decoders or 0) > decoders
-                or _kept_apart(chip, profile.name, chosen, room.beside)
+                or any(map(gt, needs[index], engines))
+                or (
+                    chip.apart and not chip.beside(profile.name, room.beside.union(p.profile for p in chosen))
+                )
             ):
                 continue
             chosen.append(places[index])
@@ -147,19 +148,12 @@ def _grown(chip: Chip, names: tuple[str, ...], room: Room) -> Iterator[Configura
                 index + 1,
                 taken | masks[index],
                 compute - profile.compute_slices,
-                decoders - (profile.decoders or 0),
+                tuple(map(sub, engines, needs[index])),
             )
             left[profile.name] += 1
             chosen.pop()
 
-    return grow(0, room.taken, room.compute_slices, room.decoders)
-
-
-def _kept_apart(chip: Chip, name: str, chosen: list[Placed], beside: frozenset[str]) -> bool:
-    if not chip.apart:
-        return False
-    others = {*beside, *(other.profile for other in chosen)}
-    return any(frozenset((name, other)) in chip.apart for other in others)
+    return grow(0, room.taken, room.compute_slices, room.engines)
 
 
 def next_places(chip: Chip, names: tuple[str, ...], standing: Configuration) -> list[Placed]:

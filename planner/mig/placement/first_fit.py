@@ -16,7 +16,8 @@ def first_fit(question: Question, *, until: float) -> tuple[Layout, dict[int, in
 
     until: the monotonic time after which no more is placed.
     """
-    cards = [_Open(number, gpus) for gpus in question.gpus for number in gpus.numbers]
+    names = {id(gpus.chip): question.names(gpus.chip) for gpus in question.gpus}
+    cards = [_Open(number, gpus, names[id(gpus.chip)]) for gpus in question.gpus for number in gpus.numbers]
     # GPUs on which something runs are filled first, then those that hold something, then empty ones.
     cards.sort(key=lambda card: (not card.gpus.in_use, not card.gpus.standing, card.number))
     placements: list[Placement] = []
@@ -44,10 +45,10 @@ def first_fit(question: Question, *, until: float) -> tuple[Layout, dict[int, in
 
 
 class _Open:
-    """A GPU that is being filled."""
+    """A GPU that is being filled.  names: the profiles whose later placement counts."""
 
-    def __init__(self, number: int, gpus: Gpus) -> None:
-        self.number, self.gpus = number, gpus
+    def __init__(self, number: int, gpus: Gpus, names: tuple[str, ...]) -> None:
+        self.number, self.gpus, self.names = number, gpus, names
         self.standing = tuple(sorted(each.place for each in gpus.standing))
         self.spare: list[Standing] = [each for each in gpus.standing if not each.foreign]
 
@@ -77,7 +78,7 @@ def _place(question: Question, cards: list[_Open], first: int, demand: int) -> t
             if name not in card.gpus.chip.by_name:
                 continue
             chip = card.gpus.chip
-            place = best_start(chip, question.names(chip), card.standing, name)
+            place = best_start(chip, card.names, card.standing, name)
             if place is not None:
                 card.standing = tuple(sorted((*card.standing, place)))
                 return index, Placement(card.number, place, demand, False)

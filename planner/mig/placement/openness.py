@@ -13,9 +13,7 @@ from functools import lru_cache
 from planner.mig.placement.chip import Chip, Placed
 from planner.mig.placement.enumeration import (
     Configuration,
-    Room,
     arrangements,
-    maximal_in_room,
     multiset,
     next_places,
     room_beside,
@@ -25,12 +23,12 @@ from planner.mig.placement.enumeration import (
 def further(chip: Chip, name: str, standing: Configuration) -> int:
     """How many more instances of one profile could be made beside what stands."""
     room = room_beside(chip, (name,), standing)
-    return 0 if room is None else _further(chip, name, room)
-
-
-@lru_cache(maxsize=65536)
-def _further(chip: Chip, name: str, room: Room) -> int:
-    return max(map(len, maximal_in_room(chip, (name,), room)), default=0)
+    if room is None or not chip.beside(name, room.beside):
+        return 0
+    # A profile's places never overlap each other, so that as many fit as are free and what they share allows.
+    enough = [room.compute_slices // chip.by_name[name].compute_slices]
+    enough += [left // need for left, need in zip(room.engines, chip.scarce_of(name), strict=True) if need]
+    return min(*room.left, *enough)
 
 
 @lru_cache(maxsize=65536)

@@ -9,28 +9,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
+
+import numpy as np
 
 from planner.mig.placement.chip import Chip
 from planner.mig.placement.enumeration import Configuration, Multiset, maximal, multiset
 from planner.mig.placement.question import Standing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pattern:
     """One way to use a GPU.
 
     stays: instances that remain, in use or not.  kept: those of them that can serve, by profile.
-    made: instances that could be made beside them, by profile.  destroyed: how many go.
+    made: instances that could be made beside them, by profile.  destroyed: how many go; stopped: those of
+    them in which something runs.
     """
 
     stays: tuple[Standing, ...]
     kept: Multiset
     made: Multiset
     destroyed: int
+    stopped: int = 0
 
-    @property
+    @cached_property
     def capacity(self) -> Counter[str]:
         """Instances by profile, kept and made."""
         return Counter(dict(self.kept)) + Counter(dict(self.made))
@@ -48,7 +52,7 @@ def patterns(
     """Every way to use a GPU that no other way makes superfluous; useful: profiles that a demand accepts."""
     fixed = tuple(s for s in standing if s.foreign or (s.in_use and not may_destroy_in_use))
     movable = tuple(s for s in standing if s not in fixed)
-    found: dict[tuple[Multiset, Multiset], Pattern] = {}
+    found: dict[tuple[Multiset, Multiset, int, int], Pattern] = {}
     for count in range(len(movable) + 1):
         for gone in combinations(movable, count):
             stays = tuple(s for s in standing if s not in gone)
@@ -59,22 +63,29 @@ def patterns(
                     if not s.foreign and s.place.profile in useful and (in_use_serves or not s.in_use)
                 )
             )
+            stopped = sum(s.in_use for s in gone)
             beside: Configuration = tuple(sorted(s.place for s in stays))
             for made in maximal(chip, useful, beside):
-                pattern = Pattern(stays, kept, multiset(made), count)
-                found.setdefault((pattern.kept, pattern.made), pattern)
+                pattern = Pattern(stays, kept, multiset(made), count, stopped)
+                found.setdefault((pattern.kept, pattern.made, count, stopped), pattern)
     return tuple(_undominated(list(found.values())))
 
 
 def _undominated(found: list[Pattern]) -> Iterable[Pattern]:
-    """Patterns than which none keeps as much, holds as much and destroys as little."""
+    """Patterns than which none keeps as much, holds as much, and destroys and stops as little."""
     found.sort(key=lambda pattern: (pattern.destroyed, -sum(pattern.capacity.values())))
-    chosen: list[tuple[Pattern, Counter[str], Counter[str]]] = []
-    for pattern in found:
-        kept, capacity = Counter(dict(pattern.kept)), pattern.capacity
-        if not any(
-            other.destroyed <= pattern.destroyed and kept <= other_kept and capacity <= other_capacity
-            for other, other_kept, other_capacity in chosen
-        ):
-            chosen.append((pattern, kept, capacity))
-    return [pattern for pattern, _, _ in chosen]
+    names = sorted({name for pattern in found for name in pattern.capacity})
+    kept, held = (
+        np.array([[counts.get(name, 0) for name in names] for counts in each]).reshape(len(found), -1)
+        for each in ([dict(p.kept) for p in found], [p.capacity for p in found])
+    )
+    destroyed, stopped = (
+        np.array(each) for each in zip(*((p.destroyed, p.stopped) for p in found), strict=True)
+    )
+    better = (destroyed <= destroyed[:, None]) & (stopped <= stopped[:, None])
+    for column in range(len(names)):
+        better &= (kept[:, column] >= kept[:, column, None]) & (held[:, column] >= held[:, column, None])
+    np.fill_diagonal(
+        better, val=False
+    )  # no two are alike, so that none of a pair makes the other superfluous
+    return [found[row] for row in np.flatnonzero(~better.any(axis=1))]

@@ -3,55 +3,86 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from time import monotonic
 
 from planner.mig.placement.assign import Layout, assign
 from planner.mig.placement.chip import Chip
+from planner.mig.placement.clock import Clock
 from planner.mig.placement.first_fit import first_fit
-from planner.mig.placement.optimise import DemandType, demand_types, fewest_more, optimise
-from planner.mig.placement.question import Answer, Demand, Gpus, Question, Unplaced
+from planner.mig.placement.nearest import nearest
+from planner.mig.placement.optimise import Chosen, improved, optimise
+from planner.mig.placement.program import DemandType, demand_types
+from planner.mig.placement.question import Answer, Change, Demand, Gpus, Question, Unplaced
 
-NEAREST_CHANGE_S = 0.3
-"""How long the search for the nearest change that lets the rest fit may take, for each kind of GPU."""
+LOOKS_S = (0.5, 2.0)
+"""After how long a search that goes on shows what it has; it is begun again each time."""
+QUICK_S = 2.0
+"""How long the first layout may take."""
 
 
 def plan(question: Question) -> Answer:
     """The best layout within the question's time, with what was proven of it."""
-    began = monotonic()
+    clock = Clock(question.time_limit_s)
     types, unservable = demand_types(question)
-    chosen = optimise(question, types, began=began)
+    chosen = optimise(question, types, clock)
     if chosen is None:
-        return replace(quick(question), elapsed_s=monotonic() - began)
+        return replace(quick(question), elapsed_s=clock.elapsed_s)
+    return _finished(question, types, _exact(question, types, unservable, chosen, clock), clock)
+
+
+def improving(question: Question) -> Iterator[Answer]:
+    """Layouts, each better than the one before or with more proven of it; the last is that of ``plan``."""
+    clock = Clock(question.time_limit_s)
+    best = quick(question)
+    yield best
+    types, unservable = demand_types(question)
+    exact = None
+    for chosen in improved(question, types, clock, LOOKS_S):
+        exact = _exact(question, types, unservable, chosen, clock)
+        yield exact
+    yield _finished(question, types, exact, clock) if exact else replace(best, elapsed_s=clock.elapsed_s)
+
+
+def _exact(
+    question: Question, types: Sequence[DemandType], unservable: Sequence[int], chosen: Chosen, clock: Clock
+) -> Answer:
+    """The layout that a choice of the program stands for."""
     layout = assign(question, types, chosen)
-    lacking = dict.fromkeys(unservable, 0)
-    for number in unservable:
-        lacking[number] = question.demands[number].count
+    lacking = {number: question.demands[number].count for number in unservable}
     for each, count in zip(types, chosen.unserved, strict=True):
         for number, wanted in reversed(each.members):
             missing = min(count, wanted)
             count -= missing
             if missing:
                 lacking[number] = missing
-    value, bound = chosen.value, chosen.bound
+    bound = chosen.bound
     if question.objective in ("fewest_gpus", "fewest_changes"):
         bound = math.ceil(bound - 1e-6)
-    answer = _answer(question, layout, value, bound, optimal=chosen.optimal, began=began)
+    answer = _answer(question, layout, chosen.value, bound, optimal=chosen.optimal, clock=clock)
     return replace(
         answer,
         unplaced=_reasons(question, types, lacking),
-        nearest_change=_nearest_change(question, types, began) if sum(chosen.unserved) else "",
-        elapsed_s=monotonic() - began,
+        fewest_destroyed=chosen.fewest_destroyed or not layout.destroyed,
     )
+
+
+def _finished(question: Question, types: Sequence[DemandType], answer: Answer, clock: Clock) -> Answer:
+    """The answer with what would let the rest fit."""
+    servable = {number for each in types for number, _ in each.members}
+    changes: tuple[Change, ...] = ()
+    if any(each.demand in servable for each in answer.unplaced):
+        changes = tuple(nearest(question, types, clock))
+    return replace(answer, nearest_changes=changes, elapsed_s=clock.elapsed_s)
 
 
 def quick(question: Question) -> Answer:
     """A layout by first fit, with no more than a plain bound: to show while the exact one is sought."""
-    began = monotonic()
+    clock = Clock(question.time_limit_s)
     types, _ = demand_types(question)
-    layout, lacking = first_fit(question, until=began + question.time_limit_s / 2)
-    answer = _answer(question, layout, 0.0, 0.0, optimal=False, began=began)
+    limit = QUICK_S if question.time_limit_s is None else question.time_limit_s / 2
+    layout, lacking = first_fit(question, until=clock.began + limit)
+    answer = _answer(question, layout, 0.0, 0.0, optimal=False, clock=clock)
     value = {
         "fewest_gpus": float(answer.gpus_used),
         "least_cost": answer.usd_per_hour or 0.0,
@@ -59,14 +90,14 @@ def quick(question: Question) -> Answer:
         "fewest_changes": float(answer.created),
     }[question.objective]
     most = float(sum(each.count for each in types))
-    bound = {"most_demand": most, "fewest_gpus": float(least_gpus(question.gpus, question.demands))}.get(
-        question.objective, 0.0
-    )
+    bound = most if question.objective == "most_demand" else 0.0
+    if question.objective == "fewest_gpus" and not lacking:
+        bound = float(least_gpus(question.gpus, question.demands))
     unplaced = tuple(
         Unplaced(number, count, "First fit found no place; the exact plan may.")
         for number, count in sorted(lacking.items())
     )
-    return replace(answer, value=value, bound=bound, unplaced=unplaced, elapsed_s=monotonic() - began)
+    return replace(answer, value=value, bound=bound, unplaced=unplaced, elapsed_s=clock.elapsed_s)
 
 
 def least_gpus(gpus: Sequence[Gpus], demands: Sequence[Demand]) -> int:
@@ -87,7 +118,7 @@ def least_gpus(gpus: Sequence[Gpus], demands: Sequence[Demand]) -> int:
 
 
 def _answer(
-    question: Question, layout: Layout, value: float, bound: float, *, optimal: bool, began: float
+    question: Question, layout: Layout, value: float, bound: float, *, optimal: bool, clock: Clock
 ) -> Answer:
     used = {placement.gpu for placement in layout.placements}
     return Answer(
@@ -99,7 +130,7 @@ def _answer(
         value=value,
         bound=bound,
         optimal=optimal,
-        elapsed_s=monotonic() - began,
+        elapsed_s=clock.elapsed_s,
         created=sum(not placement.kept for placement in layout.placements),
         usd_per_hour=_usd_per_hour(question.gpus, used),
         served=len(layout.placements),
@@ -153,39 +184,3 @@ def _full(question: Question, demand: Demand, count: int) -> str:
 
 def _serves(chip: Chip, demand: Demand) -> bool:
     return any(name in chip.by_name for name in demand.accepts.get(chip.slug, ()))
-
-
-def _nearest_change(question: Question, types: Sequence[DemandType], began: float) -> str:
-    """The fewest further GPUs of one kind with which all that can be served would be."""
-    best: tuple[float, str] | None = None
-    wanted = sum(each.count for each in types)
-    for gpus in {gpus.chip.slug: gpus for gpus in question.gpus}.values():
-        if monotonic() - began > question.time_limit_s:
-            break
-        extra = replace(gpus, count=max(wanted, 1), standing=(), first=10**9, hosts=(), per_node=1)
-        found = fewest_more(question, types, extra, NEAREST_CHANGE_S)
-        if found is None:
-            continue
-        more, proven = found
-        unsure = "" if proven else " (not proven fewest)"
-        words = f"{more} more {gpus.chip.slug} would serve all of it{unsure}."
-        if best is None or more < best[0]:
-            best = (more, f"Add GPUs: {words}")
-    movable = _if_moved(question, types, began)
-    return " ".join(part for part in (best[1] if best else "", movable) if part)
-
-
-def _if_moved(question: Question, types: Sequence[DemandType], began: float) -> str:
-    """What moving the jobs in instances that are in use would do."""
-    busy = any(gpus.in_use for gpus in question.gpus)
-    if question.may_destroy_in_use or not busy or monotonic() - began > question.time_limit_s:
-        return ""
-    freed = replace(question, may_destroy_in_use=True, objective="most_demand", time_limit_s=NEAREST_CHANGE_S)
-    chosen = optimise(freed, types, began=monotonic())
-    if chosen is None:
-        return ""
-    lacking = sum(chosen.unserved)
-    gone = sum(pattern.destroyed * count for _, pattern, count in chosen.taken)
-    if lacking == 0 and gone:
-        return f"Or let {gone} instances be destroyed and made again elsewhere, those in use among them."
-    return ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from planner.mig.placement.chip import Chip, Placed
 
+ADD_GPUS, MOVE_JOBS = "add_gpus", "move_jobs"
 OBJECTIVES = ("fewest_gpus", "least_cost", "most_demand", "fewest_changes")
 
 
@@ -77,6 +78,7 @@ class Question:
     profiles: the choice of profiles whose later placement is kept possible (``standard``, ``all`` or names).
     in_use_serves: instances in use are among those demanded, and serve them; otherwise they are beside them.
     may_destroy_in_use: instances in use may be destroyed like others.
+    time_limit_s: for the search, by the clock; None: the usual (``clock.Clock``).
     """
 
     gpus: Sequence[Gpus]
@@ -85,7 +87,7 @@ class Question:
     profiles: str | tuple[str, ...] = "standard"
     in_use_serves: bool = True
     may_destroy_in_use: bool = False
-    time_limit_s: float = 4.0
+    time_limit_s: float | None = None
 
     def names(self, chip: Chip) -> tuple[str, ...]:
         """The chip's profiles that are planned with: those chosen, and those that demands accept."""
@@ -122,6 +124,33 @@ class Unplaced:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change with which all that can be served would be.
+
+    kind: ``add_gpus`` or ``move_jobs``.  count: GPUs added, or jobs moved.  gpus: how many of each chip are
+    added, by slug.  proven: no smaller change of the kind does it.
+    """
+
+    kind: str
+    count: int
+    gpus: tuple[tuple[str, int], ...] = ()
+    proven: bool = True
+
+    @property
+    def words(self) -> str:
+        """The change as a sentence."""
+        unsure = "" if self.proven else " (not proven fewest)"
+        if self.kind == ADD_GPUS:
+            listed = " and ".join(f"{count:,} more {slug}" for slug, count in self.gpus)
+            return f"Add GPUs: {listed} would serve all of it{unsure}."
+        jobs, them = ("job", "its instance") if self.count == 1 else ("jobs", "their instances")
+        return (
+            f"Move {self.count:,} running {jobs}: with {them} destroyed and made again elsewhere, all of it "
+            f"is served{unsure}."
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The layout that was found.
@@ -129,7 +158,8 @@ class Answer:
     placements: instances that serve a demand.  staying: those that stay and serve none, in use or idle.
     gpus_used: GPUs that serve a demand.
     value, bound: the objective's value, and the best that any layout could have; optimal where they meet.
-    nearest_change: what would give all that can be served a place, in words; "" where all have one.
+    fewest_destroyed: whether it is proven that no layout as good destroys less, instances in use first.
+    nearest_changes: what would give all that can be served a place; none where all have one.
     """
 
     placements: tuple[Placement, ...]
@@ -144,4 +174,10 @@ class Answer:
     destroyed: tuple[Placement, ...] = ()
     usd_per_hour: float | None = None
     served: int = 0
-    nearest_change: str = ""
+    fewest_destroyed: bool = False
+    nearest_changes: tuple[Change, ...] = ()
+
+    @property
+    def nearest_change(self) -> str:
+        """The nearest changes in words."""
+        return " Or: ".join(change.words for change in self.nearest_changes)

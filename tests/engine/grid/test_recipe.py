@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from planner.engine.grid.recipe import FROZEN_BYTES, MemoryRecipe, memory_recipe, state_elements
+from planner.engine.grid.recipe import (
+    FROZEN_BYTES,
+    MemoryRecipe,
+    dequantized,
+    memory_recipe,
+    state_elements,
+)
 from tests.engine.questions import question
 
 
@@ -83,3 +89,27 @@ def test_frozen_weights_are_as_wide_as_their_precision() -> None:
 def test_fsdp_leaves_gradients_unsynchronised_without_a_master() -> None:
     assert recipe(framework="fsdp", master_weights="none").unsynced_gradients
     assert not recipe(framework="fsdp").unsynced_gradients
+
+
+@pytest.mark.parametrize(
+    ("workload", "widened"),
+    [
+        ({"task": "qlora"}, True),
+        ({"task": "lora"}, False),
+        # What counts is how the base is kept, not what the task is called.
+        ({"task": "lora", "frozen_precision": "nf4"}, True),
+        ({"task": "qlora", "frozen_precision": "bf16"}, False),
+        ({"task": "lora", "frozen_precision": "fp8"}, True),
+        ({"task": "full_finetuning"}, False),
+    ],
+    ids=str,
+)
+def test_a_narrow_base_is_widened_before_its_matmuls(workload: dict[str, Any], widened: bool) -> None:
+    assert dequantized(question(**workload).workload) is widened
+
+
+def test_eight_bit_floats_are_multiplied_as_they_are_where_the_run_is_in_fp8() -> None:
+    asked = question(
+        task="lora", frozen_precision="fp8", precision="fp8", cluster={"instance_type": "p5.48xlarge"}
+    )
+    assert not dequantized(asked.workload)

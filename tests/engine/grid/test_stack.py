@@ -121,23 +121,49 @@ def test_experts_are_grouped_where_the_stack_does_so_or_it_was_asked_for() -> No
 
 
 def test_each_input_left_to_a_default_is_counted() -> None:
-    nothing_said = workload(framework="generic", task="lora")
-    assert running.unsaid_inputs(nothing_said) == 4
+    model = question(model="llama-2-7b").model
+    nothing_said = workload(framework="generic", task="lora", sequence_length=4096)
+    assert running.unsaid_inputs(model, nothing_said) == 4
     said = replace(
         nothing_said, framework="trl", kernels="plain", attention_kernel="flash_2",
         sequences=Sequences(kind="full"),
     )  # fmt: skip
-    assert running.unsaid_inputs(said) == 0
+    assert running.unsaid_inputs(model, said) == 0
 
 
-def test_a_power_limit_lowers_the_clock_and_so_does_a_card_that_is_short_of_it() -> None:
-    big = question(cluster={"accelerator": "h100-sxm", "accelerators_per_node": 8, "nodes": 1,
-                            "internode_gbps_per_node": 400}).cluster.accelerator  # fmt: skip
-    assert running.sustained_share(big, None) == 1.0
-    assert running.sustained_share(big, 350.0) == pytest.approx(0.5**0.5)
-    assert running.sustained_share(big, 1e4) == 1.0
-    small = replace(big, architecture="ada", power_watts=72.0, bf16_flops_per_s=121e12)
-    assert running.sustained_share(small, None) == pytest.approx((72 / (1.2e-12 * 121e12)) ** 0.5)
+def test_what_computes_attention_counts_where_attention_takes_much_of_the_run() -> None:
+    model = question(model="llama-2-7b").model
+    short = workload(framework="fsdp", kernels="plain", sequence_length=512)
+    assert running.unsaid_inputs(model, short) == 0
+    assert running.unsaid_inputs(model, replace(short, sequence_length=4096)) == 1
+    # Causal: 2 x tokens x width of 8 x width^2 and 6 x width x 11008.
+    share = 2 * 4096 * 4096 / (2 * 4096 * 4096 + 8 * 4096**2 + 6 * 4096 * 11008)
+    assert running.attention_share(model, 4096) == pytest.approx(share)
+
+
+def test_dispatcher_and_balance_count_with_experts_alone() -> None:
+    model = question(model="mixtral-8x7b").model
+    run = workload(framework="megatron", kernels="plain", sequence_length=512)
+    assert running.unsaid_inputs(model, run) == 2
+    assert running.unsaid_inputs(model, replace(run, moe=Experts(dispatcher="deepep"))) == 1
+    said = Experts(dispatcher="deepep", balance="forced")
+    assert running.unsaid_inputs(model, replace(run, moe=said)) == 0
+
+
+def test_of_the_machines_a_measured_rate_and_the_network_of_one_s_own_count() -> None:
+    own = {"accelerator": "h100-sxm", "accelerators_per_node": 8, "nodes": 4, "internode_gbps_per_node": 400}
+    assert running.unsaid_of_machine(question(cluster=own).cluster) == 2
+    assert running.unsaid_of_machine(question(cluster=own | {"nodes": 1}).cluster) == 1
+    said = own | {"fabric": "roce", "matmul_flops_per_s": 6e14}
+    assert running.unsaid_of_machine(question(cluster=said).cluster) == 0
+    assert running.unsaid_of_machine(question(cluster={"instance_type": "p5.48xlarge"}).cluster) == 1
+
+
+def test_a_power_limit_is_handed_to_the_grid() -> None:
+    machines = {"accelerators_per_node": 8, "nodes": 1, "internode_gbps_per_node": 400}
+    capped = question(cluster={"accelerator": "h100-sxm", "power_limit_watts": 500, **machines}).cluster
+    assert running.machine_numbers(capped, 8)["sustained_share"] == pytest.approx(0.85, abs=0.03)
+    assert running.machine_numbers(replace(capped, power_limit_watts=None), 8)["sustained_share"] == 1.0
 
 
 def test_a_token_meets_the_adapters_of_the_experts_that_it_visits() -> None:

@@ -52,7 +52,7 @@ def test_plain_low_precision_finetuning_peaks_in_the_optimizer_step(
     memory = memory_of(request, data_parallel=1, gradient_accumulation=1, activation_recompute="full")
     # What is left above the published figure is the last block of the backward pass.
     assert one(memory.allocated) / LLAMA_8B_PARAMETERS == pytest.approx(bytes_per_parameter, rel=0.03)
-    assert MOMENTS[int(memory.moment[0])] in ("optimizer step", "backward end")
+    assert MOMENTS[int(memory.moment)] in ("optimizer step", "backward end")
 
 
 def test_fsdp_mixed_precision_keeps_sixteen_bytes_sharded_and_four_temporary() -> None:
@@ -152,7 +152,7 @@ def test_first_stage_holds_all_layers_worth_of_micro_batches(chunks: int, factor
     )
     grid = plan_grid(request, plan_layout(tensor_parallel=8, sequence_parallel=True))
     whole_model = one(activations(grid, traits_of(grid), CONSTANTS).kept)
-    assert int(memory.worst_stage[0]) == 0
+    assert int(memory.worst_stage) == 0
     assert one(memory.activations) == pytest.approx(factor * whole_model, rel=1e-6)
 
 

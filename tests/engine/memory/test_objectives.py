@@ -36,7 +36,7 @@ def evaluated(**workload: Any) -> Any:
 
 def terms(**workload: Any) -> dict[str, float]:
     memory = evaluated(**workload)[1].memory
-    return {name: float(value[0]) for name, value in memory.terms.items()}
+    return {name: float(value) for name, value in memory.terms.items()}
 
 
 def test_a_pair_runs_as_two_sequences_in_as_many_steps() -> None:
@@ -57,7 +57,7 @@ def test_full_training_on_preferences_holds_a_reference() -> None:
 
 def test_a_reward_model_has_no_logits_and_no_vocabulary_head() -> None:
     _, scored = evaluated(task="full_finetuning", objective="reward")
-    assert float(scored.memory.logits[0]) == 0.0
+    assert float(scored.memory.logits) == 0.0
     assert float(scored.grid.total_parameters) == 8_030_261_248 - 128_256 * 4096 + 4096
 
 
@@ -67,7 +67,7 @@ def test_layers_trained_whole_are_copied_beside_the_adapters() -> None:
     table = 128_256 * 4096
     assert float(saved.grid.trainable_parameters - plain.grid.trainable_parameters) == 2 * table
     # A 16-bit copy, its gradient and two moments, beside the frozen layer.
-    assert float((saved.memory.weights - plain.memory.weights)[0]) == pytest.approx(2 * table * 8)
+    assert float(saved.memory.weights - plain.memory.weights) == pytest.approx(2 * table * 8)
 
 
 def test_all_linear_is_every_layer_of_the_blocks_and_no_head() -> None:

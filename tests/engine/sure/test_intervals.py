@@ -74,6 +74,8 @@ def test_the_scale_is_that_of_chip_and_kind_and_grows_with_what_was_left_unsaid(
     assert time_scale(bare_grid(moe_blocks=1), scaled) == 1.5
     assert time_scale(bare_grid(architecture=HOPPER, moe_blocks=1), scaled) == 3.0
     assert time_scale(bare_grid(unsaid_inputs=2), scaled) == pytest.approx(0.5 * UNSAID**2)
+    both = bare_grid(unsaid_inputs=2, unsaid_of_machine=1)
+    assert time_scale(both, scaled) == pytest.approx(0.5 * UNSAID**3)
     assert bounds(1.0, "time", INTERVALS, (), "", 2.0) == pytest.approx((math.exp(-0.2), math.exp(0.4)))
 
 

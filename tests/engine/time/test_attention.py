@@ -5,8 +5,14 @@ import pytest
 
 from planner.engine.grid.plan_grid import ARCHITECTURES, ATTENTION_KERNELS, COMPILED
 from planner.engine.time import flops
-from planner.engine.time.attention import WIDE_SHARE, AttentionTime, attention_core_s, fused_rate
-from planner.engine.time.attention_rates import BACKWARD, FORWARD, rates_of
+from planner.engine.time.attention import (
+    MASKED_RATIO,
+    WIDE_RATIO,
+    AttentionTime,
+    attention_core_s,
+    fused_rate,
+)
+from planner.engine.time.attention_rates import BACKWARD, FORWARD, Curves, rates_of
 from planner.engine.time.constants import TimingConstants
 from tests.engine.bare import AMPERE, RATE, bare_constants, bare_grid, framework, number
 
@@ -54,7 +60,7 @@ PLOTTED = [
     *(("flash_3", "hopper", 128, "bwd", False, tokens, rate) for tokens, rate in [(512, 316), (16384, 561)]),
     *(("cudnn", "hopper", 128, "bwd", False, tokens, rate) for tokens, rate in [(512, 305), (16384, 516)]),
 ]  # fmt: skip
-PEAKS = {"ampere": 312e12, "hopper": 989.4e12}
+PEAKS = {"ampere": 312e12, "hopper": 989.4e12, "blackwell": 2250e12, "blackwell_rtx": 480e12}
 
 
 @pytest.mark.parametrize(("kernel", "chip", "head", "way", "causal", "tokens", "tflops"), PLOTTED)
@@ -89,9 +95,59 @@ def test_a_kernel_that_a_chip_lacks_is_the_next_that_it_has() -> None:
     assert rates_of("flash_2", "other") == rates_of("flash_2", "ampere")
 
 
-def test_fp32_queries_leave_the_tensor_cores_idle() -> None:
-    wide = core(wide_attention=1, fp32_flops_per_s=RATE / 10)
-    assert number(wide.forward) == pytest.approx(OPERATIONS / (WIDE_SHARE * RATE / 10))
+def rate_tflops(kernel: str, chip: str, length: float, curve: Curves = FORWARD, **changes: float) -> float:
+    grid = bare_grid(
+        attention_kernel=float(ATTENTION_KERNELS.index(kernel)),
+        architecture=float(ARCHITECTURES.index(chip)),
+        **{"bf16_flops_per_s": PEAKS[chip], "head_dim": 128, "causal": 0.0, **changes},
+    )
+    return number(fused_rate(grid, bare_constants(), curve, np.float64(length))) / 1e12
+
+
+@pytest.mark.parametrize(
+    ("length", "curve", "tflops"), [(4096, FORWARD, 94), (8192, FORWARD, 104), (1024, BACKWARD, 73)]
+)
+def test_the_memory_efficient_kernel_runs_as_published(length: int, curve: Curves, tflops: float) -> None:
+    """A100, heads of 128, no mask: xformers issue 712; its pull 587 and NVIDIA/cutlass pull 992."""
+    unmasked = rate_tflops("memory_efficient", "ampere", length, curve) / MASKED_RATIO
+    assert unmasked == pytest.approx(tflops, rel=0.12)
+
+
+@pytest.mark.parametrize(("length", "curve", "tflops"), [(8192, FORWARD, 23.5), (1024, BACKWARD, 14.7)])
+def test_fp32_queries_take_three_tf32_products(length: int, curve: Curves, tflops: float) -> None:
+    """A100, heads of 128: facebookresearch/xformers issue 712 and pull 587."""
+    wide = rate_tflops("flash_2", "ampere", length, curve, wide_attention=1)
+    assert wide == pytest.approx(tflops, rel=0.15)
+    assert rate_tflops("flash_2", "ampere", length, curve, full_precision=1) == wide
+    assert wide < WIDE_RATIO * rate_tflops("flash_2", "ampere", length, curve)
+
+
+def test_a_mask_given_as_a_tensor_slows_the_kernel_that_takes_it() -> None:
+    grid = {"flash": 1, "attention_kernel": float(ATTENTION_KERNELS.index("memory_efficient"))}
+    row = bare_grid(sequence_length=8, causal=1, **grid)
+    assert number(flops.attended_tokens(row, row.sequence_length)) == 8
+    assert rate_tflops("memory_efficient", "ampere", 8192) < rate_tflops("flash_1", "ampere", 8192)
+
+
+def test_power_limits_attention_as_it_does_matmuls() -> None:
+    """An H100 PCIe at 350 W and an L4 at 72 W do not run at their peak's share."""
+    free = rate_tflops("flash_2", "hopper", 8192)
+    assert rate_tflops("flash_2", "hopper", 8192, sustained_share=0.8) == pytest.approx(0.8 * free)
+
+
+@pytest.mark.parametrize(("kernel", "tflops"), [("flash_2", 187)])
+def test_an_rtx_5090_reaches_what_was_measured(kernel: str, tflops: float) -> None:
+    """PyTorch's FlashAttention-2, 4096 queries and 8192 keys (gau-nernst, 2025: 187 of 209.5 TFLOP/s)."""
+    share = 254.0 / 209.5 / (457.6 / 480)
+    found = rate_tflops(kernel, "blackwell_rtx", 4096, bf16_flops_per_s=209.5e12, sustained_share=share)
+    assert found == pytest.approx(tflops, rel=0.12)
+
+
+@pytest.mark.parametrize(("length", "tflops"), [(2048, 381), (16384, 379)])
+def test_flash_attention_2_on_b200_with_narrow_heads(length: int, tflops: float) -> None:
+    """Heads of 64, forward (Dao-AILab/flash-attention issue 1589, 2025)."""
+    found = rate_tflops("flash_2", "blackwell", length, bf16_flops_per_s=2250e12, head_dim=64)
+    assert found == pytest.approx(tflops, rel=0.12)
 
 
 def test_samples_of_a_packed_row_do_not_see_each_other() -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from planner.engine.time.host import activations_s, exchange_s, waiting_s, weights_s
-from tests.engine.bare import bare_grid, number
+from planner.engine.time.host import (
+    HOST_BANDWIDTH_SHARE,
+    activations_s,
+    exchange_s,
+    update_s,
+    waiting_s,
+    weights_s,
+)
+from tests.engine.bare import bare_grid, framework, number
 
 #: bytes/s of the bare machine's host link that copies reach.
 LINK = 80.0
@@ -37,3 +45,11 @@ def test_only_what_compute_does_not_hide_is_waited_for() -> None:
     each = number(activations_s(grid))
     assert number(waiting_s(grid, 1.0, each)) == 0.0
     assert number(waiting_s(grid, 1.0, each - 1.0)) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("stack", "nbytes"), [("generic", 24 + 4 + 2), ("deepspeed", 24 + 12 + 4 + 2)])
+def test_deepspeed_passes_over_its_gradients_before_the_step(stack: str, nbytes: int) -> None:
+    """Master weight and moments read and written, fp32 gradient read, 16-bit weight written; DeepSpeed writes
+    the gradient in fp32 and unscales it first (runtime/zero, unscale_and_clip_grads)."""
+    grid = bare_grid(offload=1, framework=framework(stack), host_bandwidth_bytes_per_s=1.0)
+    assert number(update_s(grid, np.float64(10.0))) == pytest.approx(10 * nbytes / HOST_BANDWIDTH_SHARE)

@@ -7,6 +7,7 @@ from planner.engine.grid.plan_grid import DISPATCHERS, PlanGrid
 from planner.engine.time.compute import blocks_compute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.overlap import (
+    buckets,
     context_communication_s,
     data_communication_s,
     expert_communication_s,
@@ -202,12 +203,46 @@ def test_zero3_gathers_twice_and_scatters_in_each_micro_batch() -> None:
 def test_forward_hides_gathers_and_backward_hides_scatters_as_well() -> None:
     per_micro_batch, _ = data(forward=1e9, backward=0.0, sharding=3)
     assert per_micro_batch == pytest.approx(2 * GATHER, rel=1e-6)
-    _, per_step = data(forward=0.0, backward=1e9)
-    assert per_step == pytest.approx(GATHER, rel=1e-6)
+    # ZeRO-1 gathers the new weights behind the next forward pass; DDP's all-reduce is behind the backward.
+    assert data(backward=1e9, sharding=1)[1] == pytest.approx(GATHER, rel=1e-6)
+    assert data(backward=1e9)[1] == pytest.approx(0.0, abs=1e-5)
+    assert data(forward=1e9)[1] == pytest.approx(2 * GATHER, rel=1e-6)
 
 
 def test_megatron_reduces_in_the_precision_it_accumulates_in() -> None:
-    assert data(framework=framework("megatron"))[1] == pytest.approx(2 * GATHER + GATHER)
+    megatron = framework("megatron")
+    assert data(framework=megatron, sharding=1)[1] == pytest.approx(2 * GATHER + GATHER)
+    # Its fp16 gradients are reduced as they are.
+    assert data(framework=megatron, sharding=1, fp16=1)[1] == pytest.approx(2 * GATHER)
+
+
+def test_megatron_without_its_distributed_optimizer_reduces_after_the_backward_pass() -> None:
+    found = data(backward=1e9, framework=framework("megatron"))[1]
+    assert found == pytest.approx(2 * 2 * GATHER)
+
+
+def test_shards_of_a_node_are_summed_over_the_nodes() -> None:
+    """ZeRO-1 in groups of 4 on two nodes: scattered and gathered on links, a quarter summed between."""
+    _, found = data(data_parallel=8, sharding_group=4, sharding=1)
+    assert found == pytest.approx(2 * GATHER + 2 * (1 / 2 * 1536 / 4 * 2) / (NETWORK / 4))
+
+
+def collectives_of(elements: float, ranks: float = 4.0, wire: float = 2.0, **changes: float) -> float:
+    grid = bare_grid(**changes)
+    return number(buckets(grid, np.float64(elements), np.float64(wire), np.float64(ranks)))
+
+
+def test_a_reduction_is_split_as_the_stack_splits_it() -> None:
+    """Megatron-Core: 40M elements or 1M a rank; DeepSpeed 5e8; DDP 25 MiB; ZeRO-3 and FSDP a block."""
+    megatron, deepspeed, fsdp = (framework(name) for name in ("megatron", "deepspeed", "fsdp"))
+    assert collectives_of(400e6, framework=megatron, sharding=1) == 10
+    assert collectives_of(400e6, ranks=200, framework=megatron, sharding=1) == 2
+    assert collectives_of(1e9, framework=deepspeed, sharding=1) == 2
+    assert collectives_of(25 * 2**20, wire=4.0) == 4
+    assert collectives_of(1.0) == 1
+    assert collectives_of(1e9, framework=fsdp, sharding=2) == 2
+    assert collectives_of(1e9, framework=deepspeed, sharding=3) == 2
+    assert collectives_of(2.0**30, framework=framework("neuron")) == 4
 
 
 def test_fp8_weights_are_gathered_in_one_byte() -> None:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from planner.engine.time.compute import blocks_compute
+from planner.engine.time.overlap import trained_parameters
 from planner.engine.time.step import (
     StepTime,
     accumulation_s,
     host_updates,
+    nodes_in_use,
     optimizer_s,
     pipeline_communication_s,
     stage_time,
@@ -125,8 +127,9 @@ def test_an_offloaded_optimizer_is_updated_by_the_node_s_processors() -> None:
 
 def test_parts_add_up_and_slack_and_jitter_come_on_top() -> None:
     constants = bare_constants(step_slack_s=7.0, micro_batch_slack_s=2.0, jitter=0.1)
-    grid = bare_grid(gradient_accumulation=3, nodes=8, pipeline_parallel=2)
+    grid = bare_grid(gradient_accumulation=3, nodes=8, pipeline_parallel=2, data_parallel=16)
     found = step_time(grid, constants)
+    assert number(nodes_in_use(grid)) == 8
     parts = {
         item.name: number(getattr(found, item.name))
         for item in dataclasses.fields(found)
@@ -138,6 +141,32 @@ def test_parts_add_up_and_slack_and_jitter_come_on_top() -> None:
     assert number(found.step) == pytest.approx(busy + number(found.other))
     ideal = step_time(grid, bare_constants())
     assert parts["pipeline_bubble"] == pytest.approx(number(ideal.pipeline_bubble) + 2.0)
+
+
+def test_nobody_waits_for_nodes_without_work() -> None:
+    assert number(nodes_in_use(bare_grid(nodes=8))) == 1
+    assert number(nodes_in_use(bare_grid(nodes=8, data_parallel=9))) == 3
+    alone = bare_constants(jitter=0.1)
+    assert number(step_time(bare_grid(nodes=8), alone).step) == number(step_time(bare_grid(), alone).step)
+
+
+def test_muon_orthogonalises_each_matrix_in_five_steps() -> None:
+    """1,024 of 1,536 parameters are matrices of blocks; 5 x 6 x 8 FLOPs each, shared by two ranks."""
+    plain = bare_grid(memory_bandwidth_bytes_per_s=1e30)
+    muon = plain.with_fields(muon=1)
+    assert number(optimizer_s(plain, bare_constants())) == pytest.approx(0.0, abs=1e-9)
+    assert number(optimizer_s(muon, bare_constants())) == pytest.approx(1024 * 240 / RATE)
+    shared = muon.with_fields(sharding=1, sharding_group=2)
+    assert number(optimizer_s(shared, bare_constants())) == pytest.approx(512 * 240 / RATE)
+
+
+def test_a_head_trained_beside_adapters_has_a_gradient_and_costs_its_step() -> None:
+    kept = step_of(frozen=1, lora_parameters=4)
+    saved = step_of(frozen=1, lora_parameters=4, saved_head_parameters=256)
+    added = number(saved.backward) - number(kept.backward)
+    assert added == pytest.approx(number(kept.terms["head_forward_s"]))
+    trained, _ = trained_parameters(bare_grid(frozen=1, lora_parameters=4, saved_head_parameters=256))
+    assert number(trained) == 260
 
 
 def test_communication_is_paid_by_each_micro_batch_and_reduction_once() -> None:

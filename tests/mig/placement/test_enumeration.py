@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from planner.mig.placement.chip import Chip, Placed, Profile
+from planner.mig.placement.chip import MEDIA_ENGINES, Chip, Placed, Profile
 from planner.mig.placement.enumeration import (
     arrangements,
     compute_instances,
@@ -19,7 +19,7 @@ from planner.mig.placement.enumeration import (
 from tests.mig.asked import chip, placed
 
 SEVEN = ("a100-sxm-40gb", "a100-sxm-80gb", "a100-pcie-80gb", "h100-sxm", "h100-pcie", "h100-nvl", "gh200",
-         "h200-sxm", "b200")  # fmt: skip
+         "h200-sxm", "h200-nvl", "b200", "gb200", "b300", "gb300", "h20")  # fmt: skip
 FOUR = ("a30", "rtx-pro-6000")
 
 
@@ -51,16 +51,20 @@ def test_before_r510_the_a100_has_one_maximal_configuration_less() -> None:
 def reached(of: Chip, names: tuple[str, ...]) -> set[frozenset[tuple[str, int]]]:
     """What instances made one after the other lead to, whatever the order: with rules written out anew."""
 
+    wholes = [max((p.engines.get(kind, 0) for p in of.profiles), default=0) for kind in MEDIA_ENGINES]
+
     def can_stand(each: frozenset[tuple[str, int]]) -> bool:
         slices = [s for name, start in each for s in range(start, start + of.by_name[name].size)]
         most = Counter(name for name, _ in each)
         compute = sum(of.by_name[name].compute_slices for name, _ in each)
-        decoders = sum(of.by_name[name].decoders or 0 for name, _ in each)
+        engines = [[of.by_name[name].engines.get(kind) for name, _ in each] for kind in MEDIA_ENGINES]
         return (
             len(slices) == len(set(slices))
             and all(most[name] <= of.by_name[name].max_instances for name in most)
             and compute <= max(p.compute_slices for p in of.profiles)
-            and decoders <= max(p.decoders or 0 for p in of.profiles)
+            and all(
+                None in counts or sum(counts) <= whole for counts, whole in zip(engines, wholes, strict=True)
+            )
         )
 
     steps = [(name, start) for name in names for start in of.by_name[name].starts]
@@ -97,6 +101,16 @@ def test_one_instance_with_all_media_engines_leaves_none_for_others() -> None:
     beside = {place.profile for place in next_places(of, tuple(of.by_name), (everything,))}
     assert "1g.24gb-me" in beside
     assert "1g.24gb" not in beside
+
+
+def test_an_a30_has_media_extensions_once() -> None:
+    """NVIDIA's guide lists one JPEG and one optical-flow engine of it, which each ``+me`` takes whole."""
+    of = chip("a30")
+    extended = placed(of, "1g.6gb+me", 0)
+    assert "JPEG" in str(of.problem([extended, placed(of, "2g.12gb+me", 2)]))
+    assert of.problem([extended, placed(of, "2g.12gb", 2)]) is None
+    beside = {place.profile for place in next_places(of, tuple(of.by_name), (extended,))}
+    assert beside == {"1g.6gb", "2g.12gb"}
 
 
 def test_compute_slices_bound_where_memory_would_leave_room() -> None:

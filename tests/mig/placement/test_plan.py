@@ -1,21 +1,21 @@
-"""Layouts against an exhaustive search over small fleets, and large ones proven in time."""
+"""Objectives one by one, large fleets proven in time, and layouts shown before the proof."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable
-from itertools import combinations, product
+from itertools import pairwise
+from time import process_time
 
 import pytest
 
-from planner.mig.placement.chip import Chip
 from planner.mig.placement.enumeration import configurations
-from planner.mig.placement.plan import plan, quick
-from planner.mig.placement.question import Answer, Demand, Gpus, Question, Standing
+from planner.mig.placement.plan import improving, plan, quick
+from planner.mig.placement.question import Demand, Gpus, Standing
 from tests.mig.asked import asked, chip, standing, wanted
+from tests.mig.placement.test_brute_force import OBJECTIVES, check, random_fleet, serving
 
 LARGE_S = 5.0
+"""Processor time; by the clock a machine that is busy with other things takes longer."""
 
 
 def test_the_contracts_example() -> None:
@@ -36,11 +36,12 @@ def test_980_demands_on_400_gpus_are_proven() -> None:
     of = chip()
     demands = [wanted(of, name, count) for name, count in
                (("1g.5gb", 300), ("2g.10gb", 300), ("3g.20gb", 280), ("4g.20gb", 100))]  # fmt: skip
+    began = process_time()
     answer = plan(asked([Gpus(chip=of, count=400)], demands))
+    assert process_time() - began < LARGE_S
     assert answer.optimal
     assert answer.served == 980
     assert answer.gpus_used == answer.bound == 306
-    assert answer.elapsed_s < LARGE_S
     check(asked([Gpus(chip=of, count=400)], demands), answer)
 
 
@@ -58,217 +59,42 @@ def test_1000_demands_on_400_gpus_of_three_kinds(objective: str) -> None:
         accepts = {of.slug: serving(of, least, slices) for of in kinds}
         demands.append(Demand(count=rng.randint(1, 4), accepts=accepts))
     question = asked(fleet, demands, objective=objective)
+    began = process_time()
     answer = plan(question)
+    assert process_time() - began < LARGE_S
     assert answer.optimal
-    assert answer.elapsed_s < LARGE_S
     check(question, answer)
 
 
-def serving(of: Chip, memory_bytes: float, compute_slices: int) -> tuple[str, ...]:
-    fits = [
-        p
-        for p in (of.by_name[name] for name in of.named("standard"))
-        if p.memory_bytes >= memory_bytes and p.compute_slices >= compute_slices
-    ]
-    return tuple(p.name for p in sorted(fits, key=lambda p: (p.size, p.compute_slices)))
-
-
-# --- small fleets against brute force ---
-
-
-def random_fleet(rng: random.Random) -> Question:
-    """Up to three GPUs in some state, and up to ten instances wanted."""
-    kinds = rng.sample([chip("a100-sxm-40gb"), chip("a30"), chip("h100-sxm")], rng.randint(1, 2))
+@pytest.mark.parametrize(
+    ("states", "objective"),
+    [
+        (30, "fewest_gpus"),
+        *(pytest.param(400, objective, marks=pytest.mark.slow) for objective in OBJECTIVES),
+    ],
+)
+def test_1000_demands_on_400_gpus_in_their_present_states(states: int, objective: str) -> None:
+    """Three kinds, up to as many states as GPUs, half of the instances in use; not all finds a place."""
+    rng = random.Random(19)
     fleet = []
-    for of in kinds:
-        present: tuple[Standing, ...] = ()
-        if rng.random() < 0.6:
-            some = rng.choice(configurations(of, of.named("standard")))[: rng.randint(1, 3)]
-            present = tuple(Standing(place, rng.random() < 0.5) for place in some)
-        fleet.append(Gpus(chip=of, count=rng.randint(1, 2 if len(kinds) == 1 else 1), standing=present))
+    for of, usd in ((chip("a100-sxm-40gb"), 2.0), (chip("h100-sxm"), 6.0), (chip("a30"), 1.0)):
+        possible = configurations(of, of.named("standard"))
+        for _ in range(states // 3):
+            present = tuple(Standing(place, rng.random() < 0.5) for place in rng.choice(possible))
+            fleet.append(Gpus(chip=of, count=400 // states, standing=present, usd_per_gpu_hour=usd))
     demands = []
-    for _ in range(rng.randint(1, 3)):
-        if rng.random() < 0.5:
-            of = rng.choice(kinds)
-            demands.append(wanted(of, rng.choice(of.named("standard")), rng.randint(1, 4)))
-        else:
-            least, slices = rng.choice([4e9, 1e10, 1.8e10, 4e10]), rng.randint(1, 3)
-            accepts = {of.slug: serving(of, least, slices) for of in kinds}
-            demands.append(Demand(count=rng.randint(1, 3), accepts=accepts))
-    return asked(fleet, demands, in_use_serves=rng.random() < 0.5)
-
-
-def holdings(question: Question, gpus: Gpus) -> list[tuple[Counter[str], int]]:
-    """What a GPU could hold for use, by profile, with the instances destroyed: every state, no pruning."""
-    of = gpus.chip
-    names = of.named("standard")
-    fixed = [each for each in gpus.standing if each.in_use]
-    idle = [each for each in gpus.standing if not each.in_use]
-    found: dict[tuple[tuple[tuple[str, int], ...], int], None] = {}
-    for gone in range(len(idle) + 1):
-        for destroyed in combinations(idle, gone):
-            stays = [each for each in gpus.standing if each not in destroyed]
-            usable = [s for s in stays if not s.in_use or question.in_use_serves]
-            beside = tuple(sorted(each.place for each in stays))
-            assert set(fixed) <= set(stays)
-            for made in configurations(of, names, beside):
-                held = Counter(place.profile for place in (*made, *(s.place for s in usable)))
-                found[tuple(sorted(held.items())), gone] = None
-    return [(Counter(dict(held)), gone) for held, gone in found]
-
-
-def most_served(demands: list[tuple[str, ...]], supply: Counter[tuple[str, str]], accepts: list[set]) -> int:  # type: ignore[type-arg]
-    """The largest matching of single instances wanted with those held, by augmenting paths."""
-    slots = [kind for kind, count in supply.items() for _ in range(count)]
-    taken: dict[int, int] = {}
-
-    def give(want: int, seen: set[int]) -> bool:
-        for slot, kind in enumerate(slots):
-            if kind in accepts[want] and slot not in seen:
-                seen.add(slot)
-                if slot not in taken or give(taken[slot], seen):
-                    taken[slot] = want
-                    return True
-        return False
-
-    return sum(give(want, set()) for want in range(len(demands)))
-
-
-def brute_force(question: Question, price: Callable[[Gpus], float] = lambda gpus: 1) -> tuple[int, float]:
-    """The most instances that can be served, and the fewest GPUs (or least cost) that serve as many."""
-    cards = [gpus for gpus in question.gpus for _ in range(gpus.count)]
-    accepts = [
-        {(slug, name) for slug, names in demand.accepts.items() for name in names}
-        for demand in question.demands
-        for _ in range(demand.count)
-    ]
-    wanted_by_one = [("",)] * len(accepts)
-    useful = set().union(*accepts)
-    options = []
-    for gpus in cards:
-        each: list[Counter[tuple[str, str]]] = []
-        for held, _ in holdings(question, gpus):
-            kinds = Counter(
-                {(gpus.chip.slug, n): c for n, c in held.items() if (gpus.chip.slug, n) in useful}
-            )
-            if kinds and not any(kinds <= other for other in each):
-                each = [other for other in each if not other <= kinds] + [kinds]
-        options.append([None, *each])
-    best = (0, 0.0)
-    for choice in product(*options):
-        used = sum(price(gpus) for gpus, option in zip(cards, choice, strict=True) if option is not None)
-        supply: Counter[tuple[str, str]] = Counter()
-        for option in choice:
-            supply += option or Counter()
-        served = most_served(wanted_by_one, supply, accepts)
-        best = max(best, (served, -used))
-    return best[0], -best[1]
-
-
-def fewest_changes_by_force(question: Question) -> tuple[int, int]:
-    """The most that one GPU can serve, and the fewest instances destroyed and made for as much.
-
-    A largest matching can keep covered what a smaller one covers, so that kept instances are used first.
-    """
-    (gpus,) = question.gpus
-    of = gpus.chip
-    accepts = [
-        {(slug, name) for slug, names in demand.accepts.items() for name in names}
-        for demand in question.demands
-        for _ in range(demand.count)
-    ]
-    idle = [each for each in gpus.standing if not each.in_use]
-    best = (0, 0)
-    for gone in range(len(idle) + 1):
-        for destroyed in combinations(idle, gone):
-            stays = [each for each in gpus.standing if each not in destroyed]
-            usable = Counter(
-                (of.slug, each.place.profile) for each in stays if question.in_use_serves or not each.in_use
-            )
-            beside = tuple(sorted(each.place for each in stays))
-            kept = most_served([("",)] * len(accepts), usable, accepts)
-            for made in configurations(of, of.named("standard"), beside):
-                new = Counter((of.slug, place.profile) for place in made)
-                served = most_served([("",)] * len(accepts), usable + new, accepts)
-                best = max(best, (served, -(gone + served - kept)))
-    return best[0], -best[1]
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_fewest_changes_against_brute_force(seed: int) -> None:
-    rng = random.Random(5000 + seed)
-    of = rng.choice([chip("a100-sxm-40gb"), chip("a30")])
-    some = rng.choice(configurations(of, of.named("standard")))[: rng.randint(0, 4)]
-    present = tuple(Standing(place, rng.random() < 0.3) for place in some)
-    demands = [wanted(of, rng.choice(of.named("standard")), rng.randint(1, 3)) for _ in range(2)]
-    question = asked(
-        [Gpus(chip=of, count=1, standing=present)],
-        demands,
-        objective="fewest_changes",
-        in_use_serves=rng.random() < 0.5,
-    )
-    answer = plan(question)
-    check(question, answer)
-    assert answer.optimal
-    assert (answer.served, answer.value) == fewest_changes_by_force(question)
-    assert answer.value == answer.created + len(answer.destroyed)
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_least_cost_against_brute_force(seed: int) -> None:
-    rng = random.Random(7000 + seed)
-    fleet = [
-        Gpus(chip=of, count=rng.randint(1, 2), usd_per_gpu_hour=usd)
-        for of, usd in ((chip("a30"), 1.0), (chip("a100-sxm-40gb"), rng.choice([1.5, 2.5, 4.5])))
-    ]
-    demands = []
-    for _ in range(rng.randint(1, 3)):
-        least, slices = rng.choice([4e9, 1e10, 1.8e10]), rng.randint(1, 3)
+    for _ in range(100):
+        least, slices = rng.choice([4e9, 9e9, 1.8e10, 3.5e10]), rng.randint(1, 3)
         accepts = {gpus.chip.slug: serving(gpus.chip, least, slices) for gpus in fleet}
-        demands.append(Demand(count=rng.randint(1, 3), accepts=accepts))
-    question = asked(fleet, demands, objective="least_cost")
+        demands.append(Demand(count=10, accepts=accepts))
+    question = asked(fleet, demands, objective=objective, in_use_serves=False)
+    began = process_time()
     answer = plan(question)
-    served, usd = brute_force(question, lambda gpus: gpus.usd_per_gpu_hour or 0.0)
+    assert process_time() - began < LARGE_S
     assert answer.optimal
-    assert answer.served == served
-    assert answer.value == pytest.approx(usd)
-    assert answer.usd_per_hour == pytest.approx(usd)
-
-
-def check(question: Question, answer: Answer) -> None:
-    """The answer is a layout that the driver could hold, serves what it says and destroys nothing in use."""
-    held: dict[int, list] = {}  # type: ignore[type-arg]
-    for placement in (*answer.placements, *answer.staying):
-        held.setdefault(placement.gpu, []).append(placement.place)
-    served = Counter(placement.demand for placement in answer.placements)
-    lacking = {each.demand: each.count for each in answer.unplaced}
-    for number, demand in enumerate(question.demands):
-        assert served[number] + lacking.get(number, 0) == demand.count
-    by_number = {number: gpus for gpus in question.gpus for number in gpus.numbers}
-    for number, places in held.items():
-        assert by_number[number].chip.problem(places) is None
-    for placement in answer.placements:
-        gpus = by_number[placement.gpu]
-        assert placement.demand is not None
-        assert placement.place.profile in question.demands[placement.demand].accepts[gpus.chip.slug]
-        assert placement.kept == (placement.place in [each.place for each in gpus.standing])
-    for number, gpus in by_number.items():
-        gone = {each.place for each in answer.destroyed if each.gpu == number}
-        for each in gpus.standing:
-            assert (each.place in held.get(number, [])) != (each.place in gone)
-            assert not (each.in_use and each.place in gone)
-    assert answer.gpus_used == len({placement.gpu for placement in answer.placements})
-
-
-@pytest.mark.parametrize("seed", range(200))
-def test_random_fleets_against_brute_force(seed: int) -> None:
-    question = random_fleet(random.Random(seed))
-    answer = plan(question)
+    assert answer.fewest_destroyed
+    assert answer.nearest_changes
     check(question, answer)
-    served, gpus = brute_force(question)
-    assert answer.optimal
-    assert (answer.served, answer.gpus_used) == (served, gpus)
-    assert answer.bound == gpus
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -276,9 +102,37 @@ def test_the_quick_layout_is_sound_and_never_better(seed: int) -> None:
     question = random_fleet(random.Random(1000 + seed))
     rough, exact = quick(question), plan(question)
     assert rough.served <= exact.served
-    assert rough.bound <= exact.gpus_used or exact.unplaced
+    if question.objective == "most_demand":
+        assert rough.bound >= exact.value
+    else:
+        assert rough.bound <= exact.value
     assert not rough.destroyed
     check(question, rough)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_answers_get_better_until_they_are_the_plans(seed: int) -> None:
+    question = random_fleet(random.Random(2000 + seed))
+    shown = list(improving(question))
+    assert len(shown) >= 2
+    for answer in shown:
+        check(question, answer)
+    for earlier, later in pairwise(shown):
+        assert later.served >= earlier.served
+        assert later.optimal >= earlier.optimal
+    exact = plan(question)
+    assert shown[-1].optimal
+    assert (shown[-1].served, shown[-1].value, shown[-1].bound) == (exact.served, exact.value, exact.bound)
+    assert shown[-1].nearest_changes == exact.nearest_changes
+
+
+def test_a_short_limit_gives_what_was_found_with_its_bound() -> None:
+    of = chip()
+    question = asked([Gpus(chip=of, count=400)], [wanted(of, "1g.5gb", 2000)], time_limit_s=1e-9)
+    answer = plan(question)
+    check(question, answer)
+    assert answer.bound <= 286 <= answer.value
+    assert answer.optimal == (answer.value == answer.bound)
 
 
 # --- objectives ---

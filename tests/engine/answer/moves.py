@@ -1,0 +1,315 @@
+"""What each field of a request moves, and which way: one row a trial, all fields of the contract.
+
+``says`` names quantities with a sign: + larger than the base, - smaller, = the same. Where a field moves
+nothing, ``why`` says why that is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.engine.answer.bases import ABSENT
+
+
+@dataclass(frozen=True)
+class Move:
+    """base: a name of BASES.  value: what the field is set to.  before: what is set in base and trial."""
+
+    base: str
+    path: str
+    value: Any
+    says: str
+    before: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.base}: {self.path}={self.value}"
+
+
+#: Fields that are no quantity: they name things, or hold the others.
+HOLDERS = {
+    "id", "model", "workload", "cluster", "layout", "model.hf_config", "model.name", "workload.sequences",
+    "workload.moe", "workload.ppo", "workload.ppo.generation", "cluster.accelerator.name",
+}  # fmt: skip
+REAL = {"workload.sequences": {"kind": "padded_to_longest", "mean_tokens": 1000, "std_tokens": 300}}
+PACKED = {"workload.sequences": {"kind": "packed", "mean_tokens": 1000}}
+SELECTIVE = {"layout.activation_recompute": "selective"}
+DEEPEP = {"workload.moe": {"dispatcher": "deepep", "balance": "forced"}}
+WINDOW = {"model.window": 512}
+
+_RUN = [
+    Move("fsdp", "deadline_days", 1, "memory= step= usd=",
+         why="a deadline chooses nodes, where these are open"),
+    Move("fsdp", "budget_usd", 1000, "memory= step= usd=", why="a budget is compared with the bill"),
+    Move("fsdp", "workload.tokens", 1e12, "memory= step= total+ usd+"),
+    Move("fsdp", "workload.epochs", 2, "memory= step= total+ usd+",
+         {"workload.tokens": ABSENT, "workload.dataset_tokens": 1e11, "workload.epochs": 1}),
+    Move("fsdp", "workload.dataset_tokens", 2e11, "memory= step= total+ usd+",
+         {"workload.tokens": ABSENT, "workload.dataset_tokens": 1e11, "workload.epochs": 1}),
+    Move("bert", "workload.samples", 1e9, "memory= step= total+ usd+"),
+    Move("fsdp", "workload.sequence_length", 8192, "memory+ step+"),
+    Move("qlora", "workload.sequence_length", 4096, "memory+ step+"),
+    Move("bert", "workload.sequence_length", 512, "memory+ step+ total+ usd+"),
+    Move("shape of two stacks", "workload.decoder_sequence_length", 1024, "memory+ step+ total+"),
+    Move("fsdp", "workload.global_batch_size", 512, "memory= step+"),
+    Move("lora", "workload.task", "full_finetuning", "resident+ trained+ step+",
+         {"layout.sharding": "zero3"}),
+    Move("lora", "workload.task", "qlora", "resident- trained= step+"),
+    Move("fsdp", "workload.task", "full_finetuning", "trained= width+"),
+]  # fmt: skip
+_PRECISION = [
+    Move("fsdp", "workload.precision", "fp8", "step-"),
+    Move("fsdp", "workload.precision", "fp16", "step=", why="half precisions have one rate"),
+    Move("megatron", "workload.precision", "fp8", "step- resident-"),
+    Move("fsdp", "workload.precision", "tf32", "memory+ step+"),
+    Move("fsdp", "workload.precision", "fp32", "memory+ step+"),
+    Move("qlora", "workload.precision", "fp32", "memory+ step+"),
+    Move("bert", "workload.precision", "fp32", "memory+ step+"),
+    *(Move("shape of patches", "workload.optimizer", name, "resident- step-")
+      for name in ("adamw_8bit", "adafactor", "sgd", "lion")),
+    Move("shape of patches", "workload.optimizer", "muon", "resident- step+"),
+    Move("shape of patches", "workload.optimizer", "lamb", "resident= step+"),
+    Move("megatron", "workload.master_weights", "none", "resident- step-"),
+    Move("megatron", "workload.master_weights", "only", "resident+"),
+    Move("megatron", "workload.gradient_precision", "bf16", "resident- step-"),
+    Move("megatron", "workload.optimizer_state_precision", "int8", "resident- step-"),
+    Move("sft", "workload.optimizer_kernel", "fused", "memory- step-"),
+    Move("lora", "workload.optimizer_kernel", "paged", "memory- resident-"),
+    Move("sft", "workload.loss", "compiled", "memory- step-"),
+    Move("sft", "workload.loss", "chunked", "memory- step-"),
+    Move("sft", "workload.loss", "fused", "memory- step-"),
+    Move("qlora", "workload.loss_precision", "bf16", "memory-"),
+    Move("megatron", "workload.primary_weights", "fp8", "resident-"),
+    Move("sft", "workload.primary_weights", "bf16", "resident-"),
+    Move("fsdp", "workload.autocast", True, "memory+ step+"),
+    Move("lora", "workload.autocast", True, "step+"),
+]  # fmt: skip
+_STACK = [
+    Move("fsdp", "workload.attention", "standard", "memory+ step+"),
+    Move("qlora", "workload.attention", "standard", "memory+ step+"),
+    Move("fsdp", "workload.attention_kernel", "flash_1", "memory= step+"),
+    Move("fsdp", "workload.attention_kernel", "flash_3", "memory= step-"),
+    Move("fsdp", "workload.attention_kernel", "cudnn", "memory= step-"),
+    Move("fsdp", "workload.attention_kernel", "memory_efficient", "step+"),
+    Move("fsdp", "workload.attention_kernel", "sdpa_math", "memory+ step+"),
+    Move("trainium", "workload.attention_kernel", "flash_2", "memory= step=",
+         why="Trainium runs its own kernel"),
+    Move("fsdp", "workload.kernels", "compiled", "memory- step- width-"),
+    Move("fsdp", "workload.kernels", "fused", "memory- step- width-"),
+    Move("fsdp", "workload.kernels", "plain", "width-", why="the default, but said"),
+    Move("sft", "workload.compile", True, "memory- step- width-"),
+    Move("trainium", "workload.compile", True, "memory= step=", why="XLA compiles all that Neuron runs"),
+    Move("shape of experts", "workload.cuda_graphs", True, "memory= step-"),
+    Move("fsdp", "workload.overlap_communication", False, "step+"),
+    Move("megatron", "workload.overlap_communication", False, "step+"),
+    Move("lora", "workload.framework", "trl", "width+", why="no run by it was measured"),
+    Move("qlora", "workload.framework", "unsloth", "memory- step-"),
+    Move("sft", "workload.framework", "torchtitan", "memory-"),
+    Move("sft", "workload.framework", "deepspeed", "step+ resident+"),
+    Move("fsdp", "workload.activation_recompute", "full", "memory- step+",
+         {"layout.activation_recompute": ABSENT}),
+    Move("fsdp", "workload.recompute_blocks", 0.5, "memory+ step-", {"layout.activation_recompute": "full"}),
+    Move("megatron", "workload.recompute_modules", ["mlp"], "memory- step+"),
+    Move("megatron", "workload.recompute_modules", ["norms"], "memory- step+"),
+    Move("megatron", "workload.recompute_modules", ["activation"], "memory- step+"),
+    Move("megatron", "workload.recompute_modules", ["moe_experts"], "memory= step=", why="dense blocks"),
+    Move("mixture", "workload.recompute_modules", ["moe_experts"], "memory- step+",
+         SELECTIVE | {"workload.recompute_modules": ["norms"]}),
+    Move("latent", "workload.recompute_modules", ["mla_up_projection"], "memory- step+"),
+    Move("shape", "workload.recompute_modules", ["attention_core"], "memory- step+",
+         SELECTIVE | {"workload.attention": "standard", "workload.recompute_modules": ["norms"]}),
+    Move("fsdp", "workload.dropout", 0.1, "memory+ step+"),
+    Move("lora", "workload.dropout", 0.0, "memory-"),
+    Move("fsdp", "workload.offload", "optimizer", "resident- host+ step+"),
+    Move("sft", "workload.offload", "parameters", "resident- host+ step+"),
+    Move("lora", "workload.offload", "activations", "memory- host+ step+"),
+    Move("sft", "workload.expandable_segments", True, "memory-"),
+    Move("sft", "workload.optimizer_in_backward", True, "memory-"),
+    Move("fsdp", "workload.gradient_sync", "last_micro_batch", "memory+ step-"),
+    Move("megatron", "workload.gradient_sync", "last_micro_batch", "memory= step=",
+         why="whole gradients are reduced once a step anyhow"),
+    Move("sft", "workload.objective", "dpo", "memory+ step+"),
+    Move("sft", "workload.objective", "kto", "resident+ step+"),
+    Move("sft", "workload.objective", "reward", "trained- step+"),
+    Move("mig", "workload.objective", "mlm", "memory+ step+"),
+    Move("fsdp", "workload.objective", "dpo", "memory= step=", why="pretraining has none, and it is said"),
+    Move("rl", "workload.objective", "dpo", "memory= step=", why="its own objective, and it is said"),
+    Move("bert", "workload.head_positions", 100, "memory+ step+"),
+    Move("fsdp", "workload.head_positions", 1, "memory- step-"),
+]  # fmt: skip
+_TUNING = [
+    Move("lora", "workload.lora_rank", 128, "memory+ trained+ step+"),
+    Move("lora", "workload.lora_targets", ["q_proj"], "memory- trained- step-"),
+    Move("qlora", "workload.frozen_precision", "bf16", "memory+ resident+ step-"),
+    Move("qlora", "workload.frozen_precision", "int8", "memory+ resident+"),
+    Move("lora", "workload.frozen_precision", "nf4", "resident- step+"),
+    Move("lora", "workload.frozen_precision", "fp32", "memory+ resident+"),
+    Move("qlora", "workload.quantized_head", True, "resident-"),
+    Move("qlora", "workload.k_bit_preparation", True, "memory+ resident+"),
+    Move("lora", "workload.modules_to_save", ["lm_head"], "memory+ resident+ trained+ step+"),
+    Move("lora", "workload.modules_to_save", ["embed_tokens"], "memory+ resident+ trained+ step+"),
+    Move("sharded qlora", "workload.adapter_wrapping", "apart", "step-"),
+]  # fmt: skip
+_LENGTHS = [
+    Move("sft", "workload.sequences.kind", "unpadded", "step-", REAL),
+    Move("sft", "workload.sequences.kind", "padded_to_max", "step+", REAL),
+    Move("sft", "workload.sequences.kind", "packed", "step+", REAL),
+    Move("sft", "workload.sequences.mean_tokens", 2000, "step+", REAL),
+    Move("sft", "workload.sequences.mean_tokens", 2000, "step+", PACKED),
+    Move("sft", "workload.sequences.std_tokens", 500, "step+", REAL),
+    Move("sft", "workload.sequences.max_tokens", 1200, "step-",
+         REAL | {"workload.sequences.std_tokens": 800}),
+]  # fmt: skip
+_EXPERTS = [
+    Move("mixture", "workload.moe.dispatcher", "all_gather", "step-"),
+    Move("mixture", "workload.moe.dispatcher", "deepep", "step- width-"),
+    Move("mixture", "workload.moe.dispatcher", "hybridep", "step- width-"),
+    Move("mixture", "workload.moe.capacity_factor", 1.5, "step+", {"workload.moe": {"balance": "forced"}}),
+    Move("mixture", "workload.moe.balance", "forced", "memory- step- width-"),
+    Move("mixture", "workload.moe.grouped_matmul", False, "memory= step+"),
+    Move("mixture", "workload.moe.overlap", True, "step-"),
+    Move("mixture", "workload.moe.nodes_per_token", 1, "step-", DEEPEP),
+    Move("mixture", "workload.moe.nodes_per_token", 1, "step=",
+         why="only a fused dispatcher sends once a node"),
+]  # fmt: skip
+_RL = [
+    Move("rl", "workload.ppo.actor", "gpt2", "memory- step-"),
+    Move("rl", "workload.ppo.critic", "qwen2.5-7b", "memory+ resident+ step+"),
+    Move("rl", "workload.ppo.reference", None, "memory- step-"),
+    Move("rl", "workload.ppo.reward", "qwen2.5-7b", "resident+ step+"),
+    Move("rl", "workload.ppo.rollout_tokens", 2048, "step-",
+         {"workload.ppo.mean_response_tokens": ABSENT, "workload.ppo.max_response_tokens": ABSENT}),
+    Move("rl", "workload.ppo.ppo_epochs", 2, "step+"),
+    Move("rl", "workload.ppo.algorithm", "dapo", "resident- step-", {"workload.ppo.reference": ABSENT}),
+    Move("rl", "workload.ppo.algorithm", "ppo", "resident+ step+", {"workload.ppo.critic": ABSENT}),
+    Move("rl", "workload.ppo.algorithm", "rloo", "memory= step=", why="the same models as GRPO"),
+    Move("rl", "workload.ppo.prompts", 256, "step+",
+         {"workload.ppo.prompts": 64, "workload.global_batch_size": 512}),
+    Move("rl", "workload.ppo.responses_per_prompt", 1, "step+"),
+    Move("rl", "workload.ppo.mean_prompt_tokens", 100, "step-"),
+    Move("rl", "workload.ppo.mean_response_tokens", 2000, "step+"),
+    Move("rl", "workload.ppo.max_response_tokens", 1500, "step-"),
+    Move("rl", "workload.ppo.response_std_tokens", 50, "step-"),
+    Move("rl", "workload.ppo.placement", "split", "step"),
+    Move("rl apart", "workload.ppo.staleness_steps", 0, "step+"),
+    Move("rl apart", "workload.ppo.sleep", True, "memory= step=", why="apart, and it is said"),
+    Move("rl", "workload.ppo.sleep", False, "memory+ step-"),
+    Move("rl", "workload.ppo.partial_rollouts", True, "step-"),
+    Move("rl", "workload.ppo.updates_per_step", 4, "step+"),
+    Move("rl", "workload.ppo.micro_batch_tokens", 16384, "memory+ step-"),
+    Move("rl", "workload.ppo.actor_lora_rank", 16, "resident- trained- step-"),
+    Move("rl", "workload.ppo.generation.engine", "static", "step"),
+    Move("rl", "workload.ppo.generation.engine", "sglang", "step=",
+         why="no published phase tells them apart"),
+    Move("rl", "workload.ppo.generation.tensor_parallel", 1, "step+ width-"),
+    Move("rl", "workload.ppo.generation.pipeline_parallel", 2, "step+"),
+    Move("rl of experts", "workload.ppo.generation.expert_parallel", 8, "step",
+         {"workload.ppo.generation.tensor_parallel": 1, "workload.ppo.generation.expert_parallel": 1}),
+    Move("rl apart", "workload.ppo.generation.accelerators", 8, "step-", {"workload.global_batch_size": 384}),
+    Move("rl", "workload.ppo.generation.precision", "fp8", "step-"),
+    Move("rl", "workload.ppo.generation.max_sequences", 4, "step+"),
+    Move("rl of long answers", "workload.ppo.generation.memory_share", 0.9, "step-",
+         {"workload.ppo.generation.memory_share": 0.35, "workload.global_batch_size": 4096}),
+    Move("rl", "workload.ppo.generation.prefix_cache", False, "step+"),
+    Move("rl", "workload.ppo.generation.eager", False, "step-"),
+]  # fmt: skip
+_MACHINES = [
+    Move("sft", "cluster.instance_type", "p5.48xlarge", "step- total-"),
+    Move("sft", "cluster.instance_type", "p4d.24xlarge", "usable- chance-"),
+    Move("megatron", "cluster.region", "eu-north-1", "memory= step= usd+"),
+    Move("megatron", "cluster.purchase", "spot", "memory= step= total+ usd-"),
+    Move("megatron", "cluster.purchase", "reserved_3y", "step= usd-"),
+    Move("fsdp", "cluster.accelerator", "a100-sxm-80gb", "step+"),
+    Move("fsdp", "cluster.accelerator", "b200", "step- usable+"),
+    Move("fsdp", "cluster.accelerators_per_node", 4, "step+ resident+"),
+    Move("fsdp", "cluster.nodes", 16, "step- resident-"),
+    Move("fsdp", "cluster.internode_gbps_per_node", 3200, "memory= step-"),
+    Move("fsdp", "cluster.fabric", "ethernet", "memory= step+ width-"),
+    Move("fsdp", "cluster.usd_per_node_hour", 30, "memory= step= usd-"),
+    Move("megatron", "cluster.discount_percent", 20, "memory= step= usd-"),
+    Move("fsdp", "cluster.interruptions_per_node_day", 0.1, "memory= step= total+ usd+"),
+    Move("spot", "cluster.checkpoint_minutes", 1, "step= total+ usd+"),
+    Move("spot", "cluster.restart_minutes", 120, "step= total+ usd+"),
+    Move("fsdp", "cluster.checkpoint_minutes", 1, "total=", why="nothing interrupts it, and it is said"),
+    Move("fsdp", "cluster.goodput", 0.8, "step= total+ usd+"),
+    Move("mig", "cluster.mig_profile", "1g.5gb", "memory= step+ usable-"),
+    Move("mig", "cluster.nodes", 4, "memory= step= usd+",
+         why="three idle nodes are paid for, and keep nobody waiting"),
+    Move("offloaded", "cluster.host_memory_bytes", 5e10, "memory= step= offered-"),
+    Move("offloaded", "cluster.host_memory_bandwidth_bytes_per_s", 1e11, "memory= step+"),
+    Move("fsdp", "cluster.host_memory_bandwidth_bytes_per_s", 1e11, "step=",
+         why="nothing is offloaded, and it is said"),
+    Move("megatron", "cluster.power_limit_watts", 400, "memory= step+"),
+    Move("fsdp", "cluster.matmul_flops_per_s", 3e14, "memory= step+ width-"),
+    Move("megatron", "cluster.price_as_of", "2025-01-15", "memory= step= usd+",
+         why="before the cut of June 2025"),
+    Move("own card", "cluster.accelerator.like", "a100-sxm-80gb", "step+"),
+    Move("own card", "cluster.accelerator.memory_bytes", 6e10, "usable- chance-"),
+    Move("own card", "cluster.accelerator.bf16_flops_per_s", 2e15, "memory= step-"),
+    Move("own card", "cluster.accelerator.fp16_flops_per_s", 2e15, "step-", {"workload.precision": "fp16"}),
+    Move("own card", "cluster.accelerator.fp8_flops_per_s", 4e15, "step-", {"workload.precision": "fp8"}),
+    Move("own card", "cluster.accelerator.tf32_flops_per_s", 1e15, "step-", {"workload.precision": "tf32"}),
+    Move("own card", "cluster.accelerator.fp32_flops_per_s", 1e14, "step-", {"workload.precision": "fp32"}),
+    Move("own card", "cluster.accelerator.memory_bandwidth_bytes_per_s", 6e12, "memory= step-"),
+    Move("own card", "cluster.accelerator.link_bytes_per_s", 5e10, "memory= step+",
+         {"layout.tensor_parallel": 8}),
+    Move("own card", "cluster.accelerator.power_watts", 1400, "step+", {"cluster.power_limit_watts": 500}),
+]  # fmt: skip
+_LAYOUT = [
+    Move("fsdp", "layout.tensor_parallel", 2, "memory- step+"),
+    Move("megatron", "layout.sequence_parallel", False, "memory+ step+"),
+    Move("megatron", "layout.pipeline_parallel", 8, "memory- resident-"),
+    Move("megatron", "layout.interleaved_stages", 5, "memory+ step-"),
+    Move("fsdp", "layout.context_parallel", 2, "memory- step+"),
+    Move("shape of experts", "layout.expert_parallel", 16, "step+"),
+    Move("shape", "layout.data_parallel", 32, "resident-", {"layout.tensor_parallel": ABSENT}),
+    Move("shape", "layout.sharding", "zero3", "resident-"),
+    Move("shape", "layout.sharding", "none", "resident+"),
+    Move("fsdp", "layout.sharding_group", 8, "resident+ step-"),
+    Move("fsdp", "layout.micro_batch_size", 2, "memory+ step-"),
+    Move("fsdp", "layout.gradient_accumulation", 2, "memory+ step-",
+         {"layout.micro_batch_size": ABSENT, "layout.gradient_accumulation": 4}),
+    Move("fsdp", "layout.activation_recompute", "full", "memory- step+"),
+]  # fmt: skip
+_SHAPE = [
+    Move("shape", "model.architecture", "encoder", "step+",
+         why="scores of both directions, and a masked head"),
+    Move("shape", "model.layers", 32, "memory+ parameters+ step+"),
+    Move("shape of two stacks", "model.decoder_layers", 24, "memory+ parameters+ step+"),
+    Move("shape", "model.hidden_size", 4096, "memory+ parameters+ step+"),
+    Move("shape", "model.attention_heads", 32, "memory+ parameters= step+"),
+    Move("shape", "model.kv_heads", 4, "memory- parameters- step-"),
+    Move("shape", "model.head_dim", 256, "memory+ parameters+ step+"),
+    Move("shape", "model.ffn_size", 16384, "memory+ parameters+ step+"),
+    Move("shape", "model.gated_ffn", True, "memory+ parameters+"),
+    Move("shape", "model.vocab_size", 128256, "memory+ parameters+ step+"),
+    Move("shape", "model.max_positions", 100_000, "memory+ parameters+"),
+    Move("shape", "model.position_embedding", "rope", "memory= step=",
+         why="the default without max_positions"),
+    Move("shape of patches", "model.position_embedding", "none", "parameters-"),
+    Move("shape", "model.tied_embeddings", True, "parameters- resident-"),
+    Move("shape", "model.bias", False, "parameters-"),
+    Move("shape", "model.norm", "rmsnorm", "parameters-"),
+    Move("shape of experts", "model.experts", 64, "parameters+ resident+"),
+    Move("shape of experts", "model.experts_per_token", 8, "memory+ parameters= step+"),
+    Move("shape of experts", "model.shared_experts", 1, "memory+ parameters+ step+"),
+    Move("shape of experts", "model.expert_ffn_size", 2048, "parameters+ step+"),
+    Move("shape of experts", "model.dense_layers", 4, "parameters- step-"),
+    Move("shape", "model.window", 512, "parameters= step-"),
+    Move("shape", "model.windowed_share", 0.5, "parameters= step+", WINDOW),
+    Move("shape of scans", "model.mixer", "gated_delta", "step+ parameters+"),
+    Move("shape of scans", "model.mixer_layers", 10, "parameters-"),
+    Move("shape of scans", "model.mixer_size", 8192, "memory+ parameters+ step+"),
+    Move("shape of scans", "model.mixer_heads", 32, "parameters-", why="wider groups have fewer gates"),
+    Move("shape of delta rules", "model.mixer_key_heads", 8, "parameters- step-"),
+    Move("shape of scans", "model.state_size", 256, "parameters+ step+"),
+    Move("shape of scans", "model.conv_kernel", 8, "parameters+"),
+    Move("shape of patches", "model.patch_size", 32, "memory- step-"),
+    Move("shape of patches", "model.image_size", 384, "memory+ step+"),
+    Move("shape", "model.params_total", 10**9, "memory= step=", why="it cross-checks, and warns"),
+]  # fmt: skip
+
+MOVES: tuple[Move, ...] = (
+    *_RUN, *_PRECISION, *_STACK, *_TUNING, *_LENGTHS, *_EXPERTS, *_RL, *_MACHINES, *_LAYOUT, *_SHAPE,
+)  # fmt: skip
