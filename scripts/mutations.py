@@ -104,7 +104,7 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         f"{TIME}/overlap.py", f"{TESTS}/time/test_overlap.py",
-        ("half an all-reduce", "each = 2.0 * collectives.reduce_scatter_s(group, nbytes, rounds_s", "each = collectives.reduce_scatter_s(group, nbytes, rounds_s"),
+        ("half an all-reduce", "each = 2.0 * collectives.reduce_scatter_s(group, nbytes * wire, rounds_s", "each = collectives.reduce_scatter_s(group, nbytes * wire, rounds_s"),
         ("one ring backward", "total = 3.0 * compute.blocks", "total = 2.0 * compute.blocks"),
         ("one key's ring not split", "nbytes = grid.context_parallel * grid.tokens_per_rank * widths", "nbytes = grid.tokens_per_rank * widths"),
         ("dispatch without combining", "passes = 4.0 +", "passes = 2.0 +"),

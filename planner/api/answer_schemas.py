@@ -166,7 +166,11 @@ PARTITIONS = {
             destroyed=rows(record("What goes.", **PLACE)),
             unplaced=rows(record("What finds no place.", demand=WHOLE, count=WHOLE, reason=TEXT)),
             nearest_changes=rows(
-                record("What would serve all.", kind={"enum": ["add_gpus", "move_jobs"]}, count=WHOLE)
+                record(
+                    "What would serve all.",
+                    kind={"enum": ["all_profiles", "move_jobs", "add_gpus"]},
+                    count=WHOLE,
+                )
             ),
             optimal=FLAG,
             bound=NUMBER | {"description": "Of the objective: no layout is better."},

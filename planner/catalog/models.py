@@ -7,6 +7,7 @@ the field; ``planner.catalog.rows`` turns rows into the engine's SI records. The
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from django.core.exceptions import ValidationError
@@ -39,6 +40,8 @@ API_NAME = RegexValidator(
 )
 NUMBERS = RegexValidator(r"^\d+( \d+)*$", "Write whole numbers with single spaces between, as 0 2 4.")
 POSITIVE = MinValueValidator(1)
+MIG_NAME = re.compile(r"^(\d+)g\.\d+gb([+-][a-z]+(\.[a-z]+)*)?$")
+"""A GPU instance's profile as the driver writes it: compute slices, memory, and what it has beside them."""
 
 
 PEAKS = ("fp32_tflops", "tf32_tflops", "bf16_tflops", "fp16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops")
@@ -326,6 +329,52 @@ class MigProfile(CatalogRow):
         size = self.placement_size or 0
         if any(later - earlier < size for earlier, later in pairwise(starts)):
             raise ValidationError({"placement_starts": "Places overlap: they are to lie its size apart."})
+        self._check_name_and_size()
+        if starts and self.accelerator_id:
+            self._check_against_chip(starts)
+
+    def _check_name_and_size(self) -> None:
+        named = MIG_NAME.match(self.profile or "")
+        if named is None:
+            raise ValidationError({"profile": "Write it as the driver does, as 3g.20gb or 1g.5gb+me."})
+        if self.compute_slices is not None and int(named[1]) != self.compute_slices:
+            raise ValidationError(
+                {"compute_slices": f"{self.profile} has {named[1]} by its name: correct one of the two."}
+            )
+        if self.memory_slices and self.placement_size and self.memory_slices != self.placement_size:
+            raise ValidationError(
+                {"placement_size": "It occupies its memory slices: give the same number in both."}
+            )
+
+    def _check_against_chip(self, starts: list[int]) -> None:
+        """Against the accelerator and its other profiles: the largest of them says what the whole GPU has."""
+        chip = Accelerator.objects.filter(slug=self.accelerator_id).first()
+        if chip is None:
+            return
+        if not chip.mig_capable:
+            raise ValidationError(
+                {"accelerator": f"{chip.name} is not marked as one that MIG divides: mark it there first."}
+            )
+        if self.memory_mib and self.memory_mib > chip.memory_mib:
+            raise ValidationError({"memory_mib": f"The whole {chip.name} has {chip.memory_mib:,} MiB."})
+        others = MigProfile.objects.filter(accelerator=chip, withdrawn=False).exclude(pk=self.pk)
+        placed = others.values_list("compute_slices", "placement_size", "placement_starts")
+        if not placed:
+            return
+        compute = max(slices for slices, _, _ in placed)
+        memory = max(size + max(map(int, listed.split())) for _, size, listed in placed)
+        size, slices = self.placement_size or 0, self.compute_slices or 0
+        if starts == [0] and size >= memory and slices >= compute:
+            return  # it is the whole GPU, which may be larger than what was known of it
+        remedy = "Add the profile of the whole GPU first, if it has more."
+        if slices > compute:
+            raise ValidationError(
+                {"compute_slices": f"The largest profile of {chip.name} has {compute}. {remedy}"}
+            )
+        if starts[-1] + size > memory:
+            raise ValidationError(
+                {"placement_starts": f"{chip.name} has {memory} memory slices by its profiles. {remedy}"}
+            )
 
 
 class TransformerModel(CatalogRow):

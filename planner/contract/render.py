@@ -235,6 +235,7 @@ def _time(time: Time) -> dict[str, Any]:
         "step_breakdown_s": parts,
         "step_interval_s": _interval(time.step_interval_s),
         "tokens_per_s": _number(time.tokens_per_s),
+        "processed_tokens_per_s": _number(time.processed_tokens_per_s),
         "tokens_per_s_per_accelerator": _number(time.tokens_per_s_per_accelerator),
         "model_flops_utilization": _number(time.model_flops_utilization),
         "hardware_flops_utilization": _number(time.hardware_flops_utilization),

@@ -123,9 +123,11 @@ MOE = table(
         "dispatcher",
         "choice",
         "Dispatcher",
-        "How tokens reach their experts; DeepEP and HybridEP send a token once to each machine.",
+        "How tokens reach their experts; DeepEP and HybridEP send a token once to each machine. Left open: "
+        "an all-to-all, and over several machines DeepEP where no stack is named or Megatron's recipes have "
+        "it so (routers that limit a token's groups).",
         choices=words.DISPATCHERS,
-        otherwise="all_to_all",
+        otherwise=BY_FRAMEWORK,
         query="dispatcher",
     ),
     Field(
@@ -159,8 +161,8 @@ MOE = table(
         "flag",
         "Overlapped exchange",
         "Tokens travel to their experts beside another micro-batch's compute (DualPipe, Megatron-Core's "
-        "overlapped all-to-all).",
-        otherwise="no",
+        "overlapped all-to-all). Left open: over several machines where the stack and the schedule can.",
+        otherwise=BY_FRAMEWORK,
         query="moe_overlap",
     ),
     Field(

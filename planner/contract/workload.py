@@ -11,7 +11,7 @@ from planner.contract.running import check_kernels, read_experts, read_sequences
 from planner.contract.section import Section, described, near
 from planner.contract.workload_fields import ADAPTERS, LENGTH_REMEDY, MAX_LORA_TARGETS, WORKLOAD
 from planner.engine.question.errors import PlanError
-from planner.engine.question.request import PpoWorkload, Workload
+from planner.engine.question.request import PpoWorkload, Sequences, Workload
 from planner.engine.question.specs import ModelSpec
 from planner.engine.shape.parameters import ALL_LINEAR, linear_modules, targeted_modules
 from planner.engine.shape.saved import saved_parameters
@@ -42,7 +42,8 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
     batch = section.read(WORKLOAD["global_batch_size"])
     paired = section.data.get("objective") in ("dpo", "reward") and task not in ("pretraining", "ppo")
     answers = 2 if paired else 1
-    tokens, samples = _length_of_run(section, sequence_length * answers)
+    sequences = read_sequences(section, sequence_length)
+    tokens, samples = _length_of_run(section, sample_length(sequences, sequence_length) * answers)
     _check_ppo(section, task, ppo, sequence_length)
     _check_adapters(section, task)
     _check_expert_tensors(section, task, model)
@@ -59,11 +60,21 @@ def read_workload(section: Section, *, model: ModelSpec | None, ppo: PpoWorkload
         global_batch_size=batch,
         lora_targets=_lora_targets(section, task, model),
         modules_to_save=_modules_to_save(section, task, model),
-        sequences=read_sequences(section, sequence_length),
+        sequences=sequences,
         moe=read_experts(section, model),
         ppo=ppo if task == "ppo" else None,
         **plain | {"precision": plain["precision"] or USUAL},
     )
+
+
+def sample_length(sequences: Sequences | None, row_tokens: int) -> float:
+    """Tokens of one sample: the mean of the real lengths where it was given, else its row.
+
+    row_tokens: tokens of one row, into which several samples may be packed.
+    """
+    if sequences is None or sequences.mean_tokens is None or sequences.kind == "full":
+        return float(row_tokens)
+    return min(sequences.mean_tokens, float(row_tokens))
 
 
 def patches(model: ModelSpec) -> int:
@@ -93,7 +104,7 @@ def _decoder_length(section: Section, model: ModelSpec | None, sequence_length: 
     return 0
 
 
-def _length_of_run(section: Section, sample_tokens: int) -> tuple[float, float | None]:
+def _length_of_run(section: Section, sample_tokens: float) -> tuple[float, float | None]:
     """(tokens of the whole run, samples where it was asked in samples)."""
     tokens, epochs, dataset_tokens, samples = (section.read(WORKLOAD[name]) for name in LENGTHS)
     by_epochs = section.has("epochs") or section.has("dataset_tokens")

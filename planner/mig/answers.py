@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -10,13 +11,16 @@ from typing import Any
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.jsontext import read_json
 from planner.contract.render import render_error
+from planner.contract.section import Section
 from planner.engine.question.errors import PlanError, PlanErrors
+from planner.mig import words
+from planner.mig.demands import Sizer
 from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
 from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, present
 from planner.mig.exports.mig_parted import mig_parted
 from planner.mig.exports.slurm import slurm
 from planner.mig.placement.chip import MEDIA_ENGINES, Chip, Profile
-from planner.mig.placement.enumeration import compute_instances, count
+from planner.mig.placement.enumeration import count, count_compute
 from planner.mig.placement.openness import fragmentation
 from planner.mig.placement.plan import improving, plan
 from planner.mig.placement.question import Answer, Placement
@@ -105,7 +109,23 @@ def _answer(question: Enumeration | Planning | RightSizing, catalog: Catalog) ->
 
 def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning | RightSizing:
     """The question that a JSON value holds.  Raises PlanErrors."""
-    return read_request(data, catalog, lambda job, chip, chance: job_profiles(job, chip, catalog, chance))
+    return read_request(data, catalog, _sizer(catalog))
+
+
+def _sizer(catalog: Catalog) -> Sizer:
+    """What sizes the jobs of one question, equal ones once; after so many different ones no more."""
+    known: dict[tuple[str, str, float], tuple[str, ...]] = {}
+
+    def sized(job: Section, chip: Chip, chance: float) -> tuple[str, ...]:
+        key = (json.dumps(job.data, sort_keys=True), chip.slug, chance)
+        if key not in known and len({text for text, _, _ in known} | {key[0]}) > words.MAX_JOBS:
+            job.problems.add(job.path, None, *words.TOO_MANY_JOBS)
+            return ()
+        if key not in known:
+            known[key] = job_profiles(job, chip, catalog, chance)
+        return known[key]
+
+    return sized
 
 
 def render_enumeration(asked: Enumeration, catalog: Catalog) -> Json:
@@ -134,7 +154,9 @@ def render_enumeration(asked: Enumeration, catalog: Catalog) -> Json:
                 **{kind: profile.engines.get(kind) for kind in MEDIA_ENGINES},
                 "copy_engines": profile.copy_engines,
                 "min_driver": profile.min_driver or None,
-                "compute_instance_configurations": len(compute_instances(profile.compute_slices)),
+                "compute_instance_configurations": (within := count_compute(profile.compute_slices)).valid,
+                "maximal_compute_instance_configurations": within.maximal,
+                "maximal_compute_instance_multisets": within.maximal_multisets,
                 **render_price(asked.chip, profile, None if priced is None else priced[1]),
             }
             for profile in (asked.chip.by_name[name] for name in asked.names)
@@ -188,7 +210,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
         "optimal": answer.optimal,
         "bound": _plain(answer.bound),
         "elapsed_s": answer.elapsed_s,
-        "fragmentation": {"before": before.share, "after": after.share},
+        "fragmentation": {"before": round(before.share, 6), "after": round(after.share, 6)},
         "commands": commands(way),
         "steps": [
             {
@@ -197,6 +219,7 @@ def render_plan(asked: Planning, answer: Answer) -> Json:
                 "gpus": list(step.indices),
                 "command": step.command,
                 "words": step.words,
+                "resets_gpu": step.resets_gpu,
             }
             for step in way
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from planner.catalog.facts.catalog import Catalog
@@ -25,10 +26,19 @@ def chip_of(catalog: Catalog, slug: str, driver: str = "") -> Chip | None:
     return _chip(record.slug, record.spec.name, record.spec.architecture, rows, driver)
 
 
+BEFORE_MODE: Mapping[str, str] = {
+    "rtx-pro-6000-workstation": "Its display mode has to be compute first (DisplayModeSelector), and its "
+    "vBIOS 98.02.55.00.00 or later."
+}
+"""What chips need before MIG can be enabled: NVIDIA MIG User Guide (version 580), "Additional Prerequisites
+for RTX PRO Blackwell GPUs"."""
+
+
 @lru_cache(maxsize=256)
 def _chip(slug: str, name: str, architecture: str, rows: tuple[MigProfileRecord, ...], driver: str) -> Chip:
     profiles = tuple(_profile(row) for row in rows)
-    chip = Chip(slug, name, profiles, resets_for_mode=architecture.lower() in RESETS_FOR_MODE)
+    resets = architecture.lower() in RESETS_FOR_MODE
+    chip = Chip(slug, name, profiles, resets_for_mode=resets, before_mode=BEFORE_MODE.get(slug, ""))
     return with_driver(chip, driver)
 
 

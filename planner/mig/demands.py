@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from planner.contract.mig_fields import DEMAND, DEMANDED_BY, JOB
@@ -14,6 +15,8 @@ from planner.mig.placement.question import Demand
 
 Sizer = Callable[[Section, Chip, float], tuple[str, ...]]
 """What says which profiles of a chip a job fits on, the smallest first, with at least some chance."""
+Others = Callable[[], Iterable[Chip]]
+"""Every chip that MIG divides: looked at where those of the question do not serve a demand."""
 
 
 def entries(section: Section, name: str, example: str, least: str = "") -> Iterator[Section]:
@@ -41,7 +44,7 @@ def entries(section: Section, name: str, example: str, least: str = "") -> Itera
 
 
 def read_demands(
-    section: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer
+    section: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer, others: Others
 ) -> Iterator[Demand]:
     """The demands of a question, each with the profiles that serve it."""
     least = _least_words(section.data.get("demands"), chips)
@@ -49,11 +52,15 @@ def read_demands(
         entry.only(DEMAND.names)
         count = entry.read(DEMAND["count"])
         label = entry.text("label")
-        found = _accepted(entry, chips, profiles, sizer)
-        if found is None:
-            continue
-        accepts, described = found
-        yield Demand(count=count, accepts=accepts, label=label or described)
+        found = _accepted(entry, chips, profiles, sizer, others)
+        if found is not None:
+            yield Demand(
+                count=count,
+                accepts=found.accepts,
+                label=label or found.label,
+                wider=found.wider,
+                elsewhere=found.elsewhere,
+            )
 
 
 def _least_words(given: Any, chips: list[Chip]) -> str:
@@ -68,9 +75,23 @@ def _least_words(given: Any, chips: list[Chip]) -> str:
     return f"; they need at least {math.ceil(len(given) * share - 1e-9):,} of these GPUs"
 
 
+NAMED_ELSEWHERE = 3
+"""How many other chips are named that have what these have not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What serves a demand and what it is called, as in ``Demand``."""
+
+    accepts: Mapping[str, tuple[str, ...]]
+    label: str
+    wider: Mapping[str, tuple[str, ...]] | None = None
+    elsewhere: tuple[tuple[str, str], ...] = ()
+
+
 def _accepted(
-    entry: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer
-) -> tuple[dict[str, tuple[str, ...]], str] | None:
+    entry: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer, others: Others
+) -> Accepted | None:
     profile, *least_of, job = DEMANDED_BY
     kinds = [name for name in (profile, job) if entry.has(name)]
     least = any(map(entry.has, least_of))
@@ -87,10 +108,10 @@ def _accepted(
         return _by_profile(entry, chips)
     if entry.has("job"):
         return _by_job(entry, chips, profiles, sizer)
-    return _by_least(entry, chips, profiles)
+    return _by_least(entry, chips, profiles, others)
 
 
-def _by_profile(entry: Section, chips: list[Chip]) -> tuple[dict[str, tuple[str, ...]], str] | None:
+def _by_profile(entry: Section, chips: list[Chip]) -> Accepted | None:
     name = entry.text("profile")
     if name is None:
         return None
@@ -103,26 +124,39 @@ def _by_profile(entry: Section, chips: list[Chip]) -> tuple[dict[str, tuple[str,
             suggestion(near(name, known), f"They have {', '.join(known)}."),
         )
         return None
-    return accepts, name
+    return Accepted(accepts, name)
 
 
 def _by_least(
-    entry: Section, chips: list[Chip], profiles: str | tuple[str, ...]
-) -> tuple[dict[str, tuple[str, ...]], str] | None:
+    entry: Section, chips: list[Chip], profiles: str | tuple[str, ...], others: Others
+) -> Accepted | None:
     memory = entry.read(DEMAND["min_memory_bytes"])
     compute = entry.read(DEMAND["min_compute_slices"])
-    accepts = {}
-    for chip in chips:
-        serving = [
+
+    def serving(chip: Chip, which: str | tuple[str, ...]) -> tuple[str, ...]:
+        found = [
             profile
-            for profile in (chip.by_name[name] for name in chip.named(profiles))
+            for profile in (chip.by_name[name] for name in chip.named(which))
             if profile.memory_bytes >= (memory or 0) and profile.compute_slices >= (compute or 0)
         ]
-        serving.sort(key=lambda profile: (profile.size, profile.compute_slices))
-        if serving:
-            accepts[chip.slug] = tuple(profile.name for profile in serving)
-    parts = [f"{_gigabytes(memory)} GB" if memory else "", f"{compute} compute slices" if compute else ""]
-    return accepts, " and ".join(part for part in parts if part) or "an instance"
+        return tuple(
+            p.name for p in sorted(found, key=lambda profile: (profile.size, profile.compute_slices))
+        )
+
+    parts = [
+        f"{_gigabytes(memory)} GB" if memory else "",
+        f"{compute} compute slice{'s' if compute > 1 else ''}" if compute else "",
+    ]
+    label = " and ".join(part for part in parts if part) or "an instance"
+    accepts = {chip.slug: names for chip in chips if (names := serving(chip, profiles))}
+    wider = {chip.slug: names for chip in chips if (names := serving(chip, "all"))}
+    elsewhere = []
+    if not accepts and entry.ok("min_memory_bytes" if memory else "min_compute_slices"):
+        able = [(chip, names[0]) for chip in others() if (names := serving(chip, "standard"))]
+        able.sort(key=lambda each: max(p.memory_bytes for p in each[0].profiles))  # the smallest GPU first
+        elsewhere = [(chip.slug, name) for chip, name in able[:NAMED_ELSEWHERE]]
+    more = wider if profiles == "standard" and wider != accepts else None
+    return Accepted(accepts, label, more, tuple(elsewhere))
 
 
 def _gigabytes(number_of_bytes: float) -> str:
@@ -132,16 +166,18 @@ def _gigabytes(number_of_bytes: float) -> str:
 
 def _by_job(
     entry: Section, chips: list[Chip], profiles: str | tuple[str, ...], sizer: Sizer
-) -> tuple[dict[str, tuple[str, ...]], str] | None:
+) -> Accepted | None:
     job = Section(entry.data["job"], entry.at("job"), entry.problems)
     job.only(JOB.names, JOB.hints)
     chance = entry.read(DEMAND["min_chance"])
     if not job.sound:
         return None
-    accepts = {}
+    accepts, wider = {}, {}
     for chip in chips:
         if names := sizer(job, chip, chance):
             chosen = set(chip.named(profiles))
             accepts[chip.slug] = tuple(name for name in names if name in chosen)
+            wider[chip.slug] = names
     model = job.data.get("model")
-    return accepts, model if isinstance(model, str) else "this job"
+    label = model if isinstance(model, str) else "this job"
+    return Accepted(accepts, label, wider if profiles == "standard" and wider != accepts else None)

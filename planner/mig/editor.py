@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.mig.drawing import present, unlisted
 from planner.mig.placement.openness import best_start, offers
@@ -13,9 +13,9 @@ from planner.web.numbers import whole
 from planner.web.slices import Picture
 
 DRAWN = 24
-"""Rows of GPUs that are drawn to be edited; the others have their fields alone."""
-FOLDED = 3
-"""From more rows than these on, each is folded until it is opened."""
+"""Layouts that are drawn; of further ones there are only the rows, to be opened."""
+OPEN = 3
+"""Of more rows than these, one alone is open to be changed, and the others are drawn together by layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,19 @@ class Offer:
 class EditRow:
     """A row of GPUs to edit.
 
-    picture, offers, refused: None and empty where the row makes no sense yet.  wrong: by part of the row
-    (``chip``, ``n``, ``on``, ``at``, ``usd``).  name: of a chip that the catalog lacks, else "".
+    kind: the GPU's name.  picture: None where the row makes no sense yet.  offers, refused: of an open row.
+    wrong: by part of the row (``chip``, ``n``, ``on``, ``at``, ``usd``).
     """
 
     index: int
     row: Row
+    kind: str
     picture: Picture | None
     offers: tuple[Offer, ...]
     refused: tuple[tuple[str, str], ...]
     can_split: bool
     open: bool
     wrong: Mapping[str, str]
-    name: str = ""
 
     @property
     def chip_id(self) -> str:
@@ -58,6 +58,15 @@ class EditRow:
     def on_id(self) -> str:
         """The id of its layout's control."""
         return f"on-{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Rows of one kind of GPU in one layout, drawn once. gpus: how many they are together."""
+
+    title: str
+    picture: Picture | None
+    rows: tuple[EditRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ def edit_rows(
             of_row.get(index),
             which,
             _at(index, wrong, ("chip", "n", "on", "at", "usd")),
-            unfolded=len(state.rows) <= FOLDED or index == touched,
+            is_open=len(state.rows) <= OPEN or index == touched,
         )
         for index, row in enumerate(state.rows)
     ]
@@ -110,14 +119,23 @@ def _edit_row(
     which: str | tuple[str, ...],
     wrong: Mapping[str, str],
     *,
-    unfolded: bool,
+    is_open: bool,
 ) -> EditRow:
     can_split = (whole(row.count) or 1) > 1
+    is_open = is_open or bool(wrong)
     if row.unlisted:
         name = row.chip.removeprefix(UNLISTED)
-        return EditRow(index, row, unlisted(name, row.instances), (), (), False, unfolded, wrong, name)
-    if group is None or index >= DRAWN:
-        return EditRow(index, row, None, (), (), can_split, unfolded or bool(wrong), wrong)
+        return EditRow(index, row, name, unlisted(name, row.instances), (), (), False, False, wrong)
+    if group is None:
+        return EditRow(index, row, row.chip, None, (), (), can_split, is_open, wrong)
+    able, refused = _places(group, which) if is_open else ((), ())
+    return EditRow(index, row, group.chip.name, present(group), able, refused, can_split, is_open, wrong)
+
+
+def _places(
+    group: Gpus, which: str | tuple[str, ...]
+) -> tuple[tuple[Offer, ...], tuple[tuple[str, str], ...]]:
+    """Where an instance could be made beside what stands, and where none could be and why."""
     chip = group.chip
     standing = tuple(sorted(each.place for each in group.standing))
     names = chip.named(which)
@@ -127,15 +145,29 @@ def _edit_row(
         if problem is not None:
             refused.append((str(place), problem))
             continue
-        note = (
-            " (leaves most room)"
-            if place == best[place.profile] and len(chip.places(place.profile)) > 1
-            else ""
-        )
-        able.append(Offer(f"{place.profile}@{place.start}", f"{place.profile} at {place.start}{note}"))
-    return EditRow(
-        index, row, present(group), tuple(able), tuple(refused), can_split, unfolded or bool(wrong), wrong
-    )
+        several = len(chip.places(place.profile)) > 1
+        note = " (leaves most room)" if several and place == best[place.profile] else ""
+        able.append(Offer(f"{place.profile}@{place.start}", f"{place}{note}"))
+    return tuple(able), tuple(refused)
+
+
+def alike(rows: Sequence[EditRow]) -> list[Alike]:
+    """The rows that are not open, those of one kind of GPU in one layout together."""
+    together: dict[tuple[str, str], list[EditRow]] = {}
+    for entry in rows:
+        if not entry.open:
+            layout = ",".join(str(replace(each, number=None)) for each in entry.row.instances)
+            together.setdefault((entry.row.chip, f"{layout}{entry.row.unread}"), []).append(entry)
+    found = [_alike(members) for members in together.values()]
+    return [each if number < DRAWN else replace(each, picture=None) for number, each in enumerate(found)]
+
+
+def _alike(members: Sequence[EditRow]) -> Alike:
+    first = members[0]
+    if len(members) == 1 and first.picture is not None and not first.row.unlisted:
+        return Alike(first.picture.title, first.picture, tuple(members))
+    total = sum(whole(entry.row.count) or 1 for entry in members)
+    return Alike(f"{total:,} × {first.kind}", first.picture, tuple(members))
 
 
 def demand_entries(state: State, jobs: Mapping[int, str], wrong: Mapping[str, str]) -> list[DemandEntry]:

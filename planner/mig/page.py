@@ -31,8 +31,11 @@ from planner.plans.form import ScenarioForm
 from planner.web.numbers import whole
 from planner.web.responses import csv_response, swaps
 
-FIRST_LOOK_S = 0.7
+FIRST_LOOK_S = 1.5
 """Seconds that the first search may take; what it found is shown with its bound while a longer one runs."""
+
+LONG = 8
+"""Demands from which on the answer is out of sight below them, so that a link leads there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ def _focus(action: str, state: State) -> str:
         "delgpu": "add-gpus",
         "del": f"place-{row}",
         "split": f"on-{row}",
+        "row": f"chip-{row}",
         "adopt": "add-demand",
     }.get(name, "")
 
@@ -216,6 +220,7 @@ def _context(state: State, catalog: Catalog, *, exact: bool, touched: int | None
     asked = _ask(state, catalog)
     found = problems(asked.errors, state)
     wrong = by_control(found)
+    rows = editor.edit_rows(state, asked.groups, state.profiles, wrong, touched)
     context: dict[str, Any] = {
         "state": state,
         "query": state.query(),
@@ -228,7 +233,9 @@ def _context(state: State, catalog: Catalog, *, exact: bool, touched: int | None
         "result": None,
         "searching": False,
         "profiles": _profile_names(state, catalog),
-        "rows": editor.edit_rows(state, asked.groups, state.profiles, wrong, touched),
+        "rows": rows,
+        "alike": editor.alike(rows),
+        "long": len(rows) > editor.OPEN or len(state.demands) > LONG,
         "demands": editor.demand_entries(state, _job_words(state, catalog), wrong),
         "longer_query": replace(state, longer=True).query(),
         "for_query": urlencode({"for": state.query()}),
@@ -244,11 +251,11 @@ def _context(state: State, catalog: Catalog, *, exact: bool, touched: int | None
     if asked.question is not None:
         question = asked.question
         if not exact:
-            question = replace(
-                question, time_limit_s=min(FIRST_LOOK_S, question.time_limit_s or FIRST_LOOK_S)
-            )
+            question = replace(question, time_limit_s=FIRST_LOOK_S)
         answer = plan(question)
-        context["result"] = presenters.result(asked.question, answer, state)
+        context["result"] = presenters.result(
+            asked.question, answer, state, {chip.slug: chip for chip in divisible(catalog)}
+        )
         context["searching"] = not answer.optimal and not exact
     return context
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from planner.mig import files, words
 from planner.mig.drawing import Change, changes, where
 from planner.mig.exports.layouts import afterwards
 from planner.mig.exports.layouts import present as as_it_stands
+from planner.mig.fixes import Fix, fixes
 from planner.mig.placement.chip import Chip
 from planner.mig.placement.openness import Fragmentation, fragmentation
-from planner.mig.placement.question import ADD_GPUS, Answer, Question
+from planner.mig.placement.question import Answer, Question
 from planner.mig.prices import share, unused_usd_per_hour
-from planner.mig.state import Row, State
+from planner.mig.state import State
 from planner.web import formats
 
 
@@ -39,14 +40,6 @@ class DemandRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Fix:
-    """A change that gives more of the demand a place. query: the page's address with it."""
-
-    text: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """The answer on the page. longer: whether more time might better it."""
 
@@ -62,8 +55,11 @@ class Result:
     longer: bool
 
 
-def result(question: Question, answer: Answer, state: State) -> Result:
-    """Everything that the page shows of an answer."""
+def result(question: Question, answer: Answer, state: State, known: Mapping[str, Chip]) -> Result:
+    """Everything that the page shows of an answer.
+
+    known: every chip that MIG divides, by slug.
+    """
     shown, hidden = changes(question.gpus, answer)
     before = fragmentation(as_it_stands(question.gpus))
     after = fragmentation(afterwards(question.gpus, answer))
@@ -72,7 +68,7 @@ def result(question: Question, answer: Answer, state: State) -> Result:
         css="fits" if not answer.unplaced else "does_not_fit",
         figures=_figures(question, answer, before, after),
         demands=tuple(_demands(question, answer, state)),
-        fixes=tuple(fixes(question, answer, state)),
+        fixes=tuple(fixes(question, answer, state, known)),
         changes=tuple(shown),
         hidden=hidden,
         hosts=tuple(files.hosts(question.gpus, answer)),
@@ -168,47 +164,6 @@ def _demands(question: Question, answer: Answer, state: State) -> Iterable[Deman
             by=listed,
             why=missing.reason if missing else "",
         )
-
-
-def fixes(question: Question, answer: Answer, state: State) -> Iterable[Fix]:
-    """The nearest changes that give the rest a place, each as an address, the surest first."""
-    names = {gpus.chip.slug: gpus.chip.name for gpus in question.gpus}
-    for change in answer.nearest_changes:
-        if change.kind == ADD_GPUS:
-            unsure = "" if change.proven else ", perhaps fewer would do"
-            more = (Row(slug, str(count), (), "") for slug, count in change.gpus)
-            listed = " and ".join(f"{count:,} × {names[slug]}" for slug, count in change.gpus)
-            yield Fix(
-                f"Add {listed}: all that can be served has a place{unsure}",
-                state.query(rows=(*state.rows, *more)),
-            )
-        else:
-            jobs = "job" if change.count == 1 else "jobs"
-            yield Fix(
-                f"Move {change.count:,} running {jobs}: their instances are destroyed and made again",
-                state.query(destroys=True),
-            )
-    for each in answer.unplaced:
-        demand = question.demands[each.demand]
-        if any(demand.accepts.values()):
-            continue
-        index = state.asked[each.demand]
-        least = _nearest_profile(question, state.demands[index].want)
-        if least:
-            kept = list(state.demands)
-            kept[index] = replace(kept[index], want=least)
-            yield Fix(
-                f"Take {least} for {demand.label}, the largest that these GPUs have",
-                state.query(demands=tuple(kept)),
-            )
-
-
-def _nearest_profile(question: Question, want: str) -> str:
-    """The largest instance that any of these GPUs has, for a demand that is larger; "" for a run to size."""
-    if want.startswith("plan?"):
-        return ""
-    profiles = [gpus.chip.by_name[name] for gpus in question.gpus for name in gpus.chip.named("standard")]
-    return max(profiles, key=lambda profile: (profile.memory_bytes, profile.compute_slices)).name
 
 
 # --- prices ---

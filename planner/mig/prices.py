@@ -57,7 +57,7 @@ def shared_out(chip: Chip, names: list[str]) -> tuple[list[float], float]:
     """
     shares = [share(chip, chip.by_name[name]) for name in names]
     whole = max(1.0, sum(shares))
-    return [each / whole for each in shares], max(0.0, 1.0 - sum(shares))
+    return [each / whole for each in shares], max(0.0, round(1.0 - sum(shares), 12))
 
 
 def unused_usd_per_hour(groups: Sequence[Gpus], answer: Answer) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -159,7 +160,7 @@ def _planning(section: Section, catalog: Catalog, sizer: Sizer) -> Planning | No
                     f"No price of {each.chip.slug} is known.",
                     "Give its price an hour, or choose another objective.",
                 )
-    demands = list(read_demands(section, chips, profiles, sizer))
+    demands = list(read_demands(section, chips, profiles, sizer, cache(partial(divisible, catalog))))
     names = ("time_limit_s", "in_use_serves_demands", "may_destroy_in_use", "stream")
     seconds, serves, destroys, stream = (section.read(LAYOUT[name]) for name in names)
     exports = _exports(section)
@@ -190,17 +191,23 @@ def _exports(section: Section) -> tuple[str, ...]:
 
 def _groups(section: Section, catalog: Catalog) -> Iterator[Gpus]:
     first = 0
+    machines: Counter[str] = Counter()
     price = cache(partial(usd_per_gpu_hour, catalog))
     for entry in entries(section, "gpus", '[{"accelerator": "a100-sxm-40gb", "count": 4}]'):
-        found = _group(entry, catalog, first, price)
+        found = _group(entry, catalog, first, price, machines)
         if found is not None:
             first += found.count
             yield found
 
 
 def _group(
-    entry: Section, catalog: Catalog, first: int, usual_price: Callable[[str], float | None]
+    entry: Section,
+    catalog: Catalog,
+    first: int,
+    usual_price: Callable[[str], float | None],
+    machines: Counter[str],
 ) -> Gpus | None:
+    """One group.  machines: how many of each instance type came before, by which they are named."""
     entry.only(GPUS.names)
     driver = _driver(entry)
     count = entry.read(GPUS["count"])
@@ -232,7 +239,7 @@ def _group(
         first=first,
         standing=standing,
         mig_mode=mode,
-        hosts=_hosts(entry, count),
+        hosts=_machines(entry, count, per_node, machines),
         usd_per_gpu_hour=price if usd is None else usd,
         per_node=per_node,
     )
@@ -269,6 +276,21 @@ def _bought(entry: Section, catalog: Catalog, driver: str) -> tuple[Chip, int, f
         return None
     price = instance_usd_per_gpu_hour(catalog, spec, entry.text("region"), entry.read(GPUS["purchase"]))
     return chip, spec.accelerators_per_node, price
+
+
+def _machines(
+    entry: Section, count: int, per_node: int, machines: Counter[str]
+) -> tuple[tuple[str, int], ...]:
+    """Host and index of each GPU; machines that are bought are numbered by type where they have no name."""
+    if entry.has("host") or entry.has("indices") or not entry.has("instance_type"):
+        if entry.has("instance_type") and count > per_node:
+            entry.fail("host", "One host is one machine.", "Give each machine as a group of its own.")
+            return ()
+        return _hosts(entry, count)
+    name = str(entry.data["instance_type"])
+    began = machines[name]
+    machines[name] += count // per_node
+    return tuple((f"{name}-{began + each // per_node + 1}", each % per_node) for each in range(count))
 
 
 def _hosts(entry: Section, count: int) -> tuple[tuple[str, int], ...]:

@@ -14,7 +14,7 @@ from planner.contract.section import Section
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.result import PlanResult
 from planner.mig.placement.chip import Chip, Profile
-from planner.mig.prices import cheapest, share
+from planner.mig.prices import cheapest, share, shared_out
 from planner.plans import answers
 
 
@@ -79,8 +79,8 @@ def job_profiles(job: Section, chip: Chip, catalog: Catalog, chance: float) -> t
 class Offer:
     """A job on one profile, with what it costs.
 
-    instances: how many such instances a GPU holds.  usd_per_hour: the instance's part of the GPU's price.
-    usd_per_million_tokens, whole_usd_per_million_tokens: on the instance, and on the whole GPU alone.
+    instances: how many such instances a GPU holds.  share, usd_per_hour: the instance's part of the GPU and
+    of its price.  unused: the part of the GPU that so many instances leave.
     """
 
     sized: Sized
@@ -89,6 +89,7 @@ class Offer:
     usd_per_hour: float | None
     usd_per_million_tokens: float | None
     gpu_tokens_per_s: float
+    unused: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ def right_size(job: Mapping[str, Any], chip: Chip, catalog: Catalog, *, sure: fl
                 usd_per_hour=hourly,
                 usd_per_million_tokens=hourly / tokens / 3600 * 1e6 if hourly and tokens else None,
                 gpu_tokens_per_s=tokens * each.profile.max_instances,
+                unused=shared_out(chip, [each.profile.name] * each.profile.max_instances)[1],
             )
         )
     fitting = [

@@ -1,5 +1,7 @@
 """The catalog's admin pages: units in the columns, nonsense refused in words, what was shipped kept."""
 
+import html
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -21,6 +23,8 @@ from planner.catalog.models import (
     TransformerModel,
 )
 from planner.catalog.services import load_catalog
+from tests.mig.visiting import address as partitions
+from tests.mig.visiting import text_of
 
 pytestmark = [pytest.mark.usefixtures("shipped_catalog"), pytest.mark.django_db]
 TABLES = [Accelerator, InstanceType, Price, Availability, MigProfile, TransformerModel]
@@ -223,3 +227,42 @@ def test_dates_cannot_be_read_the_other_way_round(admin_client: Client) -> None:
     price = Price.objects.filter(instance_type__slug="p5.48xlarge", region="us-east-1").earliest("valid_from")
     page = admin_client.get(address(price, "change")).content.decode()
     assert f'value="{price.as_of.isoformat()}"' in page
+
+
+NEW_PROFILE = {
+    "accelerator": "a100-sxm-40gb", "profile": "3g.21gb", "profile_id": "77", "compute_slices": "3",
+    "memory_slices": "4", "memory_mib": "19968", "max_instances": "2", "placement_size": "4",
+    "placement_starts": "0 4", "min_driver": "R470", "copy_engines": "", "decoders": "",
+    "source": "an example", "as_of": "2026-01-01",
+}  # fmt: skip
+
+
+def add_profile(admin_client: Client, **changes: str) -> tuple[int, list[str]]:
+    """The status of adding the profile, and what was said to be wrong."""
+    answer = admin_client.post("/admin/planner/migprofile/add/", NEW_PROFILE | changes)
+    said = re.findall(r'<ul class="errorlist[^>]*>\s*<li>(.*?)</li>', answer.content.decode(), re.S)
+    return answer.status_code, [html.unescape(each) for each in said]
+
+
+def test_a_mig_profile_that_is_added_is_offered_on_the_page(admin_client: Client, client: Client) -> None:
+    assert text_of(client, partitions(want="3g.21gb", count="1", on=""), 422)
+    assert add_profile(admin_client) == (302, [])
+    assert "The one instance has a place" in text_of(client, partitions(want="3g.21gb", count="1", on=""))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"placement_starts": "0 3"}, "Places overlap"),
+        ({"placement_starts": "0 40"}, "has 8 memory slices"),
+        ({"profile": "5g.20gb"}, "has 5 by its name"),
+        ({"accelerator": "t4"}, "not marked as one that MIG divides"),
+        ({"profile_id": "19"}, "already exists"),
+    ],
+)
+def test_a_nonsensical_mig_profile_is_refused_at_its_field(
+    admin_client: Client, changes: Any, said: str
+) -> None:
+    status, errors = add_profile(admin_client, **changes)
+    assert status == 200
+    assert said in " ".join(errors)

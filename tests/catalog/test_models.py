@@ -95,6 +95,13 @@ def test_people_are_told_in_words() -> None:
         ({"placement_starts": "0 2"}, "Places overlap"),
         ({"placement_starts": "4 0"}, "lowest first"),
         ({"max_instances": 3}, "2 places to start"),
+        ({"placement_starts": "0 8"}, "has 8 memory slices by its profiles"),
+        ({"placement_size": 2}, "the same number in both"),
+        ({"compute_slices": 2}, "has 3 by its name"),
+        ({"profile": "9g.20gb", "compute_slices": 9}, "The largest profile of A100 SXM4 40GB has 7"),
+        ({"profile": "big"}, "as the driver does"),
+        ({"memory_mib": 10**6}, "has 40,960 MiB"),
+        ({"accelerator_id": "t4"}, "not marked as one that MIG divides"),
     ],
 )
 def test_places_of_a_mig_profile_make_sense(changes: dict[str, Any], said: str) -> None:
@@ -104,6 +111,19 @@ def test_places_of_a_mig_profile_make_sense(changes: dict[str, Any], said: str) 
         setattr(row, name, value)
     with pytest.raises(ValidationError, match=said):
         row.full_clean()
+
+
+def test_the_shipped_mig_profiles_are_sound() -> None:
+    for row in MigProfile.objects.all():
+        row.full_clean()
+
+
+def test_a_larger_whole_gpu_may_be_added() -> None:
+    row = MigProfile.objects.get(accelerator_id="a100-sxm-40gb", profile="7g.40gb")
+    row.pk = None
+    row.profile, row.profile_id, row.compute_slices = "8g.40gb", 90, 8
+    row.memory_slices = row.placement_size = 16
+    row.full_clean()
 
 
 def test_a_kind_that_is_in_use_cannot_be_deleted() -> None:

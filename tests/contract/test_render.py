@@ -87,6 +87,7 @@ def result(catalog: Catalog) -> PlanResult:
             step_breakdown_s=breakdown,
             step_interval_s=(8.0, 9.0),
             tokens_per_s=10.0,
+            processed_tokens_per_s=12.0,
             tokens_per_s_per_accelerator=11.0,
             model_flops_utilization=0.4,
             hardware_flops_utilization=0.5,

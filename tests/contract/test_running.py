@@ -8,7 +8,8 @@ from planner.catalog.facts.catalog import Catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.request import Experts, Sequences, Workload
-from tests.contract.conftest import bent
+from planner.engine.run.length import total_steps
+from tests.contract.conftest import ABSENT, bent
 
 
 def workload(catalog: Catalog, **changes: Any) -> Workload:
@@ -96,3 +97,27 @@ def test_experts_that_bitsandbytes_leaves_alone_are_noted(catalog: Catalog) -> N
     assert f"{2 * 4 * 8 * 3 * 512 * 262144 / 2**30:,.0f} GiB" in message
     plain = parse_plan_request(bent({"model": mixture, "workload.task": "lora"}), catalog)
     assert "experts_may_stay_16_bit" not in dict(plain.notes)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "steps"),
+    [
+        # A sample is a row, however much of it is padding; packed rows hold several samples.
+        (None, 100),
+        ({"kind": "padded_to_longest", "mean_tokens": 512}, 100),
+        ({"kind": "unpadded", "mean_tokens": 512}, 100),
+        ({"kind": "packed", "mean_tokens": 512}, 25),
+    ],
+)
+def test_samples_are_counted_as_such_whatever_their_length(
+    catalog: Catalog, sequences: dict[str, Any] | None, steps: int
+) -> None:
+    asked = bent(
+        {
+            "workload.tokens": ABSENT,
+            "workload.samples": 102_400,
+            "workload.sequence_length": 2048,
+            "workload.sequences": sequences or ABSENT,
+        }
+    )
+    assert total_steps(parse_plan_request(asked, catalog)) == steps

@@ -26,6 +26,44 @@ def test_all_eight_rows_are_there() -> None:
     assert len(KORTHIKANTI) == 8
 
 
+#: NVIDIA NeMo, Long Sequence Performance (24.12: H100; 25.04: B200), as measured runs.
+LONG = [
+    row
+    for line in (DATA_DIRECTORY / "runs" / "further.jsonl").read_text(encoding="utf-8").splitlines()
+    if '"nemo-long-sequence"' in line and (row := json.loads(line))
+]
+
+
+@pytest.mark.parametrize("run", LONG, ids=lambda run: run["row_id"])
+def test_steps_of_a_thousand_to_a_million_tokens(run: dict[str, Any]) -> None:
+    """4k to 1M tokens a sequence, with context parallelism from 32k on, within 20 %."""
+    result = answer(parse_plan_request(run["request"], catalog()))
+    assert result.time.step_s == pytest.approx(run["measured"]["step_s"], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("instance", "cards", "micro", "seconds"),
+    [("g6.2xlarge", 1, 4, 8100), ("g6.12xlarge", 4, 8, 1980), ("g6.48xlarge", 8, 8, 1080)],
+)
+def test_qlora_of_8b_on_l4_takes_as_long_as_published(
+    instance: str, cards: int, micro: int, seconds: float
+) -> None:
+    """philschmid/deep-learning-pytorch-huggingface, fine-tune-llms-in-2025.ipynb: 5.5M tokens, Liger, within
+    a quarter; the card has 72 W for a peak of 121 TFLOP/s."""
+    asked = question(
+        model="llama-3.1-8b",
+        task="qlora",
+        tokens=5.5e6,
+        sequence_length=1024,
+        global_batch_size=16 * cards,
+        activation_recompute="full",
+        loss="fused",
+        cluster={"instance_type": instance, "nodes": 1},
+        layout={"micro_batch_size": micro, "sharding": "none"},
+    )
+    assert answer(asked).time.total_s == pytest.approx(seconds, rel=0.25)
+
+
 def test_llama_65b_takes_about_three_weeks() -> None:
     """Touvron et al. 2023, section 2.4: 2,048 A100-80, about 380 tokens/s each, 1.4T tokens in 21 days."""
     shape = {

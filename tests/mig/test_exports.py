@@ -65,6 +65,7 @@ def test_the_gpu_operators_config_map_holds_the_same() -> None:
     [
         (LAYOUTS, "mixed", "nvidia.com/mig-1g.6gb.me"),
         ([HostLayout("n", (0, 1), "a30", (("2g.12gb", 2),))], "single", "nvidia.com/gpu"),
+        ([HostLayout("n", (0, 1), "a30", (("2g.12gb", 2),), alone=False)], "mixed", "nvidia.com/mig-2g.12gb"),
     ],
 )
 def test_the_device_plugins_config(layouts: list[HostLayout], strategy: str, asked_for: str) -> None:
@@ -97,6 +98,16 @@ def test_lines_of_slurm() -> None:
     assert "NodeName=node-1 Gres=gpu:1g.5gb:6,gpu:3g.20gb:2,gpu:7g.40gb:1" in lines
     plain = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"(\w+=\S+)( \w+=\S+)*", line) for line in plain)
+
+
+def test_a_gpu_that_holds_nothing_is_no_part_of_a_single_strategy() -> None:
+    of = chip("a30")
+    both, one_of_two = (
+        host_layouts(question.gpus, plan(question))
+        for question in (asked([Gpus(chip=of, count=2)], [wanted(of, "2g.12gb", count)]) for count in (4, 2))
+    )
+    assert "migStrategy: single" in device_plugin(both)
+    assert "migStrategy: mixed" in device_plugin(one_of_two)
 
 
 def test_layouts_hold_what_stays_too() -> None:

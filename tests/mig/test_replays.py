@@ -16,6 +16,7 @@ from planner.mig.placement.steps import DESTROY, steps
 from tests.mig.asked import asked, chip, placed, standing, wanted
 
 MIG_PARTED = "NVIDIA/mig-parted, commit bd7160f4"
+GPU_OPERATOR = "NVIDIA/gpu-operator, commit a22dbf6, assets/state-mig-manager/0400_configmap.yaml"
 #: (where it is published, chip, instances of each GPU).
 PUBLIC = [
     (f"{MIG_PARTED}, examples/config.yaml, all-1g.5gb", "a100-sxm-40gb", [{"1g.5gb": 7}]),
@@ -32,6 +33,11 @@ PUBLIC = [
      [{"1g.24gb+me.all": 1}]),
     (f"{MIG_PARTED}, deployments/systemd/config-default.yaml, all-2g.48gb.gfx", "rtx-pro-6000",
      [{"2g.48gb+gfx": 2}]),
+    (f"{GPU_OPERATOR}, all-balanced of 0x294110DE", "gb200", [{"1g.23gb": 2, "2g.47gb": 1, "3g.93gb": 1}]),
+    (f"{GPU_OPERATOR}, all-balanced of 0x318210DE", "b300", [{"1g.34gb": 2, "2g.67gb": 1, "3g.135gb": 1}]),
+    (f"{GPU_OPERATOR}, all-balanced of 0x31C210DE", "gb300", [{"1g.35gb": 2, "2g.70gb": 1, "3g.139gb": 1}]),
+    (f"{GPU_OPERATOR}, all-balanced of 0x2BB510DE", "rtx-pro-6000", [{"1g.24gb": 2, "2g.48gb": 1}]),
+    (f"{GPU_OPERATOR}, all-1g.12gb", "h20", [{"1g.12gb": 7}]),
     ("NVIDIA/gpu-operator issue 622", "a100-sxm-80gb",
      [{"7g.80gb": 1}, {"2g.20gb": 3}, *[{"3g.40gb": 1, "4g.40gb": 1}] * 4,
       {"1g.10gb": 1, "2g.20gb": 1, "4g.40gb": 1}]),

@@ -193,6 +193,40 @@ def test_a_machine_that_is_bought_has_mig_mode_off() -> None:
     assert "-mig 1" not in ask(gpus=[machine | {"mig_mode": True}], demands=DEMANDS)["commands"][0]
 
 
+def test_machines_that_are_bought_are_hosts_of_their_own() -> None:
+    """Indices begin anew on each: a command for GPU 8 of a machine that has eight would fail."""
+    gpus = [{"instance_type": "p4d.24xlarge", "count": 2}, {"instance_type": "p4d.24xlarge"}]
+    answer = ask(gpus=gpus, demands=[{"profile": "7g.40gb", "count": 24}])
+    made = [step for step in answer["steps"] if step["kind"] == "create"]
+    assert [step["host"] for step in made] == [f"p4d.24xlarge-{number}" for number in (1, 2, 3)]
+    assert all(step["gpus"] == list(range(8)) for step in made)
+    two = [{"instance_type": "p4d.24xlarge", "count": 2, "host": "node-1"}]
+    assert ask(gpus=two, demands=DEMANDS)["error"]["field"] == "gpus.0.host"
+
+
+def test_what_no_profile_serves_is_named_with_what_would() -> None:
+    demands = [{"min_memory_bytes": 6e10, "count": 2}, {"min_memory_bytes": 1e12}]
+    found = [each["reason"] for each in ask(gpus=GPUS, demands=demands)["unplaced"]]
+    assert "60 GB; the largest, 7g.40gb" in found[0]
+    assert "7g.80gb of a100-" in found[0]
+    assert "1,000 GB" in found[1]
+    assert "Other GPUs" not in found[1]
+
+
+def test_double_memory_profiles_are_the_nearest_change_where_they_would_do() -> None:
+    question: dict[str, Any] = {
+        "gpus": [GPUS[0] | {"count": 1}],
+        "demands": [{"min_memory_bytes": 9e9, "min_compute_slices": 1, "count": 4}],
+    }
+    lacking = ask(**question)
+    assert lacking["served"] == 3
+    assert [each["kind"] for each in lacking["nearest_changes"]] == ["all_profiles", "add_gpus"]
+    assert lacking["nearest_changes"][1]["gpus"] == [{"accelerator": "a100-sxm-40gb", "count": 1}]
+    assert ask(**question, profiles="all")["served"] == 4
+    none = ask(gpus=question["gpus"], demands=[{"min_memory_bytes": 9e9, "count": 5}])
+    assert [each["kind"] for each in none["nearest_changes"]] == ["add_gpus"]
+
+
 def test_a_slice_has_its_part_of_the_price() -> None:
     answer = ask(enumerate="a100-sxm-40gb", profiles="all")
     by_name = {each["profile"]: each for each in answer["profiles"]}
@@ -245,6 +279,25 @@ def test_a_job_is_sized_here() -> None:
     assert used <= {(0, "2g.10gb"), (0, "3g.20gb"), (0, "1g.5gb"), (1, "1g.10gb")}
 
 
+def test_equal_jobs_are_sized_once_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [{"accelerator": "a100-sxm-80gb", "count": 9}]
+    asked_for: list[Any] = []
+
+    def sized(job: Any, *_: Any) -> tuple[str, ...]:
+        asked_for.append(job.data)
+        return ("1g.10gb",)
+
+    monkeypatch.setattr("planner.mig.answers.job_profiles", sized)
+    assert ask(gpus=gpus, demands=[{"job": JOB}] * 40)["served"] == 40
+    assert len(asked_for) == 1
+    different = [{"job": JOB | {"workload": JOB["workload"] | {"tokens": 1e7 + n}}} for n in range(101)]
+    answer = ask(gpus=gpus, demands=different)
+    assert answer["error"]["field"] == "demands.100.job"
+    assert "100 different jobs" in answer["error"]["message"]
+    too_many = ask(right_size=[JOB] * 101, accelerator="a30")
+    assert too_many["error"]["field"] == "right_size"
+
+
 def test_a_job_that_no_slice_holds_is_said_to_be_so() -> None:
     job = {"model": "llama-3.1-70b", "workload": JOB["workload"]}
     answer = ask(gpus=GPUS, demands=[{"job": job}])
@@ -274,6 +327,14 @@ def test_a_list_of_jobs_is_sized() -> None:
     assert not any(each["fits"] and each["fit_probability"] >= 0.9 for each in smaller)
     assert best["usd_per_hour"] < small["whole_gpu"]["usd_per_hour"]
     assert by_name["7g.80gb"]["share_of_gpu"] == 1
+    assert by_name["2g.20gb"]["unused_share_of_gpu"] == pytest.approx(1 / 7)
+    assert by_name["1g.10gb"]["unused_share_of_gpu"] == 0
+    alone = small["whole_gpu"]["tokens_per_usd"]
+    assert best["tokens_per_usd"] == pytest.approx(best["tokens_per_s"] * 3600 / best["usd_per_hour"])
+    assert best["against_whole_gpu"] == pytest.approx(best["tokens_per_usd"] / alone)
+    assert small["time_slicing"]["tokens_per_usd"] > 0
+    assert "upper bound" in small["time_slicing"]["figures_are"]
+    assert all(each["tokens_per_usd"] is None for each in large["profiles"])
     assert small["time_slicing"]["jobs"] > 1
     assert "faults" in small["time_slicing"]["isolation"]
     assert small["mps"]["measured"] is False

@@ -154,6 +154,7 @@ def a_result(
             ),
             step_interval_s=(0.9 * step, 1.15 * step),
             tokens_per_s=1e12 / seconds,
+            processed_tokens_per_s=1e12 / seconds,
             tokens_per_s_per_accelerator=1e12 / seconds / (8 * nodes),
             model_flops_utilization=0.412,
             hardware_flops_utilization=0.431,

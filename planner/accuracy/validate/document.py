@@ -13,6 +13,8 @@ from typing import Any
 
 from planner.accuracy.bills import bills, median_error
 from planner.accuracy.calibration import shipped_calibration
+from planner.accuracy.famous import famous_runs
+from planner.accuracy.famous import median_error as famous_median
 from planner.accuracy.validate.known_causes import cause, cause_of_source
 from planner.accuracy.validate.peers import ELSEWHERE, read_peers
 from planner.accuracy.validate.predictions import GOLDEN_SOURCE, MEMORY_QUANTITIES, Prediction
@@ -64,6 +66,7 @@ def document(report: dict[str, Any], rows: Sequence[Judged]) -> str:
         peer_source=f"{peer.source}, {peer.as_of}",
         golden_rows=golden_lines(found),
         **bill_figures(),
+        **famous_figures(),
         elsewhere="\n".join(f"- {name}: {figure} ({where})." for name, figure, where in ELSEWHERE),
         memory_by_kind=error_lines("Kind", [memory, *tables["memory_by_kind"], tables["resident_memory"]]),
         memory_by_source=error_lines("Source", tables["memory_by_source"]),
@@ -206,6 +209,35 @@ def bill_figures() -> dict[str, str]:
         "bills_near": f"{sum(abs(each.error) <= NEAR for each in found)} of {len(found)}",
         "bills_median": percent(median_error(found)),
     }
+
+
+def famous_figures() -> dict[str, str]:
+    """The table of famous runs that were asked once, how many ranges hold, and the errors, as text."""
+    found = famous_runs()
+    lines = [
+        (
+            each.name,
+            each.machines,
+            hours(each.published_hours),
+            hours(each.predicted_hours),
+            signed(each.error),
+            "yes" if each.covered else "no",
+            f"{each.note} ({each.source}, {each.as_of})",
+        )
+        for each in found
+    ]
+    head = ("Run", "machines", "published hours", "ours", "error", "range holds it", "what was asked")
+    return {
+        "famous": table(head, lines),
+        "famous_held": f"{sum(each.covered for each in found)} of {len(found)}",
+        "famous_median": percent(famous_median(found)),
+        "famous_quicker": f"{sum(each.high < each.published_hours for each in found)}",
+    }
+
+
+def hours(value: float) -> str:
+    """Hours with three digits at most."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def mean_and_largest(errors: Sequence[float]) -> str:

@@ -15,6 +15,7 @@ from planner.engine.choose.plan import Choice
 from planner.engine.evaluate import Evaluation
 from planner.engine.grid.plan_grid import PlanGrid
 from planner.engine.grid.scalars import on_scalars
+from planner.engine.grid.stack import real_tokens
 from planner.engine.layout.refusals import total_ranks
 from planner.engine.memory.peak import MemoryTerms
 from planner.engine.question.request import Cluster, PlanRequest
@@ -41,7 +42,7 @@ from planner.engine.run.length import SECONDS_PER_DAY, total_steps
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.intervals import bounds, chance_within, run_class, spread, time_scale, what_is_far
 from planner.engine.time import flops
-from planner.engine.time.step import StepTime
+from planner.engine.time.step import StepTime, computed_rows
 
 Record = TypeVar("Record", MemoryTerms, StepTime)
 
@@ -52,11 +53,16 @@ FIELDS_OF = {kind: tuple(item.name for item in fields(kind)) for kind in (Memory
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """FLOPs of one step over all ranks, and the number of ranks whose peak they are held against."""
+    """FLOPs of one step over all ranks, and the number of ranks whose peak they are held against.
+
+    real_tokens: of a mean sequence that are trained on.  processed_tokens: that are computed, with padding.
+    """
 
     model_flops: float
     recomputed_flops: float
     ranks: float
+    real_tokens: float
+    processed_tokens: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +128,16 @@ def work_of(choice: Choice, plan: Evaluation) -> Work:
     """GPU instances beside the plan's own are other jobs'; idle machines of the plan's are billed to it."""
     grid, cluster = plan.grid, choice.request.cluster
     available = billed_nodes(cluster) * float(grid.ranks_per_node)
+    computed = computed_rows(grid)
     model_flops: Any = plan.step.terms.get("ppo_model_flops")
     if model_flops is None:
-        model_flops = grid.global_batch_size * flops.model_flops_per_sequence(grid)
+        model_flops = grid.global_batch_size * flops.model_flops_per_sequence(computed)
     return Work(
         model_flops=float(model_flops),
-        recomputed_flops=float(grid.global_batch_size * flops.recomputed_flops_per_sequence(grid)),
+        recomputed_flops=float(grid.global_batch_size * flops.recomputed_flops_per_sequence(computed)),
         ranks=available if cluster.mig_profile is None else available - choice.idle_ranks,
+        real_tokens=real_tokens_of(choice.request),
+        processed_tokens=float(computed.sequence_length),
     )
 
 
@@ -184,7 +193,8 @@ def time_of(
     scale = range_scale(request.workload) if request.workload.ppo else time_scale(grid, intervals)
     low, high = bounds(step_s, "time", intervals, far, key, scale)
     steps = total_steps(request)
-    tokens_per_s = throughput.tokens_per_s(tokens_per_step(grid), step_s)
+    batch = float(grid.global_batch_size)
+    tokens_per_s = throughput.tokens_per_s(batch * work.real_tokens, step_s)
     peak = {"ranks": work.ranks, "peak_flops_per_s": float(grid.peak_flops_per_s)}
     utilization = throughput.model_flops_utilization(work.model_flops, step_s, **peak)
     interruptions, nodes = request.cluster.sale.interruptions, billed_nodes(request.cluster)
@@ -194,6 +204,7 @@ def time_of(
         step_breakdown_s=breakdown_of(plan.step),
         step_interval_s=(low, high),
         tokens_per_s=tokens_per_s,
+        processed_tokens_per_s=throughput.tokens_per_s(batch * work.processed_tokens, step_s),
         tokens_per_s_per_accelerator=throughput.tokens_per_s_per_accelerator(
             tokens_per_s, work.ranks, float(grid.ranks_per_accelerator)
         ),
@@ -228,9 +239,15 @@ def interrupted(request: PlanRequest, *, computing_s: float, total_s: float) -> 
     )
 
 
-def tokens_per_step(grid: PlanGrid) -> float:
-    """Tokens of one optimizer step over all replicas."""
-    return float(grid.global_batch_size * grid.sequence_length)
+def tokens_per_step(grid: PlanGrid, request: PlanRequest) -> float:
+    """Tokens of one optimizer step over all replicas that are trained on, without padding."""
+    return float(grid.global_batch_size) * real_tokens_of(request)
+
+
+def real_tokens_of(request: PlanRequest) -> float:
+    """Tokens of a mean sequence that are trained on."""
+    workload = request.workload
+    return real_tokens(workload.sequences, float(workload.sequence_length))
 
 
 def breakdown_of(step: StepTime) -> StepBreakdown:
@@ -288,7 +305,9 @@ def cost_of(plan: Evaluation, request: PlanRequest, time: Time, *, idle_share: f
         price_as_of=cluster.price_as_of,
         price_source=cluster.price_source,
         purchase=cluster.purchase,
-        usd_per_million_tokens=money.usd_per_million_tokens(usd, time.steps * tokens_per_step(plan.grid)),
+        usd_per_million_tokens=money.usd_per_million_tokens(
+            usd, time.steps * tokens_per_step(plan.grid, request)
+        ),
         billed_usd=billed_usd,
         billed_hours=each_s / money.SECONDS_PER_HOUR,
         idle_usd=max(0.0, usd - used_usd),

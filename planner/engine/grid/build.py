@@ -67,6 +67,8 @@ def model_numbers(model: ModelSpec) -> Mapping[str, float]:
         "vocab_size": model.vocab_size,
         "experts": model.experts,
         "experts_per_token": model.experts_per_token,
+        "expert_groups": model.expert_groups,
+        "groups_per_token": model.groups_per_token,
         "expert_ffn_size": model.expert_ffn_size,
         "shared_expert_ffn_size": model.shared_expert_ffn_size
         or model.shared_experts * model.expert_ffn_size,

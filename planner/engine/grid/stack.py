@@ -29,6 +29,9 @@ HUGGING_FACE = ("generic", "fsdp", "deepspeed", "trl", "axolotl", "llama_factory
 #: Stacks whose mixture-of-experts code multiplies all experts of a rank in one grouped kernel
 #: (Megatron-Core moe_grouped_gemm, torchtitan; Hugging Face's loops over experts).
 GROUPED = ("generic", "megatron", "torchtitan", "neuron")
+#: Stacks that can run the exchange of experts beside the compute of another micro-batch, and have fused
+#: dispatchers for it.
+OVERLAPPING = ("generic", "megatron")
 
 
 def attention_kernel(workload: Workload, architecture: str) -> AttentionKernel:
@@ -150,7 +153,8 @@ def sample_tokens(sequences: Sequences | None, computed: float) -> float:
 
 
 def dispatcher(workload: Workload) -> Dispatcher:
-    """How tokens reach their experts: a plain all-to-all unless a fused dispatcher is named."""
+    """How tokens reach their experts: a plain all-to-all unless a fused dispatcher is named, or taken over
+    several machines (``chooses_dispatcher``)."""
     asked = workload.moe.dispatcher if workload.moe else None
     return asked or "all_to_all"
 
@@ -170,6 +174,26 @@ def expert_load(workload: Workload) -> float:
     if workload.moe is not None and workload.moe.capacity_factor is not None:
         return workload.moe.capacity_factor
     return 1.0 if balance(workload) == "forced" else 0.0
+
+
+def chooses_dispatcher(workload: Workload) -> bool:
+    """Whether the dispatcher is left to a stack that has fused ones beside the plain all-to-all.
+
+    Megatron-Core's flex dispatcher runs DeepEP and HybridEP; where no stack is named any may be had.
+    """
+    asked = workload.moe.dispatcher if workload.moe else None
+    return asked is None and workload.framework in OVERLAPPING
+
+
+def overlaps_experts(workload: Workload) -> bool:
+    """Whether the exchange of experts is left to a stack that can run it beside other compute.
+
+    Megatron-Core can since 0.13 (overlap_moe_expert_parallel_comm), and NVIDIA's recipes do so where experts
+    are spread over several machines (Megatron-Bridge, scripts/performance/configs, moe_a2a_overlap on H100);
+    DeepSeek's DualPipe is public too, for whoever names no stack.
+    """
+    asked = workload.moe.overlap if workload.moe else None
+    return asked is None and workload.framework in OVERLAPPING
 
 
 def grouped_matmul(workload: Workload) -> bool:

@@ -136,6 +136,8 @@ class GenerationPool:
 class Time:
     """Seconds of a step and of the run, and the throughput and utilization that follow from them.
 
+    tokens_per_s: that are trained on.  processed_tokens_per_s: that are computed, padding included.
+
     Utilizations are shares of the dense peak; intervals are 80 % prediction intervals (low, high).
     """
 
@@ -143,6 +145,7 @@ class Time:
     step_breakdown_s: StepBreakdown
     step_interval_s: tuple[float, float]
     tokens_per_s: float
+    processed_tokens_per_s: float
     tokens_per_s_per_accelerator: float
     model_flops_utilization: float
     hardware_flops_utilization: float

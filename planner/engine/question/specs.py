@@ -97,6 +97,7 @@ class ModelSpec:
     ffn_size: inner width of a dense block's MLP; expert_ffn_size: of one routed expert.
     shared_expert_ffn_size: of all shared experts of a block together (0: shared_experts x expert_ffn_size).
     dense_layers: leading blocks with a dense MLP in a mixture-of-experts model (the other blocks route).
+    expert_groups, groups_per_token: groups of experts, and of how many a token's experts are (0: no groups).
     q_lora_rank, kv_lora_rank, rope_head_dim: multi-head latent attention (DeepSeek-V2, section 2.1), else 0.
     sliding_window: tokens a windowed block attends to (0: none); windowed_layers: count of such blocks.
     vocab_size: 0 for vision.  patch_size, image_size: pixels, 0 for text.
@@ -133,6 +134,8 @@ class ModelSpec:
     expert_ffn_size: int = 0
     shared_expert_ffn_size: int = 0
     dense_layers: int = 0
+    expert_groups: int = 0
+    groups_per_token: int = 0
     q_lora_rank: int = 0
     kv_lora_rank: int = 0
     rope_head_dim: int = 0

@@ -55,7 +55,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         name="tokens_per_s",
         value="time.tokens_per_s",
         unit="token/s",
-        formula="{grid.global_batch_size:.0f} sequences x {grid.sequence_length:.0f} tokens /"
+        formula="{grid.global_batch_size:.0f} sequences x {work.real_tokens:.6g} tokens that are trained on /"
         " {time.step_s:.5g} s",
         source="definition",
     ),
@@ -157,7 +157,7 @@ RUN_TEMPLATES: tuple[TermTemplate, ...] = (
         unit="USD",
         parent="usd",
         formula="{cost.usd:usd} / ({time.steps:.0f} steps x {grid.global_batch_size:.0f} sequences x"
-        " {grid.sequence_length:.0f} tokens) x 1e6",
+        " {work.real_tokens:.6g} tokens) x 1e6",
         source="definition",
         optional=True,
     ),

@@ -7,6 +7,7 @@ from planner.engine.grid.plan_grid import ARCHITECTURES, ATTENTION_KERNELS, KERN
 from planner.engine.question import words
 from planner.engine.question.request import Workload
 from planner.engine.question.result import Term
+from planner.engine.time import collectives, overlap
 from planner.engine.time.attention_rates import CAUSAL_TOKENS, rates_of
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.kernels import traffic_factor
@@ -223,12 +224,18 @@ def running_terms(workload: Workload, grid: PlanGrid, constants: TimingConstants
         parts.append("autocast" + ("" if workload.autocast else default))
     if grid.moe_blocks:
         experts = workload.moe
-        dispatcher = words.DISPATCHERS[stack.dispatcher(workload)].in_sentence()
+        machines = collectives.expert_group(grid, constants).machines
+        fused = overlap.fused_dispatch(grid, machines)
+        named = experts.dispatcher if experts else None
+        dispatcher = words.DISPATCHERS[named or ("deepep" if fused else "all_to_all")].in_sentence()
         balance = words.BALANCES[stack.balance(workload)].in_sentence()
         parts.append(
-            f"experts by {dispatcher}{'' if experts and experts.dispatcher else default}, {balance}"
+            f"experts by {dispatcher}{'' if named else default}, {balance}"
             f"{'' if experts and experts.balance else default}"
         )
+        if overlap.exchange_beside_compute(grid, machines):
+            unsaid = experts is None or experts.overlap is None
+            parts.append("their exchange beside other compute" + (default if unsaid else ""))
     if grid.row_tokens != grid.sequence_length or grid.sample_tokens != grid.row_tokens:
         parts.append(
             f"{float(grid.row_tokens):,.0f} tokens of a row computed,"

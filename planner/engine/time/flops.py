@@ -80,9 +80,9 @@ def model_flops_per_sequence(grid: PlanGrid) -> Array:
     (plans,).
 
     6 N + 12 L H Q T per token, N being the active matmul weights with the output projection and without
-    embedding look-ups, L the layers, H the heads, Q the head width and T the sequence length. A frozen matmul
-    has no weight
-    gradient: 4 rather than 6 per weight, plus 6 per adapter weight.
+    embedding look-ups, L the layers, H the heads, Q the head width and T the sequence length, or that of the
+    samples that are packed into a row. A frozen matmul has no weight gradient: 4 rather than 6 per weight,
+    plus 6 per adapter weight.
     Scans and convolutions count thrice their forward FLOPs (no T x T term).
     Source: Chowdhery et al. 2022, appendix B.
     """
@@ -101,7 +101,7 @@ def model_flops_per_sequence(grid: PlanGrid) -> Array:
         6.0
         * widths
         * (
-            (grid.scoring_share * grid.layers * tokens**2)
+            (grid.scoring_share * grid.layers * tokens * np.minimum(tokens, grid.sample_tokens))
             + grid.decoder_blocks * (targets**2 + targets * tokens)
         )
     )
@@ -121,7 +121,8 @@ def recomputed_flops_per_sequence(grid: PlanGrid) -> Array:
     targets = where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length)
     head = 2.0 * targets * grid.head_share * grid.head_matmul
     widths = grid.attention_heads * (grid.head_dim + grid.value_head_dim)
-    scores = 2.0 * widths * grid.scoring_share * grid.layers * grid.sequence_length**2
+    seen = np.minimum(grid.sequence_length, grid.sample_tokens)
+    scores = 2.0 * widths * grid.scoring_share * grid.layers * grid.sequence_length * seen
     selective = where(grid.flash > 0, 0.0, scores)
     return where(
         grid.recompute == FULL_RECOMPUTE,

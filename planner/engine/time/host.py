@@ -75,12 +75,13 @@ def activations_s(grid: PlanGrid) -> Array:
     return grid.offload_activations * 2.0 * nbytes / (LINK_SHARE * grid.host_link_bytes_per_s)
 
 
-def waiting_s(grid: PlanGrid, shards: Array, compute_s: Array) -> Array:
-    """Seconds of a step that transfers of weights and activations take beyond the compute beside them.
+def waiting_s(grid: PlanGrid, shards: Array, beside_s: Array) -> Array:
+    """Seconds of a step that transfers of weights and activations take beyond what goes on beside them.
 
-    shards: ranks that share the weights.  compute_s: of one micro-batch on a rank.  Shape (plans,).
+    shards: ranks that share the weights.  beside_s: compute and exposed communication of one micro-batch on a
+    rank, neither of which uses the host's link.  Shape (plans,).
     Source: both run at once, so the longer of the two counts (ZeRO-Infinity's prefetching; torchtune's and
     axolotl's streams).
     """
     each = weights_s(grid, shards) + activations_s(grid)
-    return grid.gradient_accumulation * np.maximum(each - compute_s, 0.0)
+    return grid.gradient_accumulation * np.maximum(each - beside_s, 0.0)

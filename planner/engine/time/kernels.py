@@ -160,8 +160,10 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     times what was measured beside it (FP8_RATIOS).
     """
     base = matmul_efficiency(grid, constants)
-    fp8 = constants.fp8_efficiency * entries(FP8_RATIOS, grid.architecture)
-    low = where(grid.fp8 > 0, fp8 * clock_share(grid, constants), base)
+    # Eight bits are never slower than sixteen, where a chip's peak is the same either (Trainium).
+    half = base * grid.bf16_flops_per_s / grid.peak_flops_per_s
+    fp8 = constants.fp8_efficiency * entries(FP8_RATIOS, grid.architecture) * clock_share(grid, constants)
+    low = where(grid.fp8 > 0, np.maximum(fp8, half), base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
@@ -172,8 +174,10 @@ def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: ``tf32_efficiency`` and ``fp32_efficiency`` (fitted); power limits tensor cores.
     """
     plain = constants.fp32_efficiency * grid.fp32_flops_per_s / grid.peak_flops_per_s
+    # Where 16 bits are no faster on paper (Trainium), 32 are not faster either.
+    narrow = matmul_efficiency(grid, constants) * grid.bf16_flops_per_s / grid.peak_flops_per_s
     tensor_cores = constants.tf32_efficiency * clock_share(grid, constants)
-    on_tensor_cores = np.maximum(tensor_cores, plain)
+    on_tensor_cores = np.minimum(np.maximum(tensor_cores, plain), narrow)
     return where(grid.tf32 > 0, on_tensor_cores, constants.fp32_efficiency)
 
 

@@ -13,12 +13,14 @@ from planner.engine.grid.plan_grid import (
     DEEPSPEED,
     FSDP,
     FULL_RECOMPUTE,
+    GENERIC,
     MEGATRON,
     NEURON,
     TORCHTITAN,
     ZERO_1,
     ZERO_3,
     Array,
+    Flags,
     PlanGrid,
 )
 from planner.engine.grid.scalars import NONE, anywhere, where
@@ -55,27 +57,32 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
 
     compute: gives the count of blocks. Two all-reduces per block and direction, or the all-gather and
     reduce-scatter pairs of sequence parallelism, which move as many bytes; full recomputation repeats the
-    forward ones.
-    Source: Shoeybi et al. 2019, section 3; the exposed shares are fitted.
+    forward ones. Routed experts take the place of the second: where they are split too, every routed copy of
+    a token is gathered and summed by plain collectives in 16 bits, else none is.
+    Source: Shoeybi et al. 2019, section 3; Megatron-Core token_dispatcher.py (all-to-all); the exposed shares
+    are fitted.
     """
     # fp8 operands travel in one byte when gathered; sums are scattered in two (Transformer Engine).
     wire = grid.element_bytes * (1.0 - 0.25 * grid.fp8)
-    nbytes = grid.tokens_per_rank * grid.hidden_size * wire
+    nbytes = grid.tokens_per_rank * grid.hidden_size
     group = collectives.tensor_group(grid, constants)
     # Sequence parallelism scatters and gathers instead.
     rounds_s = where(grid.sequence_parallel > 0, group.ring_s, group.tree_s)
-    each = 2.0 * collectives.reduce_scatter_s(group, nbytes, rounds_s=rounds_s)
+    each = 2.0 * collectives.reduce_scatter_s(group, nbytes * wire, rounds_s=rounds_s)
     waited = where(grid.framework == NEURON, constants.neuron_tensor_exposed, constants.tensor_exposed)
     forward = where(kernels.tuned(grid), constants.engine_tensor_exposed, waited)
     forward = where(grid.overlap > 0, forward, 1.0)
     # Megatron reduces the input gradient while the weight gradient is computed.
     behind = where((grid.framework == MEGATRON) & (grid.overlap > 0), constants.tensor_backward_exposed, 1.0)
-    exposed = forward * (2.0 + 2.0 * (grid.recompute == FULL_RECOMPUTE) + 2.0 * behind)
-    # Where experts are split by tensor parallel too, each routed copy of a token is gathered and summed.
-    split = expert_tensor_parallel(grid) > 1
-    copies = np.maximum(grid.experts_per_token - 1.0, 0.0) * split
-    blocks = compute.blocks + 0.5 * grid.moe_blocks * copies
-    return where(grid.tensor_parallel > 1, exposed * blocks * each, 0.0)
+    repeated = 2.0 * (grid.recompute == FULL_RECOMPUTE)
+    exposed = forward * (2.0 + repeated + 2.0 * behind)
+    total = exposed * (compute.blocks - 0.5 * grid.moe_blocks) * each
+    if np.any(grid.moe_blocks > 0):
+        copies = np.maximum(grid.experts_per_token, 1.0) * (expert_tensor_parallel(grid) > 1)
+        plain = 2.0 * collectives.reduce_scatter_s(group, copies * nbytes * grid.element_bytes)
+        waits = where(grid.overlap > 0, waited, 1.0) * (4.0 + repeated)
+        total = total + where(copies > 0, waits * 0.5 * grid.moe_blocks * plain, 0.0)
+    return where(grid.tensor_parallel > 1, total, 0.0)
 
 
 def context_communication_s(grid: PlanGrid, constants: TimingConstants, compute: StageCompute) -> Array:
@@ -101,7 +108,7 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     Fused dispatchers send a token once to every machine that it visits, and from there on to its ranks; an
     all-gather sends it everywhere. The fullest rank sets the pace. Where the schedule runs it beside another
     micro-batch (DualPipe, Megatron-Core's overlapped all-to-all), ``compute`` hides it as it hides other
-    communication.
+    communication; ``exchange_beside_compute`` says where.
     Source: our own count; Thakur et al. 2005 (all-to-all); DeepEP; DeepSeek-AI 2024 (V3), sections 2.1.2 and
     3.2.1; the exposed share is fitted.
     """
@@ -112,14 +119,12 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     token = grid.tokens_per_rank * grid.hidden_size * grid.element_bytes / split
     copies, size, machines = np.maximum(grid.experts_per_token, 1.0), group.size, group.machines
     inside = group.inside
-    fused, everywhere = grid.dispatcher >= DEEPEP, grid.dispatcher == ALL_GATHER
+    fused, everywhere = fused_dispatch(grid, machines), grid.dispatcher == ALL_GATHER
     # Plain: each copy by itself. Fused: once to every distinct machine, from there to every distinct rank.
     local = where(
         fused, collectives.places_met(size, copies) * (inside - 1.0) / inside, copies * (inside - 1.0) / size
     )
-    # Group-limited routing sends a token to no more machines than it is allowed.
-    visited = collectives.places_met(machines, copies)
-    visited = where(grid.nodes_per_token > 0, np.minimum(visited, grid.nodes_per_token), visited)
+    visited = np.minimum(collectives.places_met(machines, copies), machines_per_token(grid, machines))
     remote = where(
         fused,
         visited * (1.0 - 1.0 / machines),
@@ -133,7 +138,48 @@ def expert_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     exposed = where(fused, constants.fused_dispatch_exposed, constants.expert_exposed)
     alone = exposed * total
     beside = exposed_s(grid, constants, alone, compute.forward + compute.backward)
-    return where(grid.expert_parallel > 1, where(grid.expert_overlap > 0, beside, alone), 0.0)
+    hidden = exchange_beside_compute(grid, machines)
+    return where(grid.expert_parallel > 1, where(hidden, beside, alone), 0.0)
+
+
+def fused_dispatch(grid: PlanGrid, machines: Array) -> Flags:
+    """Flags, shape (plans,): where a fused dispatcher (DeepEP, HybridEP) sends tokens to their experts.
+
+    machines: that the experts are spread over, a count. As asked for; else over several machines where no
+    stack is named, and with Megatron where the router limits a token's groups, as its recipes have it.
+    Source: Megatron-Bridge's recipes: DeepEP (v0.1.0rc4, H100) and HybridEP (v0.4.0) for DeepSeek-V3, a plain
+    all-to-all for Qwen3 235B on H100.
+    """
+    recipes = (grid.framework == GENERIC) | (grid.groups_per_token > 0)
+    usual: Flags = (grid.dispatcher_usual > 0) & (machines > 1) & recipes
+    return (grid.dispatcher >= DEEPEP) | usual
+
+
+def machines_per_token(grid: PlanGrid, machines: Array) -> Array:
+    """Count of machines that the router sends a token to at most, shape (plans,).
+
+    machines: that the experts are spread over, a count. As asked for; else those of as many groups of experts
+    as the model's router takes a token's experts from, where groups stand side by side.
+    Source: DeepSeek-AI 2024 (V2, section 2.2.2; V3, section 2.1.2), group-limited routing.
+    """
+    spanned = np.maximum(machines / np.maximum(grid.expert_groups, 1.0), 1.0)
+    grouped = where(grid.groups_per_token > 0, grid.groups_per_token * spanned, machines)
+    return where(grid.nodes_per_token > 0, grid.nodes_per_token, grouped)
+
+
+def exchange_beside_compute(grid: PlanGrid, machines: Array) -> Flags:
+    """Flags, shape (plans,): where the exchange of experts runs beside another micro-batch's compute.
+
+    machines: that the experts are spread over, a count. As asked for; else as the recipes of a stack that can
+    do it have it: over several machines, in a schedule that has another micro-batch beside (no pipeline, or
+    chunks; DualPipe needs none), and without recomputing whole blocks.
+    Source: Megatron-Core 0.13 to 0.15, overlap_moe_expert_parallel_comm and its checks; Megatron-Bridge's
+    performance recipes; DeepSeek-AI 2024 (V3), section 3.2.1.
+    """
+    beside = (grid.pipeline_parallel <= 1) | (grid.interleaved_stages > 1) | (grid.framework == GENERIC)
+    usual = (grid.expert_overlap_usual > 0) & (machines > 1) & beside & (grid.recompute != FULL_RECOMPUTE)
+    asked_or_usual: Flags = (grid.expert_overlap > 0) | usual
+    return asked_or_usual
 
 
 def exposed_s(grid: PlanGrid, constants: TimingConstants, communication: Array, cover: Array) -> Array:
@@ -203,6 +249,18 @@ def buckets(grid: PlanGrid, elements: Array, wire: Array, ranks: Array) -> Array
     return np.maximum(where(bucketed & (grid.sharding < ZERO_3), count, blocks), 1.0)
 
 
+def adapter_messages(grid: PlanGrid) -> Array:
+    """Count of collectives of adapters that FSDP wraps apart from the base, shape (plans,): each of the two
+    matrices of an adapted layer is gathered, and its gradient scattered, by itself; 0 elsewhere.
+
+    Source: peft/utils/other.py (fsdp_auto_wrap_policy wraps every trainable leaf), which transformers'
+    Trainer sets for adapters under FSDP since 4.39 (trainer.py, _fsdp_qlora_plugin_updates).
+    """
+    apart = (grid.framework == FSDP) & (grid.frozen > 0) & (grid.adapters_with_base == 0)
+    blocks = all_blocks(grid) / grid.pipeline_parallel
+    return where(apart & (grid.sharding == ZERO_3), 2.0 * grid.adapted_modules * blocks, 0.0)
+
+
 def data_communication_s(
     grid: PlanGrid, constants: TimingConstants, forward: Array, backward: Array
 ) -> DataExposure:
@@ -241,7 +299,8 @@ def data_communication_s(
         return time(expert_ranks, routed * wire, messages)
 
     def over(group: collectives.Group, own: Array, routed: Array, wire: Array) -> Array:
-        dense_s = collectives.reduce_scatter_s(group, own * wire, buckets(grid, own, wire, group.size))
+        messages = buckets(grid, own, wire, group.size) + adapter_messages(grid)
+        dense_s = collectives.reduce_scatter_s(group, own * wire, messages)
         return dense_s + of_experts(collectives.reduce_scatter_s, routed, wire)
 
     gather = over(sharded, dense, routed_weights, weight_wire)

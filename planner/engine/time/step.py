@@ -277,8 +277,8 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     busy = sum(parts.values(), NONE)
     jitter = constants.jitter * np.log2(np.maximum(nodes_in_use(grid), 1.0)) * busy
     weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
-    compute_s = parts["forward"] + parts["backward"] + parts["recompute"]
-    transfers = host.waiting_s(grid, weight_shards, compute_s / micro_batches)
+    beside_s = busy - parts["optimizer"]
+    transfers = host.waiting_s(grid, weight_shards, beside_s / micro_batches)
     slack_s = entries(constants.step_slack_s, grid.framework) + micro_batches * slack + transfers
     # As keywords, so that a name given twice is an error.
     terms = dict(

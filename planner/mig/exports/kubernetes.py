@@ -1,7 +1,8 @@
 """A layout for Kubernetes: config maps of the GPU operator and of the device plugin, and claims of DRA.
 
-Formats: NVIDIA/gpu-operator (a config map with ``config.yaml``, chosen by the node label
-``nvidia.com/mig.config``); NVIDIA/k8s-device-plugin README, commit 1b826ac (version v1, flags.migStrategy;
+Formats: NVIDIA/gpu-operator, commit a22dbf6, assets/state-mig-manager/0400_configmap.yaml and the chart's
+values.yaml (a config map with the key ``config.yaml``, chosen by the node label ``nvidia.com/mig.config``);
+NVIDIA/k8s-device-plugin README, commit 1b826ac (version v1, flags.migStrategy;
 resources ``nvidia.com/mig-1g.5gb``); kubernetes-sigs/dra-driver-nvidia-gpu, demo/specs/quickstart/v1,
 commit 9593204 (ResourceClaimTemplate of resource.k8s.io/v1, device class ``mig.nvidia.com``).
 """
@@ -33,11 +34,11 @@ def gpu_operator(layouts: Iterable[HostLayout]) -> str:
 
 
 def strategy(layouts: Iterable[HostLayout]) -> str:
-    """``single`` where every GPU holds one and the same profile, else ``mixed``."""
+    """``single`` where every GPU of the hosts holds one and the same profile, else ``mixed``."""
     return (
         "single"
         if len({tuple(name for name, _ in each.counts) for each in layouts}) == 1
-        and all(len(each.counts) == 1 for each in layouts)
+        and all(len(each.counts) == 1 and each.alone for each in layouts)
         else "mixed"
     )
 

@@ -16,12 +16,14 @@ class HostLayout:
     """GPUs of one host with the same instances.
 
     counts: by profile, in the chip's order; instances that serve no demand too.
+    alone: no other GPU of the host, as far as the question names them, holds nothing.
     """
 
     host: str
     indices: tuple[int, ...]
     slug: str
     counts: tuple[tuple[str, int], ...]
+    alone: bool = True
 
 
 def host_layouts(groups: Sequence[Gpus], answer: Answer) -> list[HostLayout]:
@@ -29,6 +31,7 @@ def host_layouts(groups: Sequence[Gpus], answer: Answer) -> list[HostLayout]:
     held: dict[int, Counter[str]] = defaultdict(Counter)
     for placement in (*answer.placements, *answer.staying):
         held[placement.gpu][placement.place.profile] += 1
+    empty = {group.host_of(number)[0] for group in groups for number in group.numbers if number not in held}
     together: dict[tuple[str, str, tuple[tuple[str, int], ...]], list[int]] = defaultdict(list)
     for group in groups:
         order = {profile.name: number for number, profile in enumerate(group.chip.profiles)}
@@ -39,7 +42,7 @@ def host_layouts(groups: Sequence[Gpus], answer: Answer) -> list[HostLayout]:
             host, index = group.host_of(number)
             together[host, group.chip.slug, counts].append(index)
     return [
-        HostLayout(host, tuple(indices), slug, counts)
+        HostLayout(host, tuple(indices), slug, counts, host not in empty)
         for (host, slug, counts), indices in sorted(together.items(), key=lambda each: (each[0][0], each[1]))
     ]
 

@@ -2,8 +2,8 @@
 
 Format: Slurm's gres guide (GresTypes and Gres of slurm.conf; "MIG Management") and gres.conf(5) of Slurm
 25.11, opened on 2026-11-29: MIG devices are found by ``AutoDetect=nvml``. A type is part of the name that
-slurmd reports (``nvidia_a100_3g.20gb``, which public job scripts ask for by that name); that the profile
-alone serves is as remembered, not read back.
+slurmd reports (``nvidia_a100_3g.20gb``); the profile alone serves too, as job scripts of public sites have it
+(``--gres=gpu:1g.10gb:1`` at Queen's University Belfast and on GWDG's Grete).
 """
 
 from __future__ import annotations

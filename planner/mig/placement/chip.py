@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 MEMORY_OF_NAME = re.compile(r"^\d+g\.\d+gb")
@@ -75,6 +75,7 @@ class Chip:
 
     apart: pairs of profiles that cannot stand on one GPU whatever their places (old drivers).
     resets_for_mode: switching MIG mode needs a GPU reset (Ampere) or takes effect at once (Hopper and later).
+    before_mode: what has to be done before the mode can be switched at all, as a sentence; "" where nothing.
     """
 
     slug: str
@@ -82,6 +83,7 @@ class Chip:
     profiles: tuple[Profile, ...]
     resets_for_mode: bool = False
     apart: frozenset[frozenset[str]] = frozenset()
+    before_mode: str = ""
 
     @cached_property
     def by_name(self) -> dict[str, Profile]:
@@ -213,7 +215,7 @@ def with_driver(chip: Chip, driver: str) -> Chip:
         fours = {p.name for p in profiles if p.compute_slices == 4}
         threes = {p.name for p in profiles if p.compute_slices == 3}
         apart = frozenset(frozenset((four, three)) for four in fours for three in threes)
-    return Chip(chip.slug, chip.name, profiles, chip.resets_for_mode, apart)
+    return replace(chip, profiles=profiles, apart=apart)
 
 
 FIRST_DRIVER_WITH_4G_AND_3G = 510

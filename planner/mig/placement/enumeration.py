@@ -203,6 +203,20 @@ def compute_instances(compute_slices: int) -> tuple[Configuration, ...]:
     return tuple(tuple(sorted(each)) for each in grow(0, 0, ()))
 
 
+@lru_cache(maxsize=64)
+def count_compute(compute_slices: int) -> Count:
+    """How many ways there are to divide a GPU instance among compute instances, counted as GPUs are."""
+    found = compute_instances(compute_slices)
+    known = {frozenset(each) for each in found}
+    singles = [each[0] for each in found if len(each) == 1]
+    largest = [
+        each
+        for each in found
+        if not any(one not in each and frozenset((*each, one)) in known for one in singles)
+    ]
+    return Count(len(found), len(largest), len({multiset(each) for each in largest}))
+
+
 COMPUTE_WIDTHS = (1, 2, 3, 4, 7)
 
 

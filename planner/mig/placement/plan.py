@@ -164,21 +164,25 @@ def _reasons(
 
 
 def _unservable(question: Question, demand: Demand) -> str:
-    chips = sorted({gpus.chip.name for gpus in question.gpus})
-    return f"No profile of {', '.join(chips)} gives {demand.label}."
+    chips = {gpus.chip.name: gpus.chip for gpus in question.gpus}
+    largest = max((p for chip in chips.values() for p in chip.profiles), key=lambda p: p.memory_bytes)
+    elsewhere = ", ".join(f"{profile} of {slug}" for slug, profile in demand.elsewhere)
+    return (
+        f"No profile of {', '.join(sorted(chips))} is enough for {demand.label}; the largest, "
+        f"{largest.name}, has {largest.memory_bytes / 1e9:.3g} GB and {largest.compute_slices} compute "
+        "slices." + (f" Other GPUs have one that is: {elsewhere}." if elsewhere else "")
+    )
 
 
 def _full(question: Question, demand: Demand, count: int) -> str:
     able = [gpus for gpus in question.gpus if _serves(gpus.chip, demand)]
     total = sum(gpus.count for gpus in able)
-    fixed = sum(gpus.count for gpus in able if gpus.in_use)
-    held = f", of which {fixed} hold instances in use that stay" if fixed else ""
-    able_words = (
-        "the GPU that could serve it is" if total == 1 else f"the {total} GPUs that could serve it are"
-    )
+    fixed = sum(gpus.count for gpus in able if gpus.in_use and not question.may_destroy_in_use)
+    held = f"; {fixed:,} of them hold instances in use that stay" if fixed else ""
+    none = "the one GPU that serves it cannot" if total == 1 else f"none of the {total:,} that serve it can"
     return (
-        f"{count} of {demand.count} x {demand.label} find no place: {able_words} full once as many "
-        f"instances as can be are placed{held}."
+        f"{count:,} of {demand.count:,} x {demand.label} find no place: once as many instances as can be are "
+        f"placed, {none} hold one more{held}."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from planner.mig.placement.chip import Chip, Placed
 
-ADD_GPUS, MOVE_JOBS = "add_gpus", "move_jobs"
+ALL_PROFILES, MOVE_JOBS, ADD_GPUS = "all_profiles", "move_jobs", "add_gpus"
 OBJECTIVES = ("fewest_gpus", "least_cost", "most_demand", "fewest_changes")
 
 
@@ -64,11 +64,15 @@ class Demand:
     """Instances that are wanted, all alike.
 
     accepts: by chip, the profiles that serve one of them, the smallest first.  label: what it is, in words.
+    wider: as ``accepts`` where double-memory profiles serve too; None where that changes nothing.
+    elsewhere: slugs and profiles of other chips that would serve it, where none of these does.
     """
 
     count: int
     accepts: Mapping[str, tuple[str, ...]]
     label: str = ""
+    wider: Mapping[str, tuple[str, ...]] | None = None
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +132,9 @@ class Unplaced:
 class Change:
     """A change with which all that can be served would be.
 
-    kind: ``add_gpus`` or ``move_jobs``.  count: GPUs added, or jobs moved.  gpus: how many of each chip are
-    added, by slug.  proven: no smaller change of the kind does it.
+    kind: ``all_profiles`` (double-memory ones serve too), ``move_jobs`` or ``add_gpus``.  count: jobs moved,
+    or GPUs added.  gpus: how many of each chip are added, by slug.  proven: no smaller change of the kind
+    does it.
     """
 
     kind: str
@@ -140,6 +145,8 @@ class Change:
     @property
     def words(self) -> str:
         """The change as a sentence."""
+        if self.kind == ALL_PROFILES:
+            return "Let double-memory profiles serve too (all profiles): all of it would be served."
         unsure = "" if self.proven else " (not proven fewest)"
         if self.kind == ADD_GPUS:
             listed = " and ".join(f"{count:,} more {slug}" for slug, count in self.gpus)

@@ -6,7 +6,7 @@ Steps are printed for a person to run; nothing here touches a GPU.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.mig.placement.question import Answer, Gpus, Placement, Standing
@@ -20,6 +20,7 @@ class Step:
 
     kind: ``enable`` (MIG mode), ``destroy`` or ``create``.  indices: the GPUs on their host.
     command: what a person runs there.  words: what it does, and what it costs.
+    resets_gpu: the GPU is reset by it, so that nothing may run on it and a machine may have to be rebooted.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Step:
     indices: tuple[int, ...]
     command: str
     words: str
+    resets_gpu: bool = False
 
 
 def steps(groups: Sequence[Gpus], answer: Answer) -> list[Step]:
@@ -46,9 +48,7 @@ def steps(groups: Sequence[Gpus], answer: Answer) -> list[Step]:
         changed = [number for number in group.numbers if gone[number] or made[number]]
         if not group.mig_mode:
             found += _merged(group, ((number, _enable_command, _enable_words(group)) for number in changed))
-        for number in changed:
-            for placement in sorted(gone[number], key=lambda p: p.place):
-                found += _destroy(group, number, _standing(group, placement))
+        found += _destroyed(group, changed, gone)
         found += _merged(
             group,
             (
@@ -71,27 +71,35 @@ _enable_command = "nvidia-smi -i {index} -mig 1"
 def _enable_words(group: Gpus) -> str:
     if group.chip.resets_for_mode:
         return (
-            f"Switch MIG mode on. {group.chip.name} is reset for it: nothing may run on the GPU, and where "
-            "a reset is not possible (a virtual machine with the GPU passed through) the machine is rebooted."
+            f"Switch MIG mode on. {group.chip.name} is reset for it: nothing may run on the GPU, monitoring "
+            "such as DCGM included, and where a reset is not possible (a virtual machine with the GPU passed "
+            "through) the machine is rebooted. The mode stays on after later reboots."
         )
-    return "Switch MIG mode on; no reset is needed, but nothing may run on the GPU."
+    first = f" {group.chip.before_mode}" if group.chip.before_mode else ""
+    return (
+        f"Switch MIG mode on; no reset is needed, but nothing may run on the GPU.{first} The mode is off "
+        "again after a reboot."
+    )
 
 
-def _destroy(group: Gpus, number: int, standing: Standing) -> list[Step]:
-    host, index = group.host_of(number)
-    instance = instance_id(index, standing)
-    what = f"the {standing.place.profile} at {standing.place.start}"
-    first = "Stop what runs in it first. " if standing.in_use else ""
-    return [
-        Step(
-            DESTROY,
-            host,
-            (index,),
-            f"nvidia-smi mig -i {index} -dci -gi {instance}",
-            f"{first}Destroy the compute instances in {what}.",
-        ),
-        Step(DESTROY, host, (index,), f"nvidia-smi mig -i {index} -dgi -gi {instance}", f"Destroy {what}."),
-    ]
+def _destroyed(
+    group: Gpus, changed: Iterable[int], gone: Mapping[int, Sequence[Placement]]
+) -> Iterator[Step]:
+    """What destroys instances; those of the same number and place on several GPUs of a host go together."""
+    together: dict[tuple[str, str, Standing], list[int]] = {}
+    for number in changed:
+        host, index = group.host_of(number)
+        for placement in sorted(gone.get(number, ()), key=lambda p: p.place):
+            standing = _standing(group, placement)
+            together.setdefault((host, instance_id(index, standing), standing), []).append(index)
+    for (host, instance, standing), indices in together.items():
+        at = ",".join(map(str, indices))
+        what = f"the {standing.place.profile} at {standing.place.start}"
+        first = "Stop what runs in it first. " if standing.in_use else ""
+        parts = f"{first}Destroy the compute instances in {what}."
+        yield Step(DESTROY, host, tuple(indices), f"nvidia-smi mig -i {at} -dci -gi {instance}", parts)
+        whole = f"nvidia-smi mig -i {at} -dgi -gi {instance}"
+        yield Step(DESTROY, host, tuple(indices), whole, f"Destroy {what}.")
 
 
 def instance_id(index: int, standing: Standing) -> str:
@@ -109,9 +117,10 @@ def instance_id(index: int, standing: Standing) -> str:
 
 
 def _create_command(group: Gpus, made: Iterable[Placement]) -> str:
+    # Large ones first: NVIDIA's guide knows of an error where a 3g comes after smaller ones.
     tuples = ",".join(
         f"{group.chip.by_name[p.place.profile].number}:{p.place.start}"
-        for p in sorted(made, key=lambda p: p.place)
+        for p in sorted(made, key=lambda p: (-p.place.size, p.place))
     )
     return f"nvidia-smi mig -i {{index}} -cgi {tuples} -C"
 
@@ -133,6 +142,7 @@ def _merged(group: Gpus, wanted: Iterable[tuple[int, str, str]]) -> list[Step]:
             tuple(indices),
             command.format(index=",".join(map(str, indices))),
             words,
+            resets_gpu=command == _enable_command and group.chip.resets_for_mode,
         )
         for (host, command, words), indices in together.items()
     ]

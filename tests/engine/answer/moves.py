@@ -257,7 +257,7 @@ _MACHINES = [
     Move("own card", "cluster.accelerator.memory_bandwidth_bytes_per_s", 6e12, "memory= step-"),
     Move("own card", "cluster.accelerator.link_bytes_per_s", 5e10, "memory= step+",
          {"layout.tensor_parallel": 8}),
-    Move("own card", "cluster.accelerator.power_watts", 1400, "step+", {"cluster.power_limit_watts": 500}),
+    Move("own card", "cluster.accelerator.power_watts", 1400, "memory= step-"),
 ]  # fmt: skip
 _LAYOUT = [
     Move("fsdp", "layout.tensor_parallel", 2, "memory- step+"),

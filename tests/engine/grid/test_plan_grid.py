@@ -8,7 +8,7 @@ from scripts.formulas import GridField, grid_fields
 
 UNITS = {
     "FLOP", "FLOP/s", "USD/h", "block", "byte", "byte/parameter", "byte/s", "chunk", "element", "expert",
-    "flag", "head", "index", "input",
+    "flag", "group", "head", "index", "input",
     "micro-batch", "module", "node", "parameter", "rank", "ratio", "sequence", "stage", "token",
     "weight",
 }  # fmt: skip

@@ -120,6 +120,23 @@ def test_experts_are_grouped_where_the_stack_does_so_or_it_was_asked_for() -> No
     assert stack.dispatcher(workload(moe=Experts(dispatcher="deepep"))) == "deepep"
 
 
+@pytest.mark.parametrize(
+    ("framework", "asked", "left"),
+    [
+        ("megatron", None, True),
+        ("generic", None, True),
+        ("fsdp", None, False),
+        ("megatron", True, False),
+        ("megatron", False, False),
+    ],
+)
+def test_the_exchange_of_experts_is_left_to_stacks_that_can_overlap_it(
+    framework: Any, asked: bool | None, left: bool
+) -> None:
+    experts = None if asked is None else Experts(overlap=asked)
+    assert stack.overlaps_experts(workload(framework=framework, moe=experts)) == left
+
+
 def test_each_input_left_to_a_default_is_counted() -> None:
     model = question(model="llama-2-7b").model
     nothing_said = workload(framework="generic", task="lora", sequence_length=4096)
@@ -174,3 +191,20 @@ def test_a_token_meets_the_adapters_of_the_experts_that_it_visits() -> None:
         model.layers * model.experts_per_token * (model.hidden_size + model.expert_ffn_size)
     )
     assert running.adapted_modules(model, targets) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("machine", "ranks", "domain"),
+    [
+        ("p6e-gb200.36xlarge", 4, 72),
+        ("a4x-highgpu-4g", 4, 72),
+        ("Standard_ND128isr_GB300_v6", 4, 72),
+        ("u-p6e-gb200x36", 36, 36),
+        ("u-p6e-gb200x72", 72, 72),
+        ("p5.48xlarge", 8, 8),
+    ],
+)
+def test_a_rack_s_link_joins_its_machines(machine: str, ranks: int, domain: int) -> None:
+    """NVL72: 18 machines of four; AWS also sells half a rack as one machine, which is a domain of 36."""
+    cluster = question(cluster={"instance_type": machine, "nodes": 1}).cluster
+    assert running.machine_numbers(cluster, ranks)["link_domain_ranks"] == domain

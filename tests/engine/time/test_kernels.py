@@ -67,8 +67,10 @@ def test_old_chips_leave_their_tensor_cores_idle_on_uneven_sides(columns: int, s
     [
         ({}, 0.5),
         ({"sustained_share": 0.8}, 0.4),
-        ({"sustained_share": 0.8, "fp8": 1}, 0.32),
-        ({"fp8": 1}, 0.4),
+        ({"sustained_share": 0.8, "fp8": 1, "bf16_flops_per_s": RATE / 2}, 0.32),
+        ({"fp8": 1, "bf16_flops_per_s": RATE / 2}, 0.4),
+        # Where sixteen bits have the same peak, eight run at their rate at least.
+        ({"fp8": 1}, 0.5),
         ({"full_precision": 1}, 0.2),
         ({"full_precision": 1, "tf32": 1}, 0.3),
     ],
@@ -86,9 +88,15 @@ def test_each_precision_has_its_share_of_peak(changes: dict[str, float], share: 
 @pytest.mark.parametrize(("chip", "ratio"), [("hopper", 1.0), ("blackwell", 0.763 / 0.709), ("cdna3", 0.635)])
 def test_fp8_reaches_of_its_peak_what_was_measured_beside_hopper(chip: str, ratio: float) -> None:
     """stas00/ml-engineering: 1403 of 1979 TFLOP/s on H100, 3433 of 4500 on B200."""
-    constants = bare_constants(fp8_efficiency=0.5)
+    constants = bare_constants(fp8_efficiency=0.5, matmul_efficiency=0.1)
     grid = bare_grid(fp8=1, architecture=float(ARCHITECTURES.index(chip)))
     assert number(kernels.matmul_rate(grid, constants)) == pytest.approx(0.5 * ratio * RATE, rel=1e-2)
+
+
+def test_thirty_two_bits_are_never_faster_than_sixteen() -> None:
+    grid = bare_grid(full_precision=1, tf32=1)
+    constants = bare_constants(matmul_efficiency=0.4, tf32_efficiency=0.8, fp32_efficiency=0.1)
+    assert number(kernels.matmul_rate(grid, constants)) == pytest.approx(0.4 * RATE)
 
 
 def test_tf32_is_never_slower_than_plain_cores() -> None:

@@ -7,12 +7,15 @@ from planner.engine.grid.plan_grid import DISPATCHERS, PlanGrid
 from planner.engine.time.compute import blocks_compute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.overlap import (
+    adapter_messages,
     buckets,
     context_communication_s,
     data_communication_s,
     expert_communication_s,
     exposed_s,
+    fused_dispatch,
     local_parameters,
+    machines_per_token,
     tensor_communication_s,
     trained_parameters,
 )
@@ -47,10 +50,28 @@ def test_megatron_hides_the_backward_reductions() -> None:
     )
 
 
+MIXTURE = {"dense_blocks": 0, "moe_blocks": 2, "experts": 4, "experts_per_token": 3}
+
+
 def test_each_routed_copy_of_a_token_is_reduced_in_its_mlp() -> None:
     """Three copies instead of one: half of a block's reductions thrice, so two blocks are worth four."""
-    mixture = {"dense_blocks": 0, "moe_blocks": 2, "experts": 4, "experts_per_token": 3}
-    assert tensor_s(**mixture) == pytest.approx(2 * tensor_s())
+    assert tensor_s(**MIXTURE) == pytest.approx(2 * tensor_s())
+
+
+def test_routed_copies_travel_in_16_bits_and_wait() -> None:
+    """Transformer Engine overlaps the products of attention, in fp8 with half of a gather's bytes; Megatron's
+    dispatcher does neither."""
+    constants = bare_constants(tensor_exposed=0.8, engine_tensor_exposed=0.5, tensor_backward_exposed=0.25)
+    tuned = {"framework": framework("megatron"), "architecture": HOPPER, "fp8": 1}
+    all_reduce = 2 * 3 / 4 * STREAM / LINK
+    attention, experts = 0.5 * 2.5 * 0.75 * all_reduce, 0.8 * 4 * 3 * all_reduce
+    assert tensor_s(constants, **MIXTURE, **tuned) == pytest.approx(2 * 0.5 * (attention + experts))
+
+
+def test_whole_experts_need_no_tensor_parallel_reduction() -> None:
+    """Experts over more ranks than there are replicas are whole: what is left is attention's half."""
+    whole = MIXTURE | {"expert_parallel": 4, "data_parallel": 1}
+    assert tensor_s(**whole) == pytest.approx(0.5 * tensor_s())
 
 
 @pytest.mark.parametrize("ring", [2, 4])
@@ -131,6 +152,32 @@ def test_a_router_s_limit_keeps_a_token_from_further_machines() -> None:
     assert dispatch_s("deepep", nodes_per_token=2) == dispatch_s("deepep")
 
 
+def test_an_unsaid_dispatcher_is_fused_where_recipes_have_it_so() -> None:
+    """Over several machines: with no stack named, and with Megatron for routers that limit groups."""
+    grouped, megatron = {"expert_groups": 8, "groups_per_token": 4}, framework("megatron")
+    for machines, changes, fused in (
+        (2, {}, True),
+        (1, {}, False),
+        (2, {"framework": megatron}, False),
+        (2, {"framework": megatron} | grouped, True),
+        (2, {"dispatcher_usual": 0}, False),
+        (1, {"dispatcher_usual": 0, "dispatcher": float(DISPATCHERS.index("deepep"))}, True),
+    ):
+        grid = bare_grid(**{"dispatcher_usual": 1, **changes})
+        assert fused_dispatch(grid, np.float64(machines)) == fused
+
+
+def test_group_limited_routing_keeps_a_token_from_further_machines() -> None:
+    """DeepSeek-V3: experts in 8 groups, a token's from 4 of them (n_group, topk_group)."""
+    grid = bare_grid(expert_groups=8, groups_per_token=4)
+    for machines, most in ((2, 4), (8, 4), (16, 8)):
+        assert number(machines_per_token(grid, np.float64(machines))) == most
+    assert number(machines_per_token(bare_grid(), np.float64(16))) == 16
+    assert number(machines_per_token(grid.with_fields(nodes_per_token=3), np.float64(16))) == 3
+    one = {"expert_groups": 2, "groups_per_token": 1}
+    assert dispatch_s("deepep", **one) == dispatch_s("deepep", nodes_per_token=1)
+
+
 def test_an_exchange_beside_compute_costs_what_hidden_communication_does() -> None:
     grid = bare_grid(**SPREAD, expert_overlap=1)
     used = bare_constants(overlap_reach=0.5, hooked_contention=0.2)
@@ -140,6 +187,24 @@ def test_an_exchange_beside_compute_costs_what_hidden_communication_does() -> No
     assert expert_s(grid, used) == pytest.approx(number(beside))
     assert expert_s(grid, used) < alone
     assert expert_s(bare_grid(**SPREAD, expert_overlap=1, overlap=0), used) == pytest.approx(alone)
+
+
+def hides(**changes: float) -> bool:
+    """Whether an exchange of which nothing was said is hidden."""
+    used = bare_constants(overlap_reach=0.5, hooked_contention=0.2)
+    left = SPREAD | changes
+    return expert_s(bare_grid(**left, expert_overlap_usual=1), used) < expert_s(bare_grid(**left), used)
+
+
+def test_an_unsaid_exchange_is_hidden_where_the_stack_s_recipes_hide_it() -> None:
+    """Over several machines, beside another micro-batch: in a pipeline Megatron needs chunks for it."""
+    megatron = framework("megatron")
+    assert hides()
+    assert not hides(expert_parallel=4)
+    assert not hides(recompute=2)
+    assert hides(pipeline_parallel=2)
+    assert not hides(pipeline_parallel=2, framework=megatron)
+    assert hides(pipeline_parallel=2, interleaved_stages=2, framework=megatron)
 
 
 def test_a_gather_sends_each_token_to_every_rank() -> None:
@@ -243,6 +308,26 @@ def test_a_reduction_is_split_as_the_stack_splits_it() -> None:
     assert collectives_of(1e9, framework=fsdp, sharding=2) == 2
     assert collectives_of(1e9, framework=deepspeed, sharding=3) == 2
     assert collectives_of(2.0**30, framework=framework("neuron")) == 4
+
+
+def test_adapters_wrapped_apart_are_gathered_one_by_one() -> None:
+    """PEFT's policy for FSDP: two matrices of each of 7 adapted layers in 2 blocks, gathered forward and
+    backward, their gradients scattered, each paying the ring's latency of three rounds."""
+    adapters = {"frozen": 1, "lora_parameters": 64, "sharding": 3, "adapted_modules": 7}
+    grid = bare_grid(data_parallel=4, sharding_group=4, framework=framework("fsdp"), **adapters)
+    assert number(adapter_messages(grid)) == 2 * 7 * 2
+    slow = bare_constants(link_latency_s=1e-3)
+
+    def waited(**changes: float) -> float:
+        found = data_communication_s(grid.with_fields(**changes), slow, np.float64(0.0), np.float64(0.0))
+        free = data_communication_s(
+            grid.with_fields(**changes), bare_constants(), np.float64(0.0), np.float64(0.0)
+        )
+        return number(found.per_micro_batch) - number(free.per_micro_batch)
+
+    blocks, rounds = 2, 3
+    assert waited() == pytest.approx(3 * (28 + blocks) * rounds * 1e-3)
+    assert waited(adapters_with_base=1) == pytest.approx(3 * blocks * rounds * 1e-3)
 
 
 def test_fp8_weights_are_gathered_in_one_byte() -> None:

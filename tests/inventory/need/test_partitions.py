@@ -104,7 +104,7 @@ def test_a_gpu_that_the_catalog_lacks_is_shown_with_its_instances(client: Client
     assert [row.chip for row in state.rows] == ["?NVIDIA Z900", "a100-sxm-40gb"]
     assert state.rows[0].layout == "1g.5gb/1@0#9,3g.20gb/4@4!#1"
     text = client.get("/fleet/mig?gpu=z", follow=True).content.decode()
-    assert "the catalog has no MIG profiles of this GPU" in text
+    assert "The catalog has no MIG profiles of this GPU" in text
     assert "3g.20gb, memory slices 4 to 7, in use" in text
     kept = client.get("/fleet/mig?host=node-1&run=model%3Dgpt2", follow=True).content.decode()
     assert "NVIDIA Z900" in kept

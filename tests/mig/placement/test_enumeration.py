@@ -12,6 +12,7 @@ from planner.mig.placement.enumeration import (
     compute_instances,
     configurations,
     count,
+    count_compute,
     maximal,
     multiset,
     next_places,
@@ -125,7 +126,10 @@ def test_compute_slices_bound_where_memory_would_leave_room() -> None:
 
 
 def test_compute_instances_share_a_gpu_instance() -> None:
-    assert [len(compute_instances(slices)) for slices in (1, 2, 3, 4)] == [1, 4, 10, 25]
+    counts = [count_compute(slices) for slices in (1, 2, 3, 4, 7)]
+    assert [each.valid for each in counts] == [1, 4, 10, 25, 308]
+    assert [each.maximal for each in counts] == [1, 2, 3, 5, 19]
+    assert [each.maximal_multisets for each in counts] == [1, 2, 3, 4, 12]
     of_three = {multiset(each) for each in compute_instances(3)}
     assert (("1c", 1), ("2c", 1)) in of_three
     assert (("1c", 3),) in of_three
@@ -137,7 +141,9 @@ def test_compute_instances_share_a_gpu_instance() -> None:
 
 @pytest.mark.parametrize("slices", [2, 3, 4, 7])
 def test_compute_instances_are_what_orders_of_creation_reach(slices: int) -> None:
-    singles = {each[0] for each in compute_instances(slices) if len(each) == 1}
+    starts = {1: range(7), 2: (0, 2, 4), 3: (0, 4), 4: (0,), 7: (0,)}
+    widths = {2: (1, 2), 3: (1, 2, 3), 4: (1, 2, 4), 7: (1, 2, 3, 4, 7)}[slices]
+    singles = {Placed(s, w, f"{w}c") for w in widths for s in starts[w] if s + w <= slices}
     found: set[frozenset[object]] = set()
     front = {frozenset[object]()}
     while front:

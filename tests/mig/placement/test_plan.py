@@ -174,7 +174,7 @@ def test_a_demand_that_no_profile_serves_is_said_to_be_so() -> None:
     question = asked([Gpus(chip=of, count=1)], [Demand(count=2, accepts={}, label="90 GB")])
     answer = plan(question)
     assert answer.optimal
-    assert "gives 90 GB" in answer.unplaced[0].reason
+    assert "enough for 90 GB" in answer.unplaced[0].reason
 
 
 def test_moving_a_running_job_is_offered_where_it_would_help() -> None:

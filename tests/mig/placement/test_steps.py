@@ -60,7 +60,7 @@ def arrived(question: Question, answer: Answer) -> bool:
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(fleets())
 def test_commands_arrive_at_the_plan(question: Question) -> None:
     answer = plan(question)
@@ -73,6 +73,16 @@ def test_steps_of_gpus_that_are_alike_are_one_command() -> None:
     question = asked([Gpus(chip=of, count=3)], [wanted(of, "3g.20gb", 6)])
     way = steps(question.gpus, plan(question))
     assert [step.command for step in way] == ["nvidia-smi mig -i 0,1,2 -cgi 9:0,9:4 -C"]
+
+
+def test_instances_of_the_same_number_go_in_one_command() -> None:
+    of = chip()
+    present = (standing(of, "1g.5gb", 3, number=9),)
+    question = asked([Gpus(chip=of, count=3, standing=present)], [wanted(of, "4g.20gb", 3)])
+    answer = plan(question)
+    destroying = [step.command for step in steps(question.gpus, answer) if step.kind == DESTROY]
+    assert destroying == ["nvidia-smi mig -i 0,1,2 -dci -gi 9", "nvidia-smi mig -i 0,1,2 -dgi -gi 9"]
+    assert arrived(question, answer)
 
 
 def test_known_numbers_are_used_and_unknown_ones_looked_up() -> None:

@@ -119,6 +119,8 @@ def read_deepseek(reader: SpecReader, family: str, name: str) -> ModelSpec:
         shared_experts=shared,
         shared_expert_ffn_size=shared * expert_ffn,
         dense_layers=min(dense, layers),
+        expert_groups=reader.optional_size("n_group") or 0,
+        groups_per_token=reader.optional_size("topk_group") or 0,
         extras={"expert_bias": 1} if mlp_biased else {},
         **_experts(reader, "n_routed_experts", 256 if third else 64, 8 if third else 6),
     )
