@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from planner.engine.sure.intervals import chance_within
 from tests.engine.questions import answer, question
@@ -40,3 +42,18 @@ def test_recompute_of_a_given_layout_is_the_least_that_fits() -> None:
     order = ("none", "selective", "full")
     for kind in order[: order.index(by_us.layout.activation_recompute)]:
         assert not answer(question(layout=asked | {"activation_recompute": kind})).fits
+
+
+@given(
+    st.floats(min_value=1e8, max_value=1e12),
+    st.floats(min_value=1e8, max_value=1e12),
+    st.floats(min_value=1.0, max_value=3.0),
+)
+def test_a_chance_grows_with_the_limit_and_falls_with_the_need(
+    point: float, limit: float, factor: float
+) -> None:
+    ends = (-0.1, 0.2)
+    chance = chance_within(point, limit, ends)
+    assert 0.0 <= chance <= 1.0
+    assert chance_within(point, limit * factor, ends) >= chance
+    assert chance_within(point * factor, limit, ends) <= chance
