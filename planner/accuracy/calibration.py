@@ -60,13 +60,13 @@ def shipped_calibration() -> Calibration:
 def with_memory(intervals: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
     """The interval tables with the memory quantiles added to those of time, as logarithms.
 
-    memory: the calibration file, which holds factors of what nvidia-smi shows, overall and by task.
+    memory: the calibration file, which holds factors by counter. ``memory`` is what nvidia-smi shows,
+    ``memory/allocated`` and ``memory/reserved`` are torch's.
     """
-    overall = {"memory": memory["interval"]["nvidia-smi"]}
     merged = dict(intervals)
-    for table in ("near", "far"):
-        by_task = memory.get("interval_by_task", {}).get(table, {})
-        factors = overall | {f"memory/{task}": pair for task, pair in by_task.items()}
+    for table, by_counter in (("near", memory["interval"]), ("far", memory["interval_far"])):
+        factors = {f"memory/{kind}": pair for kind, pair in by_counter.items()}
+        factors["memory"] = factors.pop("memory/nvidia-smi")
         merged[table] = intervals[table] | {
             name: [log(low), log(high)] for name, (low, high) in factors.items()
         }

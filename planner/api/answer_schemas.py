@@ -71,6 +71,9 @@ ESTIMATE = record(
         per_accelerator_bytes=record("The parts add up to total.", **dict.fromkeys(MEMORY_PARTS, NUMBER)),
         usable_bytes=NUMBER,
         interval_bytes=RANGE,
+        allocated_interval_bytes=RANGE,
+        reserved_interval_bytes=RANGE,
+        needed_bytes=NUMBER,
         fit_probability={"type": "number", "minimum": 0, "maximum": 1},
     ),
     time=record(

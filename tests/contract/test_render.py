@@ -78,6 +78,9 @@ def result(catalog: Catalog) -> PlanResult:
             fit_probability=0.99,
             host_bytes=0.0,
             host_usable_bytes=None,
+            allocated_interval_bytes=(7.0e10, 8.0e10),
+            reserved_interval_bytes=(7.0e10, 9.0e10),
+            needed_bytes=7.5e10,
         ),
         time=Time(
             step_s=7.0,

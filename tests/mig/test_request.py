@@ -279,6 +279,25 @@ def test_a_job_is_sized_here() -> None:
     assert used <= {(0, "2g.10gb"), (0, "3g.20gb"), (0, "1g.5gb"), (1, "1g.10gb")}
 
 
+def test_equal_jobs_are_sized_once_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [{"accelerator": "a100-sxm-80gb", "count": 9}]
+    asked_for: list[Any] = []
+
+    def sized(job: Any, *_: Any) -> tuple[str, ...]:
+        asked_for.append(job.data)
+        return ("1g.10gb",)
+
+    monkeypatch.setattr("planner.mig.answers.job_profiles", sized)
+    assert ask(gpus=gpus, demands=[{"job": JOB}] * 40)["served"] == 40
+    assert len(asked_for) == 1
+    different = [{"job": JOB | {"workload": JOB["workload"] | {"tokens": 1e7 + n}}} for n in range(101)]
+    answer = ask(gpus=gpus, demands=different)
+    assert answer["error"]["field"] == "demands.100.job"
+    assert "100 different jobs" in answer["error"]["message"]
+    too_many = ask(right_size=[JOB] * 101, accelerator="a30")
+    assert too_many["error"]["field"] == "right_size"
+
+
 def test_a_job_that_no_slice_holds_is_said_to_be_so() -> None:
     job = {"model": "llama-3.1-70b", "workload": JOB["workload"]}
     answer = ask(gpus=GPUS, demands=[{"job": job}])

@@ -101,16 +101,16 @@ def test_the_verdict_follows_from_memory_and_chance(answers: list[Json]) -> None
 
 
 def test_more_spare_memory_is_a_better_chance(answers: list[Json]) -> None:
-    """Among plans with one memory interval."""
+    """Among plans with one interval of allocated bytes, beside what each needs at least."""
 
     def interval(answer: Json) -> tuple[float, float]:
-        total = answer["memory"]["per_accelerator_bytes"]["total"]
-        low, high = answer["memory"]["interval_bytes"]
-        return round(low / total, 6), round(high / total, 6)
+        allocated = answer["memory"]["allocated_bytes"]
+        low, high = answer["memory"]["allocated_interval_bytes"]
+        return round(low / allocated, 6), round(high / allocated, 6)
 
     def room(answer: Json) -> float:
         memory = answer["memory"]
-        return float(memory["usable_bytes"] / memory["per_accelerator_bytes"]["total"])
+        return float(memory["usable_bytes"] / memory["needed_bytes"])
 
     compared = 0
     for _, alike in groupby(sorted(answers, key=interval), key=interval):

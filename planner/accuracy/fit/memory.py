@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from planner.engine.grid.build import grid_of
 from planner.engine.grid.plan_grid import ARCHITECTURES, Array, PlanGrid
 from planner.engine.memory.peak import MemoryConstants, memory_per_rank
 from planner.engine.question.errors import PlanErrors
+from planner.engine.sure.intervals import chance_within
 
 #: Residual (in log) up to which a run counts quadratically.
 NOISE = 0.03
@@ -305,10 +307,14 @@ def by_label(residuals: Array, labels: Iterable[str]) -> dict[str, dict[str, flo
     }
 
 
-def verdicts(constants: MemoryConstants) -> dict[str, Any]:
-    """Fit or not, for every run whose recompute is published.
+#: Ends of the classes of chances by which plans that ran and that failed are told apart.
+CHANCE_CLASSES = (0.0, 0.1, 0.5, 0.9, 1.01)
 
-    Runs that failed for memory must not fit, the others must.
+
+def verdicts(constants: MemoryConstants, ends: tuple[float, float]) -> dict[str, Any]:
+    """Fit or not, for every run whose recompute is published, and by the chance that it was given.
+
+    Runs that failed for memory must not fit, the others must. ends: of the range of allocated bytes, factors.
     """
     rows, grid = plans_of(
         [
@@ -321,14 +327,37 @@ def verdicts(constants: MemoryConstants) -> dict[str, Any]:
             )
         ]
     )
-    fits = np.broadcast_to(memory_per_rank(grid, constants).total <= grid.memory_bytes, (len(rows),))
+    terms = memory_per_rank(grid, constants)
+    fits: Any
+    fits, needed, usable = (
+        np.broadcast_to(values, (len(rows),))
+        for values in (terms.total <= grid.memory_bytes, terms.needed, grid.memory_bytes)
+    )
     ran = np.array([row["measured"].get("fits") is not False for row in rows])
+    logarithms = (float(np.log(ends[0])), float(np.log(ends[1])))
+    chances = np.array(
+        [
+            chance_within(float(point), float(limit), logarithms)
+            for point, limit in zip(needed, usable, strict=True)
+        ]
+    )
+    classes = list(pairwise(CHANCE_CLASSES))
+    within = [(chances >= low) & (chances < high) for low, high in classes]
     return {
         "runs": len(rows),
         "failed_runs": int(np.sum(~ran)),
         "failed_said_to_fit": [row["row_id"] for row, bad in zip(rows, fits & ~ran, strict=True) if bad],
         "ran_said_to_fail": [row["row_id"] for row, bad in zip(rows, ~fits & ran, strict=True) if bad],
         "right": round(float(np.mean(fits == ran)), 4),
+        "by_chance": [
+            {
+                "from": low,
+                "to": min(high, 1.0),
+                "ran": int(np.sum(own & ran)),
+                "failed": int(np.sum(own & ~ran)),
+            }
+            for (low, high), own in zip(classes, within, strict=True)
+        ],
     }
 
 
@@ -360,9 +389,10 @@ def calibrate() -> dict[str, Any]:
     by_source = held_out_residuals(figures, "source")
     report(figures, by_source, "leave one source out")
     held_out_memory.write(figures.names(), by_group, by_source)
-    checked = verdicts(constants)
-    print("verdicts:", json.dumps(checked, indent=1))
     ranges = memory_ranges.ranges(figures, by_source)
+    low, high = ranges.by_counter["allocated"]
+    checked = verdicts(constants, (low, high))
+    print("verdicts:", json.dumps(checked, indent=1))
 
     return {
         "provenance": {
@@ -378,13 +408,10 @@ def calibrate() -> dict[str, Any]:
         },
         "constants": as_mapping(fitted),
         "interval": ranges.by_counter,
-        "interval_by_task": {
-            "near": ranges.by_task,
-            "far": {task: memory_ranges.wider(pair) for task, pair in ranges.by_task.items()},
-            "near_all": ranges.overall,
-            "far_all": memory_ranges.wider(ranges.overall),
-        },
+        "interval_far": {kind: memory_ranges.wider(pair) for kind, pair in ranges.by_counter.items()},
+        "interval_of_all": ranges.overall,
         "coverage": memory_ranges.coverage(figures, by_source),
+        "reliability": memory_ranges.reliability(figures, by_source),
         "errors": {
             "fitted": round(mean_error(residuals[first]), 4),
             "fitted_median": round(float(np.median(np.abs(residuals[first]))), 4),
@@ -408,7 +435,7 @@ def main() -> None:
         figures = published_figures()
         constants = shipped_calibration().memory
         report(figures, log_residuals(constants, figures), "as shipped")
-        print("verdicts:", json.dumps(verdicts(constants), indent=1))
+        print("verdicts:", json.dumps(verdicts(constants, constants.interval["allocated"]), indent=1))
         return
     calibrated = calibrate()
     MEMORY_FILE.write_text(json.dumps(calibrated, indent=1) + "\n", encoding="utf-8")

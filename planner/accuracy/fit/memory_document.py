@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from planner.accuracy.allocator.study import ALLOCATOR_FILE
+from planner.accuracy.calibration import read
+
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "memory.md"
 
 INTRODUCTION = """# Memory: what is counted, and how well
@@ -30,10 +33,15 @@ says so, from measured runs; each is yes or no, and none is fitted.
 - With `expandable_segments` freed blocks of any size serve again, so what waits idle costs nothing; holes
   between living tensors and what other streams hold remain. torchtitan, torchtune, axolotl and LLaMA-Factory
   switch them on.
-- The loss: 12 bytes a logit on whole logits in PyTorch, 8 where the trainer computes it on 16-bit logits
-  (`loss_precision`), 6 in Megatron's own, 4 where it is compiled (logits and gradient, read off the graphs
-  that AOTAutograd makes), 2 in Transformer Engine's; fused with the head a few bytes an element of the last
-  hidden state.
+- Where micro-batches differ in length and segments do not expand, blocks of each length wait in the cache
+  until the card is full ("Lengths that vary", below). nvidia-smi shows that; the plan need not fail for it.
+- `needed_bytes` is the least with which a plan runs: the cache given back, but for holes that nothing fits
+  into. `fit_probability` is told from it and from the errors of allocated bytes.
+- The loss: 12 bytes a logit on whole logits in PyTorch (14 or 16 where the training loop still holds them,
+  `logits_kept`; counted with torch, `tests/engine/memory/loss_peak.py`), 8 where the trainer computes it on
+  16-bit logits (`loss_precision`), 6 in Megatron's own, 4 where it is compiled (logits and gradient, read
+  off the graphs that AOTAutograd makes), 2 in Transformer Engine's; fused with the head a few bytes an
+  element of the last hidden state.
 - Megatron with Transformer Engine holds an empty gradient for each shape of matrix in a block, since weight
   gradients are added to its buffer within the product.
 - Experts: the fullest rank's tokens where a learned router balances (`learned_expert_load`, which two sources
@@ -65,14 +73,18 @@ By share and with what would settle it in [validation](validation.md). Beside th
 - **torchtune**: the 405B row is within 1 % with a batch of one, although its table says two.
 - **fp16 under autocast**: a report of bloom-1b7 on one V100 (28 GB) is said to take 34: it agrees with the
   weights' 16-bit copies gone and no gradients of an earlier micro-batch.
-- **NeMo's performance recipes** reduce gradients in 16 bits, and its LoRA runs on B200 keep the inputs of
-  SwiGLU in fp8. Unless a request says so, fp32 and 16 bits are counted, so a few of their runs are wrongly
-  said not to fit.
+- **NeMo's performance recipes** reduce gradients in 16 bits and keep weights in fp8, its LoRA runs on B200 in
+  MLPerf 5.0 keep the inputs of SwiGLU in fp8 (`fp8_activation_input`). Unless a request says so, fp32 and 16
+  bits are counted, so such runs are wrongly said not to fit.
+- **prime-rl** held fp32 logits through the backward pass until March 2026: 16 bytes a logit, 18 with what its
+  allocator cannot use again. A stack that frees them takes 12 and 14.
+- **nanotron** with pipelines: 4 to 10 GiB more than is counted whatever the micro-batch; its counter is not
+  said.
 
 ## What is not modelled
 
-Gathered keys and values of context parallelism, CUDA graphs, evaluation, checkpoint saving, memory that a
-data loader does not free, and the order in which rows of different lengths come.
+Gathered keys and values of context parallelism, CUDA graphs, evaluation, checkpoint saving, and memory that a
+data loader does not free.
 """
 
 
@@ -118,6 +130,7 @@ def render(data: dict[str, Any]) -> str:
         f" ({row['figures']} figures, {row['sources']} sources)"
         for name, row in data["coverage"].items()
     ]
+    lines += certainty(data)
     lines += ["", "80 % intervals, as factors of the prediction, from sources left out:", ""]
     lines += [f"- {kind}: {low:.2f} to {high:.2f}" for kind, (low, high) in data["interval"].items()]
     lines += [
@@ -131,7 +144,79 @@ def render(data: dict[str, Any]) -> str:
         value = data["constants"][name]
         value = value[0] if isinstance(value, list) else value
         lines.append(f"| `{name}` | {value:.4g} | {prior['value']:.4g} | {prior['source']} |")
-    return "\n".join([*lines, "", CAUSES])
+    return "\n".join([*lines, "", *lengths_that_vary(read(ALLOCATOR_FILE)), CAUSES])
+
+
+def certainty(data: dict[str, Any]) -> list[str]:
+    """Whether chances are what they say: on limits for every figure, and on runs that ran and that failed."""
+    lines = [
+        "",
+        "Chances against what was measured: for each figure a limit that its plan would stay within with the"
+        " given chance, by ranges from all other sources, and how many figures did stay within.",
+        "",
+        "| chance said | of all figures | mean over sources |",
+        "|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row['said']:.2f} | {row['rows']:.2f} | {row['by_source']:.2f} |" for row in data["reliability"]
+    ]
+    lines += [
+        "",
+        "The chance to fit that published runs were given, and what became of them. Runs that fail are seldom"
+        " published, so the second column says more of runs that were tuned to fill their cards than of the"
+        " chances; none of the failed ones was given 0.9.",
+        "",
+        "| chance to fit | ran | failed for memory |",
+        "|---|---:|---:|",
+    ]
+    lines += [
+        f"| {row['from']:.1f} to {row['to']:.1f} | {row['ran']} | {row['failed']} |"
+        for row in data["verdicts"]["by_chance"]
+    ]
+    return lines
+
+
+def lengths_that_vary(study: dict[str, Any]) -> list[str]:
+    """What the simulated allocator says. study: as ``planner.accuracy.allocator.study`` writes it."""
+    pair, growth = study["published"], study["growth"]
+    last = growth[-1]
+    lines = [
+        "## Lengths that vary",
+        "",
+        f"Simulated on {study['provenance']['simulated_on']} by `python -m planner.accuracy.allocator.study`:"
+        " PyTorch's caching allocator block by block, over training steps of ten kinds (with and without"
+        " recompute, sharding, adapters, whole logits) with log-normal lengths. Shares are of the bytes that"
+        " come and go within a step; medians over the kinds, the upper tenth in brackets.",
+        "",
+        "| segments | spread of lengths | cached beside the allocated | must be free beside them |",
+        "|---|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {'expandable' if row['expandable'] else 'by size'} | {row['spread']:.2f}"
+        f" | {row['cache_share']:.2f} ({row['cache_share_high']:.2f})"
+        f" | {row['least_share']:.2f} ({row['least_share_high']:.2f}) |"
+        for row in study["summary"]
+    ]
+    lines += [
+        "",
+        f"Beside it the one published pair that we know: Llama 3 8B, QLoRA on Alpaca, {pair['reserved_gib']}"
+        f" GiB reserved without and {pair['expandable_reserved_gib']} with expandable segments"
+        f" ({pair['source']}); simulated {pair['simulated_gib']} and {pair['expandable_simulated_gib']} GiB,"
+        " with lengths that are our estimate. A failed run told of "
+        + "; ".join(
+            f"{each['unusable_gib']} GiB that could not be used beside {each['allocated_gib']} allocated"
+            f" ({each['source']})"
+            for each in study["failures"]
+        )
+        + f". The cache is as large after {last['micro_batches']} micro-batches as after"
+        f" {growth[1]['micro_batches']} ({last['cache_share']:.1f} and {growth[1]['cache_share']:.1f} of what"
+        " comes and goes), or ends where the card is full. No measured run of ours has lengths that vary and"
+        " tells what was reserved. Measured runs of one length got through with a tenth free where the"
+        " simulation asks for two (`reserve.UNUSABLE`): the simulated order of tensors is less regular than"
+        " theirs.",
+        "",
+    ]
+    return lines
 
 
 def write(data: dict[str, Any]) -> None:

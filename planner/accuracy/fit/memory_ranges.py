@@ -1,14 +1,17 @@
 """80 % ranges of memory from errors on sources that the fit had not seen, and whether they hold on others.
 
-Each source counts by the square root of its groups, since errors within one source are alike; a task with few
-sources borrows from all. The ends are the 8 % and 92 % points: with about two dozen sources, those of 10 and
-90 % would hold 78 % of the figures of a further source, these 81 % (``coverage``, nested: the ranges of a
-source left out come from the others alone).
+By counter: what torch allocated, what it reserved, what nvidia-smi shows; their errors differ more than
+those of tasks do. Each source counts by the square root of its groups, since errors within one source are
+alike; a counter with few sources borrows from all. The ends are the 8 % and 92 % points: with about two
+dozen sources, those of 10 and 90 % would hold 78 % of the figures of a further source, these 81 %
+(``coverage``, nested: the ranges of a source left out come from the others alone).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Low and high point of the distribution of errors on sources left out.
 POINTS = (0.08, 0.92)
-#: A task's own sources count as much as all sources together where it has this many of them.
+#: A counter's own sources count as much as all sources together where it has this many of them.
 BORROWED_SOURCES = 4.0
 #: Factor on a range (in the logarithm) from the first thing on that lies outside what was measured. Our own
 #: judgement, as the ranges of time have it.
@@ -30,17 +33,15 @@ COUNTERS = ("allocated", "reserved", "nvidia-smi")
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """Low and high factors of the prediction: of all figures, by counter, by task."""
+    """Low and high factors of the prediction: of all figures, by counter."""
 
     overall: list[float]
     by_counter: dict[str, list[float]]
-    by_task: dict[str, list[float]]
 
 
 def ranges(figures: Figures, residuals: Array) -> Ranges:
     """residuals: log(predicted / measured) of each figure by a fit that saw nothing of its source."""
-    first = figures.first.astype(bool)
-    tasks, kinds = figures.tasks(), np.array(COUNTERS)[figures.kind]
+    first, kinds = figures.first.astype(bool), counters(figures)
     everything = np.ones(len(first), dtype=bool)
     return Ranges(
         overall=rounded(ends(figures, residuals, first)),
@@ -49,24 +50,63 @@ def ranges(figures: Figures, residuals: Array) -> Ranges:
             for kind in COUNTERS
             if np.any(kinds == kind)
         },
-        by_task={
-            task: rounded(shrunk(figures, residuals, first, tasks == task)) for task in sorted(set(tasks))
-        },
     )
 
 
+def counters(figures: Figures) -> Any:
+    """The counter of each figure, in words."""
+    return np.array(COUNTERS)[figures.kind]
+
+
+def from_others(figures: Figures, residuals: Array) -> Iterator[tuple[Flags, float, float]]:
+    """Of each source and counter: which figures these are, and the ends of the range that all other sources
+    give for them, in the logarithm.
+    """
+    sources, kinds = figures.labels("source"), counters(figures)
+    for source in dict.fromkeys(sources):
+        for kind in dict.fromkeys(kinds[sources == source]):
+            low, high = shrunk(figures, residuals, sources != source, kinds == kind)
+            yield (sources == source) & (kinds == kind), float(low), float(high)
+
+
+#: Chances that the table of reliability asks for.
+CHANCES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+
+
+def reliability(figures: Figures, residuals: Array) -> list[dict[str, float]]:
+    """Of limits that a plan would stay within with a given chance, how many the measured bytes did stay
+    within: a limit for each figure, from the ranges of all other sources. Rows, and the mean over sources.
+    """
+    first, sources = figures.first.astype(bool), figures.labels("source")
+    ranges_of = list(from_others(figures, residuals))
+    table = []
+    for chance in CHANCES:
+        steps = NormalDist().inv_cdf(chance) / NormalDist().inv_cdf(0.9)
+        within = np.zeros(len(sources), dtype=bool)
+        for chosen, low, high in ranges_of:
+            within[chosen] = -residuals[chosen] <= (high * steps if steps >= 0.0 else -low * steps)
+        of_each = [np.mean(within[first & (sources == each)]) for each in dict.fromkeys(sources[first])]
+        table.append(
+            {
+                "said": chance,
+                "rows": round(float(np.mean(within[first])), 3),
+                "by_source": round(float(np.mean(of_each)), 3),
+            }
+        )
+    return table
+
+
 def coverage(figures: Figures, residuals: Array) -> dict[str, dict[str, float]]:
-    """Share of the figures of a source left out that the others' ranges hold, overall and by task: of all
-    rows, and as the mean over sources. residuals: as in ``ranges``.
+    """Share of the figures of a source left out that the others' ranges hold, overall, by counter and by
+    task: of all rows, and as the mean over sources; and the ranges' median ratio of ends. residuals: as in
+    ``ranges``.
     """
     first, tasks, sources = figures.first.astype(bool), figures.tasks(), figures.labels("source")
-    held = np.zeros(len(first), dtype=bool)
-    for source in dict.fromkeys(sources):
-        others, own = first & (sources != source), first & (sources == source)
-        for task in dict.fromkeys(tasks[own]):
-            low, high = shrunk(figures, residuals, others, tasks == task)
-            chosen = own & (tasks == task)
-            held[chosen] = (-residuals[chosen] >= low) & (-residuals[chosen] <= high)
+    kinds = counters(figures)
+    held, width = np.zeros(len(first), dtype=bool), np.ones(len(first))
+    for chosen, low, high in from_others(figures, residuals):
+        held[chosen] = (-residuals[chosen] >= low) & (-residuals[chosen] <= high)
+        width[chosen] = np.exp(high - low)
 
     def shares(chosen: Any) -> dict[str, float]:
         of_each = [np.mean(held[chosen & (sources == each)]) for each in dict.fromkeys(sources[chosen])]
@@ -75,9 +115,14 @@ def coverage(figures: Figures, residuals: Array) -> dict[str, dict[str, float]]:
             "sources": len(of_each),
             "rows": round(float(np.mean(held[chosen])), 3),
             "by_source": round(float(np.mean(of_each)), 3),
+            "median_ratio": round(float(np.median(width[chosen])), 3),
         }
 
-    return {"all": shares(first), **{task: shares(first & (tasks == task)) for task in sorted(set(tasks))}}
+    return {
+        "all": shares(first),
+        **{kind: shares(first & (kinds == kind)) for kind in COUNTERS if np.any(kinds == kind)},
+        **{task: shares(first & (tasks == task)) for task in sorted(set(tasks))},
+    }
 
 
 def shrunk(figures: Figures, residuals: Array, among: Flags, own: Flags) -> Array:

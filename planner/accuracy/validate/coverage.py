@@ -20,9 +20,6 @@ from planner.engine.grid.plan_grid import Array
 from planner.engine.sure.calibration import Calibration
 from planner.engine.sure.intervals import Intervals, run_class, spread, time_scale, what_is_far
 
-#: Below this many figures of its task, a memory figure is judged by those of all tasks.
-ENOUGH_FIGURES = 8
-
 Covered = dict[str, tuple[bool, bool]]
 
 
@@ -62,8 +59,7 @@ def memory_coverage() -> Covered:
     ]
     known = np.array([name in seen for name in names])
     pairs = [seen.get(name, (np.nan, np.nan)) for name in names]
-    tasks = figures.tasks()
-
+    kinds = memory_ranges.counters(figures)
     near, far = (np.array([pair[which] for pair in pairs]) for which in (0, 1))
 
     def judge(labels: NDArray[np.str_], residuals: Array) -> list[bool]:
@@ -71,9 +67,9 @@ def memory_coverage() -> Covered:
         covered = np.zeros(len(labels), dtype=bool)
         for label in dict.fromkeys(labels):
             others, out = known & (labels != label), labels == label
-            for task in dict.fromkeys(tasks[out]):
-                low, high = memory_ranges.shrunk(figures, far, others, tasks == task)
-                chosen = out & (tasks == task)
+            for kind in dict.fromkeys(kinds[out]):
+                low, high = memory_ranges.shrunk(figures, far, others, kinds == kind)
+                chosen = out & (kinds == kind)
                 covered[chosen] = (-residuals[chosen] >= low) & (-residuals[chosen] <= high)
         return [bool(each) for each in covered]
 

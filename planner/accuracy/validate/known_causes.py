@@ -41,8 +41,8 @@ SOURCE_CAUSES = {
     " sixth of it; a measured matmul rate would tell",
     "simumax-b200": "its own sweep of matmuls, at 0.6 of what other B200 reach, is an input; its experts'"
     " grouped products reach less",
-    "nanotron-playbook": "published 5 to 19 % of peak on 64 nodes against 44 to 47 % on one: gradient"
-    " reduction that is hardly hidden; written as Megatron",
+    "nanotron-playbook": "written as Megatron; its own plot has gathers of 256 MB fall from 185 GB/s on 2"
+    " nodes to 11 on 64, of which a ring's latency explains a fifth",
     "neuron-trn1-older": "the same job takes 14.4 and 19.3 s from one SDK to the next; BERT's steps have"
     " 0.3 s beside their micro-batches",
     "neuron-trn1": "SDK releases differ by a third",
@@ -68,7 +68,9 @@ SOURCE_CAUSES = {
     "dgxc-hf-peft": "the Trainer's time has evaluation and saving in it, 2 to 9 % by its totals; plain"
     " modules on H100",
     "primus-mi355x": "one pair, balanced and not: the router's spread is 1.8 times, ours 1.1",
-    "megatron-bridge": "mixtures in fp8: releases of one recipe differ by a third (25.09 to 26.04)",
+    "megatron-bridge": "mixtures in fp8: releases of one recipe differ by a third (25.09 to 26.04), and"
+    " other sources' experts are not grouped and pull the other way",
+    "dgxc-benchmarking-moe": "the recipe of v25.01 in a newer container, 8 to 15 % slower than there",
     "bloom-prequel": "one timing of the second iteration; some layouts split the layers unevenly",
 }
 #: The same of memory, with what would settle it.

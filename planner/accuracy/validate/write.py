@@ -137,7 +137,8 @@ def computed_report() -> tuple[dict[str, Any], list[Judged]]:
     """The report of the constants as shipped, and the judged predictions that it was made of."""
     calibration = shipped_calibration()
     rows = judged(predictions(calibration), time_coverage(calibration), memory_coverage())
-    report = make_report(rows, summary(rows, memory.verdicts(calibration.memory)))
+    verdicts = memory.verdicts(calibration.memory, calibration.memory.interval["allocated"])
+    report = make_report(rows, summary(rows, verdicts))
     return report, rows
 
 

@@ -163,20 +163,22 @@ def memory_of(
 ) -> Memory:
     """far: in words, what of the plan lies outside everything that was measured."""
     memory: Any = plan.memory
+    intervals = calibration.intervals
     return Memory(
         per_accelerator_bytes=MemoryParts(**{name: getattr(memory, name) for name in MEMORY_PARTS}),
         resident_bytes=memory.resident,
         allocated_bytes=memory.allocated,
         reserved_bytes=memory.reserved,
         usable_bytes=float(plan.grid.memory_bytes),
-        interval_bytes=bounds(memory.total, "memory", calibration.intervals, far, request.workload.task),
+        interval_bytes=bounds(memory.total, "memory", intervals, far),
+        allocated_interval_bytes=bounds(memory.allocated, "memory", intervals, far, "allocated"),
+        reserved_interval_bytes=bounds(memory.reserved, "memory", intervals, far, "reserved"),
+        needed_bytes=float(memory.needed),
         worst_stage=int(memory.worst_stage),
         host_bytes=float(memory.host),
         host_usable_bytes=request.cluster.host_bytes,
         fit_probability=chance_within(
-            memory.total,
-            float(plan.grid.memory_bytes),
-            spread("memory", calibration.intervals, far, request.workload.task),
+            memory.needed, float(plan.grid.memory_bytes), spread("memory", intervals, far, "allocated")
         ),
     )
 

@@ -242,7 +242,7 @@ def margin_of(request: PlanRequest, grid: PlanGrid, calibration: Calibration, ro
 def surely_within(request: PlanRequest, grid: PlanGrid, calibration: Calibration, row: int = 0) -> float:
     """Ratio, one or more, of memory to the estimated peak of plan ``row`` that holds it nine times in ten."""
     far = what_is_far(grid, calibration.intervals, row)
-    _, high = spread("memory", calibration.intervals, far, request.workload.task)
+    _, high = spread("memory", calibration.intervals, far, "allocated")
     return math.exp(high)
 
 

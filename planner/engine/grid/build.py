@@ -200,6 +200,7 @@ def workload_numbers(model: ModelSpec, workload: Workload) -> Mapping[str, float
         else 2.0,
         **kernel_numbers(workload),
         "expandable": expandable_segments(workload),
+        "varying_lengths": stack.varying_lengths(workload.sequences),
         "fp8_activation_input": workload.fp8_activation_input,
         "kept_logit_bytes": KEPT_LOGIT_BYTES[workload.logits_kept],
         "optimizer_in_backward": workload.optimizer_in_backward,

@@ -154,6 +154,7 @@ class PlanGrid:
     fp8_activation_input: Array  #: what enters the MLP's non-linearity is kept in fp8 [flag, ()]
     kept_logit_bytes: Array  #: of each logit, by the loop's own variables, during backward [byte, ()]
     expandable: Array  #: PyTorch's allocator with expandable segments [flag, ()]
+    varying_lengths: Array  #: how far micro-batches differ in size, from 0 on [ratio, ()]
     optimizer_in_backward: Array  #: each parameter is stepped as its gradient is there [flag, ()]
     saved_embedding_parameters: Array  #: of the token table, trained whole beside adapters [parameter, ()]
     saved_head_parameters: Array  #: of the output side, trained whole beside adapters [parameter, ()]

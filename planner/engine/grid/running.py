@@ -18,16 +18,21 @@ from planner.engine.shape.parameters import count_parameters, targeted_modules
 
 #: Chips whose link joins more than one machine, and how many of them (NVIDIA GB200 NVL72, data sheet).
 LINK_DOMAINS = {"gb200": 72, "gb300": 72}
-#: What a network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth. EFA's first generation
-#: 30 of 50 GB/s on 3 and 4 p4d (NVIDIA/nccl issue 527, 2022), 50 to 60 % of p3dn's (aws-ofi-nccl issue 19,
-#: 2019), its second some 90 %; Google's TCPX and TCPXO 80 to 90 %; RoCE on par with InfiniBand where it is
-#: tuned (Gangidi et al. 2024, "RDMA over Ethernet for Distributed AI Training at Meta Scale"); NCCL over TCP
-#: sockets about half, our judgement. Our reading of published nccl-tests logs, 2019 to 2025.
+#: Ranks from which a machine is a rack with a link domain of its own (AWS, P6e-GB200 UltraServers: 36, 72).
+WHOLE_RACK = 36
+#: What a network keeps of the efficiency of InfiniBand in nccl-tests' bus bandwidth, which over 4 to 16
+#: machines of 8 H100 is 360 to 320 of 400 GB/s (NVIDIA/nccl issue 1229, March 2024). EFA's first generation:
+#: 30 of 50 GB/s on 3 and 4 P4d (NVIDIA/nccl issue 527, July 2022), 60 to 70 % of InfiniBand on P3dn
+#: (aws-ofi-nccl issue 19, July 2019). Its second: 320 to 350 of 400 GB/s on 3 to 16 P5 (Hugging Face, Smol
+#: Training Playbook, October 2025). RoCE: on par where it is tuned (Gangidi et al. 2024, "RDMA over Ethernet
+#: for Distributed AI Training at Meta Scale"). Judgement, without a published measurement: EFA's third
+#: generation as the second, Google's TCPX and TCPXO below it for their hosts' part in each copy, NCCL over
+#: TCP sockets about half.
 FABRIC_SHARES: dict[Fabric, float] = {
     "infiniband": 1.0,
     "roce": 0.95,
     "efa_v1": 0.7,
-    "efa_v2": 0.9,
+    "efa_v2": 0.95,
     "efa_v3": 0.95,
     "tcpx": 0.8,
     "tcpxo": 0.9,
@@ -170,7 +175,8 @@ def machine_numbers(cluster: Cluster, ranks_per_node: int) -> dict[str, float]:
     chip = cluster.accelerator
     domain = LINK_DOMAINS.get(chip.slug, 0) if cluster.mig_profile is None else 0
     return {
-        "link_domain_ranks": max(domain, ranks_per_node),
+        # A rack sold as one machine (an UltraServer of 36 or 72) is the domain.
+        "link_domain_ranks": ranks_per_node if ranks_per_node >= WHOLE_RACK else max(domain, ranks_per_node),
         "fabric_share": FABRIC_SHARES[fabric(cluster)],
         "sustained_share": clock.sustained_share(chip, cluster.power_limit_watts),
         "measured_share": measured_share(cluster),

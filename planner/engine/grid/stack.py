@@ -17,6 +17,8 @@ from planner.engine.question.request import (
     Workload,
 )
 
+#: Standard deviation of the lengths over their mean from which on a longer spread fills the cache no further.
+VARYING_SPREAD = 0.25
 #: Attention kernels that keep the table of scores.
 UNFUSED = ("standard", "sdpa_math")
 #: Chips with the FlashAttention-2 kernels of Dao 2023 (Ampere and later), and with cuDNN's fused ones.
@@ -114,6 +116,20 @@ def row_tokens(sequences: Sequences | None, row: float, at_once: float) -> float
         spread = sequences.std_tokens or 0.0
         return min(mean + spread * sqrt(2.0 * log(max(at_once, 1.0))), sequences.max_tokens or row, row)
     return row
+
+
+def varying_lengths(sequences: Sequences | None) -> float:
+    """How far the micro-batches of a run differ in size, 0 to 1: for the allocator's cache.
+
+    1 from a spread (standard deviation over mean) of VARYING_SPREAD on, and where rows are padded to the
+    longest, or not at all, and nothing is said of their lengths; 0 where all rows are of one length.
+    Source: the allocator simulated (planner/accuracy/allocator): what its cache holds grows no further.
+    """
+    if sequences is None or sequences.kind not in ("padded_to_longest", "unpadded"):
+        return 0.0
+    if sequences.std_tokens is None or not sequences.mean_tokens:
+        return 1.0
+    return min(sequences.std_tokens / sequences.mean_tokens / VARYING_SPREAD, 1.0)
 
 
 def real_tokens(sequences: Sequences | None, row: float) -> float:

@@ -425,7 +425,13 @@ def retained_inputs(grid: PlanGrid, traits: Traits, model_inputs: Array) -> Arra
     """Bytes of second copies of recomputed blocks' inputs that some stacks hold at the end of backward,
     (plans,).
 
-    model_inputs: bytes of all block inputs of the model.  Source: measured; see ``retained_inputs`` in
-    ``TRAITS``.
+    model_inputs: bytes of all block inputs of the model. FSDP2, which wraps adapters apart from the base,
+    does not.  Source: measured; see ``retained_inputs`` in ``TRAITS``.
     """
-    return grid.frozen * traits["retained_inputs"] * (1.0 - grid.compiled) * model_inputs
+    return (
+        grid.frozen
+        * grid.adapters_with_base
+        * traits["retained_inputs"]
+        * (1.0 - grid.compiled)
+        * model_inputs
+    )

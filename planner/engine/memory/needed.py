@@ -14,7 +14,14 @@ import numpy as np
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import anywhere, on_scalars
 from planner.engine.memory.constants import MemoryConstants
-from planner.engine.memory.peak import beside, counted_on_stages, fullest, heights_of, ranks_on_node
+from planner.engine.memory.peak import (
+    beside,
+    counted_on_stages,
+    fullest,
+    heights_of,
+    least_that_runs,
+    ranks_on_node,
+)
 
 #: What a plan counts that the host cannot hold: it never fits, but such plans keep their order.
 HOST_SHORT = 1e6
@@ -25,11 +32,12 @@ class Held:
     """Bytes of each plan whatever the size of the machine's memories, shape (plans,) or broadcasting to it.
 
     allocated: on the fullest stage.  wished_reserve: what the allocator would hold beside it if memory were
-    unlimited.  host: in the host's memory, by one rank.
+    unlimited.  unusable: what must be free beside it.  host: in the host's memory, by one rank.
     """
 
     allocated: Array
     wished_reserve: Array
+    unusable: Array
     host: Array
 
     def over(self, plans: int) -> Held:
@@ -38,12 +46,13 @@ class Held:
         return Held(
             np.broadcast_to(self.allocated, shape),
             np.broadcast_to(self.wished_reserve, shape),
+            np.broadcast_to(self.unusable, shape),
             np.broadcast_to(self.host, shape),
         )
 
     def at(self, part: slice) -> Held:
         """Some of the plans."""
-        return Held(self.allocated[part], self.wished_reserve[part], self.host[part])
+        return Held(self.allocated[part], self.wished_reserve[part], self.unusable[part], self.host[part])
 
     @staticmethod
     def joined(parts: list[Held]) -> Held:
@@ -51,6 +60,7 @@ class Held:
         return Held(
             np.concatenate([part.allocated for part in parts]),
             np.concatenate([part.wished_reserve for part in parts]),
+            np.concatenate([part.unusable for part in parts]),
             np.concatenate([part.host for part in parts]),
         )
 
@@ -65,19 +75,24 @@ def held_per_rank(grid: PlanGrid, constants: MemoryConstants) -> Held:
     heights = [heights_of(each, constants) for each in counted]
     allocated = fullest([each.highest for each in heights])
     host = fullest([each.values["host_bytes_of_rank"] for each in counted])
-    return Held(allocated, fullest([each.seen for each in heights]) - allocated, host)
+    wished = fullest([each.seen for each in heights]) - allocated
+    return Held(allocated, wished, fullest([each.unusable for each in heights]), host)
 
 
 def needed_per_rank(grid: PlanGrid, constants: MemoryConstants, held: Held | None = None) -> Array:
-    """``total_per_rank`` for the question whether a plan fits: bytes, shape (plans,).
+    """The least that a rank must have for each plan to run, bytes, shape (plans,): above its memory exactly
+    where ``total_per_rank`` is, and equal to ``memory_per_rank(...).needed``.
 
     held: of the same plans, where it is known already.
-    Plans whose host is too small for what they offload count HOST_SHORT times. Source: as ``total_per_rank``.
+    Plans whose host is too small for what they offload count HOST_SHORT times. Source: ``least_that_runs``.
     """
+    grid = on_scalars(grid)
     held = held_per_rank(grid, constants) if held is None else held
-    total = total_per_rank(grid, constants, held)
-    needed: Array = np.where(within_host(grid, held), total, HOST_SHORT * total)
-    return needed
+    context, communication, reserve = beside(grid, constants, held.allocated, held.wished_reserve)
+    least = least_that_runs(constants, held.allocated, unusable=held.unusable, reserve=reserve)
+    needed = least + (context + communication)
+    found: Array = np.where(within_host(grid, held), needed, HOST_SHORT * needed)
+    return found
 
 
 def total_per_rank(grid: PlanGrid, constants: MemoryConstants, held: Held | None = None) -> Array:

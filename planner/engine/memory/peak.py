@@ -18,7 +18,6 @@ from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import entries, is_shared, on_scalars, where
 from planner.engine.memory.activations import (
     Activations,
-    activations,
     in_flight,
     kept_on_accelerator,
     retained_inputs,
@@ -27,12 +26,12 @@ from planner.engine.memory.activations import (
 from planner.engine.memory.buffers import (
     bytes_per_logit,
     communicator_count,
-    gathered_bytes,
     gradient_placeholders,
     logits_on_rank,
 )
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.explain import MEMORY_TEMPLATES
+from planner.engine.memory.kinds import Standing, activations_of_kinds, standing_of_kinds
 from planner.engine.memory.parts import (
     ALIVE,
     BACKWARD,
@@ -46,7 +45,7 @@ from planner.engine.memory.parts import (
     SPAN,
 )
 from planner.engine.memory.reserve import Reuse, reuse_of, seen_bytes
-from planner.engine.memory.states import Stages, parameters_here, places_of, stages, state_bytes
+from planner.engine.memory.states import places_of
 from planner.engine.memory.traits import Traits, traits_of
 
 __all__ = [
@@ -64,8 +63,9 @@ class MemoryTerms:
     """Bytes on the fullest rank at its peak, arrays of shape (plans,).
 
     The seven parts add up to ``total``, what nvidia-smi would show.  resident: between steps.  allocated,
-    reserved: torch's max_memory_allocated and max_memory_reserved.  host: in the memory of a node's CPUs, by
-    all its ranks.  worst_stage: index of the stage.
+    reserved: torch's max_memory_allocated and max_memory_reserved.  needed: the least that the rank must
+    have to run, with the allocator's cache given back (``least_that_runs``).  host: in the memory of a
+    node's CPUs, by all its ranks.  worst_stage: index of the stage.
     moment: index into MOMENTS.  terms: every sub-term, by name; ``PARTS`` says which part each is of;
     and the numbers behind them (DETAILS), which are counts, not bytes.
     """
@@ -81,6 +81,7 @@ class MemoryTerms:
     resident: Array
     allocated: Array
     reserved: Array
+    needed: Array
     host: Array
     worst_stage: Array
     moment: NDArray[np.intp]
@@ -105,6 +106,7 @@ def memory_per_rank(grid: PlanGrid, constants: MemoryConstants) -> MemoryTerms:
         terms=terms,
         allocated=peak.allocated,
         wished_reserve=fullest([each.seen for each in heights]) - peak.allocated,
+        unusable=fullest([each.unusable for each in heights]),
         resident=_resident(table, between),
         worst_stage=number[peak.at],
         moment=peak.moment,
@@ -175,17 +177,18 @@ def counted_on_stages(grid: PlanGrid, constants: MemoryConstants) -> list[Counte
     Of the machine only its architecture is read.  Source: as ``memory_per_rank``.
     """
     traits = traits_of(grid)
-    acts = activations(grid, traits, constants)
-    return [_counted(grid, constants, traits, acts, stages(grid, place)) for place in places_of(grid)]
+    acts = activations_of_kinds(grid, traits, constants)
+    return [
+        _counted(grid, constants, traits, acts, standing_of_kinds(grid, traits, place))
+        for place in places_of(grid)
+    ]
 
 
 def _counted(
-    grid: PlanGrid, constants: MemoryConstants, traits: Traits, acts: Activations, stage: Stages
+    grid: PlanGrid, constants: MemoryConstants, traits: Traits, acts: Activations, held: Standing
 ) -> Counted:
     """What is counted on these stages."""
-    here = parameters_here(grid, stage, traits)
-    state = state_bytes(grid, here, traits)
-    gathered = gathered_bytes(grid, traits, here, stage)
+    stage, state, gathered = held.stage, held.state, held.gathered
     batches = in_flight(grid, stage)
     kept_here = kept_on_accelerator(grid, stage)
     alive = batches * stage.blocks_share * kept_here
@@ -218,7 +221,7 @@ def _counted(
         "dequantized_weights": gathered.dequantized,
         "tied_gradient": gathered.tied,
         "optimizer_step_copy": state.step_temporary,
-        "trained_parameters": here.trained_dense + here.trained_experts,
+        "trained_parameters": held.trained,
         "stage_blocks": stage.blocks_share * (grid.layers + grid.decoder_layers),
         "batches_in_flight": batches,
         "logits_on_rank": stage.last * logits,
@@ -242,18 +245,24 @@ def _counted(
 class Heights:
     """Bytes at the moments of a step.
 
-    sums: allocated at each of MOMENTS.  seen: with the reserve of unlimited memory.  Each broadcasts to
-    (stages, plans).
+    sums: allocated at each of MOMENTS.  seen: with the reserve of unlimited memory.  unusable: what must be
+    free beside the allocated ones.  Each broadcasts to (stages, plans).
     """
 
     sums: tuple[Array, Array, Array, Array]
     seen: Array
+    unusable: Array
 
     @property
     def highest(self) -> Array:
         """Bytes at the fullest of the moments. Source: definition."""
-        loss, backward, backward_end, step = self.sums
-        return np.maximum(np.maximum(loss, backward), np.maximum(backward_end, step))
+        return highest_of(self.sums)
+
+
+def highest_of(sums: tuple[Array, Array, Array, Array]) -> Array:
+    """The largest of the four moments' bytes. Source: definition."""
+    loss, backward, backward_end, step = sums
+    return np.maximum(np.maximum(loss, backward), np.maximum(backward_end, step))
 
 
 def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
@@ -279,7 +288,8 @@ def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
         reuse=counted.reuse,
         constants=constants,
     )
-    return Heights(sums, seen)
+    unusable = counted.reuse.unusable * (highest_of(sums) - of["always"])
+    return Heights(sums, seen, unusable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +345,7 @@ def _with_framework(
     terms: dict[str, Array],
     allocated: Array,
     wished_reserve: Array,
+    unusable: Array,
     resident: Array,
     worst_stage: Array,
     moment: NDArray[np.intp],
@@ -346,6 +357,7 @@ def _with_framework(
     terms["communication_buffers"] = communication + 0.0 * allocated
     terms["allocator_reserve"] = reserve
     framework = context + communication + reserve
+    needed = least_that_runs(constants, allocated, unusable=unusable, reserve=reserve)
     return MemoryTerms(
         **parts,
         framework=framework,
@@ -353,6 +365,7 @@ def _with_framework(
         resident=resident,
         allocated=allocated,
         reserved=allocated + reserve,
+        needed=needed + (context + communication),
         host=terms["host_bytes_of_rank"] * ranks_on_node(grid),
         worst_stage=worst_stage,
         moment=moment,
@@ -376,6 +389,21 @@ def beside(
     # Slightly less than all, so that rounding never makes a plan that just fits look too large.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
     return context, communication, np.maximum(np.minimum(wished_reserve, room), least)
+
+
+def least_that_runs(
+    constants: MemoryConstants, allocated: Array, *, unusable: Array, reserve: Array
+) -> Array:
+    """Bytes that the allocator must be able to take at least for the plan to run, shape (plans,): what is
+    allocated, and holes that nothing fits into instead of the whole cache.
+
+    allocated, unusable, reserve: bytes.  Never more than allocated and reserved together; as much where the
+    plan does not fit.
+    Source: PyTorch notes, "CUDA semantics: memory management"; ``reserve.UNUSABLE``.
+    """
+    holes = np.maximum(unusable, constants.state_reserve_share * allocated)
+    least: Array = allocated + np.minimum(holes, reserve)
+    return least
 
 
 def sum_of(terms: dict[str, Array], names: tuple[str, ...]) -> Array:

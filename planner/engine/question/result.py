@@ -65,8 +65,10 @@ class Memory:
 
     resident: between steps.  allocated, reserved: as torch.cuda's counters.  usable: memory that the rank
     has.
-    worst_stage: index of the pipeline stage that needs most.  fit_probability: the chance, by the memory
-    interval, that the peak stays within what is usable.
+    interval: of what nvidia-smi shows; allocated_interval, reserved_interval: of torch's counters, whose
+    errors are others.  needed: the least with which the plan runs, the allocator's cache given back.
+    worst_stage: index of the pipeline stage that needs most.  fit_probability: the chance, by the errors of
+    allocated bytes, that what is needed stays within what is usable.
     host_bytes: what the plan keeps in the memory of one node's CPUs; host_usable_bytes: what that node has,
     None where it is not known.
     """
@@ -81,6 +83,9 @@ class Memory:
     fit_probability: float
     host_bytes: float
     host_usable_bytes: float | None
+    allocated_interval_bytes: tuple[float, float]
+    reserved_interval_bytes: tuple[float, float]
+    needed_bytes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ def round_memory(
         resident=actor.resident + beside_resident,
         allocated=actor.allocated + grown,
         reserved=actor.reserved + grown,
+        needed=actor.needed + grown,
         terms=terms,
     )
 

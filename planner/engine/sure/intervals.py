@@ -2,8 +2,9 @@
 
 Those of time are quantiles of log(measured / predicted) with the run's whole source left out of the fit, by
 class of run and in units of a scale: how much wider errors are on this kind of chip, for this kind of
-model, and with so many inputs left unsaid. Those of memory leave out one group at a time for plans like
-measured ones, and one whole source for plans of a kind that no source covers. Split-conformal in spirit
+model, and with so many inputs left unsaid. Those of memory are of
+sources left out as well, by counter: what torch has allocated, what it has reserved, what nvidia-smi shows.
+Split-conformal in spirit
 (Lei et al. 2018): no shape of the error is assumed.
 """
 

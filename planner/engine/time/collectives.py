@@ -121,13 +121,14 @@ def all_to_all_s(group: Group, local_bytes: Array, remote_bytes: Array) -> Array
     """Seconds for each rank to send its bytes to the ranks of the group, shape (plans,).
 
     group: the ranks that take part.  local_bytes, remote_bytes: per rank, to other ranks of its machines and
-    to other machines. Source: Thakur et al. 2005.
+    to other machines. Each rank posts a message for every other one, so latency grows with their number.
+    Source: Thakur et al. 2005 (pairwise exchange).
     """
     inside, machines, size = group.inside, group.machines, group.size
     local = local_bytes / group.bytes_per_s
     # Each rank has its own share of the node's network, whatever the other ranks of its group do.
     remote = remote_bytes * inside / group.internode_bytes_per_s
-    latency = group.latency_s * (inside - 1.0) + group.internode_latency_s * (machines > 1.0)
+    latency = group.latency_s * (size - 1.0) + group.internode_latency_s * (machines > 1.0)
     return where(size > 1, np.maximum(local, remote) + latency, 0.0)
 
 

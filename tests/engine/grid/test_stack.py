@@ -191,3 +191,20 @@ def test_a_token_meets_the_adapters_of_the_experts_that_it_visits() -> None:
         model.layers * model.experts_per_token * (model.hidden_size + model.expert_ffn_size)
     )
     assert running.adapted_modules(model, targets) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("machine", "ranks", "domain"),
+    [
+        ("p6e-gb200.36xlarge", 4, 72),
+        ("a4x-highgpu-4g", 4, 72),
+        ("Standard_ND128isr_GB300_v6", 4, 72),
+        ("u-p6e-gb200x36", 36, 36),
+        ("u-p6e-gb200x72", 72, 72),
+        ("p5.48xlarge", 8, 8),
+    ],
+)
+def test_a_rack_s_link_joins_its_machines(machine: str, ranks: int, domain: int) -> None:
+    """NVL72: 18 machines of four; AWS also sells half a rack as one machine, which is a domain of 36."""
+    cluster = question(cluster={"instance_type": machine, "nodes": 1}).cluster
+    assert running.machine_numbers(cluster, ranks)["link_domain_ranks"] == domain

@@ -235,10 +235,11 @@ def test_deepspeed_keeps_a_stage_s_output_and_fsdp_second_inputs_of_frozen_block
     assert number(stage_outputs(pipelined, traits_of(pipelined))) == 8 * 8 * 2
     megatron = pipelined.with_fields(framework=MEGATRON)
     assert number(stage_outputs(megatron, traits_of(megatron))) == 0
-    frozen = bare_grid(framework=framework("fsdp"), frozen=1)
+    frozen = bare_grid(framework=framework("fsdp"), frozen=1, adapters_with_base=1)
     assert number(retained_inputs(frozen, traits_of(frozen), np.float64(7.0))) == 7
-    compiled = frozen.with_fields(compiled=1)
-    assert number(retained_inputs(compiled, traits_of(compiled), np.float64(7.0))) == 0
+    for changed in ({"compiled": 1}, {"adapters_with_base": 0}):
+        other = frozen.with_fields(**changed)
+        assert number(retained_inputs(other, traits_of(other), np.float64(7.0))) == 0
 
 
 def test_what_enters_a_non_linearity_can_be_kept_in_8_bits() -> None:

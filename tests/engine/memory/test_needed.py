@@ -15,6 +15,7 @@ from planner.engine.grid.build import cluster_numbers, grid_over_layouts
 from planner.engine.grid.plan_grid import PlanGrid
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.needed import HOST_SHORT, held_per_rank, needed_per_rank, total_per_rank
+from planner.engine.memory.peak import memory_per_rank
 
 WORKLOADS: dict[str, dict[str, Any]] = {
     "pretraining": {"model": "llama-3.1-8b"},
@@ -49,7 +50,7 @@ def test_of_the_machine_only_the_architecture_is_read(name: str) -> None:
         if field not in ("architecture", "ranks_per_accelerator")
     }
     held, elsewhere = (held_per_rank(each, MemoryConstants()) for each in (grid, replace(grid, **others)))
-    for field in ("allocated", "wished_reserve", "host"):
+    for field in ("allocated", "wished_reserve", "unusable", "host"):
         assert np.array_equal(getattr(held, field), getattr(elsewhere, field)), field
 
 
@@ -79,5 +80,14 @@ def test_what_is_known_to_be_held_changes_no_digit(name: str) -> None:
 
 def test_a_host_that_is_too_small_never_fits() -> None:
     small = grid_of("offload", host_memory_bytes=1e9)
-    total = total_per_rank(small, MemoryConstants())
-    assert np.array_equal(needed_per_rank(small, MemoryConstants()), HOST_SHORT * total)
+    large = grid_of("offload", host_memory_bytes=1e15)
+    needed = needed_per_rank(large, MemoryConstants())
+    assert np.array_equal(needed_per_rank(small, MemoryConstants()), HOST_SHORT * needed)
+
+
+@pytest.mark.parametrize("name", list(WORKLOADS))
+def test_what_is_needed_is_as_in_the_whole_answer_and_fits_where_the_total_does(name: str) -> None:
+    grid, constants = grid_of(name, host_memory_bytes=1e15), MemoryConstants()
+    needed, total = needed_per_rank(grid, constants), total_per_rank(grid, constants)
+    assert np.array_equal(needed, memory_per_rank(grid, constants).needed)
+    assert np.array_equal(needed > grid.memory_bytes, total > grid.memory_bytes)

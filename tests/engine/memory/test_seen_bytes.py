@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planner.engine.memory.constants import MemoryConstants
-from planner.engine.memory.reserve import SHIFTED_LOSS_BYTES, Reuse, seen_bytes
+from planner.engine.memory.reserve import SHIFTED_LOSS_BYTES, VARYING_CACHE_SHARE, Reuse, seen_bytes
 
 LIFE = dict.fromkeys(("casts", "activations", "graph", "step", "gradients", "backward", "always"), 0.0)
 NONE = dict.fromkeys(
@@ -19,6 +19,7 @@ def seen(
     *,
     room: float = 0.0,
     by_size: float = 1.0,
+    varying: float = 0.0,
     life: dict[str, float],
     **shares: float,
 ) -> float:
@@ -28,7 +29,7 @@ def seen(
         early=np.asarray(0.25),
         gathered=np.asarray(10.0),
         retained=np.asarray(20.0),
-        reuse=Reuse(np.asarray(room), np.asarray(1.0), np.asarray(by_size)),
+        reuse=Reuse(*(np.asarray(each) for each in (room, 1.0, by_size, varying, 0.1))),
         constants=MemoryConstants(**NONE | shares),
     )
     return float(found)
@@ -65,3 +66,10 @@ def test_expandable_segments_leave_holes_alone() -> None:
 def test_states_gathers_and_crossings_come_on_top() -> None:
     shares = {"state_reserve_share": 0.01, "gather_reserve_share": 0.5, "crossing_reserve_share": 0.1}
     assert seen((1000, 0, 0, 0), life={"activations": 100.0}, **shares) == pytest.approx(1000 + 10 + 5 + 12)
+
+
+def test_blocks_of_each_length_wait_beside_what_stays() -> None:
+    """Of 1,000 bytes 400 stay between steps: 600 come and go."""
+    assert seen((1000, 1, 1, 1), varying=0.5, life={"always": 400.0}) == pytest.approx(
+        1000 + 0.5 * VARYING_CACHE_SHARE * 600
+    )
