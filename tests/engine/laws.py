@@ -297,8 +297,9 @@ def of_savings(run: Asked) -> Found:
         if found is not None:
             parts = found.time.step_breakdown_s
             computed[precision] = parts.forward + parts.backward
+    # Launches that the host sets the pace of differ by a hair.
     steps = list(computed.values())
-    rises = all(a <= b * (1 + CLOSE) for a, b in itertools.pairwise(steps))
+    rises = all(a <= b * (1 + 1e-4) for a, b in itertools.pairwise(steps))
     yield "wider numbers compute no faster", rises, computed
 
 

@@ -219,21 +219,29 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     passes = passes + FOREACH_EXTRA_PASSES * grid.temporary_bytes
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
-    on_gpu = on_gpu + orthogonalisation_s(grid, constants, (trained + experts) / ranks)
+    if anywhere(grid.muon > 0):
+        # Muon's matrix products stay on the accelerator, wherever its states are.
+        products = orthogonalisation_s(grid, constants, (trained + experts) / ranks)
+    else:
+        products = NONE
     if not anywhere(grid.offload > 0):
-        return on_gpu
+        return on_gpu + products
     on_host = host.update_s(grid, host_updates(grid)) + host.exchange_s(grid, trained + experts, ranks)
-    return where(grid.offload > 0, on_host, on_gpu)
+    return where(grid.offload > 0, on_host, on_gpu) + products
 
 
 def orthogonalisation_s(grid: PlanGrid, constants: TimingConstants, parameters: Array) -> Array:
     """Seconds of Muon's matrix products on one rank's share of the parameters, shape (plans,); 0 for others.
 
-    parameters: a count. Token table and head are left to AdamW. The products run in 16 bits.
+    parameters: a count. Token table and head are left to AdamW; of adapters, the smaller side is their rank.
+    The products run in 16 bits.
     Source: Jordan 2024, "Muon: an optimizer for hidden layers", run-time analysis.
     """
     tables = (grid.embedding_parameters + grid.head_parameters) / grid.total_parameters
-    each = NEWTON_SCHULZ_STEPS * NEWTON_SCHULZ_FLOPS * grid.hidden_size
+    rank = grid.lora_parameters / np.maximum(grid.lora_width, 1.0)
+    side = where(grid.frozen > 0, np.minimum(rank, grid.hidden_size), grid.hidden_size)
+    tables = where(grid.frozen > 0, 0.0, tables)
+    each = NEWTON_SCHULZ_STEPS * NEWTON_SCHULZ_FLOPS * side
     rate = grid.bf16_flops_per_s * kernels.matmul_efficiency(grid, constants)
     return where(grid.muon > 0, each * parameters * (1.0 - tables) / rate, 0.0)
 

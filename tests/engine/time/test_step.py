@@ -158,6 +158,14 @@ def test_muon_orthogonalises_each_matrix_in_five_steps() -> None:
     assert number(optimizer_s(muon, bare_constants())) == pytest.approx(1024 * 240 / RATE)
     shared = muon.with_fields(sharding=1, sharding_group=2)
     assert number(optimizer_s(shared, bare_constants())) == pytest.approx(512 * 240 / RATE)
+    # Adapters of rank 2 on 10 inputs and outputs: 20 parameters, 5 x 6 x 2 FLOPs each.
+    tuned = muon.with_fields(frozen=1, lora_parameters=20, lora_width=10)
+    assert number(optimizer_s(tuned, bare_constants())) == pytest.approx(20 * 60 / RATE)
+    # An offloaded optimizer leaves them to the accelerator.
+    moved, host = (
+        number(optimizer_s(each.with_fields(offload=1), bare_constants())) for each in (muon, plain)
+    )
+    assert moved - host == pytest.approx(1024 * 240 / RATE)
 
 
 def test_a_head_trained_beside_adapters_has_a_gradient_and_costs_its_step() -> None:
