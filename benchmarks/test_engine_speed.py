@@ -19,15 +19,17 @@ from planner.accuracy.calibration import shipped_calibration
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.contract.search import parse_search_request
-from planner.engine.answer.blocks import BLOCK, Evaluated, evaluate_blocks
+from planner.engine.answer.blocks import BLOCK, Evaluated, evaluate_blocks, keep_freed_memory
 from planner.engine.answer.estimate import estimate
 from planner.engine.answer.search import search
 from planner.engine.evaluate import evaluate
 from planner.engine.grid.build import grid_over_layouts
 from planner.engine.grid.plan_grid import Array
 from planner.engine.layout.enumeration import axes_of, candidates_on, degrees_on
+from planner.engine.memory.needed import needed_per_rank
 from planner.engine.question.request import LayoutRequest, PlanRequest
 from planner.engine.sure.calibration import Calibration
+from planner.engine.time.step import step_time
 
 WORKLOAD = {"task": "pretraining", "tokens": 1e12, "sequence_length": 8192, "global_batch_size": 1024}
 PLANS = 100_000
@@ -119,6 +121,27 @@ def test_a_hundred_thousand_plans_with_pruning(
     alone_s = best_of(20, lambda: estimate(given_request, calibration))
     benchmark.extra_info["plans_per_s"] = round(1.0 / each_s)
     assert alone_s / each_s > 200
+
+
+def test_a_block_of_layouts_and_its_kinds(
+    benchmark: Any, open_request: PlanRequest, calibration: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a search looks at a block; and what it saves to compute layouts that are alike once."""
+    keep_freed_memory()
+    block = {name: values[:BLOCK] for name, values in many_layouts(open_request).items()}
+    grid = grid_over_layouts(open_request, block)
+
+    def whole() -> None:
+        needed_per_rank(grid, calibration.memory)
+        step_time(grid, calibration.timing)
+
+    benchmark.pedantic(whole, rounds=100, warmup_rounds=5)
+    by_kinds_s = best_of(100, whole)
+    monkeypatch.setattr("planner.engine.grid.alike.LEAST_PLANS", np.inf)
+    one_by_one_s = best_of(100, whole)
+    benchmark.extra_info["plans_per_s"] = round(BLOCK / by_kinds_s)
+    benchmark.extra_info["one_by_one_over_kinds"] = round(one_by_one_s / by_kinds_s, 2)
+    assert one_by_one_s > 1.2 * by_kinds_s
 
 
 def test_a_search_of_the_whole_catalog(benchmark: Any, calibration: Calibration) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.apps import SimpleAdminConfig
 from django.http import HttpRequest, HttpResponse
 
 from planner.accounts.rights import may_enter_admin
@@ -39,5 +39,7 @@ class HeadroomAdminSite(admin.AdminSite):
         return sorted(apps, key=lambda app: place.get(app["app_label"], len(ORDER)))
 
 
-class HeadroomAdminConfig(AdminConfig):
+class HeadroomAdminConfig(SimpleAdminConfig):
+    """Tables are registered by ``config.urls``: commands and workers, which show none, start sooner."""
+
     default_site = "config.admin.HeadroomAdminSite"

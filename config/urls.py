@@ -7,6 +7,7 @@ from django.urls import include, path
 from config import views
 from inventory.pages.metrics_page import prometheus
 
+admin.autodiscover()
 handler404 = "config.guard.missing.not_found"
 handler500 = "config.views.server_error"
 urlpatterns = [

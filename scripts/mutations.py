@@ -131,8 +131,8 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         f"{MEMORY}/states.py", f"{TESTS}/memory/test_states.py",
-        ("odd blocks at the ends", "np.ceil(per_stage), np.floor(per_stage)", "np.floor(per_stage), np.ceil(per_stage)"),
-        ("ZeRO one stage early", "reached = level >= LEVELS", "reached = level >= LEVELS - 1.0"),
+        ("odd blocks at the ends", "(middle > 0) | short, most, fewest)", "(middle > 0) | short, fewest, most)"),
+        ("ZeRO one stage early", "dense_split = [where(level >= reached, group", "dense_split = [where(level >= reached - 1.0, group"),
         ("experts sharded as dense ones", "group * grid.tensor_parallel / grid.expert_parallel, 1.0", "group * grid.tensor_parallel, 1.0"),
         ("master kept though offloaded", "states_kept * (grid.master_bytes * on_gpu)", "states_kept * grid.master_bytes"),
         ("tied table twice on one stage", "apart = 1.0 - stage.first", "apart = 1.0"),
@@ -141,7 +141,7 @@ MUTATIONS: list[Mutation] = [
         f"{MEMORY}/activations.py", f"{TESTS}/memory/test_activations.py",
         ("one norm", "norms=hidden * (2.0 * norm)", "norms=hidden * norm"),
         ("scores not squared", "grid.scoring_share * per.score * tokens * grid.sequence_length", "grid.scoring_share * per.score * tokens"),
-        ("no gate kept", "element_bytes * (1.0 + grid.gated * (1.0 + traits.plain))", "element_bytes * (1.0 + grid.gated * traits.plain)"),
+        ("no gate kept", "stored * (1.0 + grid.gated) + element_bytes", "stored + element_bytes"),
         ("in flight one fewer", "np.minimum(pipeline - stage.number,", "np.minimum(pipeline - stage.number - 1.0,"),
         ("more in flight than there are", "interleaved = np.minimum(warm_up", "interleaved = np.maximum(warm_up"),
         ("interleaved warm-up without its own chunk", "(chunks - 1.0) * pipeline + 1.0", "(chunks - 1.0) * pipeline"),
@@ -173,7 +173,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         f"{MEMORY}/peak.py", f"{TESTS}/memory/test_peak.py",
         ("the emptiest stage", "place = highest.argmax(axis=0)", "place = highest.argmin(axis=0)"),
-        ("no logits at the loss", "at[LOSS] = before + of[\"logits\"]", "at[LOSS] = before"),
+        ("no logits at the loss", 'loss = before + of["logits"]', "loss = before"),
         ("no room kept", "np.maximum(np.minimum(wished_reserve, room), least)", "np.maximum(wished_reserve, least)"),
     ),
     *mistakes(

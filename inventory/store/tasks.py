@@ -45,8 +45,14 @@ def request_probes() -> int:
     for host in services.close_overdue_probes(now=now):
         discard_waiting(host.queue)
     probes = services.request_due_probes(now=now)
-    for probe in probes:
-        send(probe.pk, probe.host.queue, probe.host.interval_s)
+    for asked, probe in enumerate(probes):
+        try:
+            send(probe.pk, probe.host.queue, probe.host.interval_s)
+        except OperationalError:
+            # The broker is away: nobody will take the others either.
+            for other in probes[asked + 1 :]:
+                services.withdraw_probe(other.pk)
+            raise
     return len(probes)
 
 

@@ -40,7 +40,7 @@ def test_a_round_between_machines_takes_longer_than_one_within() -> None:
 
 
 def test_attention_s_published_rates_are_below_the_products_and_ordered() -> None:
-    """No kernel beats the best matrix products of its chip; RTX cards' clocks exceed their data sheets'."""
+    """No kernel beats the best matrix products of its chip."""
     for curves in (attention_rates.FORWARD, attention_rates.BACKWARD):
         for chip, name in enumerate(ARCHITECTURES):
             best = REFERENCE_SHARES.get(name, 0.86)

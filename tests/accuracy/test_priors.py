@@ -23,6 +23,8 @@ LATENCIES = {
     "reduction_s": (5e-6, 1e-4),
     "network_reduction_s": (3e-5, 1e-3),
 }
+#: Peaks of data sheets that chips were measured above, at a higher clock: RTX 4090 at 178.8 of 165.2 TFLOP/s.
+ABOVE_THE_SHEET = {"matmul_efficiency/ada": 1.083}
 #: Share of the logarithm of its bounds that a value keeps away from either.
 CLEAR = 0.01
 
@@ -62,7 +64,7 @@ def test_a_constant_has_a_source_and_stands_between_its_bounds(row: Row) -> None
     "row", [row for row in [*TIMING, *ROLLOUT] if row["unit"].startswith("share of")], ids=named
 )
 def test_no_share_of_a_peak_may_exceed_it(row: Row) -> None:
-    assert float(row["high"]) <= 1.0
+    assert float(row["high"]) <= ABOVE_THE_SHEET.get(named(row), 1.0)
     assert value_of(row) < 1.0
 
 

@@ -93,7 +93,7 @@ def test_the_cheapest_machines_for_a_pasted_config(counted: Page) -> None:
     page.get_by_text("Paste a Hugging Face config").click()
     page.get_by_label("Hugging Face config.json").fill(json.dumps(QWEN))
     page.get_by_label("Hugging Face config.json").blur()
-    expect(page.locator("h1")).to_contain_text("Your model on")
+    expect(page.locator("h1")).to_contain_text("Qwen2 7.62B on")
     expect(page.locator(".verdict")).to_contain_text("Read as Qwen2")
     page.get_by_text("Budget or days").click()
     expect(page.get_by_role("heading", name="The cheapest on each kind of chip")).to_be_visible()

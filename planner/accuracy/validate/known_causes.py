@@ -42,7 +42,7 @@ SOURCE_CAUSES = {
     "simumax-b200": "its own sweep of matmuls, at 0.6 of what other B200 reach, is an input; its experts'"
     " grouped products reach less",
     "nanotron-playbook": "written as Megatron; its own plot has gathers of 256 MB fall from 185 GB/s on 2"
-    " nodes to 11 on 64, of which a ring's latency explains a third",
+    " nodes to 11 on 64, of which a ring's latency explains a fifth",
     "neuron-trn1-older": "the same job takes 14.4 and 19.3 s from one SDK to the next; BERT's steps have"
     " 0.3 s beside their micro-batches",
     "neuron-trn1": "SDK releases differ by a third",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,21 @@ BLOCK = 4096
 #: Layouts of each size that are looked at first where bounds rule out others, and how many times as many
 #: are at every next look.
 FIRST_ROWS, ROWS_GROW = 64, 4
+#: Bytes of arrays that are kept to be used again: a few hundred of a block's.
+KEPT_BYTES = 16 * 2**20
 #: Plans laid out at once, but for a single size that has more: small sizes share a block.
 MOST_ROWS = 4 * BLOCK
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library keep what the blocks' arrays free, for the next ones, rather than give it back.
+
+    Each page that comes anew from the system is first filled with zeros, which took a third of a block's
+    time. glibc keeps as much as twice the largest mapped array that was freed (mallopt(3), M_TRIM_THRESHOLD);
+    the array's pages are never touched. Elsewhere nothing changes but the time.
+    """
+    np.empty(KEPT_BYTES, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.engine.answer.blocks import Evaluated, Looking, batches, evaluate_blocks, laid_out
+from planner.engine.answer.blocks import (
+    Evaluated,
+    Looking,
+    batches,
+    evaluate_blocks,
+    keep_freed_memory,
+    laid_out,
+)
 from planner.engine.answer.kept import Counts, Kept
 from planner.engine.choose.space import Piece, pieces_of
 from planner.engine.layout.enumeration import Candidates
@@ -54,6 +61,7 @@ def search_steps(
     rivals: what searches of other machines have kept, which bounds are held against.  exact: count every
     layout (None: where the pieces are few layouts, or the question wants it).
     """
+    keep_freed_memory()
     plans = sum(piece.evaluated for piece in pieces)
     kept = Kept(request.objective, request.limit)
     if rivals is not None:

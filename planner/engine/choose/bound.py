@@ -19,10 +19,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.engine.grid.alike import Whole, alike, spread
 from planner.engine.grid.build import grid_over_layouts
-from planner.engine.grid.plan_grid import FRAMEWORKS, Array, Flags, PlanGrid
+from planner.engine.grid.plan_grid import FRAMEWORKS, Array, PlanGrid
 from planner.engine.grid.questions import grid_over_questions
 from planner.engine.grid.scalars import where
 from planner.engine.memory.constants import MemoryConstants
@@ -34,12 +34,16 @@ from planner.engine.time.block import all_blocks
 from planner.engine.time.compute import blocks_compute
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import load_of_the_fullest
-from planner.engine.time.step import communication_of_blocks, computed_rows, fullest_stage
+from planner.engine.time.step import (
+    SPLITTING,
+    TELLING,
+    communication_of_blocks,
+    computed_rows,
+    fullest_stage,
+    nodes_in_use,
+    ways_apart,
+)
 
-Whole = NDArray[np.int64]
-
-#: What of a layout changes what one block computes and waits for.
-SPLITTING = ("tensor_parallel", "context_parallel", "expert_parallel", "micro_batch_size", "recompute")
 #: Sums in another order round otherwise; a bound is lowered by more than that.
 ROUNDING = 1e-9
 #: The layout that splits nothing, so that every term is that of one rank doing all the work of one sequence.
@@ -109,16 +113,9 @@ def layout_bounds_s(asked: PlanRequest, layouts: Mapping[str, Array], constants:
     some = computed_rows(grid_over_layouts(asked, one))
     compute = blocks_compute(some, constants)
     communication = communication_of_blocks(some, constants, compute)
-
-    def each(values: Array) -> Array:
-        return values[kind] if np.ndim(values) else values
-
-    whole = replace(
-        compute,
-        terms={},
-        **{name: each(getattr(compute, name)) for name in ("forward", "backward", "recompute", "head")},
-    )
-    tensor, context, expert = (each(values) for values in communication)
+    parts = ("forward", "backward", "recompute", "head")
+    whole = replace(compute, terms={}, **{name: spread(getattr(compute, name), kind) for name in parts})
+    tensor, context, expert = (spread(values, kind) for values in communication)
     chunks, stages = layouts["interleaved_stages"], layouts["pipeline_parallel"]
     grid = replace(some, pipeline_parallel=stages, interleaved_stages=chunks)
     stage = fullest_stage(grid, whole, (tensor, context, expert))
@@ -128,7 +125,8 @@ def layout_bounds_s(asked: PlanRequest, layouts: Mapping[str, Array], constants:
     micro_batch = forward + stage.backward + stage.head_backward + stage.recompute + waits
     micro_batches = layouts["gradient_accumulation"]
     busy = micro_batches * micro_batch + (stages - 1.0) / chunks * (stage.blocks + slack)
-    jitter = 1.0 + constants.jitter * np.log2(np.maximum(layouts["nodes"], 1.0))
+    placed = replace(grid, **{name: layouts[name] for name in ("tensor_parallel", "nodes", *TELLING)})
+    jitter = 1.0 + constants.jitter * np.log2(np.maximum(nodes_in_use(placed), 1.0))
     beside = constants.step_slack_s[int(grid.framework)] + micro_batches * slack
     bounds: Array = (busy * jitter + beside) * (1.0 - ROUNDING)
     return bounds
@@ -148,26 +146,8 @@ def filled_at_least(asked: PlanRequest, layouts: Mapping[str, Array], constants:
 
 
 def split_alike(layouts: Mapping[str, Array]) -> tuple[Whole, Whole]:
-    """(position of the first layout of each way to split a block, the way of each layout, shape (plans,)).
-
-    Experts beyond the data- and context-parallel ranks take in the tensor-parallel ones, which is another
-    way.
-    """
-    folded = layouts["expert_parallel"] > layouts["data_parallel"] * layouts["context_parallel"]
-    return alike([*(layouts[name] for name in SPLITTING), folded])
-
-
-def alike(columns: Sequence[Array | Flags]) -> tuple[Whole, Whole]:
-    """(position of the first row of each kind, the kind of each row), by columns of whole numbers from 0 on.
-
-    columns: each of shape (rows,).
-    """
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        values = column.astype(np.int64)
-        code = code * (int(values.max(initial=0)) + 1) + values
-    _, first, kind = np.unique(code, return_index=True, return_inverse=True)
-    return first, kind
+    """(position of the first layout of each way to split a block, the way of each layout, shape (plans,))."""
+    return alike([*(layouts[name] for name in SPLITTING), *ways_apart(layouts)])
 
 
 def sequence_bound_s(grid: PlanGrid, constants: TimingConstants) -> Array:

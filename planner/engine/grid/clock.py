@@ -45,7 +45,7 @@ MEASURED_TFLOPS = {
 REFERENCE_SHARES = {
     "volta": 96.1 / 125,
     "ampere": 271.2 / 312,
-    "ada": 178.8 / 165.2,
+    "ada": 278.5 / 364.2,
     "hopper": 794.5 / 989.4,
     "blackwell": 1745.0 / 2250,
     "blackwell_rtx": 457.6 / 480,
@@ -113,12 +113,13 @@ def clock(power: float, needed: float) -> float:
 
 
 #: Clock that the reference card itself holds at its own limit, by architecture: what a card that nobody
-#: measured is held against. 1 where power does not limit it (A100 SXM, RTX 4090).
+#: measured is held against. 1 where power does not limit it (A100 SXM).
 REFERENCE_CLOCKS = {
     name: clock(watts, JOULES_PER_FLOP[name] * peak * 1e12)
     for name, watts, peak in (
         ("volta", 300.0, 125.0),
         ("turing", 70.0, 65.0),
+        ("ada", 300.0, 364.2),
         ("hopper", 700.0, 989.4),
         ("blackwell", 1000.0, 2250.0),
         ("blackwell_rtx", 600.0, 480.0),

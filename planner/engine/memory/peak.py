@@ -18,7 +18,6 @@ from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import entries, is_shared, on_scalars, where
 from planner.engine.memory.activations import (
     Activations,
-    activations,
     in_flight,
     kept_on_accelerator,
     retained_inputs,
@@ -27,12 +26,12 @@ from planner.engine.memory.activations import (
 from planner.engine.memory.buffers import (
     bytes_per_logit,
     communicator_count,
-    gathered_bytes,
     gradient_placeholders,
     logits_on_rank,
 )
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.explain import MEMORY_TEMPLATES
+from planner.engine.memory.kinds import Standing, activations_of_kinds, standing_of_kinds
 from planner.engine.memory.parts import (
     ALIVE,
     BACKWARD,
@@ -46,7 +45,7 @@ from planner.engine.memory.parts import (
     SPAN,
 )
 from planner.engine.memory.reserve import Reuse, reuse_of, seen_bytes
-from planner.engine.memory.states import Stages, parameters_here, places_of, stages, state_bytes
+from planner.engine.memory.states import places_of
 from planner.engine.memory.traits import Traits, traits_of
 
 __all__ = [
@@ -178,17 +177,18 @@ def counted_on_stages(grid: PlanGrid, constants: MemoryConstants) -> list[Counte
     Of the machine only its architecture is read.  Source: as ``memory_per_rank``.
     """
     traits = traits_of(grid)
-    acts = activations(grid, traits, constants)
-    return [_counted(grid, constants, traits, acts, stages(grid, place)) for place in places_of(grid)]
+    acts = activations_of_kinds(grid, traits, constants)
+    return [
+        _counted(grid, constants, traits, acts, standing_of_kinds(grid, traits, place))
+        for place in places_of(grid)
+    ]
 
 
 def _counted(
-    grid: PlanGrid, constants: MemoryConstants, traits: Traits, acts: Activations, stage: Stages
+    grid: PlanGrid, constants: MemoryConstants, traits: Traits, acts: Activations, held: Standing
 ) -> Counted:
     """What is counted on these stages."""
-    here = parameters_here(grid, stage, traits)
-    state = state_bytes(grid, here, traits)
-    gathered = gathered_bytes(grid, traits, here, stage)
+    stage, state, gathered = held.stage, held.state, held.gathered
     batches = in_flight(grid, stage)
     kept_here = kept_on_accelerator(grid, stage)
     alive = batches * stage.blocks_share * kept_here
@@ -221,7 +221,7 @@ def _counted(
         "dequantized_weights": gathered.dequantized,
         "tied_gradient": gathered.tied,
         "optimizer_step_copy": state.step_temporary,
-        "trained_parameters": here.trained_dense + here.trained_experts,
+        "trained_parameters": held.trained,
         "stage_blocks": stage.blocks_share * (grid.layers + grid.decoder_layers),
         "batches_in_flight": batches,
         "logits_on_rank": stage.last * logits,

@@ -73,7 +73,7 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         ),
         "hopper": Rates(Curve(0.19, 1.05, 60.0), Curve(0.15, 1.05, 60.0), JUDGED + " of A100's by clock"),
         "blackwell": Rates(Curve(0.08, 1.05, 60.0), Curve(0.06, 1.05, 60.0), JUDGED + " of A100's by clock"),
-        "ada": Rates(Curve(0.6, 1.0, 60.0), Curve(0.45, 1.0, 60.0), JUDGED),
+        "ada": Rates(Curve(0.42, 1.0, 60.0), Curve(0.32, 1.0, 60.0), JUDGED),
         "blackwell_rtx": Rates(Curve(0.45, 1.0, 60.0), Curve(0.35, 1.0, 60.0), JUDGED),
         "volta": Rates(Curve(0.4, 1.0, 200.0), Curve(0.3, 1.0, 200.0), JUDGED),
         "turing": Rates(
@@ -87,7 +87,7 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         "blackwell": Rates(
             Curve(0.19, 0.9, 100.0), Curve(0.155, 0.9, 260.0), JUDGED + ": mma.sync, as on H100"
         ),
-        "ada": Rates(Curve(0.95, 0.95, 100.0), Curve(0.85, 0.95, 260.0), GEFORCE),
+        "ada": Rates(Curve(0.67, 0.95, 100.0), Curve(0.6, 0.95, 260.0), GEFORCE),
         "blackwell_rtx": Rates(Curve(0.79, 0.95, 100.0), Curve(0.71, 0.95, 260.0), GEFORCE),
         "cdna3": Rates(
             Curve(0.36, 0.85, 200.0), Curve(0.22, 0.85, 400.0), JUDGED + ": AMD's composable kernels"
@@ -110,7 +110,7 @@ PUBLISHED: dict[str, dict[str, Rates]] = {
         "ampere": Rates(Curve(0.34, 1.0, 60.0), Curve(0.235, 1.0, 60.0), XFORMERS),
         "hopper": Rates(Curve(0.17, 1.0, 60.0), Curve(0.12, 1.0, 60.0), XFORMERS + "; H100 by its clock"),
         "blackwell": Rates(Curve(0.1, 1.0, 60.0), Curve(0.06, 1.0, 60.0), JUDGED + ": mma.sync, as H100"),
-        "ada": Rates(Curve(0.52, 1.0, 60.0), Curve(0.3, 1.0, 60.0), SMALLER),
+        "ada": Rates(Curve(0.37, 1.0, 60.0), Curve(0.21, 1.0, 60.0), SMALLER),
         "blackwell_rtx": Rates(Curve(0.43, 1.0, 60.0), Curve(0.25, 1.0, 60.0), SMALLER),
         "volta": Rates(Curve(0.4, 1.0, 200.0), Curve(0.25, 1.0, 200.0), JUDGED),
         "turing": Rates(Curve(0.4, 1.0, 200.0), Curve(0.25, 1.0, 200.0), JUDGED),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import NONE
+from planner.engine.grid.scalars import NONE, anywhere
 from planner.engine.time import attention_rates, flops, kernels
 from planner.engine.time.attention import AttentionTime, attention_core_s, fused_rate
 from planner.engine.time.constants import TimingConstants
@@ -95,6 +95,8 @@ def scan_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> Array:
 
     tokens: per micro-batch and rank.  Source: Dao and Gu 2024 for the form; the rate is our own choice.
     """
+    if not anywhere(grid.state_flops + grid.state_elements > 0):
+        return NONE
     rate = fused_rate(grid, constants, attention_rates.FORWARD, tokens)
     arithmetic = tokens * grid.state_flops / rate
     traffic = (

@@ -162,7 +162,9 @@ def recompute_s(grid: PlanGrid, forward: Array, core: Array, matmul: Array, betw
     stack_s = where(
         grid.framework == TORCHTITAN, forward - 0.5 * matmul - core, where(grid.flash > 0, 0.0, core)
     )
-    selective = where(grid.modules_named > 0, modules_s(grid, core, matmul, between), stack_s)
+    selective = stack_s
+    if anywhere(grid.modules_named > 0):
+        selective = where(grid.modules_named > 0, modules_s(grid, core, matmul, between), stack_s)
     return where(
         grid.recompute == FULL_RECOMPUTE,
         forward * grid.recompute_blocks,

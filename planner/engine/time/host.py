@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.engine.grid.plan_grid import DEEPSPEED, FULL_RECOMPUTE, NO_RECOMPUTE, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import NONE, anywhere, where
 
 #: Share of the sockets' peak bandwidth that an optimizer on the host reaches. Our own judgement from two
 #: public runs: a 70B model whose whole step takes 20.9 s needs at least a quarter of two sockets of DDR5, and
@@ -83,5 +83,7 @@ def waiting_s(grid: PlanGrid, shards: Array, beside_s: Array) -> Array:
     Source: both run at once, so the longer of the two counts (ZeRO-Infinity's prefetching; torchtune's and
     axolotl's streams).
     """
+    if not anywhere(grid.offload_parameters + grid.offload_activations > 0):
+        return NONE
     each = weights_s(grid, shards) + activations_s(grid)
     return grid.gradient_accumulation * np.maximum(each - beside_s, 0.0)

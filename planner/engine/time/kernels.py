@@ -21,9 +21,11 @@ from planner.engine.grid.plan_grid import (
     Flags,
     PlanGrid,
 )
-from planner.engine.grid.scalars import anywhere, entries, where
+from planner.engine.grid.scalars import NONE, anywhere, entries, one_of, where
 from planner.engine.time.constants import TimingConstants
 
+#: Stacks that split a stage's hand-over among its tensor-parallel ranks.
+SCATTERING_FRAMEWORKS = (MEGATRON, DEEPSPEED, NEURON)
 HOPPER = float(ARCHITECTURES.index("hopper"))
 BLACKWELL = float(ARCHITECTURES.index("blackwell"))
 TURING = float(ARCHITECTURES.index("turing"))
@@ -54,10 +56,11 @@ WAVES = {
 WAVE_SHARES = np.array([WAVES[name] for name in ARCHITECTURES])
 #: Share of the peak that large fp8 products reach, over that on Hopper, by architecture: measured on H100
 #: 1403 of 1979 TFLOP/s, B200 3433 of 4500 (stas00/ml-engineering, compute/accelerator, read 2026-11-29), RTX
-#: 4090 354 of 330, RTX PRO 6000 905 of 960 (xzwgit/gpu-flops-bench, commit 5a32ae9, 2026-08). AMD's as in 16
-#: bits (668 of 1307 on MI300X, 1565 of 2500 on MI355X): the same power limits them. Others as Hopper.
+#: 4090 354 of 330 (its clock is 1.42 of the kind's card), RTX PRO 6000 905 of 960 (xzwgit/gpu-flops-bench,
+#: commit 5a32ae9, 2026-08). AMD's as in 16 bits (668 of 1307 on MI300X, 1565 of 2500 on MI355X): the same
+#: power limits them. Others as Hopper.
 FP8_SHARES = {
-    "hopper": 0.709, "blackwell": 0.763, "ada": 1.07, "blackwell_rtx": 0.943, "cdna3": 0.45, "cdna4": 0.553,
+    "hopper": 0.709, "blackwell": 0.763, "ada": 0.757, "blackwell_rtx": 0.943, "cdna3": 0.45, "cdna4": 0.553,
 }  # fmt: skip
 FP8_RATIOS = np.array([FP8_SHARES.get(name, FP8_SHARES["hopper"]) for name in ARCHITECTURES])
 FP8_RATIOS = FP8_RATIOS / FP8_SHARES["hopper"]
@@ -99,9 +102,7 @@ def scatters(grid: PlanGrid) -> Flags:
     Source: Narayanan et al. 2021, section 4.1 (scatter/gather); Megatron's code, which DeepSpeed and Neuron
     run.
     """
-    stack = grid.framework
-    split: Flags = (stack == MEGATRON) | (stack == DEEPSPEED) | (stack == NEURON)
-    return split
+    return one_of(grid.framework, SCATTERING_FRAMEWORKS)
 
 
 def fuses_softmax(grid: PlanGrid) -> Flags:
@@ -336,6 +337,8 @@ def fp8_cast_s(grid: PlanGrid, constants: TimingConstants, operand_elements: Arr
     operand_elements: count. Maxima and transposes are in ``fp8_cast_traffic`` (fitted).
     Source: our own count; NVIDIA Transformer Engine.
     """
+    if not anywhere(grid.fp8 > 0):
+        return NONE
     nbytes = 3.0 * operand_elements
     return grid.fp8 * constants.fp8_cast_traffic * nbytes / achievable_bandwidth(grid, constants)
 
@@ -346,6 +349,8 @@ def autocast_cast_s(grid: PlanGrid, constants: TimingConstants, weights: Array) 
 
     weights: count per block.  Source: torch.autocast, which keeps the casts until it is left.
     """
+    if not anywhere(grid.autocast > 0):
+        return NONE
     nbytes = 6.0 * weights / grid.tensor_parallel
     return grid.autocast * nbytes / achievable_bandwidth(grid, constants)
 
@@ -382,6 +387,8 @@ def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks:
     reading inputs and adding to outputs bounds them. Source: Hu et al. 2021 (LoRA); ``adapter_traffic`` is
     fitted.
     """
+    if not anywhere(grid.frozen > 0):
+        return NONE
     elements = tokens * grid.lora_width / np.maximum(blocks, 1.0) / grid.tensor_parallel
     return (
         grid.frozen
@@ -398,6 +405,8 @@ def dequantisation_s(grid: PlanGrid, constants: TimingConstants, weights: Array)
     weights: count per block. Reads the packed bytes and writes 16 bits each.
     Source: Dettmers et al. 2023 (QLoRA), section 3; the traffic factors are fitted.
     """
+    if not anywhere(grid.quantized > 0):
+        return NONE
     nbytes = weights * (grid.frozen_bytes + 2.0) / grid.tensor_parallel
     passes = where(grid.integer_quantized > 0, constants.unpacking_traffic, constants.dequantisation_traffic)
     return grid.quantized * passes * nbytes / achievable_bandwidth(grid, constants)

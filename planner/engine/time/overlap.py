@@ -23,7 +23,7 @@ from planner.engine.grid.plan_grid import (
     Flags,
     PlanGrid,
 )
-from planner.engine.grid.scalars import NONE, anywhere, where
+from planner.engine.grid.scalars import NONE, anywhere, one_of, where
 from planner.engine.time import collectives, experts, kernels
 from planner.engine.time.block import all_blocks
 from planner.engine.time.compute import StageCompute
@@ -38,7 +38,7 @@ DEEPSPEED_BUCKET = 5e8
 DDP_BUCKET_BYTES = 25.0 * 2**20
 NEURON_BUCKET_BYTES = 512.0 * 2**20
 #: Stacks that fill buckets where states are sharded too.
-BUCKETING_FRAMEWORKS = [MEGATRON, DEEPSPEED, NEURON]
+BUCKETING_FRAMEWORKS = (MEGATRON, DEEPSPEED, NEURON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def tensor_communication_s(grid: PlanGrid, constants: TimingConstants, compute: 
     repeated = 2.0 * (grid.recompute == FULL_RECOMPUTE)
     exposed = forward * (2.0 + repeated + 2.0 * behind)
     total = exposed * (compute.blocks - 0.5 * grid.moe_blocks) * each
-    if np.any(grid.moe_blocks > 0):
+    if anywhere(grid.moe_blocks > 0):
         copies = np.maximum(grid.experts_per_token, 1.0) * (expert_tensor_parallel(grid) > 1)
         plain = 2.0 * collectives.reduce_scatter_s(group, copies * nbytes * grid.element_bytes)
         waits = where(grid.overlap > 0, waited, 1.0) * (4.0 + repeated)
@@ -245,7 +245,7 @@ def buckets(grid: PlanGrid, elements: Array, wire: Array, ranks: Array) -> Array
     growing = np.maximum(MEGATRON_BUCKET, MEGATRON_BUCKET_A_RANK * ranks)
     count = np.ceil(elements / where(grid.framework == MEGATRON, growing, large))
     blocks = all_blocks(grid) / grid.pipeline_parallel
-    bucketed = (grid.sharding < ZERO_1) | np.isin(grid.framework, BUCKETING_FRAMEWORKS)
+    bucketed = (grid.sharding < ZERO_1) | one_of(grid.framework, BUCKETING_FRAMEWORKS)
     return np.maximum(where(bucketed & (grid.sharding < ZERO_3), count, blocks), 1.0)
 
 

@@ -5,11 +5,13 @@ Communication counts where it is exposed. The step is the sum of its named parts
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, PlanGrid
+from planner.engine.grid.alike import kinds_of_layouts, spread
+from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, Flags, PlanGrid
 from planner.engine.grid.scalars import NONE, anywhere, entries, where
 from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
@@ -20,6 +22,23 @@ LAMB_EXTRA_PASSES = 2.0
 #: Passes over weight-sized tensors that a foreach step makes beyond a fused one: some 17 of its dozen kernels
 #: against 7. Kernels counted: PyTorch's _multi_tensor_adamw.
 FOREACH_EXTRA_PASSES = 10.0
+#: What of a layout changes what one block computes and waits for.
+SPLITTING = (
+    "tensor_parallel",
+    "sequence_parallel",
+    "context_parallel",
+    "expert_parallel",
+    "micro_batch_size",
+    "recompute",
+)
+TELLING = (
+    "expert_parallel",
+    "data_parallel",
+    "context_parallel",
+    "pipeline_parallel",
+    "interleaved_stages",
+)
+COMPUTED = tuple(item.name for item in fields(StageCompute) if item.name != "terms")
 #: Muon orthogonalises each matrix in five Newton-Schulz steps (Jordan 2024, "Muon": at most 6 x m FLOPs a
 #: parameter and step, m the matrix' smaller side, taken as the hidden width).
 NEWTON_SCHULZ_STEPS, NEWTON_SCHULZ_FLOPS = 5.0, 6.0
@@ -90,6 +109,38 @@ def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute
     compute: seconds of the whole model.  Source: ``fullest_stage`` of it and of its communication.
     """
     return fullest_stage(grid, compute, communication_of_blocks(grid, constants, compute))
+
+
+def ways_apart(layouts: Mapping[str, Array]) -> tuple[Flags, Flags]:
+    """Flags, shape (plans,), that tell ways to split a block apart beside SPLITTING: whether experts take in
+    the tensor-parallel ranks, and whether their exchange has another micro-batch of the stage beside it.
+
+    layouts: the fields TELLING.  Source: ``expert_tensor_parallel``; ``overlap.exchange_beside_compute``.
+    """
+    folded = layouts["expert_parallel"] > layouts["data_parallel"] * layouts["context_parallel"]
+    return folded, (layouts["pipeline_parallel"] > 1) & (layouts["interleaved_stages"] <= 1)
+
+
+def timed_blocks(
+    grid: PlanGrid, constants: TimingConstants
+) -> tuple[StageCompute, tuple[Array, Array, Array]]:
+    """What all blocks compute, and what they wait for: ``blocks_compute`` and ``communication_of_blocks``.
+
+    Both are the same for all layouts that split a block alike (SPLITTING, ``ways_apart``), so that of many
+    layouts each way is timed once.
+    """
+    kinds = kinds_of_layouts(grid, SPLITTING, *ways_apart({name: getattr(grid, name) for name in TELLING}))
+    if kinds is None:
+        compute = blocks_compute(grid, constants)
+        return compute, communication_of_blocks(grid, constants, compute)
+    first, kind = kinds
+    some = grid.rows(first)
+    compute = blocks_compute(some, constants)
+    communication = communication_of_blocks(some, constants, compute)
+    tensor, context, expert = (spread(values, kind) for values in communication)
+    times = {name: spread(getattr(compute, name), kind) for name in COMPUTED}
+    terms = {name: spread(values, kind) for name, values in compute.terms.items()}
+    return StageCompute(**times, terms=terms), (tensor, context, expert)
 
 
 def communication_of_blocks(
@@ -169,6 +220,8 @@ def optimizer_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     nbytes = (trained + experts) / ranks * passes
     on_gpu = constants.optimizer_traffic * nbytes / kernels.achievable_bandwidth(grid, constants)
     on_gpu = on_gpu + orthogonalisation_s(grid, constants, (trained + experts) / ranks)
+    if not anywhere(grid.offload > 0):
+        return on_gpu
     on_host = host.update_s(grid, host_updates(grid)) + host.exchange_s(grid, trained + experts, ranks)
     return where(grid.offload > 0, on_host, on_gpu)
 
@@ -216,6 +269,8 @@ def host_updates(grid: PlanGrid) -> Array:
     Each rank of the node has its shard updated, or all its parameters where states are not sharded.
     Source: Ren et al. 2021 (ZeRO-Offload).
     """
+    if not anywhere(grid.offload > 0):
+        return NONE
     trained, experts = overlap.trained_parameters(grid)
     shards = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     ranks = grid.tensor_parallel * grid.pipeline_parallel * grid.context_parallel * grid.data_parallel
@@ -250,8 +305,8 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
     Source: Narayanan et al. 2021, section 2.2 (bubble); slack and jitter are fitted.
     """
     grid = computed_rows(grid)
-    compute = blocks_compute(grid, constants)
-    stage = stage_time(grid, constants, compute)
+    compute, communication = timed_blocks(grid, constants)
+    stage = fullest_stage(grid, compute, communication)
     micro_batches = grid.gradient_accumulation
     data = overlap.data_communication_s(
         grid,

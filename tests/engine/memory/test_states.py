@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from planner.engine.grid.plan_grid import PlanGrid
-from planner.engine.memory.states import StateBytes, parameters_here, stages, state_bytes
+from planner.engine.memory.states import StateBytes, parameters_here, places_of, stages, state_bytes
 from planner.engine.memory.traits import traits_of
 from tests.engine.bare import bare_grid, framework, number
 
@@ -50,6 +52,19 @@ def test_stages_know_their_place() -> None:
     assert four.last.ravel().tolist() == [0.0, 0.0, 1.0]
     alone = stages(bare_grid())
     assert alone.first[0] == alone.last[0] == 1.0
+
+
+def test_plans_with_as_many_stages_count_each_by_itself() -> None:
+    """Those that they have, as they stand among the three."""
+    for pipeline, numbers in ((1.0, [0.0]), (2.0, [0.0, 1.0]), (6.0, [0.0, 1.0, 5.0])):
+        grid = replace(bare_grid(), pipeline_parallel=np.float64(pipeline))
+        apart = [stages(grid, place) for place in places_of(grid)]
+        assert [number(each.number) for each in apart] == numbers
+        together = stages(bare_grid(pipeline_parallel=pipeline))
+        for name in ("first", "last", "blocks_share", "dense_share", "routed_share"):
+            every = np.broadcast_to(getattr(together, name), (3, 1))[[0, 2][: len(apart)], 0]
+            ends = [number(getattr(apart[index], name)) for index in ([0, -1][: len(apart)])]
+            assert ends == every.tolist()
 
 
 def test_leading_dense_blocks_lie_on_the_first_stage() -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import call_command
 from django_celery_beat.models import PeriodicTask
+from kombu.exceptions import OperationalError
 
 from inventory.store import services, tasks
 from inventory.store.models import Event, Gpu, Host, HostGroup, Probe
@@ -151,6 +152,19 @@ class TestTasks:
         assert tasks.request_probes() == 1
         assert sent == [("probe.gpu-host-1", 60)]
         assert Gpu.objects.filter(host=host).count() == 2
+
+    def test_a_round_that_meets_no_broker_leaves_no_probe_of_any_host(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Host.objects.create(name="gpu-host-2")
+
+        def apply_async(args: tuple[str], **_: object) -> None:
+            raise OperationalError("nobody listens")
+
+        monkeypatch.setattr(tasks.probe_host, "apply_async", apply_async)
+        with pytest.raises(OperationalError):
+            tasks.request_probes()
+        assert not Probe.objects.exists()
 
     def test_a_crashing_driver_is_a_recorded_failure(self, fake_driver: SetState, host: Host) -> None:
         fake_driver(states.a100(1) | {"gpu.0.vbios_version": "!segv"})
