@@ -80,7 +80,8 @@ def due(cluster: Cluster, hours: float) -> Cost:
     seconds = hours * HOUR
     plan: Any = SimpleNamespace(grid=SimpleNamespace(global_batch_size=1000, sequence_length=1000))
     time: Any = SimpleNamespace(steps=1000, total_s=seconds, total_interval_s=(seconds, seconds))
-    request: Any = SimpleNamespace(cluster=cluster, today=TODAY)
+    workload = SimpleNamespace(sequences=None, sequence_length=1000)
+    request: Any = SimpleNamespace(cluster=cluster, workload=workload, today=TODAY)
     cost = cost_of(plan, request, time)
     assert cost is not None
     return cost
