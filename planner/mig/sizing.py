@@ -11,11 +11,15 @@ from typing import Any
 
 from planner.catalog.facts.catalog import Catalog
 from planner.contract.section import Section
+from planner.contract.workload import LENGTHS
 from planner.engine.question.errors import PlanErrors
 from planner.engine.question.result import PlanResult
 from planner.mig.placement.chip import Chip, Profile
 from planner.mig.prices import cheapest, share, shared_out
 from planner.plans import answers
+
+#: Stands in where a job does not say how long it trains.
+ANY_LENGTH_TOKENS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,13 @@ class Sized:
 
 
 def on_instance(job: Mapping[str, Any], slug: str, profile: str | None) -> dict[str, Any]:
-    """The contract's question of a job alone on one GPU, or on one instance of a profile of it."""
+    """The contract's question of a job alone on one GPU, or on one instance of a profile of it.
+
+    A job need not say how long it trains: its memory and its rate do not turn on that.
+    """
+    workload = job.get("workload")
+    if isinstance(workload, Mapping) and not any(name in workload for name in LENGTHS):
+        job = {**job, "workload": {**workload, "tokens": ANY_LENGTH_TOKENS}}
     cluster: dict[str, Any] = {"accelerator": slug, "accelerators_per_node": 1, "nodes": 1}
     if profile is not None:
         cluster["mig_profile"] = profile

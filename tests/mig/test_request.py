@@ -279,6 +279,12 @@ def test_a_job_is_sized_here() -> None:
     assert used <= {(0, "2g.10gb"), (0, "3g.20gb"), (0, "1g.5gb"), (1, "1g.10gb")}
 
 
+def test_a_job_s_size_does_not_turn_on_how_long_it_trains() -> None:
+    unsaid = JOB | {"workload": {k: v for k, v in JOB["workload"].items() if k != "tokens"}}
+    asked = [ask(right_size=[job], accelerator="a100-sxm-40gb") for job in (JOB, unsaid)]
+    assert asked[0] == asked[1] and asked[0]["jobs"][0]["smallest"]
+
+
 def test_equal_jobs_are_sized_once_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = [{"accelerator": "a100-sxm-80gb", "count": 9}]
     asked_for: list[Any] = []
