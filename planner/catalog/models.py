@@ -312,7 +312,12 @@ class MigProfile(CatalogRow):
         constraints = [
             *positive("compute_slices", "memory_slices", "memory_mib", "max_instances", "placement_size"),
             models.UniqueConstraint(fields=["accelerator", "profile"], name="migprofile_once"),
-            models.UniqueConstraint(fields=["accelerator", "profile_id"], name="migprofile_id_once"),
+            # A profile that was renamed leaves its old row behind, withdrawn.
+            models.UniqueConstraint(
+                fields=["accelerator", "profile_id"],
+                condition=models.Q(withdrawn=False),
+                name="migprofile_id_once",
+            ),
         ]
 
     def __str__(self) -> str:

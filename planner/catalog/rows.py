@@ -43,6 +43,9 @@ KEYS: dict[type[CatalogRow], tuple[str, ...]] = {
 }
 """What tells one row of a table from another, tables in the order in which they refer to one another."""
 
+ALSO_ONCE: dict[type[CatalogRow], tuple[str, ...]] = {MigProfile: ("accelerator_id", "profile_id")}
+"""What only one row in force may have besides its key."""
+
 Values = dict[str, Any]
 
 

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.models import CatalogRow, Price
-from planner.catalog.rows import KEYS, Values, shipped_values
+from planner.catalog.rows import ALSO_ONCE, KEYS, Values, shipped_values
 from planner.engine.question.words import PAYMENT_OPTIONS
 
 BATCH = 500
@@ -138,6 +138,8 @@ def _load_table(table: type[CatalogRow], shipped: Iterable[Values], scope: Scope
     for key, row in known.items():
         if key not in shipped_keys and row.shipped is not None and not row.withdrawn and scope(row):
             _withdraw(row, key, changes, work)
+    if table in ALSO_ONCE:
+        _give_way(list(known.values()), ALSO_ONCE[table], changes, work)
     _write(table, work)
     return changes
 
@@ -201,11 +203,27 @@ def _withdraw(row: CatalogRow, key: tuple[Any, ...], changes: TableChanges, work
     changes.withdrawn.append(f"{name}: no longer shipped")
 
 
+def _give_way(known: list[CatalogRow], names: tuple[str, ...], changes: TableChanges, work: _Work) -> None:
+    """A new row gives way to one in force that a person edited, where both cannot be."""
+    held = {_key(row, names): row for row in known if not row.withdrawn}
+    for fresh in list(work.create):
+        row = held.get(_key(fresh, names))
+        if row is None:
+            continue
+        work.create.remove(fresh)
+        changes.added.pop(changes.created.index(fresh))
+        changes.created.remove(fresh)
+        changes.kept.append(f"{row}: edited here; shipped now is {fresh}")
+
+
 def _write(table: type[CatalogRow], work: _Work) -> None:
     if work.update:
         names = (*table.FACTS, "source", "as_of", "note", "withdrawn", "shipped")
         columns = [name.removesuffix("_id") if name == "accelerator_id" else name for name in names]
-        table.objects.bulk_update(work.update, columns, batch_size=BATCH)
+        # What goes makes room for what comes, where only one of them can be in force.
+        for goes in (True, False):
+            rows = [row for row in work.update if row.withdrawn is goes]
+            table.objects.bulk_update(rows, columns, batch_size=BATCH)
     if work.create:
         table.objects.bulk_create(work.create, batch_size=BATCH)
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from planner.catalog import selectors
 from planner.catalog.facts.catalog import Catalog
 from planner.catalog.facts.loader import load_shipped_catalog
-from planner.catalog.models import Accelerator, CatalogStamp, InstanceType, Price
+from planner.catalog.models import Accelerator, CatalogStamp, InstanceType, MigProfile, Price
 from planner.catalog.services import load_catalog
 
 pytestmark = pytest.mark.django_db
@@ -139,6 +139,40 @@ def test_what_is_no_longer_shipped_is_withdrawn_and_what_a_person_added_stays() 
     changes = load_catalog(load_shipped_catalog())["availability"]
     assert len(changes.updated) > 5
     assert selectors.current_catalog().availability("p5.48xlarge")
+
+
+def renamed(record: Any) -> Any:
+    """The whole A30 under another name, as when a driver's name was mistaken."""
+    spec = record.spec
+    if (spec.accelerator_slug, spec.profile) != ("a30", "4g.24gb"):
+        return record
+    return replace(record, spec=replace(spec, profile="4g.23gb"))
+
+
+def whole_a30() -> set[str]:
+    held = MigProfile.objects.filter(accelerator="a30", profile_id=0, withdrawn=False)
+    return set(held.values_list("profile", flat=True))
+
+
+def test_a_profile_that_is_renamed_takes_the_place_of_the_old_one_and_back() -> None:
+    load_catalog(shipped_but(mig_profiles=renamed))
+    assert whole_a30() == {"4g.23gb"}
+    changes = load_catalog(load_shipped_catalog())["MIG profiles"]
+    assert (changes.added, changes.withdrawn) == (["a30 4g.24gb"], ["a30 4g.23gb: no longer shipped"])
+    assert whole_a30() == {"4g.24gb"}
+    load_catalog(shipped_but(mig_profiles=renamed))
+    assert whole_a30() == {"4g.23gb"}
+
+
+def test_a_renamed_profile_gives_way_to_one_that_a_person_edited() -> None:
+    load_catalog(shipped_but(mig_profiles=renamed))
+    row = MigProfile.objects.get(accelerator="a30", profile="4g.23gb")
+    row.note = "as our driver says"
+    row.min_driver = "R470"
+    row.save()
+    changes = load_catalog(load_shipped_catalog())["MIG profiles"]
+    assert any("4g.23gb on a30: edited here; shipped now is 4g.24gb" in line for line in changes.kept)
+    assert whole_a30() == {"4g.23gb"}
 
 
 def test_an_edit_shows_at_once() -> None:

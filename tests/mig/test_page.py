@@ -19,6 +19,12 @@ from tests.mig.visiting import ROW, address, text_of
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy with other tests proves no less."""
+    monkeypatch.setattr(page, "FIRST_LOOK_S", 20.0)
+
+
 def test_an_empty_address_is_an_example_that_is_answered(client: Client) -> None:
     text = text_of(client, "/mig")
     assert "All 6 instances have a place" in text

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import FIELD_NAMES, Array, Flags, PlanGrid
+from planner.engine.grid.scalars import is_shared
 
 Whole = NDArray[np.int64]
 Record = TypeVar("Record")
@@ -51,10 +52,12 @@ def kinds_of_layouts(grid: PlanGrid, names: Sequence[str], *beside: Any) -> tupl
     beside: flags of the plans that tell kinds apart too.  It does not pay for few plans, nor for plans of
     several questions, which hardly ever are alike.
     """
-    columns = [values for name in names if np.ndim(values := getattr(grid, name))]
-    columns += [flags for flags in beside if np.ndim(flags)]
-    if not columns or len(columns[0]) < LEAST_PLANS or any(np.ndim(getattr(grid, name)) for name in ASKED):
+    columns = [values for name in names if not is_shared(values := getattr(grid, name))]
+    if not columns or len(columns[0]) < LEAST_PLANS:
         return None
+    if not all(is_shared(getattr(grid, name)) for name in ASKED):
+        return None
+    columns += [flags for flags in beside if np.ndim(flags)]
     first, kind = alike(columns)
     return (first, kind) if 2 * len(first) <= len(kind) else None
 

@@ -260,7 +260,7 @@ class Heights:
 
 
 def highest_of(sums: tuple[Array, Array, Array, Array]) -> Array:
-    """The largest of the four moments' bytes. Source: definition."""
+    """Bytes at the fullest moment. sums: bytes at each of MOMENTS.  Source: definition."""
     loss, backward, backward_end, step = sums
     return np.maximum(np.maximum(loss, backward), np.maximum(backward_end, step))
 

@@ -160,11 +160,12 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
     Source: dense peak of the catalog x efficiency of the architecture (fitted); fp8's is Hopper's (fitted)
     times what was measured beside it (FP8_RATIOS).
     """
-    base = matmul_efficiency(grid, constants)
-    # Eight bits are never slower than sixteen, where a chip's peak is the same either (Trainium).
-    half = base * grid.bf16_flops_per_s / grid.peak_flops_per_s
-    fp8 = constants.fp8_efficiency * entries(FP8_RATIOS, grid.architecture) * clock_share(grid, constants)
-    low = where(grid.fp8 > 0, np.maximum(fp8, half), base)
+    low = base = matmul_efficiency(grid, constants)
+    if anywhere(grid.fp8 > 0):
+        # Eight bits are never slower than sixteen, where a chip's peak is the same either (Trainium).
+        half = base * grid.bf16_flops_per_s / grid.peak_flops_per_s
+        fp8 = constants.fp8_efficiency * entries(FP8_RATIOS, grid.architecture) * clock_share(grid, constants)
+        low = where(grid.fp8 > 0, np.maximum(fp8, half), base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
@@ -174,6 +175,8 @@ def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
 
     Source: ``tf32_efficiency`` and ``fp32_efficiency`` (fitted); power limits tensor cores.
     """
+    if not anywhere(grid.tf32 > 0):
+        return constants.fp32_efficiency + NONE
     plain = constants.fp32_efficiency * grid.fp32_flops_per_s / grid.peak_flops_per_s
     # Where 16 bits are no faster on paper (Trainium), 32 are not faster either.
     narrow = matmul_efficiency(grid, constants) * grid.bf16_flops_per_s / grid.peak_flops_per_s

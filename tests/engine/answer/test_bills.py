@@ -20,6 +20,7 @@ from planner.engine.question.result import Cost
 CATALOG = load_shipped_catalog()
 HOUR, DAY = 3600.0, 86_400.0
 TODAY = date(2026, 11, 29)
+WORKLOAD = SimpleNamespace(sequences=None, sequence_length=1000)
 
 
 class Bill(NamedTuple):
@@ -80,7 +81,7 @@ def due(cluster: Cluster, hours: float) -> Cost:
     seconds = hours * HOUR
     plan: Any = SimpleNamespace(grid=SimpleNamespace(global_batch_size=1000, sequence_length=1000))
     time: Any = SimpleNamespace(steps=1000, total_s=seconds, total_interval_s=(seconds, seconds))
-    request: Any = SimpleNamespace(cluster=cluster, today=TODAY)
+    request: Any = SimpleNamespace(cluster=cluster, workload=WORKLOAD, today=TODAY)
     cost = cost_of(plan, request, time)
     assert cost is not None
     return cost
@@ -132,7 +133,7 @@ def test_idle_machines_are_part_of_the_bill() -> None:
     seconds = 10 * HOUR
     plan: Any = SimpleNamespace(grid=SimpleNamespace(global_batch_size=1000, sequence_length=1000))
     time: Any = SimpleNamespace(steps=1000, total_s=seconds, total_interval_s=(seconds, seconds))
-    request: Any = SimpleNamespace(cluster=bought(BILLS[0]), today=TODAY)
+    request: Any = SimpleNamespace(cluster=bought(BILLS[0]), workload=WORKLOAD, today=TODAY)
     cost = cost_of(plan, request, time, idle_share=0.25)
     assert cost is not None
     assert cost.idle_usd == pytest.approx(0.25 * cost.usd)
