@@ -55,8 +55,8 @@ def beyond_steps(request: PlanRequest) -> Note | None:
     if published is None or said or request.workload.task == "ppo":
         return None
     return Note(
-        text=f"steps alone: {published.runs} whole runs took {published.median:.2f} times that long (middle"
-        f" half {published.low:.2f} to {published.high:.2f})",
+        text=f"steps alone: {published.runs} public runs took {published.median:.2f} × as long (half of"
+        f" them {published.low:.2f} to {published.high:.2f})",
         query="kind=",
         anchor="chart-bills",
     )
