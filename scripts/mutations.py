@@ -32,7 +32,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         f"{TIME}/flops.py", f"{TESTS}/time/test_flops.py",
         ("no mask skipped", "(1.0 - 0.5 * skipped)", "(1.0 - 0.25 * skipped)"),
-        ("the wider of window and mask", "np.minimum(full, window)", "np.maximum(full, window)"),
+        ("the wider of window and mask", "smaller(full, window)", "larger(full, window)"),
         ("one FLOP a multiply-add", "return 2.0 * tokens * weights / tensor_parallel", "return tokens * weights / tensor_parallel"),
         ("attention not split", "* grid.attention_heads * widths / grid.tensor_parallel", "* grid.attention_heads * widths"),
         ("no shared expert", "+ grid.shared_expert_matmul + grid.router_matmul", "+ grid.router_matmul"),
@@ -51,7 +51,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         f"{TIME}/attention.py", f"{TESTS}/time/test_attention.py",
         ("narrow heads faster", "* share / slower", "* share * slower"),
-        ("short sequences as fast", "/ (1.0 + half / np.maximum(tokens, 1.0))", ""),
+        ("short sequences as fast", "/ (1.0 + half / larger(tokens, 1.0))", ""),
         ("a padded head at no cost", "published * grid.head_dim / tiled", "published"),
         ("a mask at no cost", "attention_rates.CAUSAL_TOKENS * grid.causal", "0.0 * grid.causal"),
         ("fp32 queries in 16 bits", "where(wide, WIDE_RATIO, 1.0)", "1.0"),
@@ -89,13 +89,13 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         f"{TIME}/collectives.py", f"{TESTS}/time/test_collectives.py",
         ("a ring of n steps", "moved = (group.size - 1.0) / group.size * nbytes", "moved = nbytes"),
-        ("the faster of the links", "np.maximum(local, remote) + messages", "np.minimum(local, remote) + messages"),
+        ("the faster of the links", "larger(local, remote) + messages", "smaller(local, remote) + messages"),
         ("latency once", "+ messages * (group.ring_s", "+ (group.ring_s"),
         ("latency for each rank", "links = (inside - 1.0) *", "links = inside *"),
-        ("the network to one group", "np.minimum(inside / per_node,", "np.minimum(inside / inside,"),
-        ("a ring over all nodes", "np.minimum(ring, links +", "np.maximum(ring, links +"),
+        ("the network to one group", "smaller(inside / per_node,", "smaller(inside / inside,"),
+        ("a ring over all nodes", "smaller(ring, links +", "larger(ring, links +"),
         ("a tree for gathers of whole nodes", "where(inside > 1.0, ring, tree), tree", "tree, tree"),
-        ("each draw a new place", "(1.0 - (1.0 - 1.0 / np.maximum(places, 1.0)) ** draws)", "draws"),
+        ("each draw a new place", "(1.0 - (1.0 - 1.0 / larger(places, 1.0)) ** draws)", "draws"),
         ("stride forgotten", "np.floor(grid.link_domain_ranks / stride)", "np.floor(grid.link_domain_ranks / 1.0)"),
         ("the network to one rank", "remote = remote_bytes * inside /", "remote = remote_bytes /"),
         ("pipeline inside data parallel", "grid.context_parallel * grid.data_parallel", "grid.context_parallel"),
@@ -141,8 +141,8 @@ MUTATIONS: list[Mutation] = [
         ("one norm", "norms=hidden * (2.0 * norm)", "norms=hidden * norm"),
         ("scores not squared", "grid.scoring_share * per.score * tokens * grid.sequence_length", "grid.scoring_share * per.score * tokens"),
         ("no gate kept", "stored * (1.0 + grid.gated) + element_bytes", "stored + element_bytes"),
-        ("in flight one fewer", "np.minimum(pipeline - stage.number,", "np.minimum(pipeline - stage.number - 1.0,"),
-        ("more in flight than there are", "interleaved = np.minimum(warm_up", "interleaved = np.maximum(warm_up"),
+        ("in flight one fewer", "smaller(pipeline - stage.number,", "smaller(pipeline - stage.number - 1.0,"),
+        ("more in flight than there are", "interleaved = smaller(warm_up", "interleaved = larger(warm_up"),
         ("interleaved warm-up without its own chunk", "(chunks - 1.0) * pipeline + 1.0", "(chunks - 1.0) * pipeline"),
         ("source keys forgotten", "* targets + per.key_side * tokens", "* targets"),
         ("router in two bytes", "ROUTER_BYTES = 8.0", "ROUTER_BYTES = 2.0"),
@@ -150,9 +150,9 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         f"{MEMORY}/buffers.py", f"{TESTS}/memory/test_buffers.py",
         ("vocabulary not split", "* (grid.vocab_size / split)", "* grid.vocab_size"),
-        ("chunks larger than the whole", "np.minimum(chunks, whole)", "np.maximum(chunks, whole)"),
+        ("chunks larger than the whole", "smaller(chunks, whole)", "larger(chunks, whole)"),
         ("one gathered block", "2.0 * block * gathered)", "block * gathered)"),
-        ("live parameters without limit", "live = np.minimum(limit,", "live = np.maximum(limit,"),
+        ("live parameters without limit", "live = smaller(limit,", "live = larger(limit,"),
     ),
     *mistakes(
         f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_seen_bytes.py",
@@ -162,7 +162,7 @@ MUTATIONS: list[Mutation] = [
     ),
     *mistakes(
         f"{MEMORY}/reserve.py", f"{TESTS}/memory/test_reserve.py",
-        ("room below what is alive", "np.maximum(passing - each_logit, 0.0)", "np.minimum(passing - each_logit, 0.0)"),
+        ("room below what is alive", "larger(passing - each_logit, 0.0)", "smaller(passing - each_logit, 0.0)"),
     ),
     *mistakes(
         f"{MEMORY}/traits.py", f"{TESTS}/memory/test_traits.py",
@@ -173,7 +173,7 @@ MUTATIONS: list[Mutation] = [
         f"{MEMORY}/peak.py", f"{TESTS}/memory/test_peak.py",
         ("the emptiest stage", "place = highest.argmax(axis=0)", "place = highest.argmin(axis=0)"),
         ("no logits at the loss", 'loss = before + of["logits"]', "loss = before"),
-        ("no room kept", "np.maximum(np.minimum(wished_reserve, room), least)", "np.maximum(wished_reserve, least)"),
+        ("no room kept", "larger(smaller(wished_reserve, room), least)", "larger(wished_reserve, least)"),
     ),
     *mistakes(
         "planner/engine/rl/decode.py", f"{TESTS}/rl/test_generation.py",

@@ -59,9 +59,34 @@ def one_of(values: Array, choices: Sequence[float]) -> Flags:
     return flags
 
 
+def larger(first: Any, second: Any) -> Array:
+    """``numpy.maximum``, about six times faster for a single plan; as there, both in one unit.
+
+    Of two scalars, one of which is not a number, the second is the result: formulas leave no such for here.
+    """
+    if isinstance(first, float) and isinstance(second, float):
+        return _as_numpy(first if first > second else second)
+    result: Array = np.maximum(first, second)
+    return result
+
+
+def smaller(first: Any, second: Any) -> Array:
+    """``numpy.minimum``, as ``larger`` is its maximum."""
+    if isinstance(first, float) and isinstance(second, float):
+        return _as_numpy(first if first < second else second)
+    result: Array = np.minimum(first, second)
+    return result
+
+
+def _as_numpy(number: Any) -> Array:
+    """Python's own floats raise where they are divided by zero, and have no flags to combine."""
+    result: Array = np.float64(number) if number.__class__ is float else number
+    return result
+
+
 def within(values: Array, least: Array | float, most: Array | float) -> Array:
     """``numpy.clip``, several times faster for a single plan. least, most: in the unit of the values."""
-    return np.minimum(np.maximum(values, least), most)
+    return smaller(larger(values, least), most)
 
 
 def on_scalars(grid: PlanGrid) -> PlanGrid:

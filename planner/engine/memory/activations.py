@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import (
     FSDP,
@@ -20,7 +18,7 @@ from planner.engine.grid.plan_grid import (
     Array,
     PlanGrid,
 )
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import larger, smaller, where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import Stages
 from planner.engine.memory.traits import FP32_BYTES, Traits
@@ -96,19 +94,19 @@ def token_bytes(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> T
     qkv_inputs = 1.0 + (SEPARATE_PROJECTIONS - 1.0) * narrowed
     wide_norm = traits.eager * (1.0 - grid.layernorm)
     # Under autocast the residual stream is fp32, which norms keep and matmuls narrow to a copy of their own.
-    stream = np.maximum(element, grid.residual_bytes)
+    stream = larger(element, grid.residual_bytes)
     norm = stream + wide_norm * (WIDE_NORM_BYTES - grid.frozen * element)
     heads = grid.attention_heads / tensor
-    kept_heads = np.maximum(grid.kv_heads / tensor, 1.0)
-    kept_heads = kept_heads + traits.repeated_heads * np.maximum(heads - kept_heads, 0.0)
+    kept_heads = larger(grid.kv_heads / tensor, 1.0)
+    kept_heads = kept_heads + traits.repeated_heads * larger(heads - kept_heads, 0.0)
     latent = grid.kv_lora_rank * (2.0 * element)
-    own_width = np.maximum(grid.encoder, grid.vision) * (1.0 - grid.autocast)
+    own_width = larger(grid.encoder, grid.vision) * (1.0 - grid.autocast)
     wide = traits.eager * (1.0 - grid.full_precision) * (1.0 - own_width)
     # Latent attention's keys and values are made again from the latent.
     from_latent = grid.modules_named * grid.recompute_latent * (grid.recompute == SELECTIVE_RECOMPUTE)
     kept_heads = kept_heads * (1.0 - from_latent * (grid.kv_lora_rank > 0))
     # The kernel's output is the projection's input: one tensor serves both.
-    output = np.maximum(element, matmul * grid.output_input_kept)
+    output = larger(element, matmul * grid.output_input_kept)
     named = grid.modules_named * (grid.recompute == SELECTIVE_RECOMPUTE)
     kept_ffn = 1.0 - named * grid.recompute_mlp
     kept_experts = 1.0 - named * grid.recompute_experts
@@ -151,7 +149,7 @@ def adapter_copy_bytes(grid: PlanGrid, traits: Traits) -> Array:
     with saved_tensors_hooks on peft 0.21 (tests/engine/memory/saved_adapters.py).
     """
     wider = (grid.weight_bytes >= FP32_BYTES) & (grid.framework != FSDP)
-    copied = traits.eager * grid.frozen * np.maximum(grid.adapter_dropout, wider)
+    copied = traits.eager * grid.frozen * larger(grid.adapter_dropout, wider)
     kept: Array = copied * (grid.adapter_input_bytes + grid.adapter_dropout * DROPOUT_MASK_BYTES)
     return kept
 
@@ -161,7 +159,7 @@ def adapted_elements(grid: PlanGrid, heads: Array) -> Array:
 
     heads: on the rank.  Source: our own count; experts' inputs come once for each expert visited.
     """
-    visits = where(grid.moe_blocks > 0, np.maximum(grid.experts_per_token, 1.0), 1.0)
+    visits = where(grid.moe_blocks > 0, larger(grid.experts_per_token, 1.0), 1.0)
     return (
         grid.hidden_size * (grid.qkv_adapters + visits * grid.ffn_adapters)
         + heads * grid.value_head_dim * grid.output_adapters
@@ -296,10 +294,10 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
     model_ffn = routes.inner * (dense * dense_ffn + cross * target_ffn)
     model_experts = routes.inner * (moe * expert_ffn)
 
-    largest_scores = np.maximum(scores, target_scores)
+    largest_scores = larger(scores, target_scores)
     one_block = attention + where(moe > 0, expert_ffn, dense_ffn)
-    largest = np.maximum(one_block, (cross > 0) * (crossed + target_ffn))
-    one_input = np.maximum(input_bytes, target_input)
+    largest = larger(one_block, (cross > 0) * (crossed + target_ffn))
+    one_input = larger(input_bytes, target_input)
     block_kept = (
         routes.inputs * one_input
         + routes.operators * operator_bytes
@@ -316,7 +314,7 @@ def activations(grid: PlanGrid, traits: Traits, constants: MemoryConstants) -> A
         model_experts=model_experts,
         kept=model_inputs + model_attention + model_scores + model_ffn + model_experts,
         block_kept=block_kept,
-        recomputed=np.maximum(largest + largest_scores - kept_by_recomputed, 0.0),
+        recomputed=larger(largest + largest_scores - kept_by_recomputed, 0.0),
         gradients=gradient_bytes(grid, tokens, targets, scores, expert_ffn),
     )
 
@@ -375,10 +373,10 @@ def gradient_bytes(grid: PlanGrid, tokens: Array, targets: Array, scores: Array,
     decoder.
     scores, expert_ffn: bytes of one block.  Source: our own count.
     """
-    per_width = np.maximum(tokens, targets) * grid.element_bytes
+    per_width = larger(tokens, targets) * grid.element_bytes
     inner = per_width * grid.ffn_size * ((1.0 + grid.gated) / grid.tensor_parallel)
     inner = where(grid.moe_blocks > 0, 0.5 * expert_ffn, inner)
-    return 2.0 * per_width * grid.hidden_size + np.maximum(inner, 0.5 * scores)
+    return 2.0 * per_width * grid.hidden_size + larger(inner, 0.5 * scores)
 
 
 def in_flight(grid: PlanGrid, stage: Stages) -> Array:
@@ -390,9 +388,9 @@ def in_flight(grid: PlanGrid, stage: Stages) -> Array:
     Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, appendix B.
     """
     pipeline, chunks = grid.pipeline_parallel, grid.interleaved_stages
-    plain = np.minimum(pipeline - stage.number, grid.gradient_accumulation)
+    plain = smaller(pipeline - stage.number, grid.gradient_accumulation)
     warm_up = 2.0 * (pipeline - stage.number - 1.0) + (chunks - 1.0) * pipeline + 1.0
-    interleaved = np.minimum(warm_up / chunks, grid.gradient_accumulation)
+    interleaved = smaller(warm_up / chunks, grid.gradient_accumulation)
     return where(chunks > 1, interleaved, plain)
 
 
@@ -408,8 +406,8 @@ def kept_on_accelerator(grid: PlanGrid, stage: Stages) -> Array:
     Source: axolotl, torchtune and Unsloth offload block by block and fetch one ahead (their offloading
     streams); BLOCKS_IN_TRANSIT.
     """
-    blocks = np.maximum((grid.layers + grid.decoder_layers) * stage.blocks_share, 1.0)
-    return where(grid.offload_activations > 0, np.minimum(BLOCKS_IN_TRANSIT / blocks, 1.0), 1.0)
+    blocks = larger((grid.layers + grid.decoder_layers) * stage.blocks_share, 1.0)
+    return where(grid.offload_activations > 0, smaller(BLOCKS_IN_TRANSIT / blocks, 1.0), 1.0)
 
 
 def stage_outputs(grid: PlanGrid, traits: Traits) -> Array:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import MEGATRON, TRANSFORMER_ENGINE, ZERO_1, ZERO_3, Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import larger, smaller, where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.states import ParametersHere, Stages
 from planner.engine.memory.traits import Traits
@@ -70,8 +68,8 @@ def bytes_per_logit(grid: PlanGrid, traits: Traits, constants: MemoryConstants) 
     # Chunks save short-lived copies only: each keeps its log-probabilities, unless compilation fuses them.
     chunks = where(grid.compiled > 0, constants.compiled_chunk_logit_bytes, constants.whole_logit_bytes)
     # A chunked loss never holds more than a loss on whole logits.
-    fused = constants.fused_hidden_bytes * grid.hidden_size / np.maximum(grid.vocab_size, 1.0)
-    chunked = where(grid.loss_chunked > 0, np.minimum(chunks, whole), fused)
+    fused = constants.fused_hidden_bytes * grid.hidden_size / larger(grid.vocab_size, 1.0)
+    chunked = where(grid.loss_chunked > 0, smaller(chunks, whole), fused)
     return where(grid.loss_whole > 0, whole, chunked)
 
 
@@ -106,31 +104,31 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     by_unit = whole * (1.0 - buckets)
     split = grid.expert_parallel * expert_tensor_parallel(grid)
     dense = where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
-    dense = np.maximum(dense, grid.decoder_block_parameters)
+    dense = larger(dense, grid.decoder_block_parameters)
     expert_block = grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
     routed = where(grid.moe_blocks > 0, expert_block, 0.0)
-    block = np.maximum(dense / tensor, routed)
-    narrow = np.minimum(grid.frozen_bytes, element)
+    block = larger(dense / tensor, routed)
+    narrow = smaller(grid.frozen_bytes, element)
     gathered = where(
         grid.quantized > 0, grid.frozen_bytes, where(grid.frozen > 0, narrow, grid.gathered_bytes)
     )
     trained = here.trained_dense + here.trained_experts
     # The limit only bounds prefetching; the module that computes comes on top, a token table at most.
-    limit = LIVE_PARAMETERS + np.maximum(here.embedding, here.head)
-    live = np.minimum(limit, here.blocks + here.experts + here.embedding + here.head)
-    bucket = where(grid.sharding >= ZERO_1, buckets * element, 0.0) * np.minimum(BUCKET_ELEMENTS, trained)
+    limit = LIVE_PARAMETERS + larger(here.embedding, here.head)
+    live = smaller(limit, here.blocks + here.experts + here.embedding + here.head)
+    bucket = where(grid.sharding >= ZERO_1, buckets * element, 0.0) * smaller(BUCKET_ELEMENTS, trained)
     # A tied table is the head, so it stays whole with it.
-    table_kept = np.maximum(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
+    table_kept = larger(traits["root_embedding"] * (1.0 - grid.compiled), grid.tied * stage.last)
     root = by_unit * element * (table_kept * here.embedding + here.head)
-    matrix = grid.hidden_size * np.maximum(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
+    matrix = grid.hidden_size * larger(grid.ffn_size, grid.attention_heads * grid.head_dim) / tensor
     # A quantised head is dequantised too while its logits are computed.
-    matrix = np.maximum(matrix, (grid.frozen_head_bytes < element) * here.head)
+    matrix = larger(matrix, (grid.frozen_head_bytes < element) * here.head)
     trained_whole = 1.0 - grid.frozen
     # A tied table has two gradients, of the look-up and of the head, which both exist until they are added.
     both = (1.0 - traits["gradient_buffer"]) * trained_whole * grid.gradient_bytes
     # Where each parameter is stepped within the backward pass, one block's gradients are alive, or a table's.
     single = grid.optimizer_in_backward * trained_whole * (grid.gradient_accumulation <= 1)
-    largest = np.maximum(block, np.maximum(here.embedding, here.head))
+    largest = larger(block, larger(here.embedding, here.head))
     stepped_at_once = single * largest * grid.gradient_bytes
     at_once: Array = where(buckets > 0, live * element, 2.0 * block * gathered)
     return Gathered(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import entries, is_shared, on_scalars, where
+from planner.engine.grid.scalars import entries, is_shared, larger, on_scalars, smaller, where
 from planner.engine.memory.activations import (
     Activations,
     in_flight,
@@ -149,7 +149,7 @@ def fullest(of_stages: Sequence[Array]) -> Array:
 
 def ranks_on_node(grid: PlanGrid) -> Array:
     """Ranks of the run on one node, a count, shape (plans,).  Source: definition."""
-    return np.minimum(grid.ranks_per_node, grid.ranks)
+    return smaller(grid.ranks_per_node, grid.ranks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _counted(
         "logits_and_loss": stage.last * (logits * each_logit),
         "recompute_working_set": working * acts.recomputed,
         "retained_inputs": alive * retained_inputs(grid, traits, acts.model_inputs),
-        "activation_gradients": np.maximum(working * acts.gradients, placeholders.head),
+        "activation_gradients": larger(working * acts.gradients, placeholders.head),
         "gathered_root": gathered.root,
         "gathered_blocks": gathered.blocks,
         "gathered_gradients": gathered.gradients,
@@ -234,8 +234,8 @@ def _counted(
     }
     # Gradients of an earlier micro-batch, or a buffer allocated at the start, exist at the loss.
     # Otherwise the backward pass allocates them one by one while it frees the activations.
-    early = np.maximum(traits["gradient_buffer"], grid.gradient_accumulation > 1)
-    late = np.minimum(acts.block_kept / np.maximum(acts.kept * alive, 1.0), 1.0)
+    early = larger(traits["gradient_buffer"], grid.gradient_accumulation > 1)
+    late = smaller(acts.block_kept / larger(acts.kept * alive, 1.0), 1.0)
     reuse = reuse_of(grid, traits, stage.last * logits, each_logit)
     between = traits["gradients_between_steps"]
     return Counted(values, early, late, reuse, between, stage.number)
@@ -262,7 +262,7 @@ class Heights:
 def highest_of(sums: tuple[Array, Array, Array, Array]) -> Array:
     """Bytes at the fullest moment. sums: bytes at each of MOMENTS.  Source: definition."""
     loss, backward, backward_end, step = sums
-    return np.maximum(np.maximum(loss, backward), np.maximum(backward_end, step))
+    return larger(larger(loss, backward), larger(backward_end, step))
 
 
 def heights_of(counted: Counted, constants: MemoryConstants) -> Heights:
@@ -388,7 +388,7 @@ def beside(
     least = constants.state_reserve_share * allocated
     # Slightly less than all, so that rounding never makes a plan that just fits look too large.
     room = grid.memory_bytes * (1.0 - 1e-9) - allocated - context - communication
-    return context, communication, np.maximum(np.minimum(wished_reserve, room), least)
+    return context, communication, larger(smaller(wished_reserve, room), least)
 
 
 def least_that_runs(
@@ -401,8 +401,8 @@ def least_that_runs(
     plan does not fit.
     Source: PyTorch notes, "CUDA semantics: memory management"; ``reserve.UNUSABLE``.
     """
-    holes = np.maximum(unusable, constants.state_reserve_share * allocated)
-    least: Array = allocated + np.minimum(holes, reserve)
+    holes = larger(unusable, constants.state_reserve_share * allocated)
+    least: Array = allocated + smaller(holes, reserve)
     return least
 
 

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import larger, where
 from planner.engine.memory.constants import MemoryConstants
 from planner.engine.memory.traits import FP32_BYTES, Traits
 
@@ -76,7 +74,7 @@ def reuse_of(grid: PlanGrid, traits: Traits, logits: Array, each_logit: Array) -
     passing = where(grid.kernels_fused > 0, FUSED_LOSS_BYTES, SHIFTED_LOSS_BYTES) + held
     by_size = 1.0 - grid.expandable
     return Reuse(
-        loss_room=logits * where(widened, np.maximum(passing - each_logit, 0.0), 0.0),
+        loss_room=logits * where(widened, larger(passing - each_logit, 0.0), 0.0),
         pipelined=where(grid.pipeline_parallel > 1, 1.0, 0.0),
         by_size=by_size,
         varying=grid.varying_lengths * by_size,
@@ -113,14 +111,14 @@ def seen_bytes(
     waiting = idle * (of["gradients"] * (1.0 - early)) + later
     passing = reuse.by_size * constants.backward_reserve_share * of["backward"]
     held = of["always"] + of["gradients"]
-    seen = np.maximum(
-        np.maximum(
+    seen = larger(
+        larger(
             loss + share * moving + (reuse.loss_room + passing + waiting),
             backward + share * (moving + of["backward"]) + waiting,
         ),
-        np.maximum(backward_end + share * (backward_end - held) + later, step),
+        larger(backward_end + share * (backward_end - held) + later, step),
     )
-    highest = np.maximum(np.maximum(loss, backward), np.maximum(backward_end, step))
+    highest = larger(larger(loss, backward), larger(backward_end, step))
     beside: Array = (
         constants.state_reserve_share * highest
         + constants.gather_reserve_share * gathered

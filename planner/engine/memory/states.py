@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import ZERO_1, ZERO_2, ZERO_3, Array, PlanGrid
-from planner.engine.grid.scalars import is_shared, where
+from planner.engine.grid.scalars import is_shared, larger, smaller, where
 from planner.engine.memory.traits import Traits
 
 #: Parameters that DeepSpeed's ZeRO-3 optimizer steps at once (its sub_group_size default).
@@ -83,17 +83,17 @@ def stages(grid: PlanGrid, place: Place = EVERY_STAGE) -> Stages:
     # Without middle stages, the first or the last one takes the extra block.
     share = where((middle > 0) | short, most, fewest)
     single = 1.0 * (pipeline == 1)
-    blocks_share = share / np.maximum(blocks, 1.0)
+    blocks_share = share / larger(blocks, 1.0)
     leading = where(grid.moe_blocks > grid.dense_blocks, grid.dense_blocks, 0.0)
     before = middle * fewest + place.last * (blocks - share)
-    dense = np.minimum(np.maximum(leading - before, 0.0), share)
+    dense = smaller(larger(leading - before, 0.0), share)
     return Stages(
-        first=np.maximum(place.first + place.middle * short, single),
-        last=np.maximum(place.last, single),
+        first=larger(place.first + place.middle * short, single),
+        last=larger(place.last, single),
         number=place.last * (pipeline - 1.0) + middle,
         blocks_share=blocks_share,
-        dense_share=where(leading > 0, dense / np.maximum(leading, 1.0), blocks_share),
-        routed_share=where(leading > 0, (share - dense) / np.maximum(grid.moe_blocks, 1.0), blocks_share),
+        dense_share=where(leading > 0, dense / larger(leading, 1.0), blocks_share),
+        routed_share=where(leading > 0, (share - dense) / larger(grid.moe_blocks, 1.0), blocks_share),
     )
 
 
@@ -206,7 +206,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     """
     group = grid.sharding_group
     apart = grid.expert_parallel * expert_tensor_parallel(grid)
-    expert_group = np.maximum(group * grid.tensor_parallel / apart, 1.0)
+    expert_group = larger(group * grid.tensor_parallel / apart, 1.0)
     level = grid.sharding
     dense_split = [where(level >= reached, group, 1.0) for reached in LEVELS]
     expert_split = [where(level >= reached, expert_group, 1.0) for reached in LEVELS]
@@ -227,7 +227,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     held = on_gpu * (1.0 - grid.paged)
     weights_here = 1.0 - grid.offload_parameters
     # Gradients leave with the optimizer that they update (Ren et al. 2021, section 4.1), bucket by bucket.
-    leaving = np.maximum(grid.offload, grid.offload_parameters) * (1.0 - traits["offload_keeps_gradients"])
+    leaving = larger(grid.offload, grid.offload_parameters) * (1.0 - traits["offload_keeps_gradients"])
     # A step within the backward pass frees each gradient as soon as it was used.
     freed = grid.optimizer_in_backward * (grid.gradient_accumulation <= 1)
     gradients_here = (1.0 - leaving) * (1.0 - freed)
@@ -247,7 +247,7 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     )
     # ZeRO-3 of DeepSpeed makes fp32 gradients and step copies for one sub-group at a time.
     sub_group = where((traits["buckets"] > 0) & (level >= ZERO_3), SUB_GROUP_PARAMETERS, np.inf)
-    at_once = np.minimum(states_kept, sub_group)
+    at_once = smaller(states_kept, sub_group)
     return StateBytes(
         frozen_weights=weights_here
         * (grid.frozen * (frozen_blocks + frozen_tables) + reference * grid.element_bytes),

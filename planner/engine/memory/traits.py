@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import DEEPSPEED, ZERO_3, Array, PlanGrid
-from planner.engine.grid.scalars import entries, where
+from planner.engine.grid.scalars import entries, larger, where
 from planner.engine.memory.constants import TRAIT_NAMES, TRAIT_TABLE
 
 #: Bytes of an fp32 weight.
@@ -57,7 +57,7 @@ def traits_of(grid: PlanGrid) -> Traits:
 
     # DeepSpeed's own models (Megatron-DeepSpeed) are split; what it trains unsplit is plain modules.
     unsplit = (grid.framework == DEEPSPEED) & (grid.tensor_parallel == 1) & (grid.pipeline_parallel == 1)
-    modules = np.maximum(of_task("plain"), unsplit)
+    modules = larger(of_task("plain"), unsplit)
     # Kernels that are named win over what the stack usually runs.
     plain = where(grid.kernels_named > 0, 1.0 - grid.kernels_fused, modules)
     eager = plain * (1.0 - grid.compiled)
@@ -79,7 +79,7 @@ def traits_of(grid: PlanGrid) -> Traits:
         narrow_loss=where(
             grid.loss_bytes > 0,
             np.multiply(grid.loss_bytes < FP32_BYTES, 1.0),
-            grid.finetuning * grid.fp16 * np.maximum(grid.frozen, 1.0 * (grid.weight_bytes < FP32_BYTES)),
+            grid.finetuning * grid.fp16 * larger(grid.frozen, 1.0 * (grid.weight_bytes < FP32_BYTES)),
         ),
         # A sharded base is gathered in 16 bits whatever PEFT prepared (measured: equal peaks under FSDP).
         widened=grid.k_bit * (grid.sharding < ZERO_3),

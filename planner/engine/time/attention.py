@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.engine.grid.plan_grid import ARCHITECTURES, MEMORY_EFFICIENT, Array, PlanGrid
-from planner.engine.grid.scalars import where, whole
+from planner.engine.grid.scalars import larger, smaller, where, whole
 from planner.engine.time import attention_rates, flops
 from planner.engine.time.constants import TimingConstants
 from planner.engine.time.kernels import achievable_bandwidth, fuses_softmax, matmul_efficiency
@@ -52,8 +52,8 @@ def fused_rate(
     half = curve.half_tokens[kernel, chip] + attention_rates.CAUSAL_TOKENS * grid.causal
     tiled = np.ceil(grid.head_dim / 32.0) * 32.0
     # The reciprocal rate is linear in 1 / width: 1 at 128, 1 / narrow at 64.
-    slower = 1.0 + (1.0 / narrow - 1.0) * np.maximum(128.0 / tiled - 1.0, 0.0)
-    published = grid.bf16_flops_per_s * share / slower / (1.0 + half / np.maximum(tokens, 1.0))
+    slower = 1.0 + (1.0 / narrow - 1.0) * larger(128.0 / tiled - 1.0, 0.0)
+    published = grid.bf16_flops_per_s * share / slower / (1.0 + half / larger(tokens, 1.0))
     published = grid.sustained_share * published * grid.head_dim / tiled
     masked = grid.attention_kernel == MEMORY_EFFICIENT
     published = published * where(wide, WIDE_RATIO, 1.0) * where(masked, MASKED_RATIO, 1.0)
@@ -80,7 +80,7 @@ def attention_core_s(
     """
     operations = flops.attention_core_flops(grid, sequences * queries, keys_met)
     # Short samples of packed rows are short sequences to the kernel.
-    tokens = np.minimum(queries, grid.sample_tokens)
+    tokens = smaller(queries, grid.sample_tokens)
     forward = operations / fused_rate(grid, constants, attention_rates.FORWARD, tokens)
     backward = (
         flops.FLASH_BACKWARD * operations / fused_rate(grid, constants, attention_rates.BACKWARD, tokens)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import NONE, anywhere
+from planner.engine.grid.scalars import NONE, anywhere, larger
 from planner.engine.time import attention_rates, flops, kernels
 from planner.engine.time.attention import AttentionTime, attention_core_s, fused_rate
 from planner.engine.time.constants import TimingConstants
@@ -49,7 +47,7 @@ def mlp_s(grid: PlanGrid, constants: TimingConstants, mlp: Mlp) -> Array:
     """
     rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, mlp.split
     down = mlp.width / split
-    up = np.maximum(mlp.weights / hidden / split - down, 0.0)
+    up = larger(mlp.weights / hidden / split - down, 0.0)
     return kernels.matmul_s(
         grid, constants, rate=rate, rows=mlp.rows, inner=hidden, columns=up
     ) + kernels.matmul_s(grid, constants, rate=rate, rows=mlp.rows, inner=down, columns=hidden)
@@ -63,7 +61,7 @@ def projections_s(grid: PlanGrid, constants: TimingConstants, tokens: Array) -> 
     """
     rate, hidden, split = kernels.matmul_rate(grid, constants), grid.hidden_size, grid.tensor_parallel
     out = grid.attention_heads * grid.value_head_dim / split
-    into = np.maximum(grid.attention_matmul / hidden / split - out, 0.0)
+    into = larger(grid.attention_matmul / hidden / split - out, 0.0)
     return kernels.matmul_s(
         grid, constants, rate=rate, rows=tokens, inner=hidden, columns=into
     ) + kernels.matmul_s(grid, constants, rate=rate, rows=tokens, inner=out, columns=hidden)
@@ -132,7 +130,7 @@ def decoder_block(grid: PlanGrid, constants: TimingConstants, tokens: Array, tar
     tokens, targets: source and target tokens per micro-batch and rank. Cross-attention projects queries and
     outputs from the targets, keys and values from the source.
     """
-    sequence = np.maximum(grid.decoder_sequence_length, 1.0)
+    sequence = larger(grid.decoder_sequence_length, 1.0)
     own = dense_block(grid, constants, targets, sequence)
     core = attention_core_s(
         grid,

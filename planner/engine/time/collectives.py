@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import Array, PlanGrid
-from planner.engine.grid.scalars import anywhere, where, within
+from planner.engine.grid.scalars import anywhere, larger, smaller, where, within
 from planner.engine.time.constants import TimingConstants
 
 
@@ -41,7 +41,7 @@ class Group:
     @property
     def machines(self) -> Array:
         """Count of nodes that the group touches. Source: definition."""
-        return np.maximum(self.size / self.inside, 1.0)
+        return larger(self.size / self.inside, 1.0)
 
 
 def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array) -> Group:
@@ -53,8 +53,8 @@ def group(grid: PlanGrid, constants: TimingConstants, size: Array, stride: Array
     inside = within(np.floor(grid.link_domain_ranks / stride), 1.0, size)
     links = where(grid.pcie > 0, constants.pcie_efficiency, constants.link_efficiency)
     # All the groups that cross the network from one node share it: there are ranks_per_node / inside of them.
-    share = np.minimum(inside / per_node, grid.link_domain_ranks / per_node)
-    ring, tree = latency_of_rounds_s(constants, inside, np.maximum(size / inside, 1.0))
+    share = smaller(inside / per_node, grid.link_domain_ranks / per_node)
+    ring, tree = latency_of_rounds_s(constants, inside, larger(size / inside, 1.0))
     return Group(
         size=size,
         inside=inside,
@@ -84,7 +84,7 @@ def latency_of_rounds_s(constants: TimingConstants, inside: Array, machines: Arr
         return links, links
     network = constants.network_latency_s
     ring: Array = machines * links + (machines - 1.0) * network
-    tree: Array = np.minimum(ring, links + np.ceil(np.log2(machines)) * network)
+    tree: Array = smaller(ring, links + np.ceil(np.log2(machines)) * network)
     return where(inside > 1.0, ring, tree), tree
 
 
@@ -105,7 +105,7 @@ def reduce_scatter_s(
     moved = (group.size - 1.0) / group.size * nbytes
     local = where(inside > 1.0, moved / group.bytes_per_s, 0.0)
     remote = where(machines > 1.0, moved / group.internode_bytes_per_s, 0.0)
-    return np.maximum(local, remote) + messages * (group.ring_s if rounds_s is None else rounds_s)
+    return larger(local, remote) + messages * (group.ring_s if rounds_s is None else rounds_s)
 
 
 def all_reduce_s(group: Group, nbytes: Array, messages: Array | float = 1.0) -> Array:
@@ -129,7 +129,7 @@ def all_to_all_s(group: Group, local_bytes: Array, remote_bytes: Array) -> Array
     # Each rank has its own share of the node's network, whatever the other ranks of its group do.
     remote = remote_bytes * inside / group.internode_bytes_per_s
     latency = group.latency_s * (size - 1.0) + group.internode_latency_s * (machines > 1.0)
-    return where(size > 1, np.maximum(local, remote) + latency, 0.0)
+    return where(size > 1, larger(local, remote) + latency, 0.0)
 
 
 def places_met(places: Array, draws: Array) -> Array:
@@ -137,7 +137,7 @@ def places_met(places: Array, draws: Array) -> Array:
 
     Source: the coupon collector's expectation, places x (1 - (1 - 1/places)^draws).
     """
-    return places * (1.0 - (1.0 - 1.0 / np.maximum(places, 1.0)) ** draws)
+    return places * (1.0 - (1.0 - 1.0 / larger(places, 1.0)) ** draws)
 
 
 def point_to_point_s(group: Group, nbytes: Array) -> Array:

@@ -19,7 +19,7 @@ from planner.engine.grid.plan_grid import (
     Array,
     PlanGrid,
 )
-from planner.engine.grid.scalars import NONE, anywhere, entries, where
+from planner.engine.grid.scalars import NONE, anywhere, entries, larger, where
 from planner.engine.time import flops, kernels
 from planner.engine.time.block import BlockTime, all_blocks, decoder_block, dense_block
 from planner.engine.time.constants import TimingConstants
@@ -72,7 +72,7 @@ def kinds_of_blocks(grid: PlanGrid, constants: TimingConstants) -> list[tuple[Ar
     if anywhere(grid.dense_blocks > 0) or not kinds:
         kinds.append((grid.dense_blocks, dense_block(grid, constants, tokens, grid.sequence_length)))
     if anywhere(grid.decoder_blocks > 0):
-        targets = np.maximum(target_tokens(grid), 1.0)
+        targets = larger(target_tokens(grid), 1.0)
         kinds.append((grid.decoder_blocks, decoder_block(grid, constants, tokens, targets)))
     return kinds
 
@@ -182,13 +182,13 @@ def modules_s(grid: PlanGrid, core: Array, matmul: Array, between: Array) -> Arr
     attention = grid.attention_matmul
     mlp = where(grid.moe_blocks > 0, grid.shared_expert_matmul, grid.ffn_matmul)
     routed = where(grid.moe_blocks > 0, grid.experts_per_token * grid.expert_matmul, 0.0)
-    weights = np.maximum(attention + mlp + routed, 1.0)
-    inner = (2.0 + grid.gated) * np.maximum(grid.ffn_size, grid.expert_ffn_size * grid.experts_per_token)
+    weights = larger(attention + mlp + routed, 1.0)
+    inner = (2.0 + grid.gated) * larger(grid.ffn_size, grid.expert_ffn_size * grid.experts_per_token)
     passes = 12.0 * grid.hidden_size + inner
     latent = where(grid.kv_lora_rank > 0, LATENT_SHARE * attention, 0.0)
     repeated = grid.recompute_mlp * mlp + grid.recompute_experts * routed + grid.recompute_latent * latent
     experts = grid.recompute_experts * (grid.moe_blocks > 0)
-    activation = np.maximum(grid.recompute_activation, np.maximum(grid.recompute_mlp, experts))
+    activation = larger(grid.recompute_activation, larger(grid.recompute_mlp, experts))
     again = (grid.recompute_norms * 4.0 * grid.hidden_size + activation * inner) / passes
     return grid.recompute_core * core + repeated / weights * matmul + again * between
 
@@ -202,8 +202,8 @@ def head_s(grid: PlanGrid, constants: TimingConstants) -> Array:
     read each logit and write its gradient in place.
     Source: our own count of the passes (LOSS_BYTES); PyTorch cross_entropy, Liger Kernel.
     """
-    rows = np.maximum(target_tokens(grid) * grid.head_share, 1.0)
-    columns = np.maximum(grid.head_matmul / grid.hidden_size / grid.tensor_parallel, 1.0)
+    rows = larger(target_tokens(grid) * grid.head_share, 1.0)
+    columns = larger(grid.head_matmul / grid.hidden_size / grid.tensor_parallel, 1.0)
     padded = np.ceil(columns / VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
     columns = where(kernels.pads_vocabulary(grid) & (columns > VOCABULARY_MULTIPLE), padded, columns)
     projection = kernels.matmul_s(

@@ -7,8 +7,6 @@ attention left out where the kernel skips it. How fast they run is counted in ``
 
 from __future__ import annotations
 
-import numpy as np
-
 from planner.engine.grid.plan_grid import (
     FULL_RECOMPUTE,
     MEMORY_EFFICIENT,
@@ -16,7 +14,7 @@ from planner.engine.grid.plan_grid import (
     Array,
     PlanGrid,
 )
-from planner.engine.grid.scalars import where
+from planner.engine.grid.scalars import smaller, where
 
 #: A backward pass computes two matmuls (input and weight gradients) for each one of the forward.
 BACKWARD_MATMULS = 2.0
@@ -41,10 +39,10 @@ def attended_tokens(grid: PlanGrid, sequence: Array) -> Array:
     # Under a mask that is data to it, PyTorch's memory-efficient kernel cannot tell what is hidden.
     skipped: Array = grid.causal * grid.flash * (grid.attention_kernel != MEMORY_EFFICIENT)
     # A packed row's samples do not see each other, where the kernel takes their bounds.
-    sample = where(grid.flash > 0, np.minimum(sequence, grid.sample_tokens), sequence)
+    sample = where(grid.flash > 0, smaller(sequence, grid.sample_tokens), sequence)
     full = sample * (1.0 - 0.5 * skipped)
-    window = np.minimum(where(grid.window > 0, grid.window, sample), sample)
-    windowed = where(grid.flash > 0, np.minimum(full, window), full)
+    window = smaller(where(grid.window > 0, grid.window, sample), sample)
+    windowed = where(grid.flash > 0, smaller(full, window), full)
     return (1.0 - grid.windowed_share) * full + grid.windowed_share * windowed
 
 
@@ -101,7 +99,7 @@ def model_flops_per_sequence(grid: PlanGrid) -> Array:
         6.0
         * widths
         * (
-            (grid.scoring_share * grid.layers * tokens * np.minimum(tokens, grid.sample_tokens))
+            (grid.scoring_share * grid.layers * tokens * smaller(tokens, grid.sample_tokens))
             + grid.decoder_blocks * (targets**2 + targets * tokens)
         )
     )
@@ -121,7 +119,7 @@ def recomputed_flops_per_sequence(grid: PlanGrid) -> Array:
     targets = where(grid.decoder_blocks > 0, grid.decoder_sequence_length, grid.sequence_length)
     head = 2.0 * targets * grid.head_share * grid.head_matmul
     widths = grid.attention_heads * (grid.head_dim + grid.value_head_dim)
-    seen = np.minimum(grid.sequence_length, grid.sample_tokens)
+    seen = smaller(grid.sequence_length, grid.sample_tokens)
     scores = 2.0 * widths * grid.scoring_share * grid.layers * grid.sequence_length * seen
     selective = where(grid.flash > 0, 0.0, scores)
     return where(

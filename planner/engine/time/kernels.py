@@ -21,7 +21,7 @@ from planner.engine.grid.plan_grid import (
     Flags,
     PlanGrid,
 )
-from planner.engine.grid.scalars import NONE, anywhere, entries, one_of, where
+from planner.engine.grid.scalars import NONE, anywhere, entries, larger, one_of, smaller, where
 from planner.engine.time.constants import TimingConstants
 
 #: Stacks that split a stage's hand-over among its tensor-parallel ranks.
@@ -165,7 +165,7 @@ def matmul_rate(grid: PlanGrid, constants: TimingConstants) -> Array:
         # Eight bits are never slower than sixteen, where a chip's peak is the same either (Trainium).
         half = base * grid.bf16_flops_per_s / grid.peak_flops_per_s
         fp8 = constants.fp8_efficiency * entries(FP8_RATIOS, grid.architecture) * clock_share(grid, constants)
-        low = where(grid.fp8 > 0, np.maximum(fp8, half), base)
+        low = where(grid.fp8 > 0, larger(fp8, half), base)
     return grid.peak_flops_per_s * where(grid.full_precision > 0, full_efficiency(grid, constants), low)
 
 
@@ -181,7 +181,7 @@ def full_efficiency(grid: PlanGrid, constants: TimingConstants) -> Array:
     # Where 16 bits are no faster on paper (Trainium), 32 are not faster either.
     narrow = matmul_efficiency(grid, constants) * grid.bf16_flops_per_s / grid.peak_flops_per_s
     tensor_cores = constants.tf32_efficiency * clock_share(grid, constants)
-    on_tensor_cores = np.minimum(np.maximum(tensor_cores, plain), narrow)
+    on_tensor_cores = smaller(larger(tensor_cores, plain), narrow)
     return where(grid.tf32 > 0, on_tensor_cores, constants.fp32_efficiency)
 
 
@@ -259,7 +259,7 @@ def side_losses(
     rows, inner, columns: counts of elements.  groups: matmuls that fill the multiprocessors together.
     Source: as ``matmul_s``.
     """
-    m, k, n = np.maximum(rows, 1.0), np.maximum(inner, 1.0), np.maximum(columns, 1.0)
+    m, k, n = larger(rows, 1.0), larger(inner, 1.0), larger(columns, 1.0)
     waves = wave_elements(grid, constants) * (1.0 / (m * n) + 1.0 / (m * k) + 1.0 / (k * n)) / groups
     losses: Array = (waves + constants.shallow_inner * (1.0 / m + 1.0 / k + 1.0 / n)) / 3.0
     return losses
@@ -376,9 +376,9 @@ def grouped_matmul_s(
     last tile of rows is filled on average by half, and few rows cannot hide reading the weights.
     Source: our own count, with the constants of ``matmul_s``; TILE_ROWS as CUTLASS's grouped kernels have.
     """
-    together = np.maximum(groups, 1.0)
+    together = larger(groups, 1.0)
     losses = side_losses(grid, constants, rows, inner, columns, together)
-    saturation = 1.0 + losses + 0.5 * TILE_ROWS / np.maximum(rows, 1.0)
+    saturation = 1.0 + losses + 0.5 * TILE_ROWS / larger(rows, 1.0)
     arithmetic = 2.0 * rows * inner * columns / (rate * constants.grouped_efficiency) * saturation
     return together * root_of_squares(arithmetic, operand_s(grid, constants, rows, inner, columns))
 
@@ -392,7 +392,7 @@ def adapter_s(grid: PlanGrid, constants: TimingConstants, tokens: Array, blocks:
     """
     if not anywhere(grid.frozen > 0):
         return NONE
-    elements = tokens * grid.lora_width / np.maximum(blocks, 1.0) / grid.tensor_parallel
+    elements = tokens * grid.lora_width / larger(blocks, 1.0) / grid.tensor_parallel
     return (
         grid.frozen
         * constants.adapter_traffic

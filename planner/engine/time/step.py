@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.engine.grid.alike import kinds_of_layouts, spread
 from planner.engine.grid.plan_grid import MEGATRON, ZERO_1, ZERO_3, Array, Flags, PlanGrid
-from planner.engine.grid.scalars import NONE, anywhere, entries, where
+from planner.engine.grid.scalars import NONE, anywhere, entries, larger, smaller, where
 from planner.engine.time import collectives, host, kernels, overlap
 from planner.engine.time.compute import StageCompute, blocks_compute
 from planner.engine.time.constants import TimingConstants
@@ -161,15 +161,15 @@ def fullest_stage(
     Source: Narayanan et al. 2021, section 2.2; the shorter stage as above.
     """
     chunks = grid.pipeline_parallel * grid.interleaved_stages
-    blocks = np.maximum(compute.blocks, 1.0)
+    blocks = larger(compute.blocks, 1.0)
     fullest = np.ceil(blocks / chunks) * chunks
     share = fullest / blocks / grid.pipeline_parallel
-    relief = np.minimum(fullest - blocks, 1.0)
-    head_forward = np.maximum(compute.head - relief * compute.forward / blocks, 0.0)
+    relief = smaller(fullest - blocks, 1.0)
+    head_forward = larger(compute.head - relief * compute.forward / blocks, 0.0)
     # A frozen head has no weight gradient, unless it is trained whole beside the adapters.
     frozen_head = grid.frozen * (grid.saved_head_parameters < grid.head_matmul)
     head_backward = (2.0 - frozen_head) * compute.head
-    head_backward = np.maximum(head_backward - relief * (compute.backward + compute.recompute) / blocks, 0.0)
+    head_backward = larger(head_backward - relief * (compute.backward + compute.recompute) / blocks, 0.0)
     tensor, context, expert = communication
     return StageTime(
         forward=compute.forward * share,
@@ -231,8 +231,8 @@ def orthogonalisation_s(grid: PlanGrid, constants: TimingConstants, parameters: 
     Source: Jordan 2024, "Muon: an optimizer for hidden layers", run-time analysis.
     """
     tables = (grid.embedding_parameters + grid.head_parameters) / grid.total_parameters
-    rank = grid.lora_parameters / np.maximum(grid.lora_width, 1.0)
-    side = where(grid.frozen > 0, np.minimum(rank, grid.hidden_size), grid.hidden_size)
+    rank = grid.lora_parameters / larger(grid.lora_width, 1.0)
+    side = where(grid.frozen > 0, smaller(rank, grid.hidden_size), grid.hidden_size)
     tables = where(grid.frozen > 0, 0.0, tables)
     each = NEWTON_SCHULZ_STEPS * NEWTON_SCHULZ_FLOPS * side
     rate = grid.bf16_flops_per_s * kernels.matmul_efficiency(grid, constants)
@@ -244,7 +244,7 @@ def nodes_in_use(grid: PlanGrid) -> Array:
 
     Source: definition.
     """
-    used: Array = np.minimum(np.ceil(grid.ranks / grid.ranks_per_node), grid.nodes)
+    used: Array = smaller(np.ceil(grid.ranks / grid.ranks_per_node), grid.nodes)
     return used
 
 
@@ -275,7 +275,7 @@ def host_updates(grid: PlanGrid) -> Array:
     trained, experts = overlap.trained_parameters(grid)
     shards = where(grid.sharding >= ZERO_1, grid.sharding_group, 1.0)
     ranks = grid.tensor_parallel * grid.pipeline_parallel * grid.context_parallel * grid.data_parallel
-    on_node = np.minimum(grid.ranks_per_node, ranks)
+    on_node = smaller(grid.ranks_per_node, ranks)
     return where(grid.offload > 0, (trained + experts) / shards * on_node, 0.0)
 
 
@@ -284,7 +284,7 @@ def bubble_each_s(grid: PlanGrid, step: StepTime) -> Array:
     (p - 1) / v of them. 0 without a pipeline. Source: Narayanan et al. 2021, section 2.2.
     """
     waiting = grid.pipeline_parallel - 1.0
-    each = step.pipeline_bubble * grid.interleaved_stages / np.maximum(waiting, 1.0)
+    each = step.pipeline_bubble * grid.interleaved_stages / larger(waiting, 1.0)
     return where(waiting > 0, each, 0.0)
 
 
@@ -331,7 +331,7 @@ def step_time(grid: PlanGrid, constants: TimingConstants) -> StepTime:
         "optimizer": optimizer_s(grid, constants) + micro_batches * accumulation_s(grid, constants),
     }
     busy = sum(parts.values(), NONE)
-    jitter = constants.jitter * np.log2(np.maximum(nodes_in_use(grid), 1.0)) * busy
+    jitter = constants.jitter * np.log2(larger(nodes_in_use(grid), 1.0)) * busy
     weight_shards = where(grid.sharding >= ZERO_3, grid.sharding_group, 1.0)
     beside_s = busy - parts["optimizer"]
     transfers = host.waiting_s(grid, weight_shards, beside_s / micro_batches)
