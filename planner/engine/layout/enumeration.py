@@ -387,7 +387,7 @@ def sound_degrees(axes: Axes, request: PlanRequest, found: Degrees) -> Mask:
         sound &= (chunks == 1) | (-(-layers // places) * places <= UNEVEN_CHUNKS * layers)
     # Experts lie on the data- and context-parallel ranks, or on the tensor-parallel ones as well.
     sound &= (found.expert == 1) | ((data * found.context * found.tensor) % found.expert == 0)
-    if len(axes.expert) > 1:
+    if len(axes.expert) > 1 or (request.workload.moe is not None and request.workload.moe.split_experts):
         sound &= (data * found.context) % found.expert == 0
     if not axes.pipeline_asked:
         # A pipeline is filled by at least as many micro-batches as it has stages.

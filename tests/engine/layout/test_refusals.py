@@ -39,6 +39,16 @@ LLAMA_70B = "llama-3.1-70b"
             },
         ),
         (
+            "layout.expert_parallel",
+            8,
+            {
+                "model": "mixtral-8x7b",
+                "moe": {"split_experts": True},
+                "cluster": {"nodes": 2},
+                "layout": {"expert_parallel": 8, "tensor_parallel": 4, "pipeline_parallel": 1},
+            },
+        ),
+        (
             "layout.micro_batch_size",
             16,
             {"layout": {"tensor_parallel": 1, "pipeline_parallel": 1, "micro_batch_size": 16}},
