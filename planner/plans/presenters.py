@@ -55,7 +55,7 @@ class Headline:
     range: Quantity | None
     note: str = ""
     term: str = ""
-    evidence: Note | None = None
+    evidence: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +178,11 @@ def unit_of(cluster: Cluster) -> str:
     return "GPU" if cluster.accelerator.vendor.lower() in ("nvidia", "amd") else "accelerator"
 
 
-def with_evidence(figures: tuple[Headline, ...], found: Mapping[str, Note]) -> tuple[Headline, ...]:
+def with_evidence(
+    figures: tuple[Headline, ...], found: Mapping[str, tuple[Note, ...]]
+) -> tuple[Headline, ...]:
     """The figures with what was measured near each of them."""
-    return tuple(replace(figure, evidence=found.get(figure.key)) for figure in figures)
+    return tuple(replace(figure, evidence=found.get(figure.key, ())) for figure in figures)
 
 
 def headlines(result: PlanResult) -> tuple[Headline, ...]:

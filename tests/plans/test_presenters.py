@@ -10,6 +10,7 @@ import pytest
 
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.engine.question.result import Measured, PlanResult
+from planner.engine.question.sale import Interruptions
 from planner.plans import evidence, exports, presenters, traces
 from planner.plans.answers import answer_plan
 from planner.plans.room import room
@@ -246,5 +247,14 @@ class TestEvidence:
     def test_the_link_chooses_the_runs(self) -> None:
         request = a_request()
         found = evidence.notes(request, answer_plan(request, load_shipped_catalog()))
-        assert found["time"].query == "accelerator=h100-sxm&kind=pretraining"
+        assert found["time"][0].query == "accelerator=h100-sxm&kind=pretraining"
         assert evidence.notes(request, a_result()) == {}
+
+    def test_what_whole_runs_took_beyond_their_steps_is_said_unless_the_question_says_it(self) -> None:
+        request = a_request()
+        note = evidence.beyond_steps(request)
+        assert note is not None and note.text.startswith("steps alone: ")
+        interruptions = Interruptions(per_node_day=0.0, write_s=60.0, restart_s=900.0, given=("goodput",))
+        sale = replace(request.cluster.sale, interruptions=interruptions)
+        said = replace(request, cluster=replace(request.cluster, sale=sale))
+        assert evidence.beyond_steps(said) is None

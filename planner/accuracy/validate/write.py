@@ -13,6 +13,7 @@ import sys
 from math import expm1
 from typing import Any
 
+from planner.accuracy import whole_runs
 from planner.accuracy.calibration import DATA_DIRECTORY, TIMING_FILE, shipped_calibration
 from planner.accuracy.fit import memory
 from planner.accuracy.fit.least_squares import UNKNOWNS
@@ -163,6 +164,7 @@ def main() -> None:
     evidence.write()
     achieved.write()
     shared_errors.write(report)
+    whole_runs.write()
     step, golden, memory = (report["tables"][name] for name in ("step_time", "golden", "memory"))
     print(
         f"step time: {step['shipped']:.1%} fitted, {step['by_group']:.1%} leaving one group out, "

@@ -205,7 +205,7 @@ def figures_table(page: PlanPage) -> Table:
                 each.label,
                 "unknown" if each.value is None else str(each.value),
                 "" if each.range is None else str(each.range),
-                "" if each.evidence is None else each.evidence.text,
+                "; ".join(note.text for note in each.evidence),
             )
             for each in page.headlines
         ),
