@@ -167,7 +167,7 @@ MUTATIONS: list[Mutation] = [
     *mistakes(
         f"{MEMORY}/traits.py", f"{TESTS}/memory/test_traits.py",
         ("compiled modules eager", "eager = plain * (1.0 - grid.compiled)", "eager = plain"),
-        ("pretraining in narrow losses", "grid.finetuning * grid.fp16 * np", "grid.fp16 * np"),
+        ("pretraining in narrow losses", "grid.finetuning * grid.fp16 * larger", "grid.fp16 * larger"),
     ),
     *mistakes(
         f"{MEMORY}/peak.py", f"{TESTS}/memory/test_peak.py",
