@@ -73,7 +73,6 @@ MUTATIONS: list[Mutation] = [
         ("copies permuted one way", "permuted = 4.0 * copies", "permuted = 2.0 * copies"),
         ("no imbalance", "rows = rows * load_of_the_fullest(grid, constants)", "rows = rows * 1.0"),
         ("forced balance overlooked", "where(grid.expert_load > 0, grid.expert_load, learned)", "learned"),
-        ("folded experts split", "return where(folded, 1.0, grid.tensor_parallel)", "return grid.tensor_parallel"),
     ),
     *mistakes(
         f"{TIME}/compute.py", f"{TESTS}/time/test_compute.py",
@@ -133,7 +132,7 @@ MUTATIONS: list[Mutation] = [
         f"{MEMORY}/states.py", f"{TESTS}/memory/test_states.py",
         ("odd blocks at the ends", "(middle > 0) | short, most, fewest)", "(middle > 0) | short, fewest, most)"),
         ("ZeRO one stage early", "dense_split = [where(level >= reached, group", "dense_split = [where(level >= reached - 1.0, group"),
-        ("experts sharded as dense ones", "group * grid.tensor_parallel / grid.expert_parallel, 1.0", "group * grid.tensor_parallel, 1.0"),
+        ("experts sharded as dense ones", "group * grid.tensor_parallel / apart, 1.0", "group * grid.tensor_parallel, 1.0"),
         ("master kept though offloaded", "states_kept * (grid.master_bytes * on_gpu)", "states_kept * grid.master_bytes"),
         ("tied table twice on one stage", "apart = 1.0 - stage.first", "apart = 1.0"),
     ),
@@ -308,6 +307,10 @@ MUTATIONS: list[Mutation] = [
         ("eighths of compute", "/ cluster.mig_profile.gpu_compute_slices", "/ cluster.mig_profile.gpu_memory_slices"),
         ("all of the chip's bandwidth", "chip.memory_bandwidth_bytes_per_s * memory_share", "chip.memory_bandwidth_bytes_per_s"),
         ("tf32 in two bytes", "4.0 if workload.precision in (\"fp32\", \"tf32\") else 2.0", "4.0 if workload.precision in (\"fp32\",) else 2.0"),
+    ),
+    *mistakes(
+        "planner/engine/grid/expert_split.py", f"{TESTS}/grid/test_expert_split.py",
+        ("experts split unasked", "return where(whole, 1.0, grid.tensor_parallel)", "return grid.tensor_parallel"),
     ),
     *mistakes(
         "planner/engine/grid/recipe.py", f"{TESTS}/grid/test_recipe.py",

@@ -157,6 +157,15 @@ MOE = table(
         query="grouped",
     ),
     Field(
+        "split_experts",
+        "flag",
+        "Split experts",
+        "Tensor parallelism splits each expert's matrices too (Megatron-Core's expert tensor parallel size "
+        "left at the tensor parallel one), rather than leaving experts whole on a share of the tokens.",
+        otherwise="no",
+        query="split_experts",
+    ),
+    Field(
         "overlap",
         "flag",
         "Overlapped exchange",

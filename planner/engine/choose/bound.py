@@ -36,7 +36,6 @@ from planner.engine.time.constants import TimingConstants
 from planner.engine.time.experts import load_of_the_fullest
 from planner.engine.time.step import (
     SPLITTING,
-    TELLING,
     communication_of_blocks,
     computed_rows,
     fullest_stage,
@@ -46,6 +45,8 @@ from planner.engine.time.step import (
 
 #: Sums in another order round otherwise; a bound is lowered by more than that.
 ROUNDING = 1e-9
+#: What of a layout says how many machines it takes.
+PLACING = ("tensor_parallel", "pipeline_parallel", "context_parallel", "data_parallel", "nodes")
 #: The layout that splits nothing, so that every term is that of one rank doing all the work of one sequence.
 UNDIVIDED = {
     "tensor_parallel": 1.0,
@@ -125,7 +126,7 @@ def layout_bounds_s(asked: PlanRequest, layouts: Mapping[str, Array], constants:
     micro_batch = forward + stage.backward + stage.head_backward + stage.recompute + waits
     micro_batches = layouts["gradient_accumulation"]
     busy = micro_batches * micro_batch + (stages - 1.0) / chunks * (stage.blocks + slack)
-    placed = replace(grid, **{name: layouts[name] for name in ("tensor_parallel", "nodes", *TELLING)})
+    placed = replace(grid, **{name: layouts[name] for name in PLACING})
     jitter = 1.0 + constants.jitter * np.log2(np.maximum(nodes_in_use(placed), 1.0))
     beside = constants.step_slack_s[int(grid.framework)] + micro_batches * slack
     bounds: Array = (busy * jitter + beside) * (1.0 - ROUNDING)
@@ -147,7 +148,7 @@ def filled_at_least(asked: PlanRequest, layouts: Mapping[str, Array], constants:
 
 def split_alike(layouts: Mapping[str, Array]) -> tuple[Whole, Whole]:
     """(position of the first layout of each way to split a block, the way of each layout, shape (plans,))."""
-    return alike([*(layouts[name] for name in SPLITTING), *ways_apart(layouts)])
+    return alike([*(layouts[name] for name in SPLITTING), ways_apart(layouts)])
 
 
 def sequence_bound_s(grid: PlanGrid, constants: TimingConstants) -> Array:

@@ -188,6 +188,7 @@ class PlanGrid:
     dispatcher_usual: Array  #: that was left to a stack that has fused ones too [flag, ()]
     expert_load: Array  #: tokens of the fullest expert rank over an even share, 0: as fitted [ratio, ()]
     grouped_matmul: Array  #: all experts of a rank are one kernel [flag, ()]
+    split_experts: Array  #: tensor parallelism splits experts that ranks share too [flag, ()]
     expert_overlap: Array  #: the exchange of experts runs beside other compute [flag, ()]
     expert_overlap_usual: Array  #: it does where the stack's recipes would have it so [flag, ()]
     nodes_per_token: Array  #: machines that a token is sent to at most, 0 for any number [node, ()]

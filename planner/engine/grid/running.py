@@ -76,6 +76,7 @@ def workload_numbers(workload: Workload) -> dict[str, float]:
         "dispatcher_usual": stack.chooses_dispatcher(workload),
         "expert_load": stack.expert_load(workload),
         "grouped_matmul": stack.grouped_matmul(workload),
+        "split_experts": bool(workload.moe and workload.moe.split_experts),
         "expert_overlap": bool(workload.moe and workload.moe.overlap),
         "expert_overlap_usual": stack.overlaps_experts(workload),
         "nodes_per_token": float((workload.moe and workload.moe.nodes_per_token) or 0),

@@ -299,10 +299,13 @@ def check_expert_ranks(request: PlanRequest, refusals: Refusals, data: int) -> N
     asked = request.layout
     shared = data * (asked.context_parallel or 1)
     expert, group = asked.expert_parallel, asked.sharding_group
-    if expert is not None and (shared * (asked.tensor_parallel or 1)) % expert:
+    split = request.workload.moe is not None and request.workload.moe.split_experts
+    over = shared * (1 if split else asked.tensor_parallel or 1)
+    if expert is not None and over % expert:
         refusals.add(
             "expert_parallel",
-            f"It does not divide the {shared * (asked.tensor_parallel or 1)} ranks of a pipeline stage.",
+            f"It does not divide the {over} ranks of a pipeline stage"
+            + (" that do not split an expert." if split else "."),
             f"Use {one_of([d for d in divisors(request.model.experts or 1) if shared % d == 0])}.",
         )
     if group is not None and (group > shared or shared % group):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import (
     FSDP,
     FULL_RECOMPUTE,
@@ -215,14 +216,14 @@ def expert_bytes(
 
     matmul_bytes: bytes per element of a kept matmul input; element_bytes: of any other tensor.
 
-    With expert parallelism each expert is whole on its rank. A rank's experts receive as many tokens as one
-    sequence shard sends out on average, times the load of the fullest rank (``expert_load``).
+    Where each expert is whole on its rank (``expert_tensor_parallel``), a rank's experts receive as many
+    tokens as one sequence shard sends out on average, times the load of the fullest rank (``expert_load``).
     Plain modules weigh the experts' outputs and keep them for it; Megatron weighs inside the activation.
     Source: Megatron-Core's MoE dispatcher and experts.py (probabilities are applied before the last matrix);
     transformers' sparse blocks.
     """
     tensor, visits = grid.tensor_parallel, grid.experts_per_token * load
-    tokens_split = where(grid.expert_parallel > 1, tensor, 1.0)
+    tokens_split = tensor / expert_tensor_parallel(grid)
     ends = visits / tokens_split * grid.hidden_size
     # Whole experts on a share of the tokens, or a share of each expert on all of them: the same inner bytes.
     width = (visits * grid.expert_ffn_size + grid.shared_expert_ffn_size) / tensor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import MEGATRON, TRANSFORMER_ENGINE, ZERO_1, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import larger, smaller, where
 from planner.engine.memory.constants import MemoryConstants
@@ -101,7 +102,7 @@ def gathered_bytes(grid: PlanGrid, traits: Traits, here: ParametersHere, stage: 
     tensor, element, buckets = grid.tensor_parallel, grid.element_bytes, traits["buckets"]
     whole = (grid.sharding >= ZERO_3) & (grid.sharding_group > 1)
     by_unit = whole * (1.0 - buckets)
-    split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    split = grid.expert_parallel * expert_tensor_parallel(grid)
     dense = where(grid.dense_blocks > 0, grid.dense_block_parameters, 0.0)
     dense = larger(dense, grid.decoder_block_parameters)
     expert_block = grid.moe_block_parameters / tensor + grid.routed_expert_parameters / split
@@ -161,7 +162,7 @@ def gradient_placeholders(grid: PlanGrid, stage: Stages, logits: Array) -> Place
     """
     apart = (grid.framework == MEGATRON) & (grid.kernels == TRANSFORMER_ENGINE)
     fused = apart * (1.0 - grid.frozen) * grid.element_bytes
-    whole = where(grid.expert_parallel > 1, 1.0, 1.0 / grid.tensor_parallel)
+    whole = 1.0 / expert_tensor_parallel(grid)
     routed = (stage.routed_share > 0) & (grid.moe_blocks > 0)
     dense = (stage.dense_share > 0) & (grid.dense_blocks + grid.decoder_blocks > 0)
     shared = grid.attention_matmul + dense * grid.ffn_matmul + routed * grid.shared_expert_matmul

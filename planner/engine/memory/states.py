@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import ZERO_1, ZERO_2, ZERO_3, Array, PlanGrid
 from planner.engine.grid.scalars import is_shared, larger, smaller, where
 from planner.engine.memory.traits import Traits
@@ -118,8 +119,8 @@ class ParametersHere:
 def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> ParametersHere:
     """Count the parameters of each stage. Tensor parallelism splits every matrix.
 
-    With expert parallelism each expert is whole on its rank (expert tensor parallel 1, Megatron-Core's
-    recommended layout); without it an expert is split like any other matrix.
+    With expert parallelism each expert is whole on its rank unless asked otherwise; without it an expert is
+    split like any other matrix (``expert_tensor_parallel``).
     Source: Shoeybi et al. 2019, section 3; Megatron-Core, MoE documentation.
     """
     tensor = grid.tensor_parallel
@@ -128,7 +129,7 @@ def parameters_here(grid: PlanGrid, stage: Stages, traits: Traits) -> Parameters
         + stage.routed_share * (grid.moe_blocks * grid.moe_block_parameters)
         + stage.blocks_share * (grid.decoder_blocks * grid.decoder_block_parameters)
     )
-    expert_split = where(grid.expert_parallel > 1, grid.expert_parallel, tensor)
+    expert_split = grid.expert_parallel * expert_tensor_parallel(grid)
     head_split = where(traits["vocabulary_parallel"] > 0, tensor, 1.0)
     apart = 1.0 - stage.first
     embedding = stage.first * (grid.embedding_parameters / tensor)
@@ -204,11 +205,8 @@ def state_bytes(grid: PlanGrid, here: ParametersHere, traits: Traits) -> StateBy
     replicated, and hence sharded, over fewer ranks. Source: Rajbhandari et al. 2020, section 5.
     """
     group = grid.sharding_group
-    expert_group = where(
-        grid.expert_parallel > 1,
-        larger(group * grid.tensor_parallel / grid.expert_parallel, 1.0),
-        group,
-    )
+    apart = grid.expert_parallel * expert_tensor_parallel(grid)
+    expert_group = larger(group * grid.tensor_parallel / apart, 1.0)
     level = grid.sharding
     dense_split = [where(level >= reached, group, 1.0) for reached in LEVELS]
     expert_split = [where(level >= reached, expert_group, 1.0) for reached in LEVELS]

@@ -145,13 +145,15 @@ class Experts:
 
     capacity_factor: tokens that an expert takes at most, relative to an even share; beyond it they are
     dropped, and below it padded.  overlap: the exchange runs beside another micro-batch's compute.
-    nodes_per_token: machines that the router sends a token to at most.
+    nodes_per_token: machines that the router sends a token to at most.  split_experts: tensor parallelism
+    splits experts too where expert parallelism spreads them.
     """
 
     dispatcher: Dispatcher | None = None
     capacity_factor: float | None = None
     balance: Balance | None = None
     grouped_matmul: bool | None = None
+    split_experts: bool | None = None
     overlap: bool | None = None
     nodes_per_token: int | None = None
 

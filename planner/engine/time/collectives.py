@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import anywhere, larger, smaller, where, within
 from planner.engine.time.constants import TimingConstants
-from planner.engine.time.experts import expert_tensor_parallel
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import Array, PlanGrid
 from planner.engine.grid.scalars import where
 from planner.engine.time import kernels
 from planner.engine.time.block import BlockTime, Mlp, all_blocks, mlp_s, projections_s, self_attention_s
 from planner.engine.time.constants import TimingConstants
-
-
-def expert_tensor_parallel(grid: PlanGrid) -> Array:
-    """Ranks that split the matrices of one expert, shape (plans,).
-
-    Tensor parallelism splits experts too, unless expert parallelism spans more ranks than the data- and
-    context-parallel ones, which is possible only where it takes in the tensor-parallel ranks (folding).
-    Source: Megatron-Core's expert-tensor-parallel-size and its default; Liu et al. 2025 (parallel folding).
-    """
-    folded = grid.expert_parallel > grid.data_parallel * grid.context_parallel
-    return where(folded, 1.0, grid.tensor_parallel)
 
 
 def load_of_the_fullest(grid: PlanGrid, constants: TimingConstants) -> Array:

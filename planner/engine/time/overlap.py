@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.engine.grid.expert_split import expert_tensor_parallel
 from planner.engine.grid.plan_grid import (
     ALL_GATHER,
     DEEPEP,
@@ -28,7 +29,6 @@ from planner.engine.time import collectives, experts, kernels
 from planner.engine.time.block import all_blocks
 from planner.engine.time.compute import StageCompute
 from planner.engine.time.constants import TimingConstants
-from planner.engine.time.experts import expert_tensor_parallel
 
 #: Elements of Megatron's smallest bucket, and for each rank that shares the reduction.
 MEGATRON_BUCKET = 40e6

@@ -31,13 +31,7 @@ SPLITTING = (
     "micro_batch_size",
     "recompute",
 )
-TELLING = (
-    "expert_parallel",
-    "data_parallel",
-    "context_parallel",
-    "pipeline_parallel",
-    "interleaved_stages",
-)
+TELLING = ("pipeline_parallel", "interleaved_stages")
 COMPUTED = tuple(item.name for item in fields(StageCompute) if item.name != "terms")
 #: Muon orthogonalises each matrix in five Newton-Schulz steps (Jordan 2024, "Muon": at most 6 x m FLOPs a
 #: parameter and step, m the matrix' smaller side, taken as the hidden width).
@@ -111,14 +105,13 @@ def stage_time(grid: PlanGrid, constants: TimingConstants, compute: StageCompute
     return fullest_stage(grid, compute, communication_of_blocks(grid, constants, compute))
 
 
-def ways_apart(layouts: Mapping[str, Array]) -> tuple[Flags, Flags]:
-    """Flags, shape (plans,), that tell ways to split a block apart beside SPLITTING: whether experts take in
-    the tensor-parallel ranks, and whether their exchange has another micro-batch of the stage beside it.
+def ways_apart(layouts: Mapping[str, Array]) -> Flags:
+    """Flags, shape (plans,), that tell ways to split a block apart beside SPLITTING: whether the exchange of
+    experts has another micro-batch of the stage beside it.
 
-    layouts: the fields TELLING.  Source: ``expert_tensor_parallel``; ``overlap.exchange_beside_compute``.
+    layouts: the fields TELLING.  Source: ``overlap.exchange_beside_compute``.
     """
-    folded = layouts["expert_parallel"] > layouts["data_parallel"] * layouts["context_parallel"]
-    return folded, (layouts["pipeline_parallel"] > 1) & (layouts["interleaved_stages"] <= 1)
+    return (layouts["pipeline_parallel"] > 1) & (layouts["interleaved_stages"] <= 1)
 
 
 def timed_blocks(
@@ -129,7 +122,7 @@ def timed_blocks(
     Both are the same for all layouts that split a block alike (SPLITTING, ``ways_apart``), so that of many
     layouts each way is timed once.
     """
-    kinds = kinds_of_layouts(grid, SPLITTING, *ways_apart({name: getattr(grid, name) for name in TELLING}))
+    kinds = kinds_of_layouts(grid, SPLITTING, ways_apart({name: getattr(grid, name) for name in TELLING}))
     if kinds is None:
         compute = blocks_compute(grid, constants)
         return compute, communication_of_blocks(grid, constants, compute)

@@ -103,6 +103,11 @@ def step_s(question: Json, **changes: Any) -> float:
         (MIXTURE, {"workload__moe__capacity_factor": 1.5}, {"workload__moe__capacity_factor": 1.0}),
         (MIXTURE, {"workload__moe__balance": "learned"}, {"workload__moe__balance": "forced"}),
         (MIXTURE, {"workload__moe__grouped_matmul": False}, {"workload__moe__grouped_matmul": True}),
+        (
+            MIXTURE,
+            {"workload__moe__split_experts": True, "layout__tensor_parallel": 2},
+            {"workload__moe__split_experts": False, "layout__tensor_parallel": 2},
+        ),
         (MIXTURE, {"workload__moe__overlap": False}, {"workload__moe__overlap": True}),
         (
             MIXTURE,

@@ -108,6 +108,9 @@ def test_experts_are_whole_on_their_rank_or_split_like_any_matrix(
         moe_blocks=2, routed_expert_parameters=800, expert_parallel=expert, tensor_parallel=tensor
     )
     assert on_first(parameters_here(grid, stages(grid), traits_of(grid)).experts) == held
+    split = grid.with_fields(split_experts=1)
+    held_split = 1600 / expert / tensor
+    assert on_first(parameters_here(split, stages(split), traits_of(split)).experts) == held_split
 
 
 def test_adapters_alone_are_trained_where_the_base_is_frozen() -> None:

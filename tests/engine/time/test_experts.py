@@ -4,7 +4,7 @@ import pytest
 
 from planner.engine.time.block import BlockTime
 from planner.engine.time.constants import TimingConstants
-from planner.engine.time.experts import expert_tensor_parallel, moe_block, routed_s
+from planner.engine.time.experts import moe_block, routed_s
 from tests.engine.bare import RATE, bare_constants, bare_grid, number
 
 MIXTURE = {
@@ -53,11 +53,9 @@ def test_a_grouped_product_has_its_own_rate_and_fills_its_last_tiles_by_half() -
     assert linear == pytest.approx(PROJECTIONS + (1 + 64 / 4) * 2 * 8 * 2 * 256 / RATE / 0.5)
 
 
-@pytest.mark.parametrize(("replicas", "split"), [(4, 2.0), (2, 1.0)])
-def test_experts_are_whole_where_they_take_in_the_tensor_parallel_ranks(replicas: int, split: float) -> None:
-    grid = bare_grid(**MIXTURE, tensor_parallel=2, expert_parallel=4, data_parallel=replicas)
-    assert number(expert_tensor_parallel(grid)) == split
-    # The work of a rank is the same either way.
+@pytest.mark.parametrize("split", [0, 1])
+def test_the_work_of_a_rank_is_the_same_whether_experts_are_whole_or_split(split: int) -> None:
+    grid = bare_grid(**MIXTURE, tensor_parallel=2, expert_parallel=4, data_parallel=4, split_experts=split)
     routed = number(routed_s(grid, bare_constants(), grid.tokens_per_rank))
     assert routed == pytest.approx(2 * 8 * 2 * 256 / RATE / 2)
 

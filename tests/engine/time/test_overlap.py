@@ -236,9 +236,9 @@ def test_parameters_of_a_rank_are_split_over_tensor_pipeline_and_experts() -> No
         tensor_parallel=2, pipeline_parallel=2, expert_parallel=4, data_parallel=4,
     )  # fmt: skip
     dense, experts = local_parameters(grid)
-    folded = local_parameters(grid.with_fields(data_parallel=2))[1]
-    assert number(folded) == 800 / 4 / 2  # over more ranks than replicas: an expert stays whole
-    assert (number(dense), number(experts)) == ((2 * 512 + 100 + 256 + 256) / 4, 800 / 4 / 4)
+    split = local_parameters(grid.with_fields(split_experts=1))[1]
+    assert number(split) == 800 / 4 / 4  # tensor parallelism splits each expert too, where asked to
+    assert (number(dense), number(experts)) == ((2 * 512 + 100 + 256 + 256) / 4, 800 / 4 / 2)
     trained, trained_experts = trained_parameters(grid.with_fields(frozen=1, lora_parameters=40))
     assert (number(trained), number(trained_experts)) == (10, 0)
 
