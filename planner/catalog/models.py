@@ -335,6 +335,13 @@ class MigProfile(CatalogRow):
         if any(later - earlier < size for earlier, later in pairwise(starts)):
             raise ValidationError({"placement_starts": "Places overlap: they are to lie its size apart."})
         self._check_name_and_size()
+        alike = MigProfile.objects.filter(
+            accelerator_id=self.accelerator_id, profile_id=self.profile_id, withdrawn=False
+        ).exclude(pk=self.pk)
+        if not self.withdrawn and alike.exists():
+            raise ValidationError(
+                {"profile_id": f"A profile of this chip with this id already exists: {alike[0].profile}."}
+            )
         if starts and self.accelerator_id:
             self._check_against_chip(starts)
 

@@ -130,7 +130,8 @@ class Section:
 
         A required field that is missing, or a wrong value, is noted, and a value that can stand is returned.
         """
-        found = self._plain(field)
+        # Of some seventy fields, most are left out.
+        found = self._plain(field) if self.has(field.name) else None
         if found is not None:
             return found
         if not field.required:

@@ -72,6 +72,12 @@ class LaunchPlan:
         return layout.tensor_parallel * layout.pipeline_parallel * layout.context_parallel
 
     @property
+    def expert_tensor_parallel(self) -> int:
+        """Ranks that split the matrices of each expert."""
+        moe = self.workload.moe
+        return self.layout.tensor_parallel if moe is not None and moe.split_experts else 1
+
+    @property
     def sharing_ranks(self) -> int:
         """Ranks over which states can be sharded: data x context parallel."""
         return self.layout.data_parallel * self.layout.context_parallel

@@ -12,6 +12,7 @@ from planner.accuracy.calibration import SHARED_ERRORS, SHARED_ERRORS_FILE, read
 from planner.accuracy.validate.shared_errors import (
     PAIRS,
     all_variance,
+    in_order,
     own_variance,
     shared_errors,
     timed_runs,
@@ -30,6 +31,12 @@ def test_the_file_is_made_of_the_report() -> None:
     shared = shipped_calibration().shared
     assert all(0.0 < getattr(shared, name) <= 1.0 for name in SHARED_ERRORS)
     assert shared.same_chip <= shared.other_chip
+
+
+def test_another_chip_makes_no_two_runs_more_alike() -> None:
+    assert in_order({"same_chip": (0.2, 3), "other_chip": (0.3, 1)}) == {}
+    pooled = in_order({"same_chip": (0.4, 3), "other_chip": (0.2, 1)})
+    assert pooled == {"same_chip": (pytest.approx(0.35), 3), "other_chip": (pytest.approx(0.35), 1)}
 
 
 def test_what_a_whole_source_is_off_by_cancels() -> None:

@@ -112,3 +112,12 @@ def test_a_whole_table(name: str) -> None:
 
 def test_every_expected_table_is_asked_for() -> None:
     assert {file.stem for file in GOLDEN.glob("*.txt")} == set(PLANS)
+
+
+@pytest.mark.parametrize(("moe", "ranks"), [({}, "1"), ({"split_experts": True}, "2")])
+def test_experts_are_split_as_the_plan_splits_them(moe: dict[str, Any], ranks: str) -> None:
+    asked = PLANS["megatron_experts"]
+    tables = launch_tables(*answered(**asked | {"workload": asked["workload"] | {"moe": moe}}))
+    (table,) = (each for each in tables if each.stack == "megatron")
+    values = {setting.name: setting.value for setting in table.settings}
+    assert values["--expert-tensor-parallel-size"] == ranks

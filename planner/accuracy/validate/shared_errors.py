@@ -67,11 +67,23 @@ PAIRS: dict[str, Pair] = {
 }
 
 
+def in_order(found: Mapping[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
+    """Both kinds of pairs at their mean, by sources, where runs of one chip seem to differ more than runs of
+    two: another chip cannot make two runs more alike, so that it is chance.
+    """
+    (same, few), (other, fewer) = found["same_chip"], found["other_chip"]
+    if same <= other:
+        return {}
+    mean = (same * few + other * fewer) / (few + fewer)
+    return {"same_chip": (mean, few), "other_chip": (mean, fewer)}
+
+
 def shared_errors(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the file holds: shares by what two plans differ in, and how many sources and runs tell them."""
     sources = timed_runs(report)
     whole = all_variance(sources)
     found = {name: own_variance(sources, alike) for name, alike in PAIRS.items()}
+    found |= in_order(found)
     return {
         **{name: round(min(own / whole, 1.0), 3) for name, (own, _) in found.items()},
         "sources": {name: told for name, (_, told) in found.items()},

@@ -41,6 +41,35 @@ MEASURED_TFLOPS = {
     "h100-pcie": 499.5 * 794.5 / 821.2,
     "h100-nvl": 488.5 * 794.5 / 821.2,
 }
+#: Dense 16-bit peak of their data sheets, TFLOP/s, that they were measured against; the same as shipped with
+#: the catalog, so that a peak which is corrected there moves what the card reaches.
+MEASURED_OF_TFLOPS = {
+    "v100-sxm-16gb": 125,
+    "v100-sxm-32gb": 125,
+    "a100-sxm-40gb": 312,
+    "a100-sxm-80gb": 312,
+    "a100-pcie-80gb": 312,
+    "a10g": 70,
+    "a6000": 154.8,
+    "rtx-3090": 71,
+    "rtx-4090": 165.2,
+    "l40s": 362,
+    "l20": 119.5,
+    "rtx-6000-ada": 364.2,
+    "h100-sxm": 989.4,
+    "h200-sxm": 989.4,
+    "gh200": 989.4,
+    "b200": 2250,
+    "gb200": 2500,
+    "b300": 2250,
+    "rtx-pro-6000": 480,
+    "rtx-5090": 209.5,
+    "mi300x": 1307.4,
+    "mi325x": 1307.4,
+    "mi355x": 2500,
+    "h100-pcie": 756,
+    "h100-nvl": 835.5,
+}
 #: The cards that an architecture's efficiency is fitted to, or stands for: their measured share of the peak.
 REFERENCE_SHARES = {
     "volta": 96.1 / 125,
@@ -166,8 +195,8 @@ def sustained_share(chip: AcceleratorSpec, limit_watts: float | None) -> float:
     leaves of their peak.  Source: MEASURED_TFLOPS; ``clock``.
     """
     reference = REFERENCE_SHARES.get(family(chip), 1.0)
-    own, peak = held_clock(chip, None), peak_16_bit(chip)
+    own = held_clock(chip, None)
     limited = held_clock(chip, limit_watts) / own if own else 1.0
-    if chip.slug in MEASURED_TFLOPS and peak:
-        return limited * MEASURED_TFLOPS[chip.slug] * 1e12 / peak / reference
+    if chip.slug in MEASURED_TFLOPS:
+        return limited * MEASURED_TFLOPS[chip.slug] / MEASURED_OF_TFLOPS[chip.slug] / reference
     return limited * own / REFERENCE_CLOCKS.get(family(chip), 1.0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from planner.engine.grid.plan_grid import Array
+from planner.engine.grid.scalars import larger
 from planner.engine.question.sale import Blocks, PriceSpread, Sale
 from planner.engine.run.length import SECONDS_PER_DAY
 
@@ -40,7 +41,7 @@ def billed_s(total_s: Array | float, sale: Sale) -> Array | float:
     """
     if sale.blocks is not None:
         return block_days(total_s, sale.blocks) * SECONDS_PER_DAY
-    longer: Any = np.maximum(total_s, sale.minimum_s) if sale.minimum_s else total_s
+    longer: Any = larger(total_s, float(sale.minimum_s)) if sale.minimum_s else total_s
     return longer if np.ndim(longer) else float(longer)
 
 

@@ -22,7 +22,7 @@ Flags = NDArray[np.bool_]
 #: Factors within which a run is near a plan in size. Our own choice: errors grow little within a decade of
 #: model and cluster, and a sequence eight times as long has another share of attention.
 NEAR = {"parameters": 10.0, "accelerators": 10.0, "sequence_length": 8.0}
-LOG_NEAR = np.log(list(NEAR.values()))
+LOG_NEAR = np.log(list(NEAR.values()))[:, np.newaxis]
 #: Runs that are named.
 MOST_NAMED = 5
 #: Tasks whose runs tell of one another: adapters on a frozen base behave alike, whatever its precision.
@@ -89,10 +89,42 @@ def where_said(runs: MeasuredRuns, column: str, word: str) -> Flags:
     return flags
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Runs of one class of task and kind of model of which a quantity was measured.
+
+    rows: their places, shape (found,).  sizes: as in MeasuredRuns, shape (3, found), so that numpy goes along
+    the runs.  error_on_unseen: the mean of their errors unseen, None where none is known.
+    """
+
+    rows: NDArray[np.intp]
+    sizes: NDArray[np.float64]
+    error_on_unseen: float | None
+
+
+@lru_cache(maxsize=1024)
+def runs_alike(
+    runs: MeasuredRuns, quantity: Quantity, tasks: str, kind: str, accelerator: str | None
+) -> Alike:
+    """The measured runs of one class of task and kind of model, on one accelerator or, without, on any."""
+    alike = where_said(runs, "tasks", tasks) & where_said(runs, "kinds", kind)
+    if accelerator is not None:
+        alike = alike & where_said(runs, "accelerators", accelerator)
+    rows = np.flatnonzero(alike & ~np.isnan(runs.errors[quantity]))
+    return Alike(rows, np.ascontiguousarray(runs.sizes[rows].T), _mean_known(runs.errors[quantity][rows]))
+
+
+@lru_cache(maxsize=1024)
+def runs_on(runs: MeasuredRuns, quantity: Quantity, accelerator: str) -> int:
+    """The count of runs on an accelerator of which the quantity was measured."""
+    on_chip = where_said(runs, "accelerators", accelerator)
+    return int(np.count_nonzero(on_chip & ~np.isnan(runs.errors[quantity])))
+
+
 @lru_cache(maxsize=16)
-def where_measured(runs: MeasuredRuns, quantity: Quantity) -> Flags:
-    """Flags of the runs of which the quantity was measured, shape (runs,)."""
-    return ~np.isnan(runs.errors[quantity])
+def source_numbers(runs: MeasuredRuns) -> NDArray[np.intp]:
+    """A number for each run that it shares with the runs of its source alone, shape (runs,)."""
+    return np.unique(runs.sources, return_inverse=True)[1]
 
 
 def evidence_near(
@@ -103,36 +135,46 @@ def evidence_near(
     Near is a run on the same accelerator, of the same class of task and kind of model, by the same stack
     where one is named, with model, cluster and sequence within the factors of ``NEAR``.
     """
-    workload = request.workload
-    own = np.log([parameters, accelerators, float(workload.sequence_length)])
-    alike = where_said(runs, "tasks", task_class(workload.task))
-    alike = alike & where_said(runs, "kinds", kind_of(request.model))
-    on_chip = where_said(runs, "accelerators", request.cluster.accelerator.slug)
+    workload, accelerator = request.workload, request.cluster.accelerator.slug
+    own = np.log([[parameters], [accelerators], [float(workload.sequence_length)]])
+    on_chip = where_said(runs, "accelerators", accelerator)
     by_stack = where_said(runs, "frameworks", workload.framework)
-    # The furthest of the three in units of what is near.
-    apart = np.abs(runs.sizes - own)
-    distance = (apart / LOG_NEAR).max(axis=1, initial=0.0)
-    near = alike & on_chip & (apart <= LOG_NEAR).all(axis=1)
-    if workload.framework != "generic":
-        near = near & by_stack
+    tasks, kind = task_class(workload.task), kind_of(request.model)
+    numbers = source_numbers(runs)
+
+    def apart(alike: Alike) -> NDArray[np.float64]:
+        # The furthest of the three in units of what is near.
+        furthest: NDArray[np.float64] = (np.abs(alike.sizes - own) / LOG_NEAR).max(axis=0, initial=0.0)
+        return furthest
 
     def of(quantity: Quantity) -> Measured:
-        errors = runs.errors[quantity]
-        known = where_measured(runs, quantity)
-        found = np.flatnonzero(near & known)
-        # Without a run near the plan, the class of task says how far off an unseen run is.
-        judged = errors[found] if found.size else errors[alike & known]
-        judged = judged[np.isfinite(judged)]
-        listed = found if found.size else np.flatnonzero(alike & known)
-        # Runs on another chip or by another stack come after.
-        far = distance[listed] + 2.0 * ~on_chip[listed] + ~by_stack[listed]
-        order = listed[np.argsort(far, kind="stable")][:MOST_NAMED]
+        alike = runs_alike(runs, quantity, tasks, kind, accelerator)
+        distance = apart(alike)
+        near = distance <= 1.0
+        if workload.framework != "generic":
+            near &= by_stack[alike.rows]
+        found = listed = alike.rows[near]
+        if found.size:
+            error = _mean_known(runs.errors[quantity][found])
+            # Runs by another stack come after.
+            far = distance[near] + ~by_stack[found]
+        else:
+            # Without a run near the plan, the class of task says how far off an unseen run is.
+            alike = runs_alike(runs, quantity, tasks, kind, None)
+            listed, error = alike.rows, alike.error_on_unseen
+            far = apart(alike) + 2.0 * ~on_chip[listed] + ~by_stack[listed]
+        order = listed[np.argsort(far, kind="stable")[:MOST_NAMED]]
         return Measured(
             runs=int(found.size),
-            sources=len(set(runs.sources[found].tolist())),
-            nearest=tuple(runs.names[index] for index in order),
-            error_on_unseen=float(np.mean(judged)) if judged.size else None,
-            runs_on_accelerator=int(np.count_nonzero(on_chip & known)),
+            sources=int(np.count_nonzero(np.bincount(numbers[found]))),
+            nearest=tuple(runs.names[index] for index in order.tolist()),
+            error_on_unseen=error,
+            runs_on_accelerator=runs_on(runs, quantity, accelerator),
         )
 
     return Evidence(time=of("time"), memory=of("memory"))
+
+
+def _mean_known(errors: NDArray[np.float64]) -> float | None:
+    known = errors[np.isfinite(errors)]
+    return float(known.sum()) / known.size if known.size else None

@@ -96,7 +96,11 @@ def _layout(plan: LaunchPlan) -> list[Setting]:
     if layout.expert_parallel > 1:
         found += [
             said("--expert-model-parallel-size", layout.expert_parallel, "expert parallel degree"),
-            said("--expert-tensor-parallel-size", 1, "tensor parallel degree of each expert"),
+            said(
+                "--expert-tensor-parallel-size",
+                plan.expert_tensor_parallel,
+                "tensor parallel degree of each expert",
+            ),
         ]
     return found
 

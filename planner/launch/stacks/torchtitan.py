@@ -97,7 +97,11 @@ def _parallelism(plan: LaunchPlan) -> list[Setting]:
     if layout.expert_parallel > 1:
         found += [
             said("--parallelism.expert_parallel_degree", layout.expert_parallel, "expert parallel degree"),
-            said("--parallelism.expert_tensor_parallel_degree", 1, "tensor parallel degree of each expert"),
+            said(
+                "--parallelism.expert_tensor_parallel_degree",
+                plan.expert_tensor_parallel,
+                "tensor parallel degree of each expert",
+            ),
         ]
     if layout.pipeline_parallel > 1:
         chunks = layout.pipeline_parallel * layout.interleaved_stages

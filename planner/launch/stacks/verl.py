@@ -159,7 +159,11 @@ def _megatron(plan: LaunchPlan, role: str) -> list[Setting]:
     if layout.expert_parallel > 1:
         found += [
             said(f"{group}.expert_model_parallel_size", layout.expert_parallel, "expert parallel degree"),
-            said(f"{group}.expert_tensor_parallel_size", 1, "tensor parallel degree of each expert"),
+            said(
+                f"{group}.expert_tensor_parallel_size",
+                plan.expert_tensor_parallel,
+                "tensor parallel degree of each expert",
+            ),
         ]
     return [*found, *_recompute(plan, f"{group}.override_transformer_config")]
 

@@ -78,4 +78,6 @@ def test_blackwells_cards_without_tensor_memory_are_a_kind_of_their_own() -> Non
 
 def test_every_measured_card_is_in_the_catalog() -> None:
     assert set(clock.MEASURED_TFLOPS) <= set(CHIPS)
+    peaks = {slug: clock.peak_16_bit(CHIPS[slug]) / 1e12 for slug in clock.MEASURED_TFLOPS}
+    assert peaks == pytest.approx(clock.MEASURED_OF_TFLOPS)
     assert set(clock.JOULES_PER_FLOP_OF_CARD) <= set(CHIPS)

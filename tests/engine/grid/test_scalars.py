@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from planner.engine.grid.scalars import anywhere, entries, is_shared, on_scalars, one_of, where, within
+from planner.engine.grid.scalars import (
+    anywhere,
+    entries,
+    is_shared,
+    larger,
+    on_scalars,
+    one_of,
+    smaller,
+    where,
+    within,
+)
 from tests.engine.memory.plans import plan_grid, plan_layout, plan_request
 
 
@@ -38,3 +48,21 @@ def test_one_plan_of_many_is_enough() -> None:
     assert anywhere(np.float64(1.0) > 0.0)
     assert not anywhere(False)
     assert one_of(np.array([1.0, 2.0, 5.0]), (2.0, 5.0)).tolist() == [False, True, True]
+
+
+def test_the_larger_and_the_smaller_are_as_numpy_s() -> None:
+    one, two, array = np.float64(1.0), np.float64(2.0), np.array([0.0, 3.0])
+    for first, second in (
+        (one, two),
+        (two, one),
+        (one, 2.0),
+        (2.0, one),
+        (1.0, 2.0),
+        (array, one),
+        (one, array),
+    ):
+        for own, theirs in ((larger, np.maximum), (smaller, np.minimum)):
+            assert np.array_equal(own(first, second), theirs(first, second))
+            # Python's own floats would raise where they are divided by zero.
+            assert type(own(first, second)) is not float
+    assert larger(one > 0.0, one > 2.0)
