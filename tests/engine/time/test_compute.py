@@ -54,6 +54,8 @@ def test_memory_passes_are_1_3_times_as_many_backward_and_unpacking_as_many() ->
         ({"frozen": 1, "adapted_modules": 7}, 3.0),
         ({"frozen": 1, "adapted_modules": 2}, 1.0 + 2.0 * 2 / 7),
         ({"frozen": 1, "adapted_modules": 7, "quantized": 1}, 5.0),
+        # A replayed graph launches a twentieth.
+        ({"graphs": 1}, 0.05),
     ],
 )
 def test_launches_run_beside_the_device_and_twice_backward(
