@@ -205,7 +205,12 @@ def test_gradients_are_added_up_once_a_micro_batch(
     changes: dict[str, float], bytes_per_parameter: float
 ) -> None:
     grid = bare_grid(**{"gradient_accumulation": 2, "memory_bandwidth_bytes_per_s": 10.0, **changes})
-    assert number(accumulation_s(grid, bare_constants())) == pytest.approx(1536 * bytes_per_parameter / 10)
+    added = number(accumulation_s(grid, bare_constants()))
+    assert added == pytest.approx(1536 * bytes_per_parameter / 10)
+    updated = number(optimizer_s(grid, bare_constants()))
+    micro_batches = number(grid.gradient_accumulation)
+    step = step_time(grid, bare_constants())
+    assert number(step.optimizer) == pytest.approx(updated + micro_batches * added)
 
 
 def test_rows_are_as_long_as_what_is_computed_of_them() -> None:
