@@ -365,7 +365,7 @@ MUTATIONS: list[Mutation] = [
         ("busy GPUs as empty ones", "PER_GPU * (not gpus.in_use)", "PER_GPU"),
     ),
     *mistakes(
-        "planner/mig/placement/program.py", "tests/mig/placement/test_brute_force.py",
+        "planner/mig/placement/program.py", "tests/mig/placement/test_plan.py",
         ("in use like any other", "(1 + standing) * pattern.stopped", "0 * pattern.stopped"),
     ),
     *mistakes(

@@ -194,3 +194,14 @@ def test_new_instances_go_to_gpus_that_are_busy_anyway() -> None:
     busy = Gpus(chip=of, count=1, standing=(standing(of, "3g.20gb", 0, in_use=True),))
     answer = plan(asked([Gpus(chip=of, count=2), busy], [wanted(of, "1g.5gb")], in_use_serves=False))
     assert [placement.gpu for placement in answer.placements] == [2]
+
+
+def test_two_idle_instances_go_before_one_that_is_in_use() -> None:
+    of = chip()
+    fleet = [
+        Gpus(chip=of, count=1, standing=(standing(of, "3g.20gb", 0, in_use=True),)),
+        Gpus(chip=of, count=1, standing=(standing(of, "3g.20gb", 0), standing(of, "3g.20gb", 4))),
+    ]
+    answer = plan(asked(fleet, [wanted(of, "7g.40gb", 1)], may_destroy_in_use=True))
+    assert [(p.gpu, p.place.profile) for p in answer.placements if p.demand is not None] == [(1, "7g.40gb")]
+    assert [p.gpu for p in answer.destroyed] == [1, 1]
