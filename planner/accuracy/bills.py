@@ -13,9 +13,9 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
 
 from planner.accuracy.calibration import DATA_DIRECTORY, shipped_calibration
+from planner.accuracy.totals import PublishedTotal
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.answer.estimate import estimate
@@ -26,32 +26,13 @@ BILLS = DATA_DIRECTORY / "runs" / "bills.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
+class Bill(PublishedTotal):
     """A public total and ours, in hours of one accelerator.
 
-    published_usd: dollars, where they are published too.  low, high: 80 % range around ``predicted_hours``.
+    published_usd: dollars, where they are published too.
     """
 
-    name: str
-    machines: str
-    published_hours: float
     published_usd: float | None
-    predicted_hours: float
-    low: float
-    high: float
-    source: str
-    as_of: str
-    note: str
-
-    @property
-    def error(self) -> float:
-        """Signed error as a share of what is published."""
-        return self.predicted_hours / self.published_hours - 1.0
-
-    @property
-    def covered(self) -> bool:
-        """Whether the range holds what is published."""
-        return self.low <= self.published_hours <= self.high
 
 
 @lru_cache(maxsize=1)
@@ -84,8 +65,3 @@ def bills(path: Path = BILLS) -> tuple[Bill, ...]:
             )
         )
     return tuple(found)
-
-
-def median_error(found: tuple[Bill, ...]) -> float:
-    """Median absolute error, as a share."""
-    return median(abs(each.error) for each in found)

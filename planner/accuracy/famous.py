@@ -11,9 +11,9 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
 
 from planner.accuracy.calibration import DATA_DIRECTORY, shipped_calibration
+from planner.accuracy.totals import PublishedTotal
 from planner.catalog.facts.loader import load_shipped_catalog
 from planner.contract.parse import parse_plan_request
 from planner.engine.answer.estimate import estimate
@@ -23,34 +23,14 @@ FAMOUS = DATA_DIRECTORY / "runs" / "famous.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Famous:
+class Famous(PublishedTotal):
     """A published run and ours, in hours on the clock.
 
-    kind: pretraining, encoder or finetuning.  low, high: 80 % range around ``predicted_hours``.  fits:
-    whether every part of it is said to fit.
+    kind: pretraining, encoder or finetuning.  fits: whether every part of it is said to fit.
     """
 
-    name: str
     kind: str
-    machines: str
-    published_hours: float
-    predicted_hours: float
-    low: float
-    high: float
     fits: bool
-    source: str
-    as_of: str
-    note: str
-
-    @property
-    def error(self) -> float:
-        """Signed error as a share of what is published."""
-        return self.predicted_hours / self.published_hours - 1.0
-
-    @property
-    def covered(self) -> bool:
-        """Whether the range holds what is published."""
-        return self.low <= self.published_hours <= self.high
 
 
 @lru_cache(maxsize=1)
@@ -81,8 +61,3 @@ def famous_runs(path: Path = FAMOUS) -> tuple[Famous, ...]:
             )
         )
     return tuple(found)
-
-
-def median_error(found: tuple[Famous, ...]) -> float:
-    """Median absolute error, as a share."""
-    return median(abs(each.error) for each in found)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from planner.accuracy.bills import Bill, median_error
+from planner.accuracy.bills import Bill
 from planner.accuracy.errors import HONEST, held
 from planner.accuracy.report import CLASSES, PEAK, STEP, ValidatedRun, ValidationReport, share, signed
+from planner.accuracy.totals import median_error
 from planner.web import formats
 from planner.web.figure import Chart, Table, log_axis
 
@@ -32,7 +33,7 @@ def bill_chart(found: Sequence[Bill]) -> Chart:
         title="Public bills, what we would have said",
         finding=(
             f"{near} of {len(found)} published totals are met within {NEAR * 100:.0f} % (the band), half of "
-            f"all within {share(median_error(tuple(found)))}; {sum(each.covered for each in found)} lie "
+            f"all within {share(median_error(found))}; {sum(each.covered for each in found)} lie "
             "inside the range. Totals also hold restarts and trials; nothing is fitted to them."
         ),
         figure={

@@ -5,7 +5,8 @@ from datetime import date
 
 import pytest
 
-from planner.accuracy.bills import BILLS, Bill, bills, median_error
+from planner.accuracy.bills import BILLS, Bill, bills
+from planner.accuracy.totals import median_error
 
 LINES = [json.loads(line) for line in BILLS.read_text(encoding="utf-8").splitlines()]
 

@@ -6,7 +6,8 @@ from datetime import date
 
 import pytest
 
-from planner.accuracy.famous import Famous, famous_runs, median_error
+from planner.accuracy.famous import Famous, famous_runs
+from planner.accuracy.totals import median_error
 from planner.accuracy.validate.document import famous_figures, hours
 
 

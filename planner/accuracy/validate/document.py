@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from planner.accuracy.bills import bills, median_error
+from planner.accuracy.bills import bills
 from planner.accuracy.calibration import shipped_calibration
 from planner.accuracy.famous import famous_runs
-from planner.accuracy.famous import median_error as famous_median
+from planner.accuracy.totals import median_error
 from planner.accuracy.validate.known_causes import cause, cause_of_source
 from planner.accuracy.validate.peers import ELSEWHERE, read_peers
 from planner.accuracy.validate.predictions import GOLDEN_SOURCE, MEMORY_QUANTITIES, Prediction
@@ -230,7 +230,7 @@ def famous_figures() -> dict[str, str]:
     return {
         "famous": table(head, lines),
         "famous_held": f"{sum(each.covered for each in found)} of {len(found)}",
-        "famous_median": percent(famous_median(found)),
+        "famous_median": percent(median_error(found)),
         "famous_quicker": f"{sum(each.high < each.published_hours for each in found)}",
     }
 
