@@ -82,7 +82,8 @@ def troubles() -> dict[str, str]:
     """Supervised processes that do not run, or have just been started again, and why."""
     found = {}
     for name, child in read_state(settings.PROCESSES_FILE).items():
-        if child["state"] != "running":
+        # One that never ended is on its way up for the first time.
+        if child["state"] != "running" and child["last_end"]:
             found[name] = f"restarting after {child['last_end']}"
         elif child["restarts"] and time.time() - child["since_s"] < RESTARTED_LATELY_S:
             found[name] = (

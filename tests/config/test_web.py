@@ -47,13 +47,16 @@ def test_readyz_tells_of_processes_that_are_started_again(client: Client, tmp_pa
     state = tmp_path / "processes.json"
     worker = {"state": "restarting", "restarts": 1, "last_end": "signal 9", "since_s": 0}
     beat = {"state": "running", "restarts": 0, "last_end": "", "since_s": 0}
-    state.write_text(json.dumps({"worker": worker, "beat": beat}), encoding="utf-8")
+    first = {"state": "restarting", "restarts": 0, "last_end": "", "since_s": 0}
+    told = {"worker": worker, "beat": beat, "searcher": first}
+    state.write_text(json.dumps(told), encoding="utf-8")
     with override_settings(PROCESSES_FILE=state):
         answer = client.get("/readyz")
         page = client.get("/glossary").content.decode()
     assert answer.status_code == 200
     assert answer.json()["status"] == "degraded" and "signal 9" in answer.json()["worker"]
     assert "beat" not in answer.json()
+    assert "searcher" not in answer.json(), "it starts for the first time"
     assert "worker: restarting after signal 9" in page
     assert "restarting" not in client.get("/glossary").content.decode()
 
